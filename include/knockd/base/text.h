@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// Small pure helpers for text: trimming, splitting, numbers, and printf into a string.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace knockd {
+
+// printf into a string. `format` is always a literal of ours, never something that was read.
+__attribute__((format(printf, 1, 2))) std::string format(const char* format, ...);
+
+// `text` without blanks (space, tab, CR and the other C blanks) at both ends.
+std::string_view trim(std::string_view text);
+
+// The parts of `text` between separators, each as it stands; one empty part for an empty text.
+std::vector<std::string_view> split(std::string_view text, char separator);
+
+// ASCII letters only, whatever the locale.
+bool equals_ignoring_case(std::string_view a, std::string_view b);
+
+// A number in decimal digits alone (no sign, no blanks), at most `most`; nothing otherwise.
+std::optional<uint64_t> parse_number(std::string_view text, uint64_t most);
+
+// `text` with control bytes, backslashes and bytes above 0x7e as \xHH: one line, safe for a log
+// and a terminal.
+std::string printable(std::string_view text);
+
+}  // namespace knockd

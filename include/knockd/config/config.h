@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// What a configuration says, as plain values; the parser fills it, everyone else only reads it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "knockd/knock/door.h"
+
+namespace knockd {
+
+inline constexpr const char* kDefaultConfigFile = KNOCKD_SYSCONFDIR "/knockd.conf";
+
+// A place in a configuration; lines and columns count from 1, 0 means the file as a whole.
+struct Place {
+  std::string file;
+  int line = 0;
+  int column = 0;
+};
+
+// What a knock does whose source has this door open already.
+enum class Reknock : uint8_t { kRun, kExtend, kIgnore };
+// What SIGTERM does with open doors.
+enum class Shutdown : uint8_t { kClose, kKeep };
+
+struct Door {
+  std::string name;
+  Place place;                // of its [name]
+  DoorRule rule;              // with one-time sequences: the one in force when it was read
+  std::string one_time_file;  // empty: a fixed sequence
+  std::string start_command;  // empty: nothing is run
+  std::string stop_command;
+  std::optional<std::string> start_command_6;  // absent: the plain one; empty: nothing is run
+  std::optional<std::string> stop_command_6;
+  Duration cmd_timeout = std::chrono::seconds(10);
+  Reknock reknock = Reknock::kRun;
+
+  // The command templates for a knocker with this address, %IP% still in place.
+  const std::string& start_command_for(const IpAddress& source) const {
+    return !source.is_v4() && start_command_6 ? *start_command_6 : start_command;
+  }
+  const std::string& stop_command_for(const IpAddress& source) const {
+    return !source.is_v4() && stop_command_6 ? *stop_command_6 : stop_command;
+  }
+};
+
+struct Config {
+  std::string file;  // the path it was read from
+  bool use_syslog = false;
+  std::string log_file;  // empty: none
+  std::string pid_file = "/var/run/knockd.pid";
+  std::vector<std::string> interfaces;  // as named, without repeats; empty: none was named
+  std::string on_start;                 // empty: nothing
+  std::string on_stop;
+  std::string state_file = "/var/lib/knockd/open-doors";  // empty: none is kept
+  Shutdown shutdown = Shutdown::kClose;
+  uint32_t scan_limit = 4;       // ports; 0: no scan guard
+  uint32_t max_sources = 65536;  // sources
+  uint32_t log_rate = 20;        // lines a second; 0: no limit
+  std::vector<Door> doors;       // in the order of the file; at most kMaxDoors
+};
+
+inline constexpr size_t kMaxDoors = 65535;
+
+}  // namespace knockd

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// What the tracker must know of a door to recognise knocks at it. Commands and names stay with the
+// configuration: the process that reads strangers' bytes needs neither.
+#pragma once
+
+#include <optional>
+
+#include "knockd/base/clock.h"
+#include "knockd/knock/sequence.h"
+#include "knockd/net/address.h"
+#include "knockd/net/tcp_flags.h"
+
+namespace knockd {
+
+struct DoorRule {
+  Sequence sequence;                                  // empty: the door cannot be knocked at
+  FlagMask flags;                                     // for tcp knocks only
+  Duration seq_timeout = std::chrono::seconds(25);    // from the first knock to the last
+  Duration seq_cooldown = std::chrono::seconds(0);    // after OPEN SESAME the door ignores knocks
+  std::optional<IpAddress> target;                    // absent: the listening interface's addresses
+};
+
+}  // namespace knockd

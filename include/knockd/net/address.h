@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// An IP address of either family as one value of 16 bytes.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace knockd {
+
+// IPv4 addresses are kept in their IPv4-mapped form, ::ffff:a.b.c.d (RFC 4291, 2.5.5.2), so that one
+// comparison and one hash serve both families. Bytes are in network order.
+class IpAddress {
+ public:
+  using Bytes = std::array<uint8_t, 16>;
+
+  constexpr IpAddress() = default;  // "::"
+  explicit constexpr IpAddress(const Bytes& bytes) : bytes_(bytes) {}
+  static IpAddress from_v4(std::span<const uint8_t, 4> bytes);
+  static IpAddress from_v6(std::span<const uint8_t, 16> bytes);
+
+  // "192.0.2.1" or "2001:db8::1", nothing around it; nothing for any other text.
+  static std::optional<IpAddress> parse(std::string_view text);
+
+  bool is_v4() const;
+  const Bytes& bytes() const { return bytes_; }
+  // The IPv4 address as a number, in host order. Only for an IPv4 address.
+  uint32_t v4_number() const;
+
+  // "192.0.2.1", or IPv6 as RFC 5952 writes it; never anything but digits, a-f, '.' and ':'.
+  std::string to_string() const;
+
+  friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
+
+ private:
+  Bytes bytes_{};
+};
+
+}  // namespace knockd

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// Bytes to facts: takes a captured frame apart down to the TCP or UDP header. Every read goes
+// through ByteReader, so a short or lying frame ends in a reason, never outside the buffer. Knows
+// nothing of doors or addresses of this host.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "knockd/net/packet.h"
+
+namespace knockd {
+
+// How a captured frame begins. The numbers in the comments are libpcap's DLT_ and LINKTYPE_ values.
+enum class LinkType : uint8_t {
+  kEthernet,      // 1: IEEE 802.3 with any number of 802.1Q/802.1ad tags
+  kLinuxCooked,   // 113: LINUX_SLL, 16 bytes
+  kLinuxCooked2,  // 276: LINUX_SLL2, 20 bytes, names the interface
+  kRaw,           // 12, 14, 101: begins with the IPv4 or IPv6 header
+  kLoopback,      // 0, 108: BSD loopback, a 4-byte address family in either byte order
+};
+
+// The link type for a DLT_/LINKTYPE_ number; nothing for one that is not understood.
+std::optional<LinkType> link_type_from_number(int number);
+
+// Why a frame is no packet for us.
+enum class NotAPacket : uint8_t {
+  kTruncated,     // the capture ends before the header does
+  kMalformed,     // a length or version that contradicts itself
+  kNotIp,         // ARP, IPv6-less and IPv4-less frames
+  kNotTcpOrUdp,   // ICMP and others
+  kLaterFragment  // a fragment with an offset has no ports (RFC 791, 3.2; RFC 8200, 4.5)
+};
+
+// A short English reason for a log line.
+const char* describe(NotAPacket reason);
+
+struct Decoded {
+  std::optional<Packet> packet;
+  NotAPacket reason = NotAPacket::kMalformed;  // holds only when there is no packet
+};
+
+// Decodes one frame. `captured` is what the capture kept of it, `wire_length` its length on the wire
+// in bytes. IPv4 options and IPv6 extension headers are passed over. An IPv6 packet whose addresses
+// are IPv4-mapped is malformed: such addresses never stand on a wire (RFC 4291, 2.5.5.2; RFC 6890),
+// and it could otherwise pass for an IPv4 packet.
+Decoded decode(LinkType link_type, std::span<const uint8_t> captured, uint32_t wire_length);
+
+}  // namespace knockd

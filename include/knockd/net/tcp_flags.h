@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// The six classic TCP flags (RFC 9293, 3.1) and the masks that doors lay over them.
+#pragma once
+
+#include <cstdint>
+
+namespace knockd {
+
+// The bits as they stand in byte 13 of the TCP header.
+inline constexpr uint8_t kTcpFin = 0x01;
+inline constexpr uint8_t kTcpSyn = 0x02;
+inline constexpr uint8_t kTcpRst = 0x04;
+inline constexpr uint8_t kTcpPsh = 0x08;
+inline constexpr uint8_t kTcpAck = 0x10;
+inline constexpr uint8_t kTcpUrg = 0x20;
+
+// What a door asks of a segment's flags. All flags of `wanted` must be set and none of `excluded`.
+struct FlagMask {
+  uint8_t wanted = 0;
+  uint8_t excluded = 0;
+
+  constexpr bool passes(uint8_t flags) const {
+    return (flags & wanted) == wanted && (flags & excluded) == 0;
+  }
+  friend bool operator==(const FlagMask&, const FlagMask&) = default;
+};
+
+// A new connection's first segment: SYN without ACK (RFC 9293, 3.5).
+constexpr bool is_connection_attempt(uint8_t flags) {
+  return (flags & (kTcpSyn | kTcpAck)) == kTcpSyn;
+}
+
+}  // namespace knockd

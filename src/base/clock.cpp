@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/base/clock.h"
+
+#include <time.h>
+
+namespace knockd {
+
+BootClock::time_point BootClock::now() {
+  timespec time{};
+  clock_gettime(CLOCK_BOOTTIME, &time);
+  return time_point(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
+}
+
+}  // namespace knockd
