@@ -19,8 +19,8 @@ std::variant<Knock, TextFault> parse_knock(std::string_view text, Protocol unsai
   const auto number = parse_number(port, 65535);
   if (!number || *number == 0) {
     const size_t offset = port.empty() ? 0 : offset_in(text, port);
-    return TextFault{offset, format("port \"%s\": expected a number from 1 to 65535",
-                                    printable(port).c_str())};
+    return TextFault{
+        offset, format("port \"%s\": expected a number from 1 to 65535", printable(port).c_str())};
   }
   knock.port = static_cast<uint16_t>(*number);
   if (colon != std::string_view::npos) {

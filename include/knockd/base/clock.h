@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The one clock by which knocks, doors and timers are measured. It is read once per turn of the
-// event loop and handed down as an argument, so that everything timed can be tested without waiting.
+// event loop and handed down as an argument, so that everything timed can be tested without
+// waiting.
 #pragma once
 
 #include <chrono>

@@ -13,11 +13,11 @@
 namespace knockd {
 
 struct DoorRule {
-  Sequence sequence;                                  // empty: the door cannot be knocked at
-  FlagMask flags;                                     // for tcp knocks only
-  Duration seq_timeout = std::chrono::seconds(25);    // from the first knock to the last
-  Duration seq_cooldown = std::chrono::seconds(0);    // after OPEN SESAME the door ignores knocks
-  std::optional<IpAddress> target;                    // absent: the listening interface's addresses
+  Sequence sequence;                                // empty: the door cannot be knocked at
+  FlagMask flags;                                   // for tcp knocks only
+  Duration seq_timeout = std::chrono::seconds(25);  // from the first knock to the last
+  Duration seq_cooldown = std::chrono::seconds(0);  // after OPEN SESAME the door ignores knocks
+  std::optional<IpAddress> target;                  // absent: the listening interface's addresses
 };
 
 }  // namespace knockd

@@ -30,7 +30,8 @@ struct TextFault {
   std::string message;
 };
 
-// Reads "port[:tcp|udp]" with the blanks around its parts; `unsaid` is the protocol if none is said.
+// Reads "port[:tcp|udp]" with the blanks around its parts; `unsaid` is the protocol if none is
+// said.
 std::variant<Knock, TextFault> parse_knock(std::string_view text, Protocol unsaid = Protocol::kTcp);
 
 // Reads a comma list of 1 to kMaxKnocks knocks.

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// SipHash-2-4 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012): who does not know
+// the key cannot choose addresses that fall into one bucket.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+namespace knockd {
+
+using HashKey = std::array<uint64_t, 2>;
+
+// A key from the kernel's random numbers. Throws std::system_error if there are none.
+HashKey random_hash_key();
+
+uint64_t keyed_hash(const HashKey& key, std::span<const uint8_t> bytes);
+
+}  // namespace knockd

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// What comes out of the tracker: the few things that happen at a door, and, for a user who asks
+// why, what became of each packet.
+#pragma once
+
+#include <cstdint>
+
+#include "knockd/net/packet.h"
+
+namespace knockd {
+
+// The index of a door in the configuration's list.
+using DoorNumber = uint16_t;
+inline constexpr DoorNumber kNoDoor = 0xffff;
+
+enum class EventKind : uint8_t {
+  kStage,    // a knock was accepted; `stage` knocks are done
+  kOpen,     // the last knock: OPEN SESAME
+  kTimeout,  // the attempt took too long and is over, at `stage`
+  kScan      // the attempt is over because its source scans ports
+};
+
+struct KnockEvent {
+  EventKind kind = EventKind::kStage;
+  uint8_t stage = 0;  // knocks accepted so far, 1 to kMaxKnocks
+  DoorNumber door = kNoDoor;
+  uint32_t generation = 0;  // which of the door's sequences this was (see Tracker::set_sequence)
+  uint32_t interface_index = 0;  // where the last packet came in, if its frame said so; else 0
+  IpAddress source;
+
+  friend bool operator==(const KnockEvent&, const KnockEvent&) = default;
+};
+
+// What became of a packet, and why.
+enum class Verdict : uint8_t {
+  kNotAddressed,    // to an address at which no door is
+  kPortOfNoDoor,    // no door has this port and protocol
+  kFlagsRefused,    // a door has the port, but these tcp flags do not count there
+  kRetransmission,  // the same segment as a knock accepted before
+  kAccepted,        // the expected knock
+  kRepeated,        // the knock just accepted, once more
+  kWrongKnock,      // not the expected knock: the attempt is over
+  kCoolingDown,     // the door ignores knocks for a while after it was opened
+  kFirstOfNone,     // a knock of some door, but the first of none, and no attempt waits for it
+  kScanCounted      // counted against the scan limit of the source's attempt
+};
+
+struct Explanation {
+  Packet packet;
+  Verdict verdict = Verdict::kNotAddressed;
+  DoorNumber door = kNoDoor;
+  uint8_t stage = 0;  // of the attempt after this packet; of one that ended: before it
+
+  friend bool operator==(const Explanation&, const Explanation&) = default;
+};
+
+}  // namespace knockd

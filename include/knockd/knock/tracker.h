@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+// The matcher: packets in, events out. Follows each source through the doors' sequences by the five
+// rules that knockd.conf(5) gives under MATCHING, within memory that is fixed at construction.
+// Knows no clock, no capture and no commands; tests/knock/tracker_oracle_test.cpp holds it against
+// a simple model that re-reads the whole history.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "knockd/base/clock.h"
+#include "knockd/base/keyed_hash.h"
+#include "knockd/knock/door.h"
+#include "knockd/knock/event.h"
+
+namespace knockd {
+
+// Takes what the tracker finds, during the call that found it; must not call the tracker back.
+class TrackerSink {
+ public:
+  virtual ~TrackerSink() = default;
+  virtual void on_event(const KnockEvent& event) = 0;
+  // Only with TrackerOptions::explain.
+  virtual void on_explanation(const Explanation&) {}
+};
+
+struct TrackerOptions {
+  uint32_t max_sources = 65536;
+  uint32_t scan_limit = 4;       // distinct ports; 0: no scan guard
+  bool any_destination = false;  // every destination counts as an own address (replay)
+  bool explain = false;
+  HashKey hash_key{};  // random, unless a test wants to know the buckets
+};
+
+// Holds at most `max_sources` sources. Nothing is allocated for a packet, and the work for one does
+// not grow with the number of sources, nor with that of doors it does not knock at.
+// Time handed in must not go backwards.
+class Tracker {
+ public:
+  Tracker(std::vector<DoorRule> doors, const TrackerOptions& options, TrackerSink& sink);
+  ~Tracker();
+  Tracker(const Tracker&) = delete;
+  Tracker& operator=(const Tracker&) = delete;
+
+  // The addresses at which doors without a target are knocked at. Attempts in progress go on.
+  void set_own_addresses(const std::vector<IpAddress>& addresses);
+
+  // Gives a door its next one-time sequence (empty: closed for good). Attempts at it are over.
+  // Events carry the generation of the sequence that they belong to; it is 0 at construction.
+  void set_sequence(DoorNumber door, Sequence sequence, uint32_t generation);
+
+  void handle(const Packet& packet, Instant now);
+
+  // Ends the attempts that have become too old, in the order of their age.
+  void expire(Instant now);
+  // When `expire` has something to do next; may be earlier than that, never later.
+  std::optional<Instant> next_expiry() const;
+
+  // The sources remembered now.
+  uint32_t sources() const { return sources_; }
+  // Bytes of memory taken for each source that can be remembered.
+  size_t bytes_per_source() const;
+
+ private:
+  // A record is a source at a door. Records are numbered from 1; 0 is none.
+  using RecordNumber = uint32_t;
+  struct Record;
+  struct List {
+    RecordNumber oldest = 0;
+    RecordNumber newest = 0;
+  };
+  struct Link;
+  struct ExpiryClass {
+    Duration age{};
+    List records;
+  };
+  // What one destination address means to the doors.
+  struct Place {
+    bool own = false;
+    uint32_t target = 0;  // number of the target; 0: none
+  };
+  // The doors behind one port and protocol at one place.
+  struct Knockable {
+    std::vector<FlagMask> masks;     // distinct masks of the doors that have this port anywhere
+    std::vector<DoorNumber> begins;  // the doors whose first knock this is
+  };
+  struct AddressHash {
+    size_t operator()(const IpAddress& address) const;
+  };
+  struct DoorState {
+    uint32_t target = 0;  // number of the target; 0: the own addresses
+    uint16_t expiry_class = 0;
+    uint32_t generation = 0;
+    std::optional<Instant> cooling_until;
+  };
+
+  void index_doors();
+  void index_port(uint32_t target, const Knock& knock, FlagMask mask);
+  uint16_t expiry_class_for(Duration age);
+  Place place_of(const IpAddress& destination) const;
+  const Knockable* knockable(uint32_t target, const Packet& packet) const;
+  bool addressed(DoorNumber door, const Place& place) const;
+  bool flags_pass(DoorNumber door, const Packet& packet) const;
+  bool is_cooling(DoorNumber door, Instant now) const;
+  bool counts(const Place& place, const Packet& packet) const;
+
+  void count_against_scan(const Packet& packet, const Place& place, uint32_t bucket);
+  bool is_retransmission(const Packet& packet, uint32_t bucket, uint32_t fingerprint) const;
+  bool hold_against_attempts(const Packet& packet, const Place& place, uint32_t bucket,
+                             uint32_t fingerprint, Instant now);
+  void begin_attempts(const Packet& packet, const Place& place, uint32_t bucket,
+                      uint32_t fingerprint, Instant now);
+  void accept(RecordNumber number, const Packet& packet, uint32_t fingerprint, Instant now);
+
+  uint32_t bucket_of(const IpAddress& source) const;
+  uint32_t fingerprint_of(const Packet& packet) const;
+  RecordNumber add_record(const IpAddress& source, uint32_t bucket, DoorNumber door, Instant now);
+  void remove_record(RecordNumber number);
+  void make_room();
+  void remove_source(RecordNumber number);
+  bool remembers(const IpAddress& source, uint32_t bucket) const;
+  Record& record(RecordNumber number) const;
+
+  static void append(List& list, RecordNumber number, Record* records, Link Record::*link);
+  static void unlink(List& list, RecordNumber number, Record* records, Link Record::*link);
+  void join_expiry_class(RecordNumber number, uint16_t expiry_class);
+  uint16_t expiry_class_of(const Record& record) const;
+
+  void tell(EventKind kind, const Record& record, uint32_t interface_index);
+  void explain(const Packet& packet, Verdict verdict, DoorNumber door = kNoDoor, uint8_t stage = 0);
+
+  const TrackerOptions options_;
+  TrackerSink& sink_;
+  std::vector<DoorRule> doors_;
+  std::vector<DoorState> states_;
+  std::vector<ExpiryClass> expiry_classes_;
+  uint16_t linger_class_ = 0;
+  std::optional<Instant> next_expiry_;
+
+  std::unordered_map<IpAddress, Place, AddressHash> places_;
+  std::unordered_map<uint64_t, Knockable> knockables_;
+  uint32_t targets_ = 0;
+
+  struct Free {
+    void operator()(void* memory) const;
+  };
+  uint32_t capacity_ = 0;  // records
+  uint32_t bucket_mask_ = 0;
+  std::unique_ptr<Record, Free> records_;       // capacity_ + 1
+  std::unique_ptr<uint16_t, Free> scan_ports_;  // scan_limit for each record
+  std::unique_ptr<uint32_t, Free> buckets_;     // record numbers, 0: empty
+  RecordNumber never_used_ = 1;                 // records from here on were never used
+  RecordNumber free_ = 0;                       // used and free again, chained by next_in_bucket
+  uint32_t sources_ = 0;
+  std::vector<List> stages_;  // by knocks accepted; [0]: sources without an attempt
+};
+
+}  // namespace knockd

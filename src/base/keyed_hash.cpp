@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/base/keyed_hash.h"
+
+#include <sys/random.h>
+
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace knockd {
+namespace {
+
+struct State {
+  uint64_t v0, v1, v2, v3;
+
+  void round() {
+    v0 += v1, v2 += v3;
+    v1 = std::rotl(v1, 13), v3 = std::rotl(v3, 16);
+    v1 ^= v0, v3 ^= v2;
+    v0 = std::rotl(v0, 32);
+    v2 += v1, v0 += v3;
+    v1 = std::rotl(v1, 17), v3 = std::rotl(v3, 21);
+    v1 ^= v2, v3 ^= v0;
+    v2 = std::rotl(v2, 32);
+  }
+
+  void absorb(uint64_t word) {
+    v3 ^= word;
+    round();
+    round();
+    v0 ^= word;
+  }
+};
+
+// SipHash reads little-endian words; made from bytes, so that big-endian hosts agree.
+uint64_t word_at(const uint8_t* bytes, size_t count) {
+  uint64_t word = 0;
+  for (size_t i = count; i-- > 0;) word = word << 8 | bytes[i];
+  return word;
+}
+
+}  // namespace
+
+HashKey random_hash_key() {
+  HashKey key{};
+  if (getrandom(key.data(), sizeof(key), 0) != static_cast<ssize_t>(sizeof(key))) {
+    throw std::system_error(errno, std::generic_category(), "no random numbers from the kernel");
+  }
+  return key;
+}
+
+uint64_t keyed_hash(const HashKey& key, std::span<const uint8_t> bytes) {
+  State state{key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d, key[0] ^ 0x6c7967656e657261,
+              key[1] ^ 0x7465646279746573};
+  size_t at = 0;
+  for (; at + 8 <= bytes.size(); at += 8) state.absorb(word_at(bytes.data() + at, 8));
+  state.absorb(uint64_t{bytes.size()} << 56 | word_at(bytes.data() + at, bytes.size() - at));
+  state.v2 ^= 0xff;
+  for (int i = 0; i < 4; ++i) state.round();
+  return state.v0 ^ state.v1 ^ state.v2 ^ state.v3;
+}
+
+}  // namespace knockd

@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/knock/tracker.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace knockd {
+namespace {
+
+// A source that opened a door is remembered this long, so that the system of a knocker whose last
+// knock was dropped can repeat that segment without opening again: Linux gives up a connection
+// attempt after six retransmissions, 63 s after the first (RFC 6298's doubling from 1 s).
+constexpr Duration kRetransmissionLinger = std::chrono::seconds(64);
+
+// Doors that share their first knock take a record each; room is made for so many of them.
+constexpr size_t kMostSideBySide = 16;
+
+uint64_t knockable_key(uint32_t target, Protocol protocol, uint16_t port) {
+  return uint64_t{target} << 24 | uint64_t{static_cast<uint8_t>(protocol)} << 16 | port;
+}
+
+template <typename T>
+T* zeroed(size_t count) {
+  // calloc takes large areas from the kernel untouched: what is never used costs no memory.
+  auto* memory = static_cast<T*>(std::calloc(count == 0 ? 1 : count, sizeof(T)));
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+struct Tracker::Link {
+  RecordNumber older;
+  RecordNumber newer;
+};
+
+// 52 bytes: with the default four scan ports and its bucket a tracked source takes 64.
+struct Tracker::Record {
+  IpAddress source;
+  RecordNumber next_in_bucket;
+  Link by_age;           // in the list of its expiry class
+  Link by_stage;         // in the list of its stage
+  uint32_t fingerprint;  // of the segment last accepted; 0 for udp
+  uint32_t began_high;   // when the attempt began; if there is none, when it was over
+  uint32_t began_low;
+  DoorNumber door;
+  uint8_t stage;    // knocks accepted; 0: no attempt, remembered for retransmissions alone
+  uint8_t scanned;  // scan ports in use
+
+  Instant began() const {
+    return Instant(Duration(static_cast<int64_t>(uint64_t{began_high} << 32 | began_low)));
+  }
+  void set_began(Instant when) {
+    const auto count = static_cast<uint64_t>(when.time_since_epoch().count());
+    began_high = static_cast<uint32_t>(count >> 32);
+    began_low = static_cast<uint32_t>(count);
+  }
+};
+
+void Tracker::Free::operator()(void* memory) const { std::free(memory); }
+
+size_t Tracker::AddressHash::operator()(const IpAddress& address) const {
+  // The keys are our own addresses, not a stranger's choice: any mixing will do.
+  uint64_t high, low;
+  std::memcpy(&high, address.bytes().data(), 8);
+  std::memcpy(&low, address.bytes().data() + 8, 8);
+  return static_cast<size_t>((high * 0x9e3779b97f4a7c15 ^ low) * 0x9e3779b97f4a7c15 >> 16);
+}
+
+Tracker::Tracker(std::vector<DoorRule> doors, const TrackerOptions& options, TrackerSink& sink)
+    : options_(options),
+      sink_(sink),
+      doors_(std::move(doors)),
+      states_(doors_.size()),
+      stages_(kMaxKnocks + 1) {
+  linger_class_ = expiry_class_for(kRetransmissionLinger);
+  std::unordered_map<IpAddress, uint32_t, AddressHash> numbers;
+  for (size_t i = 0; i < doors_.size(); ++i) {
+    states_[i].expiry_class = expiry_class_for(doors_[i].seq_timeout);
+    if (!doors_[i].target) continue;
+    const auto [at, fresh] = numbers.try_emplace(*doors_[i].target, targets_ + 1);
+    if (fresh) ++targets_;
+    states_[i].target = at->second;
+  }
+  index_doors();
+  size_t side_by_side = 1;
+  for (const auto& [key, knockable] : knockables_) {
+    side_by_side = std::max(side_by_side, knockable.begins.size());
+  }
+  capacity_ = static_cast<uint32_t>(options_.max_sources * std::min(side_by_side, kMostSideBySide));
+  const uint32_t buckets = std::bit_ceil(options_.max_sources);
+  bucket_mask_ = buckets - 1;
+  records_.reset(zeroed<Record>(size_t{capacity_} + 1));
+  scan_ports_.reset(zeroed<uint16_t>((size_t{capacity_} + 1) * options_.scan_limit));
+  buckets_.reset(zeroed<uint32_t>(buckets));
+  set_own_addresses({});
+}
+
+Tracker::~Tracker() = default;
+
+size_t Tracker::bytes_per_source() const {
+  return sizeof(Record) + options_.scan_limit * sizeof(uint16_t) + sizeof(uint32_t);
+}
+
+// --- What the doors are at -------------------------------------------------------------------
+
+void Tracker::set_own_addresses(const std::vector<IpAddress>& addresses) {
+  places_.clear();
+  for (size_t i = 0; i < doors_.size(); ++i) {
+    if (doors_[i].target) places_[*doors_[i].target].target = states_[i].target;
+  }
+  for (const IpAddress& address : addresses) places_[address].own = true;
+}
+
+void Tracker::set_sequence(DoorNumber door, Sequence sequence, uint32_t generation) {
+  for (size_t stage = 0; stage < stages_.size(); ++stage) {
+    for (RecordNumber number = stages_[stage].oldest; number != 0;) {
+      const RecordNumber next = record(number).by_stage.newer;
+      if (stage > 0 && record(number).door == door) remove_record(number);
+      number = next;
+    }
+  }
+  doors_[door].sequence = std::move(sequence);
+  states_[door].generation = generation;
+  index_doors();
+}
+
+void Tracker::index_doors() {
+  knockables_.clear();
+  for (size_t i = 0; i < doors_.size(); ++i) {
+    const DoorRule& door = doors_[i];
+    if (door.sequence.empty()) continue;
+    for (const Knock& knock : door.sequence) index_port(states_[i].target, knock, door.flags);
+    const Knock& first = door.sequence.front();
+    knockables_[knockable_key(states_[i].target, first.protocol, first.port)].begins.push_back(
+        static_cast<DoorNumber>(i));
+  }
+}
+
+void Tracker::index_port(uint32_t target, const Knock& knock, FlagMask mask) {
+  auto& masks = knockables_[knockable_key(target, knock.protocol, knock.port)].masks;
+  if (std::find(masks.begin(), masks.end(), mask) == masks.end()) masks.push_back(mask);
+}
+
+Tracker::Place Tracker::place_of(const IpAddress& destination) const {
+  const auto found = places_.find(destination);
+  Place place = found == places_.end() ? Place{} : found->second;
+  place.own |= options_.any_destination;
+  return place;
+}
+
+const Tracker::Knockable* Tracker::knockable(uint32_t target, const Packet& packet) const {
+  const auto found =
+      knockables_.find(knockable_key(target, packet.protocol, packet.destination_port));
+  return found == knockables_.end() ? nullptr : &found->second;
+}
+
+bool Tracker::addressed(DoorNumber door, const Place& place) const {
+  const uint32_t target = states_[door].target;
+  return target == 0 ? place.own : target == place.target;
+}
+
+bool Tracker::flags_pass(DoorNumber door, const Packet& packet) const {
+  return packet.protocol == Protocol::kUdp || doors_[door].flags.passes(packet.tcp_flags);
+}
+
+bool Tracker::is_cooling(DoorNumber door, Instant now) const {
+  return states_[door].cooling_until && now < *states_[door].cooling_until;
+}
+
+// Whether the packet counts for some door; if not, says why not.
+bool Tracker::counts(const Place& place, const Packet& packet) const {
+  const auto passes = [&](const Knockable* knockable) {
+    return knockable != nullptr &&
+           (packet.protocol == Protocol::kUdp ||
+            std::any_of(knockable->masks.begin(), knockable->masks.end(),
+                        [&](const FlagMask& mask) { return mask.passes(packet.tcp_flags); }));
+  };
+  return (place.own && passes(knockable(0, packet))) ||
+         (place.target != 0 && passes(knockable(place.target, packet)));
+}
+
+// --- A packet ----------------------------------------------------------------------------------
+
+void Tracker::handle(const Packet& packet, Instant now) {
+  if (next_expiry_ && now >= *next_expiry_) expire(now);  // rule 1
+
+  const Place place = place_of(packet.destination);
+  if (!place.own && place.target == 0) return explain(packet, Verdict::kNotAddressed);
+  const uint32_t bucket = bucket_of(packet.source);
+  if (!counts(place, packet)) return count_against_scan(packet, place, bucket);
+
+  const uint32_t fingerprint = fingerprint_of(packet);
+  if (is_retransmission(packet, bucket, fingerprint)) {  // rule 2
+    return explain(packet, Verdict::kRetransmission);
+  }
+  if (!hold_against_attempts(packet, place, bucket, fingerprint, now)) {  // rules 3 and 5
+    begin_attempts(packet, place, bucket, fingerprint, now);              // rules 4 and 5
+  }
+}
+
+void Tracker::count_against_scan(const Packet& packet, const Place& place, uint32_t bucket) {
+  Verdict verdict = knockable(0, packet) != nullptr && place.own ? Verdict::kFlagsRefused
+                                                                 : Verdict::kPortOfNoDoor;
+  if (place.target != 0 && knockable(place.target, packet) != nullptr) {
+    verdict = Verdict::kFlagsRefused;
+  }
+  const bool attempt_counts = options_.scan_limit != 0 && packet.protocol == Protocol::kTcp &&
+                              is_connection_attempt(packet.tcp_flags);
+  if (!attempt_counts) return explain(packet, verdict);
+
+  const uint16_t port = packet.destination_port;
+  for (RecordNumber number = buckets_.get()[bucket]; number != 0;) {
+    Record& attempt = record(number);
+    const RecordNumber here = number;
+    number = attempt.next_in_bucket;
+    if (attempt.stage == 0 || attempt.source != packet.source) continue;
+    if (!addressed(attempt.door, place)) continue;
+    const Sequence& sequence = doors_[attempt.door].sequence;
+    if (std::find(sequence.begin(), sequence.begin() + attempt.stage,
+                  Knock{port, Protocol::kTcp}) != sequence.begin() + attempt.stage) {
+      continue;
+    }
+    uint16_t* const ports = scan_ports_.get() + size_t{here} * options_.scan_limit;
+    if (std::find(ports, ports + attempt.scanned, port) != ports + attempt.scanned) continue;
+    verdict = Verdict::kScanCounted;
+    if (attempt.scanned < options_.scan_limit) {
+      ports[attempt.scanned++] = port;
+    } else {
+      tell(EventKind::kScan, attempt, packet.interface_index);
+      remove_record(here);
+    }
+  }
+  explain(packet, verdict);
+}
+
+bool Tracker::is_retransmission(const Packet& packet, uint32_t bucket, uint32_t fingerprint) const {
+  if (packet.protocol != Protocol::kTcp) return false;
+  for (RecordNumber number = buckets_.get()[bucket]; number != 0;
+       number = record(number).next_in_bucket) {
+    const Record& known = record(number);
+    if (known.fingerprint == fingerprint && known.source == packet.source) return true;
+  }
+  return false;
+}
+
+// Whether an attempt of this source advanced or was repeated.
+bool Tracker::hold_against_attempts(const Packet& packet, const Place& place, uint32_t bucket,
+                                    uint32_t fingerprint, Instant now) {
+  const Knock knock{packet.destination_port, packet.protocol};
+  bool taken = false;
+  for (RecordNumber number = buckets_.get()[bucket]; number != 0;) {
+    Record& attempt = record(number);
+    const RecordNumber here = number;
+    number = attempt.next_in_bucket;
+    if (attempt.stage == 0 || attempt.source != packet.source) continue;
+    if (!addressed(attempt.door, place)) continue;
+    if (!flags_pass(attempt.door, packet)) {
+      explain(packet, Verdict::kFlagsRefused, attempt.door, attempt.stage);
+    } else if (is_cooling(attempt.door, now)) {
+      explain(packet, Verdict::kCoolingDown, attempt.door, attempt.stage);
+    } else if (const Sequence& sequence = doors_[attempt.door].sequence;
+               sequence[attempt.stage] == knock) {
+      taken = true;
+      accept(here, packet, fingerprint, now);
+    } else if (sequence[attempt.stage - 1u] == knock) {
+      taken = true;
+      explain(packet, Verdict::kRepeated, attempt.door, attempt.stage);
+    } else {
+      explain(packet, Verdict::kWrongKnock, attempt.door, attempt.stage);
+      remove_record(here);
+    }
+  }
+  return taken;
+}
+
+void Tracker::begin_attempts(const Packet& packet, const Place& place, uint32_t bucket,
+                             uint32_t fingerprint, Instant now) {
+  bool began = false;
+  const auto begin_at = [&](uint32_t target) {
+    const Knockable* const doors = knockable(target, packet);
+    if (doors == nullptr) return;
+    for (const DoorNumber door : doors->begins) {
+      if (!flags_pass(door, packet)) continue;
+      if (is_cooling(door, now)) {
+        explain(packet, Verdict::kCoolingDown, door);
+      } else {
+        accept(add_record(packet.source, bucket, door, now), packet, fingerprint, now);
+      }
+      began = true;
+    }
+  };
+  if (place.own) begin_at(0);
+  if (place.target != 0) begin_at(place.target);
+  if (!began) explain(packet, Verdict::kFirstOfNone);
+}
+
+// The attempt's expected knock has come.
+void Tracker::accept(RecordNumber number, const Packet& packet, uint32_t fingerprint, Instant now) {
+  Record& attempt = record(number);
+  unlink(stages_[attempt.stage], number, records_.get(), &Record::by_stage);
+  ++attempt.stage;
+  attempt.fingerprint = fingerprint;
+  explain(packet, Verdict::kAccepted, attempt.door, attempt.stage);
+  tell(EventKind::kStage, attempt, packet.interface_index);
+  if (attempt.stage == doors_[attempt.door].sequence.size()) {
+    tell(EventKind::kOpen, attempt, packet.interface_index);
+    if (doors_[attempt.door].seq_cooldown > Duration::zero()) {
+      states_[attempt.door].cooling_until = now + doors_[attempt.door].seq_cooldown;
+    }
+    unlink(expiry_classes_[expiry_class_of(attempt)].records, number, records_.get(),
+           &Record::by_age);
+    attempt.stage = 0;
+    attempt.set_began(now);
+    join_expiry_class(number, linger_class_);
+  }
+  append(stages_[attempt.stage], number, records_.get(), &Record::by_stage);
+}
+
+// --- Age ---------------------------------------------------------------------------------------
+
+void Tracker::expire(Instant now) {
+  next_expiry_.reset();
+  for (size_t i = 0; i < expiry_classes_.size(); ++i) {
+    const Duration age = expiry_classes_[i].age;
+    while (const RecordNumber number = expiry_classes_[i].records.oldest) {
+      const Record& oldest = record(number);
+      const Instant due = oldest.began() + age;
+      if (now < due) {
+        if (!next_expiry_ || due < *next_expiry_) next_expiry_ = due;
+        break;
+      }
+      if (oldest.stage > 0) tell(EventKind::kTimeout, oldest, 0);
+      remove_record(number);
+    }
+  }
+}
+
+std::optional<Instant> Tracker::next_expiry() const { return next_expiry_; }
+
+uint16_t Tracker::expiry_class_for(Duration age) {
+  for (size_t i = 0; i < expiry_classes_.size(); ++i) {
+    if (expiry_classes_[i].age == age) return static_cast<uint16_t>(i);
+  }
+  expiry_classes_.push_back({age, {}});
+  return static_cast<uint16_t>(expiry_classes_.size() - 1);
+}
+
+uint16_t Tracker::expiry_class_of(const Record& record) const {
+  return record.stage == 0 ? linger_class_ : states_[record.door].expiry_class;
+}
+
+void Tracker::join_expiry_class(RecordNumber number, uint16_t expiry_class) {
+  ExpiryClass& joined = expiry_classes_[expiry_class];
+  append(joined.records, number, records_.get(), &Record::by_age);
+  const Instant due = record(number).began() + joined.age;
+  if (!next_expiry_ || due < *next_expiry_) next_expiry_ = due;
+}
+
+// --- Memory ------------------------------------------------------------------------------------
+
+Tracker::Record& Tracker::record(RecordNumber number) const { return records_.get()[number]; }
+
+uint32_t Tracker::bucket_of(const IpAddress& source) const {
+  return static_cast<uint32_t>(keyed_hash(options_.hash_key, source.bytes())) & bucket_mask_;
+}
+
+// Tells a segment from others of its source; never 0 for tcp, 0 for udp, which knows no
+// retransmissions. Keyed, so that nobody can make two segments look alike.
+uint32_t Tracker::fingerprint_of(const Packet& packet) const {
+  if (packet.protocol != Protocol::kTcp) return 0;
+  const std::array<uint32_t, 2> facts = {
+      uint32_t{packet.source_port} << 16 | packet.destination_port, packet.tcp_sequence};
+  std::array<uint8_t, sizeof(facts)> bytes;
+  std::memcpy(bytes.data(), facts.data(), sizeof(facts));
+  return static_cast<uint32_t>(keyed_hash(options_.hash_key, bytes) >> 32) | 1u;
+}
+
+bool Tracker::remembers(const IpAddress& source, uint32_t bucket) const {
+  for (RecordNumber number = buckets_.get()[bucket]; number != 0;
+       number = record(number).next_in_bucket) {
+    if (record(number).source == source) return true;
+  }
+  return false;
+}
+
+// A record of stage 0 that begins now. What was left of the source at this door makes way.
+Tracker::RecordNumber Tracker::add_record(const IpAddress& source, uint32_t bucket, DoorNumber door,
+                                          Instant now) {
+  for (RecordNumber number = buckets_.get()[bucket]; number != 0;) {
+    const Record& old = record(number);
+    const RecordNumber here = number;
+    number = old.next_in_bucket;
+    if (old.source == source && old.door == door) remove_record(here);
+  }
+  bool known = remembers(source, bucket);
+  while ((!known && sources_ >= options_.max_sources) || (free_ == 0 && never_used_ > capacity_)) {
+    make_room();
+    known = remembers(source, bucket);
+  }
+  RecordNumber number = free_;
+  if (number != 0) {
+    free_ = record(number).next_in_bucket;
+  } else {
+    number = never_used_++;
+  }
+  Record& fresh = record(number);
+  fresh.source = source;
+  fresh.door = door;
+  fresh.stage = 0;
+  fresh.scanned = 0;
+  fresh.fingerprint = 0;
+  fresh.set_began(now);
+  fresh.next_in_bucket = buckets_.get()[bucket];
+  buckets_.get()[bucket] = number;
+  if (!known) ++sources_;
+  join_expiry_class(number, states_[door].expiry_class);
+  append(stages_[0], number, records_.get(), &Record::by_stage);
+  return number;
+}
+
+void Tracker::remove_record(RecordNumber number) {
+  Record& old = record(number);
+  const uint32_t bucket = bucket_of(old.source);
+  RecordNumber* link = buckets_.get() + bucket;
+  while (*link != number) link = &record(*link).next_in_bucket;
+  *link = old.next_in_bucket;
+  if (!remembers(old.source, bucket)) --sources_;
+  unlink(expiry_classes_[expiry_class_of(old)].records, number, records_.get(), &Record::by_age);
+  unlink(stages_[old.stage], number, records_.get(), &Record::by_stage);
+  old.next_in_bucket = free_;
+  free_ = number;
+}
+
+// Forgets the source that is least worth keeping: one without an attempt, else the oldest of the
+// least advanced.
+void Tracker::make_room() {
+  for (const List& stage : stages_) {
+    if (stage.oldest != 0) return remove_source(stage.oldest);
+  }
+}
+
+void Tracker::remove_source(RecordNumber number) {
+  const IpAddress source = record(number).source;
+  for (RecordNumber next = buckets_.get()[bucket_of(source)]; next != 0;) {
+    const RecordNumber here = next;
+    next = record(here).next_in_bucket;
+    if (record(here).source == source) remove_record(here);
+  }
+}
+
+void Tracker::append(List& list, RecordNumber number, Record* records, Link Record::*link) {
+  records[number].*link = {list.newest, 0};
+  if (list.newest != 0) {
+    (records[list.newest].*link).newer = number;
+  } else {
+    list.oldest = number;
+  }
+  list.newest = number;
+}
+
+void Tracker::unlink(List& list, RecordNumber number, Record* records, Link Record::*link) {
+  const Link old = records[number].*link;
+  (old.older != 0 ? (records[old.older].*link).newer : list.oldest) = old.newer;
+  (old.newer != 0 ? (records[old.newer].*link).older : list.newest) = old.older;
+}
+
+// --- Telling -----------------------------------------------------------------------------------
+
+void Tracker::tell(EventKind kind, const Record& record, uint32_t interface_index) {
+  sink_.on_event({kind, record.stage, record.door, states_[record.door].generation, interface_index,
+                  record.source});
+}
+
+void Tracker::explain(const Packet& packet, Verdict verdict, DoorNumber door, uint8_t stage) {
+  if (options_.explain) sink_.on_explanation({packet, verdict, door, stage});
+}
+
+}  // namespace knockd
