@@ -306,9 +306,9 @@ void Tracker::accept(RecordNumber number, const Packet& packet, uint32_t fingerp
   ++attempt.stage;
   attempt.fingerprint = fingerprint;
   explain(packet, Verdict::kAccepted, attempt.door, attempt.stage);
-  tell(EventKind::kStage, attempt, packet.interface_index);
-  if (attempt.stage == doors_[attempt.door].sequence.size()) {
-    tell(EventKind::kOpen, attempt, packet.interface_index);
+  const bool last = attempt.stage == doors_[attempt.door].sequence.size();
+  tell(last ? EventKind::kOpen : EventKind::kStage, attempt, packet.interface_index);
+  if (last) {
     if (doors_[attempt.door].seq_cooldown > Duration::zero()) {
       states_[attempt.door].cooling_until = now + doors_[attempt.door].seq_cooldown;
     }

@@ -14,8 +14,8 @@ using DoorNumber = uint16_t;
 inline constexpr DoorNumber kNoDoor = 0xffff;
 
 enum class EventKind : uint8_t {
-  kStage,    // a knock was accepted; `stage` knocks are done
-  kOpen,     // the last knock: OPEN SESAME
+  kStage,    // a knock was accepted, and more are expected; `stage` knocks are done
+  kOpen,     // the last knock was accepted, `stage` of them: OPEN SESAME (no kStage goes before it)
   kTimeout,  // the attempt took too long and is over, at `stage`
   kScan      // the attempt is over because its source scans ports
 };

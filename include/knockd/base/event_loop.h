@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Waits for descriptors, alarms and signals, on the kernel's own parts: epoll, timerfd, signalfd.
+// Nothing of it wakes up while nothing happens.
+#pragma once
+
+#include <signal.h>
+#include <sys/epoll.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "knockd/base/clock.h"
+#include "knockd/base/unique_fd.h"
+
+namespace knockd {
+
+// One thread's loop. The clock is read once per turn. A callback must not throw; one that throws
+// ends the program in std::terminate. Callbacks may watch, unwatch and set alarms freely.
+class EventLoop {
+ public:
+  // A point in time at which to call back, once; unset after construction. Outlived by its loop.
+  class Alarm {
+   public:
+    Alarm(EventLoop& loop, std::function<void()> callback);
+    ~Alarm();
+    Alarm(const Alarm&) = delete;
+    Alarm& operator=(const Alarm&) = delete;
+    void set(std::optional<Instant> when) { when_ = when; }
+    const std::optional<Instant>& when() const { return when_; }
+
+   private:
+    friend class EventLoop;
+    EventLoop& loop_;
+    std::function<void()> callback_;
+    std::optional<Instant> when_;
+  };
+
+  EventLoop();  // throws std::system_error
+
+  // Calls back while `fd` has any of `events` (EPOLLIN ...). Watching again replaces. The owner of
+  // the descriptor unwatches it before it closes it.
+  void watch(int fd, uint32_t events, std::function<void()> callback);
+  void unwatch(int fd);
+
+  // Blocks the signals and calls back for each that comes, as part of the loop's turn.
+  void watch_signals(const std::vector<int>& signals, std::function<void(int)> callback);
+
+  // The time at the beginning of this turn.
+  Instant now() const { return now_; }
+  // Reads the clock anew, for a callback that took long.
+  void refresh_clock() { now_ = BootClock::now(); }
+
+  void run();  // until stop()
+  void stop() { running_ = false; }
+  // One turn: waits for something to happen, at most until an alarm, and calls back.
+  void turn();
+
+ private:
+  void arm();
+  void ring();
+
+  UniqueFd epoll_;
+  UniqueFd timer_;
+  UniqueFd signals_;
+  std::map<int, std::shared_ptr<std::function<void()>>> watches_;
+  std::vector<Alarm*> alarms_;
+  std::optional<Instant> armed_;
+  Instant now_;
+  bool running_ = false;
+};
+
+}  // namespace knockd

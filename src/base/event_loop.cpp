@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/base/event_loop.h"
+
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+
+namespace knockd {
+namespace {
+
+UniqueFd checked(int fd, const char* what) {
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
+  return UniqueFd(fd);
+}
+
+}  // namespace
+
+EventLoop::Alarm::Alarm(EventLoop& loop, std::function<void()> callback)
+    : loop_(loop), callback_(std::move(callback)) {
+  loop_.alarms_.push_back(this);
+}
+
+EventLoop::Alarm::~Alarm() { std::erase(loop_.alarms_, this); }
+
+EventLoop::EventLoop()
+    : epoll_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      timer_(checked(timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
+      now_(BootClock::now()) {
+  watch(timer_.get(), EPOLLIN, [this] {
+    uint64_t expirations;
+    [[maybe_unused]] const ssize_t got = read(timer_.get(), &expirations, sizeof(expirations));
+    armed_.reset();
+  });
+}
+
+void EventLoop::watch(int fd, uint32_t events, std::function<void()> callback) {
+  const bool known = watches_.count(fd) != 0;
+  watches_[fd] = std::make_shared<std::function<void()>>(std::move(callback));
+  epoll_event event{};
+  event.events = events;
+  event.data.fd = fd;
+  if (epoll_ctl(epoll_.get(), known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0) {
+    watches_.erase(fd);
+    throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+  }
+}
+
+void EventLoop::unwatch(int fd) {
+  if (watches_.erase(fd) != 0) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
+
+void EventLoop::watch_signals(const std::vector<int>& signals, std::function<void(int)> callback) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : signals) sigaddset(&set, signal);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  signals_ = checked(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd");
+  watch(signals_.get(), EPOLLIN, [this, callback = std::move(callback)] {
+    signalfd_siginfo info;
+    while (read(signals_.get(), &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
+      callback(static_cast<int>(info.ssi_signo));
+    }
+  });
+}
+
+void EventLoop::run() {
+  running_ = true;
+  while (running_) turn();
+}
+
+void EventLoop::turn() {
+  arm();
+  std::array<epoll_event, 32> events;
+  const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
+  now_ = BootClock::now();
+  for (int i = 0; i < count; ++i) {
+    // An earlier callback of this turn may have ended this watch, or may end it while it runs.
+    const auto found = watches_.find(events[static_cast<size_t>(i)].data.fd);
+    if (found == watches_.end()) continue;
+    const std::shared_ptr<std::function<void()>> callback = found->second;
+    (*callback)();
+  }
+  ring();
+}
+
+// Sets the kernel's timer to the first alarm, if it is not set so already.
+void EventLoop::arm() {
+  std::optional<Instant> first;
+  for (const Alarm* alarm : alarms_) {
+    if (alarm->when_ && (!first || *alarm->when_ < *first)) first = alarm->when_;
+  }
+  if (first == armed_) return;
+  armed_ = first;
+  itimerspec setting{};
+  if (first) {
+    // Zero would disarm; a time that has passed rings at once.
+    const int64_t count = std::max<int64_t>(first->time_since_epoch().count(), 1);
+    setting.it_value.tv_sec = static_cast<time_t>(count / 1'000'000'000);
+    setting.it_value.tv_nsec = static_cast<long>(count % 1'000'000'000);
+  }
+  timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &setting, nullptr);
+}
+
+void EventLoop::ring() {
+  // By index: a callback may make or end alarms.
+  for (size_t i = 0; i < alarms_.size(); ++i) {
+    Alarm* const alarm = alarms_[i];
+    if (!alarm->when_ || *alarm->when_ > now_) continue;
+    alarm->when_.reset();
+    alarm->callback_();
+  }
+}
+
+}  // namespace knockd

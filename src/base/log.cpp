@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/base/log.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "knockd/base/text.h"
+
+namespace knockd {
+namespace {
+
+tm local_time() {
+  const time_t now = time(nullptr);
+  tm parts{};
+  localtime_r(&now, &parts);
+  return parts;
+}
+
+// Pipes, sockets and terminals may have no room; then nothing is written, so that a line is whole
+// or absent. (A pipe that is writable has room for PIPE_BUF bytes: pipe(7).)
+bool has_room(int fd) {
+  pollfd wish{fd, POLLOUT, 0};
+  return poll(&wish, 1, 0) == 1 && (wish.revents & POLLOUT) != 0;
+}
+
+bool write_whole(int fd, std::string_view text) {
+  return has_room(fd) && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
+class FileSink : public LogSink {
+ public:
+  explicit FileSink(const std::string& path) : path_(path) {
+    open();
+    if (!fd_) {
+      throw std::system_error(errno, std::generic_category(), "cannot open log file " + path);
+    }
+  }
+
+  bool write(LogLevel, std::string_view line) override {
+    if (!fd_) open();
+    if (!fd_) return false;
+    const tm time = local_time();
+    std::string text =
+        format("%s[%04d-%02d-%02d %02d:%02d] ", torn_ ? "\n" : "", time.tm_year + 1900,
+               time.tm_mon + 1, time.tm_mday, time.tm_hour, time.tm_min);
+    text += line;
+    text += '\n';
+    if (!has_room(fd_.get())) return false;
+    const ssize_t written = ::write(fd_.get(), text.data(), text.size());
+    if (written == static_cast<ssize_t>(text.size())) {
+      torn_ = false;
+      return true;
+    }
+    if (written > 0) torn_ = true;  // a disk that has just become full
+    return false;
+  }
+
+  void reopen() override {
+    fd_.reset();
+    open();
+  }
+
+ private:
+  void open() {
+    // O_NONBLOCK for a FIFO; reading from it as well, as Linux allows, lets it be opened before
+    // anyone else reads.
+    struct stat status {};
+    const bool fifo = stat(path_.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
+    fd_.reset(::open(
+        path_.c_str(),
+        (fifo ? O_RDWR : O_WRONLY) | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640));
+    torn_ = false;
+  }
+
+  const std::string path_;
+  UniqueFd fd_;
+  bool torn_ = false;  // the last line has no end
+};
+
+class SyslogSink : public LogSink {
+ public:
+  explicit SyslogSink(const std::string& socket_path) : socket_path_(socket_path) { connect(); }
+
+  bool write(LogLevel level, std::string_view line) override {
+    // RFC 3164's form, which every /dev/log reads; facility user is 1.
+    char time_text[32];
+    const tm time = local_time();
+    // Month names are not the locale's: the program never calls setlocale.
+    strftime(time_text, sizeof(time_text), "%b %e %H:%M:%S", &time);
+    std::string text =
+        format("<%d>%s knockd[%d]: ", 1 * 8 + static_cast<int>(level), time_text, getpid());
+    text += line;
+    return send(text) || (connect() && send(text));
+  }
+
+  void reopen() override { connect(); }
+
+ private:
+  bool send(const std::string& text) {
+    return fd_ && ::send(fd_.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
+                      static_cast<ssize_t>(text.size());
+  }
+
+  bool connect() {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    socket_path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    fd_.reset(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (fd_ &&
+        ::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+      fd_.reset();
+    }
+    return static_cast<bool>(fd_);
+  }
+
+  const std::string socket_path_;
+  UniqueFd fd_;
+};
+
+class DescriptorSink : public LogSink {
+ public:
+  explicit DescriptorSink(int fd) : fd_(fd) {}
+  bool write(LogLevel, std::string_view line) override {
+    std::string text(line.substr(0, PIPE_BUF - 1));
+    text += '\n';
+    return write_whole(fd_, text);
+  }
+
+ private:
+  const int fd_;
+};
+
+}  // namespace
+
+std::unique_ptr<LogSink> make_file_sink(const std::string& path) {
+  return std::make_unique<FileSink>(path);
+}
+
+std::unique_ptr<LogSink> make_syslog_sink(const std::string& socket_path) {
+  return std::make_unique<SyslogSink>(socket_path);
+}
+
+std::unique_ptr<LogSink> make_descriptor_sink(int fd) {
+  return std::make_unique<DescriptorSink>(fd);
+}
+
+void Log::set_sinks(std::vector<std::unique_ptr<LogSink>> sinks) {
+  outlets_.clear();
+  for (auto& sink : sinks) outlets_.push_back({std::move(sink), 0});
+}
+
+void Log::reopen() {
+  for (Outlet& outlet : outlets_) outlet.sink->reopen();
+}
+
+void Log::write(LogLevel level, std::string_view line) {
+  for (Outlet& outlet : outlets_) {
+    if (outlet.lost != 0) {
+      const std::string note = format("%llu log lines could not be written",
+                                      static_cast<unsigned long long>(outlet.lost));
+      if (outlet.sink->write(LogLevel::kWarning, note)) outlet.lost = 0;
+    }
+    if (outlet.lost != 0 || !outlet.sink->write(level, line)) ++outlet.lost;
+  }
+}
+
+}  // namespace knockd

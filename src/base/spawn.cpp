@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/base/spawn.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "knockd/base/text.h"
+
+namespace knockd {
+namespace {
+
+constexpr char kShell[] = "/bin/sh";
+constexpr char kDefaultPath[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+
+bool has_name(std::string_view entry, std::string_view name) {
+  return entry.substr(0, entry.find('=')) == name;
+}
+
+// Our environment with the additions in front of what they replace, and a PATH whatever happens.
+std::vector<std::string> merged_environment(
+    const std::vector<std::pair<std::string, std::string>>& additions) {
+  std::vector<std::string> merged;
+  for (const auto& [name, value] : additions) merged.push_back(name + "=" + value);
+  bool has_path = false;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    bool replaced = false;
+    for (const auto& addition : additions) replaced |= has_name(*entry, addition.first);
+    if (!replaced) merged.emplace_back(*entry);
+    has_path |= has_name(*entry, "PATH");
+  }
+  if (!has_path) merged.emplace_back(kDefaultPath);
+  return merged;
+}
+
+struct Actions {
+  posix_spawn_file_actions_t files;
+  posix_spawnattr_t attributes;
+  Actions() {
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawnattr_init(&attributes);
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(
+        &attributes,
+        static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID));
+  }
+  ~Actions() {
+    posix_spawn_file_actions_destroy(&files);
+    posix_spawnattr_destroy(&attributes);
+  }
+  Actions(const Actions&) = delete;
+  Actions& operator=(const Actions&) = delete;
+};
+
+}  // namespace
+
+pid_t spawn_shell(const std::string& command,
+                  const std::vector<std::pair<std::string, std::string>>& environment) {
+  std::vector<std::string> entries = merged_environment(environment);
+  std::vector<char*> pointers;
+  for (std::string& entry : entries) pointers.push_back(entry.data());
+  pointers.push_back(nullptr);
+  std::string text = command;
+  char name[] = "sh", option[] = "-c";
+  char* const arguments[] = {name, option, text.data(), nullptr};
+
+  const Actions actions;
+  pid_t pid = -1;
+  const int error =
+      posix_spawn(&pid, kShell, &actions.files, &actions.attributes, arguments, pointers.data());
+  return error == 0 ? pid : -error;
+}
+
+}  // namespace knockd
