@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""Runs a knockd, ours or Debian's 0.8, on a host of the test network, and reads what it says. And the
+ledger: a file in which the commands of doors leave a line, by which a test knows that they ran."""
+
+import re
+import subprocess
+
+from waiting import wait_until
+
+_STAMP = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d\] ")
+
+
+class Ledger:
+    """What the commands of doors did, a line each, in the order in which they did it."""
+
+    def __init__(self, path):
+        self.path = path
+        path.touch()
+
+    def command(self, event):
+        """A command for a configuration, which enters `event ADDRESS`."""
+        return f"echo {event} %IP% >> {self.path}"
+
+    def lines(self):
+        return self.path.read_text().splitlines()
+
+    def wait_for(self, line, count=1, also_found=lambda: ""):
+        wait_until(lambda: self.lines().count(line) >= count, f"{count} x {line!r} in the ledger",
+                   lambda: f"ledger: {self.lines()}\n{also_found()}")
+
+
+class Daemon:
+    """One run of a knockd in the foreground. It listens once the constructor returns, unless
+    `listens` says that it is not meant to."""
+
+    def __init__(self, host, binary, folder, config, *arguments, interface="eth0", listens=True,
+                 own_log=True, prefix=()):
+        self.host = host
+        folder.mkdir(exist_ok=True)
+        self.config_file = folder / "knockd.conf"
+        self.config_file.write_text(config)
+        self.config_file.chmod(0o600)
+        self.log_file = folder / "knockd.log"
+        self.output_file = folder / "output"
+        argv = [*prefix, binary, "-c", self.config_file, "-p", folder / "knockd.pid", "-v"]
+        if interface:
+            argv += ["-i", interface]
+        if own_log:
+            argv += ["-g", self.log_file]
+        with open(self.output_file, "wb") as output:
+            self.process = host.start(*argv, *arguments, stdout=output, stderr=subprocess.STDOUT,
+                                      cwd=folder)
+        self.pid = self.process.pid
+        if listens:
+            self.wait_until_listening()
+
+    def wait_until_listening(self):
+        self.wait_for(r"starting up, listening on .*")
+
+    def output(self):
+        """What it said on its standard output and error, the output of commands included."""
+        return self.output_file.read_text(errors="replace")
+
+    def lines(self):
+        """The lines of its log without their time stamps, and without 0.8's blank lines."""
+        if not self.log_file.exists():
+            return []
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        return [_STAMP.sub("", line) for line in lines if line]
+
+    def wait_for(self, pattern, count=1):
+        """Waits until `count` lines of the log are this pattern, from end to end."""
+        return wait_until(lambda: len(self.matching(pattern)) >= count,
+                          f"{count} x {pattern!r} in the log", self.report)
+
+    def matching(self, pattern):
+        return [line for line in self.lines() if re.fullmatch(pattern, line)]
+
+    def report(self):
+        return "\n".join(["log:", *self.lines(), f"output: {self.output()}",
+                          f"status: {self.process.poll()}"])
+
+    def send(self, signal_number):
+        self.process.send_signal(signal_number)
+
+    def wait_for_end(self, timeout=10):
+        """Its exit status."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {timeout} s\n{self.report()}") from None
+
+    def stop(self, timeout=10):
+        """Asks it to leave; its exit status, 0 to be expected."""
+        self.process.terminate()
+        return self.wait_for_end(timeout)

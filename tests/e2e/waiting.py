@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+"""Waits for conditions. A test names what must become true and is told what was there instead; only
+a broken program makes it wait for the whole deadline."""
+
+import time
+
+DEADLINE = 10.0  # seconds; far more than any wait of a working program takes
+
+
+class NeverHappened(AssertionError):
+    """What a test waited for did not come about before the deadline."""
+
+
+def wait_until(condition, what, found=lambda: "", deadline=DEADLINE):
+    """Returns condition()'s first true value. `what` and `found()` tell the reader of a failure."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise NeverHappened(f"{what}: not within {deadline} s. Found:\n{found()}")
+        time.sleep(0.005)
