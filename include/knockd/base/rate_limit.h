@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// Holds what strangers can cause to so many a second, and counts what it refuses.
+#pragma once
+
+#include <cstdint>
+
+#include "knockd/base/clock.h"
+
+namespace knockd {
+
+// Allows `limit` in each second that begins with the first one allowed; 0: no limit. Pure.
+class RateLimit {
+ public:
+  explicit RateLimit(uint32_t limit) : limit_(limit) {}
+
+  bool allow(Instant now) {
+    if (limit_ == 0) return true;
+    if (!begun_ || now - begin_ >= std::chrono::seconds(1)) {
+      begun_ = true;
+      begin_ = now;
+      allowed_ = 0;
+    }
+    if (allowed_ < limit_) {
+      ++allowed_;
+      return true;
+    }
+    ++refused_;
+    return false;
+  }
+
+  // Counts what was refused elsewhere on our behalf.
+  void add_refused(uint64_t count) { refused_ += count; }
+  uint64_t refused() const { return refused_; }
+  // The count so far, which begins anew.
+  uint64_t take_refused() {
+    const uint64_t count = refused_;
+    refused_ = 0;
+    return count;
+  }
+  // When the second in which refusals are counted is over.
+  Instant window_end() const { return begin_ + std::chrono::seconds(1); }
+
+ private:
+  uint32_t limit_;
+  uint32_t allowed_ = 0;
+  uint64_t refused_ = 0;
+  Instant begin_{};
+  bool begun_ = false;
+};
+
+}  // namespace knockd

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// Turns a command of the configuration into the text that the shell gets.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "knockd/net/address.h"
+
+namespace knockd {
+
+// `command` with each %IP% replaced by the address. The address is printed from its bytes, so that
+// nothing that a stranger writes reaches the shell.
+std::string render_command(std::string_view command, const IpAddress& source);
+
+}  // namespace knockd

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// The few messages between the keeper and a listener: the whole of the security boundary. Each has
+// a fixed form; what comes from a listener is believed only as far as decode_from_listener checks
+// it. Both ends are the same program, so values stand in the machine's own byte order.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "knockd/knock/event.h"
+#include "knockd/knock/sequence.h"
+
+namespace knockd {
+
+// --- From a listener to the keeper -------------------------------------------------------------
+
+// The capture is open and the rights are given up: knocks are heard from now on.
+struct Listening {
+  uint8_t filter_in_kernel = 1;  // 0: refused; every packet of the link is looked at
+  friend bool operator==(const Listening&, const Listening&) = default;
+};
+
+// Why a capture could not be opened or went on no longer.
+enum class CaptureTrouble : uint8_t {
+  kNoPermission,
+  kNoDevice,
+  kDown,
+  kLinkType,  // a link-layer type that is not understood
+  kSandbox,   // the rights could not be given up
+  kOther
+};
+
+struct Trouble {
+  CaptureTrouble kind = CaptureTrouble::kOther;
+  std::array<char, 200> text{};  // what the system said, ended by NUL; not clean
+  friend bool operator==(const Trouble&, const Trouble&) = default;
+};
+
+// Lines that the listener left out for Log_Rate since it last said so.
+struct LeftOut {
+  uint64_t lines = 0;
+  friend bool operator==(const LeftOut&, const LeftOut&) = default;
+};
+
+// The answer to StatusRequest.
+struct ListenerStatus {
+  uint64_t packets = 0;  // copied to the listener
+  uint64_t dropped = 0;  // lost by the kernel because the listener was slow
+  uint32_t sources = 0;  // remembered now
+  uint32_t padding = 0;
+  friend bool operator==(const ListenerStatus&, const ListenerStatus&) = default;
+};
+
+using FromListener =
+    std::variant<Listening, KnockEvent, Explanation, LeftOut, Trouble, ListenerStatus>;
+
+// --- From the keeper to a listener -------------------------------------------------------------
+
+// A part of the list of own addresses. The parts follow each other; the last one puts the list in
+// force.
+struct AddressPart {
+  static constexpr size_t kMost = 60;
+  uint8_t first = 0;
+  uint8_t last = 0;
+  uint16_t count = 0;
+  std::array<IpAddress, kMost> addresses{};
+};
+
+// A door's next one-time sequence; `count` 0 closes the door for good.
+struct NextSequence {
+  DoorNumber door = 0;
+  uint16_t count = 0;
+  uint32_t generation = 0;
+  std::array<Knock, kMaxKnocks> knocks{};
+};
+
+struct StatusRequest {};
+
+using ToListener = std::variant<AddressPart, NextSequence, StatusRequest>;
+
+// The list of own addresses as parts, at least one.
+std::vector<AddressPart> address_parts(const std::vector<IpAddress>& addresses);
+
+// --- As bytes ----------------------------------------------------------------------------------
+
+inline constexpr size_t kLongestMessage = 8 + sizeof(AddressPart);
+using MessageBytes = std::vector<uint8_t>;
+
+MessageBytes encode(const FromListener& message);
+MessageBytes encode(const ToListener& message);
+
+// Nothing if the kind is unknown, the length is not exactly right, or a value is out of its range
+// (a door number of `doors` or more, a stage outside 1 to kMaxKnocks where there is a door ...).
+std::optional<FromListener> decode_from_listener(std::span<const uint8_t> bytes, size_t doors);
+std::optional<ToListener> decode_to_listener(std::span<const uint8_t> bytes);
+
+}  // namespace knockd

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/message/messages.h"
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+namespace knockd {
+namespace {
+
+// A message is 8 bytes, of which the first tells the alternative, and the alternative's bytes.
+constexpr size_t kHeader = 8;
+
+template <typename Message>
+MessageBytes encode_any(const Message& message) {
+  return std::visit(
+      [&](const auto& body) {
+        using Body = std::decay_t<decltype(body)>;
+        static_assert(std::is_trivially_copyable_v<Body>);
+        MessageBytes bytes(kHeader + sizeof(Body));
+        bytes[0] = static_cast<uint8_t>(message.index());
+        std::memcpy(bytes.data() + kHeader, &body, sizeof(Body));
+        return bytes;
+      },
+      message);
+}
+
+template <typename Message, size_t kIndex = 0>
+std::optional<Message> decode_any(std::span<const uint8_t> bytes) {
+  if constexpr (kIndex == std::variant_size_v<Message>) {
+    return std::nullopt;
+  } else {
+    if (bytes.size() < kHeader) return std::nullopt;
+    if (bytes[0] != kIndex) return decode_any<Message, kIndex + 1>(bytes);
+    using Body = std::variant_alternative_t<kIndex, Message>;
+    if (bytes.size() != kHeader + sizeof(Body)) return std::nullopt;
+    Body body;
+    std::memcpy(&body, bytes.data() + kHeader, sizeof(Body));
+    return body;
+  }
+}
+
+template <typename Enum>
+bool in_range(Enum value, Enum last) {
+  return static_cast<uint8_t>(value) <= static_cast<uint8_t>(last);
+}
+
+bool is_protocol(Protocol protocol) {
+  return protocol == Protocol::kTcp || protocol == Protocol::kUdp;
+}
+
+struct Sound {
+  size_t doors;
+
+  bool operator()(const Listening& message) const { return message.filter_in_kernel <= 1; }
+  bool operator()(const KnockEvent& event) const {
+    return in_range(event.kind, EventKind::kScan) && event.door < doors && event.stage >= 1 &&
+           event.stage <= kMaxKnocks;
+  }
+  bool operator()(const Explanation& explanation) const {
+    return in_range(explanation.verdict, Verdict::kScanCounted) &&
+           is_protocol(explanation.packet.protocol) &&
+           (explanation.door == kNoDoor || explanation.door < doors) &&
+           explanation.stage <= kMaxKnocks;
+  }
+  bool operator()(const LeftOut&) const { return true; }
+  bool operator()(const Trouble& trouble) const {
+    return in_range(trouble.kind, CaptureTrouble::kOther) && trouble.text.back() == '\0';
+  }
+  bool operator()(const ListenerStatus&) const { return true; }
+
+  bool operator()(const AddressPart& part) const {
+    return part.first <= 1 && part.last <= 1 && part.count <= AddressPart::kMost;
+  }
+  bool operator()(const NextSequence& next) const {
+    return next.count <= kMaxKnocks &&
+           std::all_of(
+               next.knocks.begin(), next.knocks.begin() + next.count,
+               [](const Knock& knock) { return knock.port != 0 && is_protocol(knock.protocol); });
+  }
+  bool operator()(const StatusRequest&) const { return true; }
+};
+
+template <typename Message>
+std::optional<Message> sound(std::optional<Message> message, size_t doors) {
+  if (message && !std::visit(Sound{doors}, *message)) return std::nullopt;
+  return message;
+}
+
+}  // namespace
+
+std::vector<AddressPart> address_parts(const std::vector<IpAddress>& addresses) {
+  std::vector<AddressPart> parts(1);
+  parts.front().first = 1;
+  for (const IpAddress& address : addresses) {
+    if (parts.back().count == AddressPart::kMost) parts.emplace_back();
+    AddressPart& part = parts.back();
+    part.addresses[part.count++] = address;
+  }
+  parts.back().last = 1;
+  return parts;
+}
+
+MessageBytes encode(const FromListener& message) { return encode_any(message); }
+MessageBytes encode(const ToListener& message) { return encode_any(message); }
+
+std::optional<FromListener> decode_from_listener(std::span<const uint8_t> bytes, size_t doors) {
+  return sound(decode_any<FromListener>(bytes), doors);
+}
+
+std::optional<ToListener> decode_to_listener(std::span<const uint8_t> bytes) {
+  return sound(decode_any<ToListener>(bytes), 0);
+}
+
+}  // namespace knockd
