@@ -3,22 +3,22 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "knockd/config/complaint.h"
 #include "knockd/knock/door.h"
 
 namespace knockd {
 
 inline constexpr const char* kDefaultConfigFile = KNOCKD_SYSCONFDIR "/knockd.conf";
 
-// A place in a configuration; lines and columns count from 1, 0 means the file as a whole.
-struct Place {
-  std::string file;
-  int line = 0;
-  int column = 0;
-};
+// Where each directive that was given stands, by its full name as the table of directives has it
+// ("Start_Command", also for its alias). The keys are literals.
+using Places = std::map<std::string_view, Place>;
 
 // What a knock does whose source has this door open already.
 enum class Reknock : uint8_t { kRun, kExtend, kIgnore };
@@ -36,7 +36,13 @@ struct Door {
   std::optional<std::string> stop_command_6;
   Duration cmd_timeout = std::chrono::seconds(10);
   Reknock reknock = Reknock::kRun;
+  Places places;
 
+  // Where the directive stands; the door's [name] if it was not given.
+  const Place& place_of(std::string_view directive) const {
+    const auto found = places.find(directive);
+    return found == places.end() ? place : found->second;
+  }
   // The command templates for a knocker with this address, %IP% still in place.
   const std::string& start_command_for(const IpAddress& source) const {
     return !source.is_v4() && start_command_6 ? *start_command_6 : start_command;
@@ -56,10 +62,19 @@ struct Config {
   std::string on_stop;
   std::string state_file = "/var/lib/knockd/open-doors";  // empty: none is kept
   Shutdown shutdown = Shutdown::kClose;
-  uint32_t scan_limit = 4;       // ports; 0: no scan guard
-  uint32_t max_sources = 65536;  // sources
-  uint32_t log_rate = 20;        // lines a second; 0: no limit
-  std::vector<Door> doors;       // in the order of the file; at most kMaxDoors
+  uint32_t scan_limit = 4;         // ports; 0: no scan guard
+  uint32_t max_sources = 65536;    // sources
+  uint32_t log_rate = 20;          // lines a second; 0: no limit
+  std::vector<Door> doors;         // in the order of the file; at most kMaxDoors
+  std::vector<std::string> files;  // every configuration file that was read, `file` first
+  std::vector<Complaint> remarks;  // what the parser accepted but found odd; for -t
+  Places places;                   // of the global directives
+
+  // Where the global directive stands; the file as a whole if it was not given.
+  Place place_of(std::string_view directive) const {
+    const auto found = places.find(directive);
+    return found == places.end() ? Place{file, 0, 0} : found->second;
+  }
 };
 
 inline constexpr size_t kMaxDoors = 65535;

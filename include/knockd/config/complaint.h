@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// What is wrong or doubtful in a configuration, and where: the one form in which the parser and the
+// checks of -t speak to the user.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <vector>
+
+namespace knockd {
+
+// A place in a configuration; lines and columns (in bytes) count from 1, 0 means the file as a
+// whole.
+struct Place {
+  std::string file;
+  int line = 0;
+  int column = 0;
+};
+
+struct Complaint {
+  enum class Severity : uint8_t { kError, kWarning };
+
+  Severity severity = Severity::kError;
+  Place place;
+  std::string message;  // one line, safe for a terminal
+
+  // "file:line:column: message", with "warning: " before the message of a warning.
+  std::string to_string() const;
+};
+
+// A configuration that cannot be used: every error that was found in it, never none.
+class ConfigError : public std::exception {
+ public:
+  explicit ConfigError(std::vector<Complaint> complaints);
+
+  const std::vector<Complaint>& complaints() const { return complaints_; }
+  // The complaints' lines, joined by newlines.
+  const char* what() const noexcept override { return what_.c_str(); }
+
+ private:
+  std::vector<Complaint> complaints_;
+  std::string what_;
+};
+
+}  // namespace knockd

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// What the parser asks of the file system: the text of a file that a configuration names, and the
+// files that a pattern names. Tests and the fuzzer hand in files of their own.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace knockd {
+
+class ConfigFiles {
+ public:
+  // Why a file could not be read, an errno value.
+  struct Failure {
+    int error = 0;
+  };
+  using Text = std::variant<std::string, Failure>;
+
+  virtual ~ConfigFiles() = default;
+  virtual Text read(const std::string& path) = 0;
+  // The names that match a shell pattern (see glob(7)), sorted; none is no error.
+  virtual std::vector<std::string> matching(const std::string& pattern) = 0;
+};
+
+// The files of this machine.
+class SystemFiles : public ConfigFiles {
+ public:
+  // A larger file is no configuration (someone named a device): it fails with EFBIG.
+  static constexpr size_t kMaxFileSize = 16 << 20;
+
+  Text read(const std::string& path) override;
+  std::vector<std::string> matching(const std::string& pattern) override;
+};
+
+}  // namespace knockd

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// The values that directives take, from text: pure functions, shared with the command line. A fault
+// carries its offset in the text, quotes what was found and says what was expected.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "knockd/knock/sequence.h"
+#include "knockd/net/tcp_flags.h"
+
+namespace knockd {
+
+// What some editors put before a UTF-8 text; no part of it.
+inline constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
+// `text` up to a comment (a '#' with a blank before it), without blanks at both ends.
+std::string_view without_comment(std::string_view text);
+
+// `text` in quotes and on one line; a long one is cut, for messages.
+std::string quoted(std::string_view text);
+
+// The first byte below 0x20 or equal to 0x7f; npos if there is none.
+size_t find_control_byte(std::string_view text);
+
+// "syn,!ack": flags that must be set and, with '!', flags that must not.
+std::variant<FlagMask, TextFault> parse_tcp_flags(std::string_view text);
+
+struct InterfaceList {
+  std::vector<std::string> names;  // without repeats; "any" stands alone
+  std::vector<TextFault> remarks;  // what was left out, and why
+};
+
+// "eth0, ppp0" or "any". A name is what the kernel takes for one (IFNAMSIZ); whether the interface
+// exists is not asked.
+std::variant<InterfaceList, TextFault> parse_interface_list(std::string_view text);
+
+}  // namespace knockd

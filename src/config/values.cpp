@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/config/values.h"
+
+#include <net/if.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "knockd/base/text.h"
+
+namespace knockd {
+namespace {
+
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+// Where `part` begins in `whole`; an empty part (trimmed away) may point nowhere.
+size_t offset_in(std::string_view whole, std::string_view part, size_t otherwise) {
+  return part.empty() ? otherwise : static_cast<size_t>(part.data() - whole.data());
+}
+
+std::optional<uint8_t> flag_named(std::string_view name) {
+  static constexpr std::pair<std::string_view, uint8_t> kFlags[] = {
+      {"fin", kTcpFin}, {"syn", kTcpSyn}, {"rst", kTcpRst},
+      {"psh", kTcpPsh}, {"ack", kTcpAck}, {"urg", kTcpUrg}};
+  for (const auto& [known, bit] : kFlags) {
+    if (equals_ignoring_case(known, name)) return bit;
+  }
+  return std::nullopt;
+}
+
+// Why the kernel would not take this name (net/core/dev.c, dev_valid_name); empty if it would.
+std::string fault_in_interface_name(std::string_view name) {
+  if (name.empty() || name.size() >= IFNAMSIZ) {
+    return format("expected a name of 1 to %d bytes", IFNAMSIZ - 1);
+  }
+  if (name == "." || name == ".." || name.find_first_of("/ \t") != std::string_view::npos ||
+      find_control_byte(name) != std::string_view::npos) {
+    return "expected a name like eth0, without blanks and slashes";
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string_view without_comment(std::string_view text) {
+  for (size_t i = 1; i < text.size(); ++i) {
+    if (text[i] == '#' && is_blank(text[i - 1])) return trim(text.substr(0, i));
+  }
+  return trim(text);
+}
+
+std::string quoted(std::string_view text) {
+  constexpr size_t kMost = 80;
+  const bool cut = text.size() > kMost;
+  return '"' + printable(text.substr(0, kMost)) + (cut ? "...\"" : "\"");
+}
+
+size_t find_control_byte(std::string_view text) {
+  const auto* const found = std::find_if(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7f;
+  });
+  return found == text.end() ? std::string_view::npos : static_cast<size_t>(found - text.begin());
+}
+
+std::variant<FlagMask, TextFault> parse_tcp_flags(std::string_view text) {
+  FlagMask mask;
+  for (const std::string_view part : split(text, ',')) {
+    const std::string_view item = trim(part);
+    const size_t offset = offset_in(text, item, offset_in(text, part, text.size()));
+    const bool excluded = !item.empty() && item.front() == '!';
+    const auto bit = flag_named(trim(excluded ? item.substr(1) : item));
+    if (!bit) {
+      return TextFault{offset, format("flag %s: expected fin, syn, rst, psh, ack or urg, with ! "
+                                      "before one that must not be set",
+                                      quoted(item).c_str())};
+    }
+    uint8_t& flags = excluded ? mask.excluded : mask.wanted;
+    flags = static_cast<uint8_t>(flags | *bit);
+    if ((mask.wanted & mask.excluded) != 0) {
+      return TextFault{offset, format("flag %s: expected it to be either wanted or excluded, not "
+                                      "both",
+                                      quoted(item).c_str())};
+    }
+  }
+  return mask;
+}
+
+std::variant<InterfaceList, TextFault> parse_interface_list(std::string_view text) {
+  InterfaceList list;
+  size_t any_offset = 0;
+  for (const std::string_view part : split(text, ',')) {
+    const std::string_view name = trim(part);
+    const size_t offset = offset_in(text, name, offset_in(text, part, text.size()));
+    if (const std::string fault = fault_in_interface_name(name); !fault.empty()) {
+      return TextFault{offset, format("interface %s: %s", quoted(name).c_str(), fault.c_str())};
+    }
+    if (std::find(list.names.begin(), list.names.end(), name) != list.names.end()) {
+      list.remarks.push_back({offset, format("interface %s is named twice", quoted(name).c_str())});
+      continue;
+    }
+    if (name == "any") any_offset = offset;
+    list.names.emplace_back(name);
+  }
+  const bool has_any = std::find(list.names.begin(), list.names.end(), "any") != list.names.end();
+  if (has_any && list.names.size() > 1) {
+    list.remarks.push_back({any_offset, "interface \"any\" covers the others that are named"});
+    list.names = {"any"};
+  }
+  return list;
+}
+
+}  // namespace knockd

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// The files of one folder under names relative to it, so that what the parser says does not depend
+// on where the tree lies.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "knockd/config/files.h"
+
+namespace knockd {
+
+class FolderFiles : public ConfigFiles {
+ public:
+  explicit FolderFiles(std::string folder) : folder_(std::move(folder) + '/') {}
+
+  Text read(const std::string& path) override { return system_.read(folder_ + path); }
+
+  std::vector<std::string> matching(const std::string& pattern) override {
+    std::vector<std::string> names = system_.matching(folder_ + pattern);
+    for (std::string& name : names) name.erase(0, folder_.size());
+    return names;
+  }
+
+ private:
+  std::string folder_;
+  SystemFiles system_;
+};
+
+}  // namespace knockd
