@@ -4,7 +4,7 @@
 namespace knockd {
 
 void OpenDoors::open(OpenDoor door) {
-  schedule_.emplace(door.closes, door.id);
+  schedule_.emplace(door.deadline, door.id);
   by_source_.emplace(door.source, door.id);
   const uint64_t id = door.id;
   doors_.insert_or_assign(id, std::move(door));
@@ -13,7 +13,7 @@ void OpenDoors::open(OpenDoor door) {
 void OpenDoors::closed(uint64_t id) {
   const auto found = doors_.find(id);
   if (found == doors_.end()) return;
-  schedule_.erase({found->second.closes, id});
+  schedule_.erase({found->second.deadline, id});
   by_source_.erase({found->second.source, id});
   doors_.erase(found);
 }
@@ -34,11 +34,11 @@ const OpenDoor* OpenDoors::find(uint64_t id) const {
   return found == doors_.end() ? nullptr : &found->second;
 }
 
-void OpenDoors::extend(uint64_t id, Instant closes) {
+void OpenDoors::extend(uint64_t id, Instant deadline) {
   const auto found = doors_.find(id);
-  if (found == doors_.end() || schedule_.erase({found->second.closes, id}) == 0) return;
-  found->second.closes = closes;
-  schedule_.emplace(closes, id);
+  if (found == doors_.end() || schedule_.erase({found->second.deadline, id}) == 0) return;
+  found->second.deadline = deadline;
+  schedule_.emplace(deadline, id);
 }
 
 std::vector<uint64_t> OpenDoors::due(Instant now) {

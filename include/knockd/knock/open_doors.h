@@ -13,20 +13,9 @@
 #include <vector>
 
 #include "knockd/base/clock.h"
-#include "knockd/net/address.h"
+#include "knockd/knock/open_door.h"
 
 namespace knockd {
-
-// One opening of one door for one source, with all that closing it takes: a reload may change or
-// remove the door meanwhile.
-struct OpenDoor {
-  uint64_t id = 0;   // of this opening, never used twice
-  std::string door;  // name
-  IpAddress source;
-  std::string interface;     // where the last knock came in
-  std::string stop_command;  // rendered
-  Instant closes;            // when the stop command is due
-};
 
 // Every opening is here from open() until closed(). Between due() and closed() it is closing: its
 // stop command waits or runs. The cost of each call does not grow with the number of doors but by
@@ -39,7 +28,7 @@ class OpenDoors {
   // The youngest opening of this door by this source that is not closing; nothing if there is none.
   const OpenDoor* find(const std::string& door, const IpAddress& source) const;
   const OpenDoor* find(uint64_t id) const;
-  void extend(uint64_t id, Instant closes);
+  void extend(uint64_t id, Instant deadline);
 
   // The openings that are due, in the order in which they are; they are closing from now on.
   std::vector<uint64_t> due(Instant now);
