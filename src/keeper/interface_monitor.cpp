@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/keeper/interface_monitor.h"
+
+// The kernel's headers come before libnl's: libnl-tiny brings its own copy for those who lack them.
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netlink/attr.h>
+#include <netlink/errno.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <netlink/socket.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+namespace knockd {
+namespace {
+
+// Holds the events of some thousand address changes, should the daemon be kept from reading.
+constexpr int kReceiveBuffer = 1 << 20;  // bytes
+// A storm of events must not keep the owner's loop from its other work.
+constexpr int kMostReads = 4096;
+// A picture that changed while it was taken is taken again; not forever.
+constexpr int kMostDumps = 10;
+// While one is taken, the events that do not fit the buffer say so this often at most.
+constexpr int kMostLosses = 1000;
+
+[[noreturn]] void fail(const char* what) {
+  throw std::system_error(errno == 0 ? EIO : errno, std::generic_category(), what);
+}
+
+NetlinkSocket open_socket() {
+  errno = 0;
+  NetlinkSocket socket(nl_socket_alloc());
+  if (socket == nullptr) fail("netlink: cannot allocate a socket");
+  nl_socket_disable_auto_ack(socket.get());
+  // libnl-3 would look at each message before it reads it. The look alone makes the kernel go on
+  // with a dump; where the buffer is too full for that, the read then fails and takes nothing out.
+  nl_socket_disable_msg_peek(socket.get());
+  if (nl_connect(socket.get(), NETLINK_ROUTE) < 0) fail("netlink: cannot open a socket");
+  if (nl_socket_set_nonblocking(socket.get()) < 0) fail("netlink: cannot set up the socket");
+  return socket;
+}
+
+// Beyond net.core.rmem_max needs CAP_NET_ADMIN; without it as much as one gets.
+void enlarge_receive_buffer(int fd) {
+  const int size = kReceiveBuffer;
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) != 0) {
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+  }
+}
+
+enum class Receipt { kMessages, kNothing, kLost };
+
+// Hands each message of one datagram of the kernel's to `take`.
+template <typename Take>
+Receipt receive(nl_sock* socket, const Take& take) {
+  sockaddr_nl sender{};
+  unsigned char* bytes = nullptr;
+  ucred* credentials = nullptr;
+  int length = nl_recv(socket, &sender, &bytes, &credentials);
+  // Nothing there is 0 to libnl-tiny and NLE_AGAIN to libnl-3.
+  if (length == 0 || length == -NLE_AGAIN) return Receipt::kNothing;
+  if (length < 0) return Receipt::kLost;
+  const std::unique_ptr<unsigned char, decltype(&std::free)> owner(bytes, &std::free);
+  if (sender.nl_pid != 0) return Receipt::kMessages;  // not from the kernel
+  for (auto* message = reinterpret_cast<nlmsghdr*>(bytes); nlmsg_ok(message, length);
+       message = nlmsg_next(message, &length)) {
+    take(*message);
+  }
+  return Receipt::kMessages;
+}
+
+// The number that the answers will carry; nothing if the request could not be sent.
+template <typename Body>
+std::optional<uint32_t> request_dump(nl_sock* socket, int type, Body body) {
+  const std::unique_ptr<nl_msg, decltype(&nlmsg_free)> message(
+      nlmsg_alloc_simple(type, NLM_F_REQUEST | NLM_F_DUMP), &nlmsg_free);
+  if (message == nullptr || nlmsg_append(message.get(), &body, sizeof(body), NLMSG_ALIGNTO) < 0 ||
+      nl_send_auto_complete(socket, message.get()) < 0) {
+    return std::nullopt;
+  }
+  return nlmsg_hdr(message.get())->nlmsg_seq;
+}
+
+enum class Dump { kWhole, kInterrupted, kFailed };
+
+// Asks for all objects of a kind and hands `take` the answers, and the events that come between
+// them. Never waits: the kernel writes the next part of an answer as the one before it is read.
+template <typename Body, typename Take>
+Dump dump(nl_sock* socket, int type, Body body, const Take& take) {
+  const std::optional<uint32_t> sequence = request_dump(socket, type, body);
+  if (!sequence) return Dump::kFailed;
+  std::optional<Dump> end;
+  Dump so_far = Dump::kWhole;
+  const auto look_at = [&](const nlmsghdr& message) {
+    const bool ours = message.nlmsg_seq == *sequence;
+    // What is left of an answer that an earlier failure cut short is out of date.
+    if (!ours && (message.nlmsg_flags & NLM_F_MULTI) != 0) return;
+    if (ours && (message.nlmsg_flags & NLM_F_DUMP_INTR) != 0) so_far = Dump::kInterrupted;
+    if (ours && message.nlmsg_type == NLMSG_ERROR) end = Dump::kFailed;
+    if (ours && message.nlmsg_type == NLMSG_DONE) end = so_far;
+    take(message);
+  };
+  for (int losses = 0; !end;) {
+    const Receipt receipt = receive(socket, look_at);
+    if (receipt == Receipt::kNothing) return Dump::kFailed;
+    if (receipt == Receipt::kLost && ++losses > kMostLosses) return Dump::kFailed;
+    if (receipt == Receipt::kLost) so_far = Dump::kInterrupted;
+  }
+  return *end;
+}
+
+struct DefaultRoute {
+  uint32_t device = 0;  // index; 0: none was found
+  uint32_t metric = 0;
+};
+
+uint32_t number_of(const nlattr* attribute, uint32_t otherwise) {
+  uint32_t number = otherwise;
+  if (attribute != nullptr && nla_len(attribute) == sizeof(number)) {
+    std::memcpy(&number, nla_data(attribute), sizeof(number));
+  }
+  return number;
+}
+
+// Of several next hops the first, as RTA_MULTIPATH lists them.
+uint32_t first_device(nlattr* attributes, int length) {
+  const nlattr* hops = nla_find(attributes, length, RTA_MULTIPATH);
+  if (hops == nullptr || nla_len(hops) < static_cast<int>(sizeof(rtnexthop))) {
+    return number_of(nla_find(attributes, length, RTA_OIF), 0);
+  }
+  return static_cast<uint32_t>(static_cast<const rtnexthop*>(nla_data(hops))->rtnh_ifindex);
+}
+
+// Keeps the better of `best` and the route that a message tells.
+void take_route(const nlmsghdr& message, DefaultRoute& best) {
+  if (message.nlmsg_type != RTM_NEWROUTE || !nlmsg_valid_hdr(&message, sizeof(rtmsg))) return;
+  const auto* route = static_cast<const rtmsg*>(nlmsg_data(&message));
+  nlattr* attributes = nlmsg_attrdata(&message, sizeof(rtmsg));
+  const int length = nlmsg_attrlen(&message, sizeof(rtmsg));
+  if (route->rtm_dst_len != 0 || route->rtm_type != RTN_UNICAST) return;
+  if (number_of(nla_find(attributes, length, RTA_TABLE), route->rtm_table) != RT_TABLE_MAIN) return;
+  const DefaultRoute found{first_device(attributes, length),
+                           number_of(nla_find(attributes, length, RTA_PRIORITY), 0)};
+  if (found.device == 0) return;
+  if (best.device == 0 || found.metric < best.metric) best = found;
+}
+
+}  // namespace
+
+void NetlinkSocketCloser::operator()(nl_sock* socket) const { nl_socket_free(socket); }
+
+InterfaceMonitor::InterfaceMonitor() : socket_(open_socket()) {
+  enlarge_receive_buffer(fd());
+  if (nl_socket_add_memberships(socket_.get(), RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR,
+                                RTNLGRP_IPV6_IFADDR, 0) < 0) {
+    fail("netlink: cannot subscribe to interface changes");
+  }
+  refresh();
+  if (stale_ && interfaces().empty()) fail("netlink: cannot list the interfaces");
+}
+
+int InterfaceMonitor::fd() const { return nl_socket_get_fd(socket_.get()); }
+
+bool InterfaceMonitor::read() {
+  bool changed = false;
+  for (int reads = 0; reads < kMostReads && !stale_; ++reads) {
+    const Receipt receipt = receive(socket_.get(), [&](const nlmsghdr& message) {
+      if (table_.take(message)) changed = true;
+    });
+    if (receipt == Receipt::kNothing) break;
+    if (receipt == Receipt::kLost) stale_ = true;
+  }
+  if (stale_ && refresh()) changed = true;
+  return changed;
+}
+
+// Asks for everything anew; true if the picture changed by it.
+bool InterfaceMonitor::refresh() {
+  bool changed = false;
+  for (int attempt = 0; attempt < kMostDumps && stale_; ++attempt) {
+    InterfaceTable fresh;
+    const auto take = [&fresh](const nlmsghdr& message) { fresh.take(message); };
+    const Dump links = dump(socket_.get(), RTM_GETLINK, ifinfomsg{}, take);
+    if (links == Dump::kFailed) continue;
+    const Dump addresses = dump(socket_.get(), RTM_GETADDR, ifaddrmsg{}, take);
+    if (addresses == Dump::kFailed) continue;
+    // One that was interrupted took in the events meanwhile: better than the old picture.
+    if (fresh.by_index() != interfaces()) changed = true;
+    table_ = std::move(fresh);
+    stale_ = links == Dump::kInterrupted || addresses == Dump::kInterrupted;
+  }
+  return changed;
+}
+
+std::optional<std::string> default_route_interface() {
+  const NetlinkSocket socket = open_socket();
+  for (const int family : {AF_INET, AF_INET6}) {
+    rtmsg body{};
+    body.rtm_family = static_cast<unsigned char>(family);
+    DefaultRoute best;
+    dump(socket.get(), RTM_GETROUTE, body,
+         [&best](const nlmsghdr& message) { take_route(message, best); });
+    char name[IF_NAMESIZE];
+    if (best.device != 0 && if_indextoname(best.device, name) != nullptr) return name;
+  }
+  return std::nullopt;
+}
+
+}  // namespace knockd

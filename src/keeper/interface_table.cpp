@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/keeper/interface_table.h"
+
+// The kernel's headers come before libnl's: libnl-tiny brings its own copy for those who lack them.
+#include <linux/if.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <utility>
+
+namespace knockd {
+namespace {
+
+// The header of its family that follows the netlink header; null for a message without all of it.
+template <typename Header>
+const Header* header_of(const nlmsghdr& message) {
+  if (!nlmsg_valid_hdr(&message, sizeof(Header))) return nullptr;
+  return static_cast<const Header*>(nlmsg_data(&message));
+}
+
+// Null if the message, which has its Header, does not carry this attribute.
+template <typename Header>
+const nlattr* attribute(const nlmsghdr& message, int type) {
+  return nla_find(nlmsg_attrdata(&message, sizeof(Header)), nlmsg_attrlen(&message, sizeof(Header)),
+                  type);
+}
+
+std::string_view text_of(const nlattr* attribute) {
+  if (attribute == nullptr) return {};
+  const auto* text = static_cast<const char*>(nla_data(attribute));
+  return {text, strnlen(text, static_cast<size_t>(nla_len(attribute)))};
+}
+
+std::optional<uint32_t> number_of(const nlattr* attribute) {
+  uint32_t number = 0;
+  if (attribute == nullptr || nla_len(attribute) != sizeof(number)) return std::nullopt;
+  std::memcpy(&number, nla_data(attribute), sizeof(number));
+  return number;
+}
+
+std::optional<IpAddress> address_of(const nlattr* attribute) {
+  if (attribute == nullptr) return std::nullopt;
+  const auto* bytes = static_cast<const uint8_t*>(nla_data(attribute));
+  switch (nla_len(attribute)) {
+    case 4:
+      return IpAddress::from_v4(std::span<const uint8_t, 4>(bytes, 4));
+    case 16:
+      return IpAddress::from_v6(std::span<const uint8_t, 16>(bytes, 16));
+    default:
+      return std::nullopt;
+  }
+}
+
+// IFLA_LINK alone does not say it: a veth's names its other end, and with IFLA_LINK_NETNSID it is
+// an index of another namespace.
+uint32_t vlan_parent(const nlmsghdr& message) {
+  const nlattr* info = attribute<ifinfomsg>(message, IFLA_LINKINFO);
+  if (info == nullptr || attribute<ifinfomsg>(message, IFLA_LINK_NETNSID) != nullptr) return 0;
+  const nlattr* kind =
+      nla_find(static_cast<nlattr*>(nla_data(info)), nla_len(info), IFLA_INFO_KIND);
+  if (text_of(kind) != "vlan") return 0;
+  return number_of(attribute<ifinfomsg>(message, IFLA_LINK)).value_or(0);
+}
+
+}  // namespace
+
+bool InterfaceTable::take(const nlmsghdr& message) {
+  switch (message.nlmsg_type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+      return take_link(message);
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+      return take_address(message);
+    default:
+      return false;
+  }
+}
+
+const Interface* InterfaceTable::find(uint32_t index) const {
+  const auto found = interfaces_.find(index);
+  return found == interfaces_.end() ? nullptr : &found->second;
+}
+
+const Interface* InterfaceTable::find(std::string_view name) const {
+  const auto found = std::find_if(interfaces_.begin(), interfaces_.end(),
+                                  [name](const auto& entry) { return entry.second.name == name; });
+  return found == interfaces_.end() ? nullptr : &found->second;
+}
+
+bool InterfaceTable::take_link(const nlmsghdr& message) {
+  const auto* link = header_of<ifinfomsg>(message);
+  // A bridge tells of its ports with the same message types and AF_BRIDGE: there, a "deleted" link
+  // is a device that left the bridge.
+  if (link == nullptr || link->ifi_family != AF_UNSPEC || link->ifi_index <= 0) return false;
+  const auto index = static_cast<uint32_t>(link->ifi_index);
+  if (message.nlmsg_type == RTM_DELLINK) {
+    assignments_.erase(index);
+    return interfaces_.erase(index) != 0;
+  }
+  const std::string_view name = text_of(attribute<ifinfomsg>(message, IFLA_IFNAME));
+  if (name.empty()) return false;
+  Interface& interface = interfaces_[index];
+  Interface told{index, std::string(name), (link->ifi_flags & IFF_UP) != 0, vlan_parent(message),
+                 interface.addresses};
+  if (told == interface) return false;
+  interface = std::move(told);
+  return true;
+}
+
+bool InterfaceTable::take_address(const nlmsghdr& message) {
+  const auto* header = header_of<ifaddrmsg>(message);
+  if (header == nullptr) return false;
+  const auto interface = interfaces_.find(header->ifa_index);
+  if (interface == interfaces_.end()) return false;
+  // On a point-to-point link IFA_ADDRESS is the other end's and IFA_LOCAL ours; elsewhere IPv6 has
+  // IFA_ADDRESS alone (rtnetlink(7), linux/if_addr.h).
+  const auto peer = address_of(attribute<ifaddrmsg>(message, IFA_ADDRESS));
+  const auto local = address_of(attribute<ifaddrmsg>(message, IFA_LOCAL));
+  if (!local && !peer) return false;
+  const Assignment assignment{local ? *local : *peer, peer ? *peer : *local, header->ifa_prefixlen};
+  return message.nlmsg_type == RTM_NEWADDR ? assign(interface->second, assignment)
+                                           : withdraw(interface->second, assignment);
+}
+
+bool InterfaceTable::assign(Interface& interface, const Assignment& assignment) {
+  std::vector<Assignment>& all = assignments_[interface.index];
+  const auto place = std::lower_bound(all.begin(), all.end(), assignment);
+  if (place != all.end() && *place == assignment) return false;
+  all.insert(place, assignment);
+  std::vector<IpAddress>& addresses = interface.addresses;
+  const auto at = std::lower_bound(addresses.begin(), addresses.end(), assignment.address);
+  if (at != addresses.end() && *at == assignment.address) return false;
+  addresses.insert(at, assignment.address);
+  return true;
+}
+
+bool InterfaceTable::withdraw(Interface& interface, const Assignment& assignment) {
+  std::vector<Assignment>& all = assignments_[interface.index];
+  const auto place = std::lower_bound(all.begin(), all.end(), assignment);
+  if (place == all.end() || *place != assignment) return false;
+  all.erase(place);
+  const Assignment first{assignment.address, IpAddress(), 0};
+  const auto other = std::lower_bound(all.begin(), all.end(), first);
+  if (other != all.end() && other->address == assignment.address) return false;
+  std::erase(interface.addresses, assignment.address);
+  return true;
+}
+
+}  // namespace knockd
