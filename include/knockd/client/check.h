@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// Finds out whether the knocks opened a port: connects to it until it answers or the time is over.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "knockd/base/clock.h"
+#include "knockd/base/unique_fd.h"
+#include "knockd/client/knocker.h"
+
+namespace knockd::client {
+
+struct CheckResult {
+  UniqueFd connection;  // non-blocking; empty if the port did not open
+  Duration took{};      // from the call to the connection, or to giving up
+  int error = 0;        // errno of the last attempt that was answered; 0: none was
+};
+
+// A firewall drops the attempts that come before the daemon has opened the port, and the system
+// repeats a lost SYN only after a whole second. So new attempts are begun in short, growing steps
+// while the older ones stay: a distant host needs longer than a step to answer. Throws Failure if
+// no attempt can be begun.
+CheckResult wait_until_open(const Knocker& knocker, uint16_t port, Duration timeout);
+
+}  // namespace knockd::client

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// Where a sequence comes from that is not on the command line: a door of a knockd.conf, or the next
+// line of a list of one-time sequences.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "knockd/knock/sequence.h"
+
+namespace knockd::client {
+
+struct DoorKnocks {
+  Sequence sequence;
+  std::optional<uint8_t> flags;  // absent: a plain connection attempt passes the door
+  std::string one_time_file;     // not empty: the sequence is to be taken from there instead
+};
+
+// What the door of this name is knocked at with. Uses nothing up. Throws Failure.
+DoorKnocks knocks_of_door(const std::string& config_file, const std::string& door);
+
+// Marks the first sequence in force as used, on disk, and returns it. Throws Failure.
+Sequence use_one_time_sequence(const std::string& file);
+
+}  // namespace knockd::client

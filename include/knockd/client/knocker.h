@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Sends knocks. A tcp knock is the first segment of a connection that is given up at once, a udp
+// knock one zero byte: what the system's own TCP makes of it is what a daemon expects to hear.
+// Other flags than SYN need a segment of our own making and the right to send it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "knockd/base/unique_fd.h"
+#include "knockd/client/endpoint.h"
+#include "knockd/client/options.h"
+
+namespace knockd::client {
+
+class Knocker {
+ public:
+  // `options` tells source, interface and flags. Throws Failure if those cannot be had.
+  Knocker(const Endpoint& host, const Options& options);
+
+  // Sends one packet, without waiting for an answer. Throws Failure if it cannot leave.
+  void send(const Knock& knock);
+
+  // A socket that leaves by the chosen source and interface. `type` is SOCK_STREAM or SOCK_DGRAM.
+  // Never blocks. Throws Failure.
+  UniqueFd open_socket(int type) const;
+
+  // The host at this port.
+  Endpoint at(uint16_t port) const { return host_.with_port(port); }
+
+ private:
+  void send_connection_attempt(const Knock& knock);
+  void send_datagram(const Knock& knock);
+  void send_segment(const Knock& knock);
+  void bind(int fd) const;
+  Endpoint local_address() const;
+
+  Endpoint host_;
+  std::string interface_;
+  std::optional<Endpoint> source_;
+  std::optional<uint8_t> flags_;
+  UniqueFd raw_;  // only with flags of our own
+  IpAddress raw_source_;
+};
+
+}  // namespace knockd::client

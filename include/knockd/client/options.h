@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// The command line of `knock` as plain values. Reads no file and asks no name server: the sequence
+// of a door and the address of the host are found by others.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "knockd/base/clock.h"
+#include "knockd/knock/sequence.h"
+#include "knockd/net/address.h"
+#include "knockd/net/tcp_flags.h"
+
+namespace knockd::client {
+
+enum class Family : uint8_t { kAny, kV4, kV6 };
+
+struct Options {
+  enum class Task : uint8_t { kKnock, kHelp, kVersion };
+
+  Task task = Task::kKnock;
+  std::string host;
+  Sequence knocks;  // empty: `door` or `one_time_file` says them
+  Family family = Family::kAny;
+  bool verbose = false;
+
+  // Between two knocks. Packets of different ports may take different queues and paths and overtake
+  // each other; they seldom do so by more than a few milliseconds.
+  Duration delay = std::chrono::milliseconds(50);
+  std::optional<uint8_t> flags;  // of tcp knocks, bits of tcp_flags.h; absent: a plain connection's
+  std::string interface;         // empty: as the routes say
+  std::optional<IpAddress> source;
+
+  std::string config_file;    // where `door` is looked up
+  std::string door;           // empty: none
+  std::string one_time_file;  // empty: none
+
+  std::optional<uint16_t> check_port;  // the port that the knocks are to open
+  bool carry = false;                  // hand standard input and output to the opened connection
+  Duration timeout = std::chrono::seconds(5);  // for the port to open, after the last knock
+  unsigned retries = 0;                        // further rounds of knocks if it does not
+};
+
+// Reads argv as main() gets it. Options may stand anywhere before "--"; the first word that is none
+// is the host, unless --target names it, and the others are knocks. Throws Failure (kUsage).
+Options parse_options(int argc, char** argv);
+
+// "300ms", "0.3s" or "2s"; without a unit, a number with a decimal point is seconds and a whole one
+// is taken in `unit`. At most a day. Nothing for any other text.
+std::optional<Duration> parse_duration(std::string_view text, Duration unit);
+
+// The port of a number or of a service that the system knows by name (getservbyname).
+std::optional<uint16_t> parse_port(std::string_view text, Protocol protocol);
+
+const char* usage_text();
+
+}  // namespace knockd::client

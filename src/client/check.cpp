@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/client/check.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <vector>
+
+namespace knockd::client {
+namespace {
+
+using std::chrono::milliseconds;
+
+// The daemon needs a few milliseconds to run a firewall command.
+constexpr Duration kFirstStep = milliseconds(10);
+constexpr Duration kLongestStep = milliseconds(500);
+// At the longest step this leaves an attempt 4 s for its answer.
+constexpr size_t kMostAttempts = 8;
+
+int poll_time(Duration duration) {
+  const auto rounded = std::chrono::ceil<milliseconds>(std::max(duration, Duration::zero()));
+  return static_cast<int>(rounded.count());
+}
+
+int connection_error(int fd) {
+  int error = 0;
+  socklen_t size = sizeof(error);
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
+  return error;
+}
+
+// The attempts that wait for their answer, oldest first.
+class Attempts {
+ public:
+  Attempts(const Knocker& knocker, uint16_t port) : knocker_(knocker), port_(port) {}
+
+  void begin_one() {
+    if (fds_.size() == kMostAttempts) fds_.erase(fds_.begin());
+    UniqueFd fd = knocker_.open_socket(SOCK_STREAM);
+    const Endpoint to = knocker_.at(port_);
+    if (connect(fd.get(), to.get(), to.size()) == 0 || errno == EINPROGRESS) {
+      fds_.push_back(std::move(fd));
+    } else {
+      last_error_ = errno;
+    }
+  }
+
+  // Waits at most so long; an attempt that failed is dropped.
+  UniqueFd wait(Duration at_most) {
+    std::vector<pollfd> polled;
+    for (const UniqueFd& fd : fds_) polled.push_back({fd.get(), POLLOUT, 0});
+    if (poll(polled.data(), polled.size(), poll_time(at_most)) <= 0) return {};
+    for (size_t i = polled.size(); i-- > 0;) {
+      if (polled[i].revents == 0) continue;
+      const int error = connection_error(fds_[i].get());
+      if (error == 0) return std::move(fds_[i]);
+      last_error_ = error;
+      fds_.erase(fds_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    return {};
+  }
+
+  int last_error() const { return last_error_; }
+
+ private:
+  const Knocker& knocker_;
+  uint16_t port_;
+  std::vector<UniqueFd> fds_;
+  int last_error_ = 0;
+};
+
+}  // namespace
+
+CheckResult wait_until_open(const Knocker& knocker, uint16_t port, Duration timeout) {
+  const Instant start = BootClock::now();
+  const Instant end = start + timeout;
+  Attempts attempts(knocker, port);
+  Instant next = start;
+  Duration step = kFirstStep;
+
+  CheckResult result;
+  for (Instant now = start; !result.connection; now = BootClock::now()) {
+    if (now >= end) break;
+    if (now >= next) {
+      attempts.begin_one();
+      next = now + step;
+      step = std::min(step * 2, kLongestStep);
+    }
+    result.connection = attempts.wait(std::min(next, end) - now);
+  }
+  result.took = BootClock::now() - start;
+  result.error = attempts.last_error();
+  return result;
+}
+
+}  // namespace knockd::client

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/client/options.h"
+
+#include <getopt.h>
+#include <netdb.h>
+#include <netinet/in.h>
+
+#include <vector>
+
+#include "knockd/base/text.h"
+#include "knockd/client/failure.h"
+#include "knockd/config/config.h"
+#include "knockd/config/values.h"
+
+namespace knockd::client {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr uint64_t kMostSeconds = 24 * 60 * 60;
+constexpr uint64_t kMostRetries = 1000;
+// `--check` alone: the port that conf/examples/protected-port.conf guards.
+constexpr uint16_t kDefaultCheckPort = 2222;
+
+// The long options that have no letter.
+enum : int {
+  kTarget = 256,
+  kSequence,
+  kCheck,
+  kProxy,
+  kTimeout,
+  kRetry,
+  kInterface,
+  kSource,
+  kConfig,
+  kDoor,
+  kOneTime,
+  kFlags,
+};
+
+const option kLongOptions[] = {
+    {"udp", no_argument, nullptr, 'u'},
+    {"delay", required_argument, nullptr, 'd'},
+    {"ipv4", no_argument, nullptr, '4'},
+    {"ipv6", no_argument, nullptr, '6'},
+    {"verbose", no_argument, nullptr, 'v'},
+    {"version", no_argument, nullptr, 'V'},
+    {"help", no_argument, nullptr, 'h'},
+    {"target", required_argument, nullptr, kTarget},
+    {"sequence", required_argument, nullptr, kSequence},
+    {"check", optional_argument, nullptr, kCheck},
+    {"proxy", required_argument, nullptr, kProxy},
+    {"timeout", required_argument, nullptr, kTimeout},
+    {"retry", required_argument, nullptr, kRetry},
+    {"interface", required_argument, nullptr, kInterface},
+    {"source", required_argument, nullptr, kSource},
+    {"config", required_argument, nullptr, kConfig},
+    {"door", required_argument, nullptr, kDoor},
+    {"one-time", required_argument, nullptr, kOneTime},
+    {"flags", required_argument, nullptr, kFlags},
+    {nullptr, 0, nullptr, 0},
+};
+
+[[noreturn]] void fail(std::string message) {
+  throw Failure(ExitStatus::kUsage, std::move(message));
+}
+
+// Quotes what the user gave and says what was expected instead.
+[[noreturn]] void reject(const char* option, std::string_view given, const char* expected) {
+  fail(format("%s \"%s\": expected %s", option, printable(given).c_str(), expected));
+}
+
+bool is_port_number(std::string_view text) { return parse_number(text, 65535).value_or(0) != 0; }
+
+// getopt knows an optional argument only as --check=PORT. A port number that follows --check as a
+// word of its own is joined to it here: which word is next cannot be asked of every libc's getopt.
+std::vector<std::string> join_check_port(int argc, char** argv) {
+  std::vector<std::string> words = {"knock"};  // so begin getopt's messages, as ours do
+  bool options_over = false;
+  for (int i = 1; i < argc; ++i) {
+    words.emplace_back(argv[i]);
+    options_over = options_over || words.back() == "--";
+    if (!options_over && words.back() == "--check" && i + 1 < argc && is_port_number(argv[i + 1])) {
+      words.back() += format("=%s", argv[++i]);
+    }
+  }
+  return words;
+}
+
+Duration duration_argument(const char* option, std::string_view text, Duration unit) {
+  const auto duration = parse_duration(text, unit);
+  if (!duration) reject(option, text, "a time like 300ms or 0.3s");
+  return *duration;
+}
+
+uint16_t port_argument(const char* option, std::string_view text) {
+  const auto port = parse_port(text, Protocol::kTcp);
+  if (!port) reject(option, text, "a port from 1 to 65535");
+  return *port;
+}
+
+// One knock, whose port may also be the name of a service, as 0.8 takes it.
+Knock read_knock(std::string_view text, Protocol unsaid) {
+  auto result = parse_knock(text, unsaid);
+  if (const auto* knock = std::get_if<Knock>(&result)) return *knock;
+
+  const size_t colon = text.find(':');
+  const std::string any_port =
+      colon == std::string_view::npos ? "1" : "1" + std::string(text.substr(colon));
+  const auto stand_in = parse_knock(any_port, unsaid);
+  if (const auto* knock = std::get_if<Knock>(&stand_in)) {
+    const auto port = parse_port(trim(text.substr(0, colon)), knock->protocol);
+    if (port) return Knock{*port, knock->protocol};
+  }
+  fail(std::get<TextFault>(result).message);
+}
+
+void append_knocks(Sequence& knocks, std::string_view list, Protocol unsaid) {
+  if (trim(list).empty()) fail("empty sequence: expected a list of ports like 7000,8000:udp,9000");
+  for (const std::string_view part : split(list, ',')) knocks.push_back(read_knock(part, unsaid));
+}
+
+uint8_t flags_argument(std::string_view text) {
+  auto result = parse_tcp_flags(text);
+  if (const auto* fault = std::get_if<TextFault>(&result)) fail(fault->message);
+  return std::get<FlagMask>(result).wanted;
+}
+
+// What the words say, before it is looked at as a whole.
+class Reader {
+ public:
+  Options read(int argc, char** argv) {
+    std::vector<std::string> words = join_check_port(argc, argv);
+    std::vector<char*> pointers;
+    for (std::string& word : words) pointers.push_back(word.data());
+    pointers.push_back(nullptr);
+    const int count = static_cast<int>(words.size());
+
+    optind = 0;  // glibc: also forget what an earlier command line left half read
+    for (int c;
+         (c = getopt_long(count, pointers.data(), "ud:46vVh", kLongOptions, nullptr)) != -1;) {
+      take(c);
+      // As 0.8 does, whatever stands behind it.
+      if (options_.task != Options::Task::kKnock) return options_;
+    }
+    take_words(pointers.data() + optind, pointers.data() + count);
+    check_as_a_whole();
+    return std::move(options_);
+  }
+
+ private:
+  void take(int c) {
+    switch (c) {
+      case 'u':
+        unsaid_ = Protocol::kUdp;
+        break;
+      case 'd':
+        options_.delay = duration_argument("delay", optarg, milliseconds(1));
+        break;
+      case '4':
+        options_.family = Family::kV4;
+        break;
+      case '6':
+        options_.family = Family::kV6;
+        break;
+      case 'v':
+        options_.verbose = true;
+        break;
+      case 'V':
+        options_.task = Options::Task::kVersion;
+        break;
+      case 'h':
+        options_.task = Options::Task::kHelp;
+        break;
+      default:
+        take_long(c);
+        break;
+    }
+  }
+
+  void take_long(int c) {
+    switch (c) {
+      case kTarget:
+        options_.host = optarg;
+        target_said_ = true;
+        break;
+      case kSequence:
+        lists_.emplace_back(optarg);
+        break;
+      case kCheck:
+        options_.check_port = optarg ? port_argument("check", optarg) : kDefaultCheckPort;
+        break;
+      case kProxy:
+        options_.check_port = port_argument("proxy", optarg);
+        options_.carry = true;
+        break;
+      case kTimeout:
+        options_.timeout = duration_argument("timeout", optarg, seconds(1));
+        timeout_said_ = true;
+        break;
+      case kRetry:
+        options_.retries = retries_argument(optarg);
+        break;
+      case kInterface:
+        options_.interface = optarg;
+        break;
+      case kSource:
+        options_.source = source_argument(optarg);
+        break;
+      case kConfig:
+        options_.config_file = optarg;
+        break;
+      case kDoor:
+        options_.door = optarg;
+        door_said_ = true;
+        break;
+      case kOneTime:
+        options_.one_time_file = optarg;
+        one_time_said_ = true;
+        break;
+      case kFlags:
+        options_.flags = flags_argument(optarg);
+        break;
+      default:
+        throw Failure(ExitStatus::kUsage, "");  // getopt has said it
+    }
+  }
+
+  static unsigned retries_argument(std::string_view text) {
+    const auto retries = parse_number(text, kMostRetries);
+    if (!retries) reject("retry", text, "a number from 0 to 1000");
+    return static_cast<unsigned>(*retries);
+  }
+
+  static IpAddress source_argument(std::string_view text) {
+    const auto address = IpAddress::parse(text);
+    if (!address) reject("source", text, "an address of this host");
+    return *address;
+  }
+
+  void take_words(char** first, char** end) {
+    if (!target_said_ && first != end) options_.host = *first++;
+    lists_.insert(lists_.end(), first, end);
+    for (const std::string& list : lists_) append_knocks(options_.knocks, list, unsaid_);
+  }
+
+  void check_as_a_whole() {
+    if (options_.host.empty()) fail("no host given; see knock --help");
+    const int origins = (lists_.empty() ? 0 : 1) + (door_said_ ? 1 : 0) + (one_time_said_ ? 1 : 0);
+    if (origins == 0) fail("no port given; see knock --help");
+    if (origins > 1) fail("ports, --door and --one-time exclude each other");
+    if (!door_said_ && !options_.config_file.empty()) fail("--config needs --door NAME");
+    if (door_said_ && options_.config_file.empty()) options_.config_file = kDefaultConfigFile;
+    if (!options_.check_port && (timeout_said_ || options_.retries > 0)) {
+      fail("--timeout and --retry need --check or --proxy");
+    }
+    check_source_family();
+  }
+
+  // The source decides which of the host's addresses can be knocked at.
+  void check_source_family() {
+    if (!options_.source) return;
+    const Family family = options_.source->is_v4() ? Family::kV4 : Family::kV6;
+    if (options_.family != Family::kAny && options_.family != family) {
+      fail(format("source %s: -4 or -6 asks for the other family",
+                  options_.source->to_string().c_str()));
+    }
+    options_.family = family;
+  }
+
+  Options options_;
+  Protocol unsaid_ = Protocol::kTcp;  // of knocks without one: only known when all options are read
+  std::vector<std::string> lists_;
+  bool target_said_ = false;
+  bool timeout_said_ = false;
+  bool door_said_ = false;
+  bool one_time_said_ = false;
+};
+
+}  // namespace
+
+Options parse_options(int argc, char** argv) { return Reader().read(argc, argv); }
+
+std::optional<Duration> parse_duration(std::string_view text, Duration unit) {
+  if (text.ends_with("ms")) {
+    unit = milliseconds(1);
+    text.remove_suffix(2);
+  } else if (text.ends_with("s")) {
+    unit = seconds(1);
+    text.remove_suffix(1);
+  } else if (text.find('.') != std::string_view::npos) {
+    unit = seconds(1);
+  }
+  const size_t point = text.find('.');
+  const std::string_view before = point == 0 ? "0" : text.substr(0, point);
+  const auto whole = parse_number(before, kMostSeconds * 1000);
+  if (!whole) return std::nullopt;
+  Duration duration = unit * static_cast<Duration::rep>(*whole);
+
+  if (point != std::string_view::npos) {
+    const std::string_view digits = text.substr(point + 1);
+    const auto parts = parse_number(digits, 999'999'999);
+    if (!parts || digits.size() > 9) return std::nullopt;
+    Duration::rep ten_power = 1;
+    for (size_t i = 0; i < digits.size(); ++i) ten_power *= 10;
+    duration += unit * static_cast<Duration::rep>(*parts) / ten_power;
+  }
+  if (duration > seconds(kMostSeconds)) return std::nullopt;
+  return duration;
+}
+
+std::optional<uint16_t> parse_port(std::string_view text, Protocol protocol) {
+  if (is_port_number(text)) return static_cast<uint16_t>(*parse_number(text, 65535));
+  const servent* service = getservbyname(std::string(text).c_str(), protocol_name(protocol));
+  if (service == nullptr) return std::nullopt;
+  return ntohs(static_cast<uint16_t>(service->s_port));
+}
+
+const char* usage_text() {
+  return "usage: knock [options] HOST PORT[:PROTO]...\n"
+         "       knock [options] HOST --door NAME [--config FILE]\n"
+         "       knock [options] HOST --one-time FILE\n"
+         "\n"
+         "Sends a packet to each PORT of HOST, in order. PROTO is tcp or udp; ports may also\n"
+         "stand in one list, 7000,8000:udp,9000.\n"
+         "\n"
+         "  -u, --udp              knock by udp where no PROTO is given (else by tcp)\n"
+         "  -d, --delay TIME       wait TIME between knocks: 300, 300ms, 0.3 or 0.3s (50ms)\n"
+         "  -4, --ipv4             use IPv4\n"
+         "  -6, --ipv6             use IPv6\n"
+         "  -v, --verbose          say what is done\n"
+         "  -V, --version          print the version and leave\n"
+         "  -h, --help             print this and leave\n"
+         "\n"
+         "      --check [PORT]     then connect to PORT (2222) and say whether it opened\n"
+         "      --proxy PORT       the same, and carry standard input and output over it\n"
+         "      --timeout TIME     for how long to try this: 5, 5s or 500ms (5s)\n"
+         "      --retry N          knock up to N times again if it did not open\n"
+         "\n"
+         "      --door NAME        take the knocks from this door of a knockd.conf\n"
+         "      --config FILE      the knockd.conf to look in\n"
+         "      --one-time FILE    take the next of the sequences in FILE and mark it as used\n"
+         "      --target HOST      HOST, as an option\n"
+         "      --sequence LIST    ports, as an option\n"
+         "\n"
+         "      --interface IF     send by this interface\n"
+         "      --source ADDRESS   send from this address\n"
+         "      --flags LIST       TCP flags to knock with, such as fin,!ack (needs privilege)\n";
+}
+
+}  // namespace knockd::client

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// Over the loopback interface, with listeners of the test's own. What a dropped port does is tried
+// end to end.
+#include "knockd/client/check.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+namespace knockd::client {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class Check : public testing::Test {
+ protected:
+  // A socket that has a port and refuses connections until listen().
+  Check() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const Endpoint any = localhost_.with_port(0);
+    EXPECT_EQ(bind(socket_.get(), any.get(), any.size()), 0);
+    sockaddr_in own{};
+    socklen_t size = sizeof(own);
+    EXPECT_EQ(getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&own), &size), 0);
+    port_ = ntohs(own.sin_port);
+  }
+
+  void listen() { EXPECT_EQ(::listen(socket_.get(), 10), 0); }
+
+  const Endpoint localhost_{*IpAddress::parse("127.0.0.1")};
+  const Knocker knocker_{localhost_, Options{}};
+  UniqueFd socket_;
+  uint16_t port_ = 0;
+};
+
+TEST_F(Check, OpenPort_GivesAConnection) {
+  listen();
+  const CheckResult result = wait_until_open(knocker_, port_, seconds(30));
+  EXPECT_TRUE(result.connection);
+  EXPECT_LT(result.took, seconds(30));
+}
+
+TEST_F(Check, ShutPort_GivesUpAfterTheTimeWithTheReason) {
+  const CheckResult result = wait_until_open(knocker_, port_, milliseconds(50));
+  EXPECT_FALSE(result.connection);
+  EXPECT_EQ(result.error, ECONNREFUSED);
+  EXPECT_GE(result.took, milliseconds(50));
+}
+
+TEST_F(Check, PortThatOpensLater_IsFound) {
+  std::thread door([this] {
+    std::this_thread::sleep_for(milliseconds(100));
+    listen();
+  });
+  const CheckResult result = wait_until_open(knocker_, port_, seconds(30));
+  door.join();
+  EXPECT_TRUE(result.connection);
+}
+
+}  // namespace
+}  // namespace knockd::client

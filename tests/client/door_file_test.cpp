@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/client/door_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "knockd/client/failure.h"
+#include "knockd/net/tcp_flags.h"
+
+namespace knockd::client {
+namespace {
+
+using testing::HasSubstr;
+
+class DoorFile : public testing::Test {
+ protected:
+  DoorFile() {
+    char pattern[] = "/tmp/knock-test-XXXXXX";
+    folder_ = mkdtemp(pattern);
+  }
+  ~DoorFile() override { std::filesystem::remove_all(folder_); }
+
+  std::string file(const std::string& name, const std::string& text) {
+    const std::string path = folder_ / name;
+    std::ofstream(path, std::ios::binary) << text;
+    return path;
+  }
+  static std::string text_of(const std::string& path) {
+    std::ifstream stream(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+  template <typename Action>
+  static std::string complaint(Action action) {
+    try {
+      action();
+    } catch (const Failure& failure) {
+      EXPECT_EQ(failure.status(), ExitStatus::kUsage);
+      return failure.what();
+    }
+    return "(no failure)";
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(DoorFile, KnocksWithTheirProtocols) {
+  const std::string config = file("knockd.conf",
+                                  "[options]\nUseSyslog\n"
+                                  "[one]\nsequence = 1,2,3\n"
+                                  "[two]\nsequence = 2222:udp,3333:tcp,4444:udp\ntcpflags = syn\n");
+  const DoorKnocks knocks = knocks_of_door(config, "two");
+  EXPECT_EQ(to_string(knocks.sequence), "2222:udp,3333,4444:udp");
+  EXPECT_FALSE(knocks.flags);
+  EXPECT_TRUE(knocks.one_time_file.empty());
+}
+
+TEST_F(DoorFile, FlagsOfTheDoor_WhereAPlainAttemptDoesNotPass) {
+  const std::string config = file("knockd.conf", "[fin]\nsequence = 1\ntcpflags = fin,!ack\n");
+  EXPECT_EQ(knocks_of_door(config, "fin").flags, kTcpFin);
+}
+
+TEST_F(DoorFile, UnknownDoor_NamesThoseThatExist) {
+  const std::string config = file("knockd.conf", "[one]\nsequence = 1\n[two]\nsequence = 2\n");
+  EXPECT_THAT(complaint([&] { knocks_of_door(config, "three"); }),
+              HasSubstr("no door \"three\": expected one of: one, two"));
+}
+
+TEST_F(DoorFile, FaultyFile_IsNamedWithItsLine) {
+  const std::string config = file("knockd.conf", "[one]\nsequence = abc\n");
+  EXPECT_THAT(complaint([&] { knocks_of_door(config, "one"); }), HasSubstr(config + ":2:"));
+}
+
+TEST_F(DoorFile, MissingFile_IsNamed) {
+  EXPECT_EQ(complaint([&] { knocks_of_door("/nonexistent/file", "one"); }),
+            "/nonexistent/file: No such file or directory");
+}
+
+TEST_F(DoorFile, LookingUpADoor_UsesNothingUp) {
+  const std::string list = file("list", "1,2\n3,4\n");
+  const std::string config = file("knockd.conf", "[once]\none_time_sequences = " + list + "\n");
+  EXPECT_EQ(knocks_of_door(config, "once").one_time_file, list);
+  EXPECT_EQ(text_of(list), "1,2\n3,4\n");
+}
+
+TEST_F(DoorFile, OneTimeSequences_AreTakenInOrderAndMarked) {
+  const std::string list = file("list", "# mine\n\nnonsense\n1,2:udp\n3,4");
+  EXPECT_EQ(to_string(use_one_time_sequence(list)), "1,2:udp");
+  EXPECT_EQ(text_of(list), "# mine\n\nnonsense\n#,2:udp\n3,4");
+  EXPECT_EQ(to_string(use_one_time_sequence(list)), "3,4");
+  EXPECT_THAT(complaint([&] { use_one_time_sequence(list); }), HasSubstr("no sequence is left"));
+}
+
+TEST_F(DoorFile, FolderIsNoList) {
+  EXPECT_THAT(complaint([&] { use_one_time_sequence(folder_); }), HasSubstr("directory"));
+  EXPECT_THAT(complaint([&] { use_one_time_sequence("/dev/null"); }),
+              HasSubstr("not a regular file"));
+}
+
+// Each child takes one line and leaves its first port as exit status.
+TEST_F(DoorFile, NoSequenceIsTakenTwice_ByClientsAtOnce) {
+  constexpr int kClients = 30;
+  std::string lines;
+  for (int i = 1; i <= kClients; ++i) lines += std::to_string(i) + ",1000\n";
+  const std::string list = file("list", lines);
+
+  std::set<pid_t> children;
+  for (int i = 0; i < kClients; ++i) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) _exit(use_one_time_sequence(list).front().port);
+    children.insert(child);
+  }
+  std::set<int> taken;
+  for (const pid_t child : children) {
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    taken.insert(WEXITSTATUS(status));
+  }
+  EXPECT_EQ(taken.size(), size_t{kClients});
+}
+
+}  // namespace
+}  // namespace knockd::client

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/client/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netdb.h>
+
+#include <initializer_list>
+
+#include "knockd/client/failure.h"
+
+namespace knockd::client {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+Options parse(std::initializer_list<const char*> arguments) {
+  std::vector<std::string> words = {"/usr/bin/knock"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  return parse_options(static_cast<int>(words.size()), argv.data());
+}
+
+// What is said of a command line that is refused, by us or by getopt.
+std::string complaint(std::initializer_list<const char*> arguments) {
+  testing::internal::CaptureStderr();
+  std::string message;
+  try {
+    parse(arguments);
+    message = "(accepted)";
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.status(), ExitStatus::kUsage);
+    message = failure.what();
+  }
+  return testing::internal::GetCapturedStderr() + message;
+}
+
+TEST(Options, HostAndKnocks_AsInGuides) {
+  const Options options = parse({"192.0.2.1", "7000", "8000:udp", "9000"});
+  EXPECT_EQ(options.host, "192.0.2.1");
+  EXPECT_EQ(to_string(options.knocks), "7000,8000:udp,9000");
+  EXPECT_EQ(options.family, Family::kAny);
+  EXPECT_FALSE(options.verbose);
+  EXPECT_FALSE(options.check_port);
+}
+
+TEST(Options, SaidTcpStands_AgainstUdp) {
+  const Options options = parse({"-vu", "host", "2222:tcp", "3333", "4444:tcp"});
+  EXPECT_TRUE(options.verbose);
+  EXPECT_EQ(to_string(options.knocks), "2222,3333:udp,4444");
+}
+
+TEST(Options, UdpCounts_BehindThePortsToo) {
+  EXPECT_EQ(to_string(parse({"host", "1", "2", "-u"}).knocks), "1:udp,2:udp");
+}
+
+TEST(Options, ListsAndWordsMix) {
+  EXPECT_EQ(to_string(parse({"host", "7000,8000:udp", "9000"}).knocks), "7000,8000:udp,9000");
+  EXPECT_EQ(to_string(parse({"host", "7000, 8000"}).knocks), "7000,8000");
+}
+
+TEST(Options, ServiceName_IsItsPort) {
+  if (getservbyname("ssh", "tcp") == nullptr) GTEST_SKIP() << "this system names no services";
+  EXPECT_EQ(to_string(parse({"host", "ssh", "domain:udp"}).knocks), "22,53:udp");
+}
+
+TEST(Options, MoreKnocksThanADoorHas_AreTaken) {
+  std::string list = "1";
+  for (int port = 2; port <= 100; ++port) list += "," + std::to_string(port);
+  EXPECT_EQ(parse({"host", list.c_str()}).knocks.size(), 100u);
+}
+
+TEST(Options, TargetAndSequence_AsOptions) {
+  const Options options =
+      parse({"--target", "localhost", "--sequence", "1234,5678,9012", "--delay", "0.3", "--check"});
+  EXPECT_EQ(options.host, "localhost");
+  EXPECT_EQ(to_string(options.knocks), "1234,5678,9012");
+  EXPECT_EQ(options.delay, milliseconds(300));
+  EXPECT_EQ(options.check_port, 2222);
+}
+
+TEST(Options, WordsAreKnocks_WithTarget) {
+  EXPECT_EQ(to_string(parse({"--target", "host", "1", "2"}).knocks), "1,2");
+}
+
+struct CheckCase {
+  std::initializer_list<const char*> arguments;
+  uint16_t port;
+  const char* knocks;
+};
+
+TEST(Options, CheckTakesThePortBehindIt_IfThereIsOne) {
+  for (const CheckCase& c : {CheckCase{{"host", "1", "2", "--check", "22"}, 22, "1,2"},
+                             CheckCase{{"--check", "22", "host", "1", "2"}, 22, "1,2"},
+                             CheckCase{{"--check=22", "host", "1", "2"}, 22, "1,2"},
+                             CheckCase{{"--check", "host", "1", "2"}, 2222, "1,2"},
+                             CheckCase{{"host", "1", "--check", "-v"}, 2222, "1"},
+                             CheckCase{{"host", "1", "--check"}, 2222, "1"},
+                             CheckCase{{"host", "1", "--check", "--", "2"}, 2222, "1,2"}}) {
+    const Options options = parse(c.arguments);
+    EXPECT_EQ(options.host, "host");
+    EXPECT_EQ(options.check_port, c.port);
+    EXPECT_EQ(to_string(options.knocks), c.knocks);
+    EXPECT_FALSE(options.carry);
+  }
+}
+
+TEST(Options, ProxyChecksAndCarries) {
+  const Options options = parse({"host", "1", "--proxy", "22"});
+  EXPECT_EQ(options.check_port, 22);
+  EXPECT_TRUE(options.carry);
+}
+
+TEST(Options, LastFamilyCounts) {
+  EXPECT_EQ(parse({"-4", "host", "1"}).family, Family::kV4);
+  EXPECT_EQ(parse({"-4", "-6", "host", "1"}).family, Family::kV6);
+}
+
+TEST(Options, SourceDecidesTheFamily) {
+  EXPECT_EQ(parse({"--source", "192.0.2.7", "host", "1"}).family, Family::kV4);
+  EXPECT_EQ(parse({"--source", "2001:db8::7", "host", "1"}).family, Family::kV6);
+  EXPECT_THAT(complaint({"-6", "--source", "192.0.2.7", "host", "1"}), HasSubstr("other family"));
+}
+
+TEST(Options, FlagsAreThoseWanted) {
+  EXPECT_EQ(parse({"--flags", "fin,!ack", "host", "1"}).flags, kTcpFin);
+  EXPECT_EQ(parse({"--flags", "syn,urg", "host", "1"}).flags, kTcpSyn | kTcpUrg);
+  EXPECT_FALSE(parse({"host", "1"}).flags);
+}
+
+TEST(Options, DoorIsLookedUpInTheDaemonsFile_IfNoneIsNamed) {
+  const Options options = parse({"host", "--door", "openSSH"});
+  EXPECT_EQ(options.door, "openSSH");
+  EXPECT_EQ(options.config_file, KNOCKD_SYSCONFDIR "/knockd.conf");
+  EXPECT_TRUE(options.knocks.empty());
+}
+
+TEST(Options, HelpAndVersion_NeedNothingElse) {
+  EXPECT_EQ(parse({"-h"}).task, Options::Task::kHelp);
+  EXPECT_EQ(parse({"--version", "host", "abc"}).task, Options::Task::kVersion);
+}
+
+struct BadCase {
+  std::initializer_list<const char*> arguments;
+  const char* said;
+};
+
+TEST(Options, BadInput_IsNamedInOneLine) {
+  for (const BadCase& c : {
+           BadCase{{}, "no host given"},
+           BadCase{{"host"}, "no port given"},
+           BadCase{{"host", ""}, "empty sequence"},
+           BadCase{{"host", "--sequence", " "}, "empty sequence"},
+           BadCase{{"host", "7000,,9000"}, "port \"\": expected"},
+           BadCase{{"host", "0"}, "port \"0\": expected a number from 1 to 65535"},
+           BadCase{{"host", "65536"}, "port \"65536\": expected a number from 1 to 65535"},
+           BadCase{{"host", "abc"}, "port \"abc\": expected a number from 1 to 65535"},
+           BadCase{{"host", "abc:udp"}, "port \"abc\": expected a number from 1 to 65535"},
+           BadCase{{"host", "-1"}, "invalid option -- '1'"},
+           BadCase{{"host", "80:icmp"}, "protocol \"icmp\": expected tcp or udp"},
+           BadCase{{"host", "80:"}, "protocol \"\": expected tcp or udp"},
+           BadCase{{"host", "80:udp:tcp"}, "protocol \"udp:tcp\": expected tcp or udp"},
+           BadCase{{"host", "1\n2"}, "port \"1\\x0a2\": expected"},
+           BadCase{{"-d"}, "requires an argument"},
+           BadCase{{"-x", "host", "1"}, "invalid option -- 'x'"},
+           BadCase{{"--nonsense", "host", "1"}, "unrecognized option '--nonsense'"},
+           BadCase{{"-d", "abc", "host", "1"}, "delay \"abc\": expected a time like"},
+           BadCase{{"-d", "-5", "host", "1"}, "delay \"-5\": expected a time like"},
+           BadCase{{"--check=0", "host", "1"}, "check \"0\": expected a port"},
+           BadCase{{"--proxy", "nosuchservice", "host", "1"}, "proxy \"nosuchservice\": expected"},
+           BadCase{{"--check", "--retry", "many", "host", "1"}, "retry \"many\": expected"},
+           BadCase{{"--retry", "3", "host", "1"}, "need --check or --proxy"},
+           BadCase{{"--timeout", "3", "host", "1"}, "need --check or --proxy"},
+           BadCase{{"--source", "eth0", "host", "1"}, "source \"eth0\": expected an address"},
+           BadCase{{"--flags", "foo", "host", "1"}, "\"foo\""},
+           BadCase{{"--flags", "syn,!syn", "host", "1"}, "syn"},
+           BadCase{{"--config", "file", "host", "1"}, "--config needs --door"},
+           BadCase{{"--door", "x", "host", "1"}, "exclude each other"},
+           BadCase{{"--door", "x", "--one-time", "list", "host"}, "exclude each other"},
+       }) {
+    const std::string said = complaint(c.arguments);
+    EXPECT_THAT(said, HasSubstr(c.said));
+    EXPECT_EQ(said.find('\n'), said.rfind('\n'));
+  }
+}
+
+TEST(Duration, UnitOrPointDecides) {
+  const auto in_ms = [](std::string_view text) { return parse_duration(text, milliseconds(1)); };
+  EXPECT_EQ(in_ms("300"), milliseconds(300));
+  EXPECT_EQ(in_ms("300ms"), milliseconds(300));
+  EXPECT_EQ(in_ms("0.3"), milliseconds(300));
+  EXPECT_EQ(in_ms(".3"), milliseconds(300));
+  EXPECT_EQ(in_ms("0.3s"), milliseconds(300));
+  EXPECT_EQ(in_ms("1.5ms"), std::chrono::microseconds(1500));
+  EXPECT_EQ(in_ms("2s"), seconds(2));
+  EXPECT_EQ(in_ms("0"), Duration::zero());
+  EXPECT_EQ(in_ms("86400s"), seconds(86400));
+  EXPECT_EQ(parse_duration("2", seconds(1)), seconds(2));
+}
+
+TEST(Duration, OtherTextIsNone) {
+  for (const char* text : {"", "s", "ms", ".", "1.", ".s", "-1", "+1", " 1", "1 ms", "1m", "1e3",
+                           "1,5", "0.1234567890", "86400.1s", "99999999999999999999"}) {
+    EXPECT_FALSE(parse_duration(text, milliseconds(1))) << text;
+  }
+}
+
+}  // namespace
+}  // namespace knockd::client
