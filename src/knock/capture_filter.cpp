@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: MIT
+// The program, in the order in which a packet meets it:
+//
+//   ethertype -> IPv4: fragment? protocol, header length -> decision tree over the destination
+//             -> IPv6: next header                       -> the same, word by word
+//             -> VLAN: pass
+//   a leaf of the trees -> flags and ports of the doors at that address -> pass or refuse
+//
+// X holds the length of the IP header from then on and scratch memory the protocol, so that the
+// last part serves both families.
+#include "knockd/knock/capture_filter.h"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <map>
+#include <set>
+#include <span>
+#include <utility>
+
+namespace knockd {
+namespace {
+
+// Instruction codes of classic BPF (linux/bpf_common.h).
+enum Code : uint16_t {
+  kLoadWord = 0x20,           // A = 32 bits at [k]
+  kLoadHalf = 0x28,           // A = 16 bits at [k]
+  kLoadByte = 0x30,           // A = 8 bits at [k]
+  kLoadHalfAtX = 0x48,        // A = 16 bits at [X + k]
+  kLoadByteAtX = 0x50,        // A = 8 bits at [X + k]
+  kLoadScratch = 0x60,        // A = scratch[k]
+  kLoadX = 0x01,              // X = k
+  kLoadXHeaderLength = 0xb1,  // X = 4 * (byte at [k] & 15)
+  kStoreScratch = 0x02,       // scratch[k] = A
+  kAnd = 0x54,                // A &= k
+  kJump = 0x05,               // always, by k
+  kIfEqual = 0x15,            // A == k
+  kIfGreater = 0x25,          // A > k
+  kIfAtLeast = 0x35,          // A >= k
+  kIfAnyBit = 0x45,           // A & k
+  kReturn = 0x06,             // pass k bytes
+};
+
+constexpr uint32_t kWholePacket = 0x40000;
+// Words of scratch memory. An IPv6 destination is kept there because the kernel turns each load
+// from a packet into six instructions of its own, one from scratch memory into one.
+constexpr uint32_t kProtocolScratch = 0;
+constexpr uint32_t kDestinationScratch = 1;  // and the three that follow
+
+constexpr uint32_t kEthertypeIpv4 = 0x0800;
+constexpr uint32_t kEthertypeIpv6 = 0x86dd;
+constexpr uint32_t kEthertypesVlan[] = {0x8100, 0x88a8, 0x9100};
+
+// The extension headers that may stand between IPv6 and tcp or udp: those the decoder follows
+// (IANA, "IPv6 Extension Header Types", without ESP, which hides what comes after).
+constexpr uint32_t kExtensionHeaders[] = {0, 43, 44, 51, 60, 135, 139, 140};
+
+constexpr size_t kMaxPortRanges = 64;
+constexpr size_t kMaxPortSets = 4;
+constexpr size_t kLeafSize = 4;  // compared one by one; beyond it the tree branches
+
+// Instructions are put from the last to the first: jumps only lead forward, so the target of each
+// stands already when it is put, and one that is out of an 8-bit jump's reach gets a stepping
+// stone.
+class Program {
+ public:
+  // The number of instructions from an instruction to the end, itself included.
+  using Label = size_t;
+
+  // Goes on at `next`.
+  Label put(Code code, uint32_t k, Label next) {
+    if (distance(next) != 0) jump(next);
+    return push({code, 0, 0, k});
+  }
+
+  Label give(uint32_t bytes) { return push({kReturn, 0, 0, bytes}); }
+
+  Label branch(Code code, uint32_t k, Label yes, Label no) {
+    if (yes == no) return yes;
+    // A stone for the one pushes the other further away by one.
+    if (distance(no) >= kReach) no = stone(no);
+    if (distance(yes) > kReach) yes = stone(yes);
+    return push({code, static_cast<uint8_t>(distance(yes)), static_cast<uint8_t>(distance(no)), k});
+  }
+
+  // The program, which begins with what was put last.
+  std::vector<FilterInstruction> finish() {
+    std::reverse(reversed_.begin(), reversed_.end());
+    return std::move(reversed_);
+  }
+
+ private:
+  static constexpr size_t kReach = 255;
+
+  // Of the instruction that comes next.
+  size_t distance(Label target) const { return reversed_.size() - target; }
+
+  Label push(FilterInstruction instruction) {
+    reversed_.push_back(instruction);
+    return reversed_.size();
+  }
+
+  Label jump(Label target) { return push({kJump, 0, 0, static_cast<uint32_t>(distance(target))}); }
+
+  Label stone(Label target) {
+    Label& last = stones_[target];
+    if (last == 0 || distance(last) >= kReach) last = jump(target);
+    return last;
+  }
+
+  std::vector<FilterInstruction> reversed_;
+  std::map<Label, Label> stones_;  // the last put for each target
+};
+
+using Label = Program::Label;
+
+// Numbers from `low` to `high`: ports, or words of an address.
+struct Range {
+  uint32_t low = 0;
+  uint32_t high = 0;
+};
+
+// Takes neighbours together, the closest first, until `limit` ranges are left. `ranges` is sorted
+// and free of overlaps.
+void merge_closest(std::vector<Range>& ranges, size_t limit) {
+  if (ranges.size() <= limit) return;
+  std::vector<uint32_t> gaps;
+  for (size_t i = 1; i < ranges.size(); ++i) gaps.push_back(ranges[i].low - ranges[i - 1].high);
+  const size_t merges = ranges.size() - limit;
+  std::nth_element(gaps.begin(), gaps.begin() + static_cast<ptrdiff_t>(merges) - 1, gaps.end());
+  const uint32_t widest = gaps[merges - 1];
+
+  std::vector<Range> merged{ranges.front()};
+  for (const Range& range : std::span(ranges).subspan(1)) {
+    if (range.low - merged.back().high <= widest) {
+      merged.back().high = range.high;
+    } else {
+      merged.push_back(range);
+    }
+  }
+  ranges = std::move(merged);
+}
+
+// Sorts, and joins what touches.
+std::vector<Range> ranges_of(std::vector<uint32_t> numbers) {
+  std::sort(numbers.begin(), numbers.end());
+  std::vector<Range> ranges;
+  for (const uint32_t number : numbers) {
+    if (!ranges.empty() && number - ranges.back().high <= 1) {
+      ranges.back().high = number;
+    } else {
+      ranges.push_back({number, number});
+    }
+  }
+  return ranges;
+}
+
+// What the doors at one address want to hear.
+struct PortSet {
+  bool connection_attempts = false;  // at any port
+  FlagMask tcp_flags;                // what all of the doors below ask
+  std::vector<uint32_t> tcp;
+  std::vector<uint32_t> udp;
+
+  bool empty() const { return !connection_attempts && tcp.empty() && udp.empty(); }
+  friend bool operator==(const PortSet&, const PortSet&) = default;
+};
+
+bool passes_connection_attempts_alone(FlagMask mask) {
+  return (mask.wanted & kTcpSyn) != 0 && (mask.excluded & kTcpAck) != 0;
+}
+
+void add_door(PortSet& set, const DoorRule& door) {
+  for (const Knock& knock : door.sequence) {
+    if (knock.protocol == Protocol::kUdp) {
+      set.udp.push_back(knock.port);
+    } else if (!set.connection_attempts || !passes_connection_attempts_alone(door.flags)) {
+      const FlagMask& common = set.tcp.empty() ? door.flags : set.tcp_flags;
+      set.tcp_flags = {static_cast<uint8_t>(common.wanted & door.flags.wanted),
+                       static_cast<uint8_t>(common.excluded & door.flags.excluded)};
+      set.tcp.push_back(knock.port);
+    }
+  }
+}
+
+// Who is heard: addresses, and for each of them the number of its port set.
+struct Audience {
+  std::vector<PortSet> sets;
+  std::map<IpAddress, size_t> addresses;
+};
+
+// With `one_set` every address gets the ports of all doors.
+Audience audience_of(const CaptureWishes& wishes, bool one_set) {
+  std::vector<const DoorRule*> doors_of_own;
+  std::map<IpAddress, std::vector<const DoorRule*>> doors_by_target;
+  for (const DoorRule& door : wishes.doors) {
+    if (!door.sequence.empty()) {
+      (door.target && !one_set ? doors_by_target[*door.target] : doors_of_own).push_back(&door);
+    }
+  }
+
+  Audience audience;
+  const auto set_for = [&](const std::vector<const DoorRule*>& doors) {
+    PortSet set;
+    set.connection_attempts = wishes.scan_guard;
+    for (const DoorRule* door : doors) add_door(set, *door);
+    const auto known = std::find(audience.sets.begin(), audience.sets.end(), set);
+    if (known != audience.sets.end()) return static_cast<size_t>(known - audience.sets.begin());
+    audience.sets.push_back(std::move(set));
+    return audience.sets.size() - 1;
+  };
+  const auto add = [&](const IpAddress& address, size_t set) {
+    if (address.is_v4() || !wishes.only_v4) audience.addresses[address] = set;
+  };
+
+  const size_t set_of_own = set_for(doors_of_own);
+  if (!audience.sets[set_of_own].empty()) {
+    for (const IpAddress& address : wishes.own_addresses) add(address, set_of_own);
+  }
+  if (one_set) {
+    for (const DoorRule& door : wishes.doors) {
+      if (door.target && !door.sequence.empty()) add(*door.target, set_of_own);
+    }
+  }
+  for (auto& [target, doors] : doors_by_target) {
+    if (audience.addresses.contains(target)) {
+      doors.insert(doors.end(), doors_of_own.begin(), doors_of_own.end());
+    }
+    add(target, set_for(doors));
+  }
+  return audience;
+}
+
+// How exactly addresses are told apart. Each is coarser than the one before; none misses an address
+// that is wanted.
+struct Grain {
+  size_t v4_ranges;   // at most; 0: all of IPv4
+  uint32_t v6_words;  // of 32 bits, compared; 0: all of IPv6
+};
+constexpr Grain kExact{SIZE_MAX, 4};
+constexpr Grain kCoarser[] = {{SIZE_MAX, 2}, {512, 2}, {128, 2}, {128, 1}, {32, 1}, {32, 0}};
+constexpr Grain kAnyAddress{0, 0};
+
+// Writes the program for one audience. With any but the exact grain the audience has one set.
+class Writer {
+ public:
+  Writer(const FilterLayout& layout, const Audience& audience, const Grain& grain)
+      : layout_(layout), audience_(audience), grain_(grain) {}
+
+  std::vector<FilterInstruction> write(bool hear_v4, bool hear_v6);
+
+ private:
+  // Puts the instructions to which the choice of this number leads.
+  using TargetWriter = std::function<Label(size_t)>;
+  using Words = std::array<uint32_t, 4>;
+  struct V6Choice {
+    Words words;
+    size_t set;
+  };
+
+  Label write_set(const PortSet& set);
+  Label write_tcp(const PortSet& set);
+  Label write_ports(const std::vector<uint32_t>& ports);
+  Label write_v4();
+  Label write_v4_addresses();
+  Label write_v6();
+  Label write_v6_addresses(std::span<const V6Choice> choices, uint32_t word);
+  Label write_choices(std::span<const Range> ranges, size_t first, const TargetWriter& target);
+
+  const FilterLayout layout_;
+  const Audience& audience_;
+  const Grain grain_;
+
+  Program program_;
+  Label pass_ = 0;
+  Label refuse_ = 0;
+  std::vector<Label> sets_;
+};
+
+std::vector<FilterInstruction> Writer::write(bool hear_v4, bool hear_v6) {
+  pass_ = program_.give(kWholePacket);
+  refuse_ = program_.give(0);
+  for (const PortSet& set : audience_.sets) sets_.push_back(write_set(set));
+  const Label v6 = hear_v6 ? write_v6() : refuse_;
+  const Label v4 = hear_v4 ? write_v4() : refuse_;
+
+  Label next = refuse_;
+  for (const uint32_t vlan : kEthertypesVlan) next = program_.branch(kIfEqual, vlan, pass_, next);
+  next = program_.branch(kIfEqual, kEthertypeIpv6, v6, next);
+  next = program_.branch(kIfEqual, kEthertypeIpv4, v4, next);
+  program_.put(kLoadHalf, layout_.protocol, next);
+  return program_.finish();
+}
+
+// Only tcp, udp and, of IPv6, extension headers come here.
+Label Writer::write_set(const PortSet& set) {
+  const Label udp = write_ports(set.udp);
+  const Label tcp = write_tcp(set);
+  Label next = program_.branch(kIfEqual, static_cast<uint32_t>(Protocol::kUdp), udp, pass_);
+  next = program_.branch(kIfEqual, static_cast<uint32_t>(Protocol::kTcp), tcp, next);
+  return program_.put(kLoadScratch, kProtocolScratch, next);
+}
+
+// RFC 9293, 3.1: destination port at 2, flags at 13.
+Label Writer::write_tcp(const PortSet& set) {
+  Label next = write_ports(set.tcp);
+  const uint8_t tested = set.tcp_flags.wanted | set.tcp_flags.excluded;
+  if (next != refuse_ && tested != 0) {
+    next = program_.branch(kIfEqual, set.tcp_flags.wanted, next, refuse_);
+    next = program_.put(kAnd, tested, next);
+  }
+  if (set.connection_attempts) {
+    const Label others = next;
+    next = program_.branch(kIfAnyBit, kTcpAck, others, pass_);
+    next = program_.branch(kIfAnyBit, kTcpSyn, next, others);
+  }
+  return next == refuse_ ? refuse_ : program_.put(kLoadByteAtX, layout_.network + 13, next);
+}
+
+// RFC 768 and RFC 9293, 3.1: the destination port stands at 2.
+Label Writer::write_ports(const std::vector<uint32_t>& ports) {
+  if (ports.empty()) return refuse_;
+  std::vector<Range> ranges = ranges_of(ports);
+  merge_closest(ranges, kMaxPortRanges / audience_.sets.size());
+  const Label next = write_choices(ranges, 0, [this](size_t) { return pass_; });
+  return program_.put(kLoadHalfAtX, layout_.network + 2, next);
+}
+
+// RFC 791, 3.1: flags and fragment offset at 6, protocol at 9, destination at 16.
+Label Writer::write_v4() {
+  Label next = write_v4_addresses();
+  next = program_.put(kLoadXHeaderLength, layout_.network, next);
+  const Label knockable = program_.put(kStoreScratch, kProtocolScratch, next);
+  next = program_.branch(kIfEqual, static_cast<uint32_t>(Protocol::kUdp), knockable, refuse_);
+  next = program_.branch(kIfEqual, static_cast<uint32_t>(Protocol::kTcp), knockable, next);
+  next = program_.put(kLoadByte, layout_.network + 9, next);
+  next = program_.branch(kIfAnyBit, 0x1fff, refuse_, next);
+  return program_.put(kLoadHalf, layout_.network + 6, next);
+}
+
+Label Writer::write_v4_addresses() {
+  if (grain_.v4_ranges == 0) return sets_.front();
+  std::vector<Range> ranges;
+  std::vector<size_t> sets;
+  for (const auto& [address, set] : audience_.addresses) {
+    if (!address.is_v4()) continue;
+    const uint32_t number = address.v4_number();
+    if (!ranges.empty() && number - ranges.back().high == 1 && set == sets.back()) {
+      ranges.back().high = number;
+    } else {
+      ranges.push_back({number, number});
+      sets.push_back(set);
+    }
+  }
+  merge_closest(ranges, grain_.v4_ranges);
+  const Label next = write_choices(ranges, 0, [&](size_t i) { return sets_[sets[i]]; });
+  return program_.put(kLoadWord, layout_.network + 16, next);
+}
+
+// RFC 8200, 3: next header at 6, destination at 24, 40 bytes in all.
+Label Writer::write_v6() {
+  std::vector<V6Choice> choices;
+  for (const auto& [address, set] : audience_.addresses) {
+    if (address.is_v4()) continue;
+    V6Choice choice{{}, set};
+    for (size_t i = 0; i < address.bytes().size(); ++i) {
+      uint32_t& word = choice.words[i / 4];
+      word = word << 8 | address.bytes()[i];
+    }
+    choices.push_back(choice);
+  }
+  Label next = grain_.v6_words == 0 ? sets_.front() : write_v6_addresses(choices, 0);
+  for (uint32_t word = 0; word < grain_.v6_words; ++word) {
+    next = program_.put(kStoreScratch, kDestinationScratch + word, next);
+    next = program_.put(kLoadWord, layout_.network + 24 + 4 * word, next);
+  }
+  next = program_.put(kLoadX, 40, next);
+  const Label knockable = program_.put(kStoreScratch, kProtocolScratch, next);
+  next = refuse_;
+  for (const uint32_t header : kExtensionHeaders) {
+    next = program_.branch(kIfEqual, header, knockable, next);
+  }
+  next = program_.branch(kIfEqual, static_cast<uint32_t>(Protocol::kUdp), knockable, next);
+  next = program_.branch(kIfEqual, static_cast<uint32_t>(Protocol::kTcp), knockable, next);
+  return program_.put(kLoadByte, layout_.network + 6, next);
+}
+
+// `choices` are sorted and agree in the words before `word`.
+Label Writer::write_v6_addresses(std::span<const V6Choice> choices, uint32_t word) {
+  std::vector<Range> values;
+  std::vector<std::span<const V6Choice>> groups;
+  for (size_t begin = 0, end = 0; begin < choices.size(); begin = end) {
+    const uint32_t value = choices[begin].words[word];
+    while (end < choices.size() && choices[end].words[word] == value) ++end;
+    values.push_back({value, value});
+    groups.push_back(choices.subspan(begin, end - begin));
+  }
+  const Label next = write_choices(values, 0, [&](size_t i) {
+    return word + 1 < grain_.v6_words ? write_v6_addresses(groups[i], word + 1)
+                                      : sets_[groups[i].front().set];
+  });
+  return program_.put(kLoadScratch, kDestinationScratch + word, next);
+}
+
+// Leads A to the target of the range that it is in, else to refusal. The ranges are sorted; the
+// first has the number `first`. What a leaf leads to is put close by, in reach of its jumps.
+Label Writer::write_choices(std::span<const Range> ranges, size_t first,
+                            const TargetWriter& target) {
+  if (ranges.size() > kLeafSize) {
+    const size_t half = ranges.size() / 2;
+    const Label upper = write_choices(ranges.subspan(half), first + half, target);
+    const Label lower = write_choices(ranges.first(half), first, target);
+    return program_.branch(kIfAtLeast, ranges[half].low, upper, lower);
+  }
+  std::array<Label, kLeafSize> targets{};
+  for (size_t i = ranges.size(); i-- > 0;) targets[i] = target(first + i);
+  Label next = refuse_;
+  for (size_t i = ranges.size(); i-- > 0;) {
+    const auto [low, high] = ranges[i];
+    if (low == high) {
+      next = program_.branch(kIfEqual, low, targets[i], next);
+    } else {
+      next = program_.branch(kIfGreater, high, next, targets[i]);
+      next = program_.branch(kIfAtLeast, low, next, refuse_);
+    }
+  }
+  return next;
+}
+
+std::vector<FilterInstruction> write(const CaptureWishes& wishes, const FilterLayout& layout,
+                                     const Grain& grain, bool one_set) {
+  const bool has_door = std::any_of(wishes.doors.begin(), wishes.doors.end(),
+                                    [](const DoorRule& door) { return !door.sequence.empty(); });
+  const Audience audience = audience_of(wishes, one_set);
+  bool hear_v4 = wishes.any_destination;
+  bool hear_v6 = wishes.any_destination && !wishes.only_v4;
+  for (const auto& [address, set] : audience.addresses)
+    (address.is_v4() ? hear_v4 : hear_v6) = true;
+  if (!has_door || (!hear_v4 && !hear_v6)) return {{kReturn, 0, 0, 0}};
+  return Writer(layout, audience, grain).write(hear_v4, hear_v6);
+}
+
+}  // namespace
+
+std::vector<FilterInstruction> make_capture_filter(const CaptureWishes& wishes,
+                                                   const FilterLayout& layout,
+                                                   size_t max_instructions) {
+  if (!wishes.any_destination) {
+    std::set<IpAddress> targets;
+    for (const DoorRule& door : wishes.doors) {
+      if (door.target) targets.insert(*door.target);
+    }
+    // More sets than a few would let the program grow with the doors.
+    const bool one_set = targets.size() >= kMaxPortSets;
+    auto program = write(wishes, layout, kExact, one_set);
+    if (program.size() <= max_instructions) return program;
+    for (const Grain& grain : kCoarser) {
+      program = write(wishes, layout, grain, true);
+      if (program.size() <= max_instructions) return program;
+    }
+  }
+  return write(wishes, layout, kAnyAddress, true);
+}
+
+}  // namespace knockd
