@@ -14,7 +14,7 @@ namespace knockd {
 
 // How a captured frame begins. The numbers in the comments are libpcap's DLT_ and LINKTYPE_ values.
 enum class LinkType : uint8_t {
-  kEthernet,      // 1: IEEE 802.3 with any number of 802.1Q/802.1ad tags
+  kEthernet,      // 1: IEEE 802.3 with up to eight 802.1Q/802.1ad tags
   kLinuxCooked,   // 113: LINUX_SLL, 16 bytes
   kLinuxCooked2,  // 276: LINUX_SLL2, 20 bytes, names the interface
   kRaw,           // 12, 14, 101: begins with the IPv4 or IPv6 header
@@ -41,10 +41,14 @@ struct Decoded {
   NotAPacket reason = NotAPacket::kMalformed;  // holds only when there is no packet
 };
 
-// Decodes one frame. `captured` is what the capture kept of it, `wire_length` its length on the wire
-// in bytes. IPv4 options and IPv6 extension headers are passed over. An IPv6 packet whose addresses
-// are IPv4-mapped is malformed: such addresses never stand on a wire (RFC 4291, 2.5.5.2; RFC 6890),
-// and it could otherwise pass for an IPv4 packet.
+// Decodes one frame. `captured` is what the capture kept of it, `wire_length` its length on the
+// wire in bytes. IPv4 options and IPv6 extension headers are passed over. An IPv6 packet whose
+// addresses are IPv4-mapped is malformed: such addresses never stand on a wire (RFC 4291, 2.5.5.2;
+// RFC 6890), and it could otherwise pass for an IPv4 packet.
+//
+// Checksums are not looked at: where the network card computes them, this host's own packets are
+// captured without. Nor is `wire_length` held against the lengths in the headers: a capture that a
+// tool has cut may not tell the true one.
 Decoded decode(LinkType link_type, std::span<const uint8_t> captured, uint32_t wire_length);
 
 }  // namespace knockd

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+// Follows a frame inwards: link header, VLAN tags, IP header, extension headers, TCP or UDP header.
+// Each step reads its header, judges it, and hands the reader on; the first refusal is the answer.
+// Nothing is allocated, and each loop has a bound. Tests: tests/net/decoder_test.cpp and
+// tests/fuzz/decoder_fuzzer.cpp.
+#include "knockd/net/decoder.h"
+
+#include "knockd/net/byte_reader.h"
+
+namespace knockd {
+namespace {
+
+// IEEE 802 EtherTypes.
+constexpr uint16_t kEtherTypeIpv4 = 0x0800;
+constexpr uint16_t kEtherTypeIpv6 = 0x86dd;
+constexpr uint16_t kEtherTypeVlan = 0x8100;         // IEEE 802.1Q
+constexpr uint16_t kEtherTypeServiceVlan = 0x88a8;  // IEEE 802.1ad
+constexpr uint16_t kEtherTypeOldVlan = 0x9100;      // stacked tags from before 802.1ad
+
+// IANA protocol numbers that stand in front of TCP or UDP in IPv6.
+constexpr uint8_t kHopByHopOptions = 0;
+constexpr uint8_t kRouting = 43;
+constexpr uint8_t kFragment = 44;
+constexpr uint8_t kAuthentication = 51;
+constexpr uint8_t kDestinationOptions = 60;
+constexpr uint8_t kMobility = 135;
+constexpr uint8_t kHostIdentity = 139;
+constexpr uint8_t kShim6 = 140;
+
+// Real frames have one or two tags, and one extension header of a kind (RFC 8200, 4.1). The bounds
+// only keep a hostile frame as cheap as an honest one.
+constexpr int kMaxVlanTags = 8;
+constexpr int kMaxExtensionHeaders = 12;
+
+constexpr size_t kIpv4HeaderSize = 20;  // without options
+constexpr size_t kTcpHeaderSize = 20;   // without options
+constexpr size_t kUdpHeaderSize = 8;
+
+using Refusal = std::optional<NotAPacket>;
+
+Refusal refusal_of(const ByteReader& reader) {
+  switch (reader.failure()) {
+    case ByteReader::Failure::kNone:
+      return std::nullopt;
+    case ByteReader::Failure::kPastEnd:
+      return NotAPacket::kTruncated;
+    case ByteReader::Failure::kPastLimit:
+      break;
+  }
+  return NotAPacket::kMalformed;
+}
+
+// RFC 9293, 3.1. The capture may end behind the flags: nothing further on tells a knock.
+Refusal read_tcp(ByteReader& reader, Packet& packet) {
+  const size_t segment_size = reader.limit();
+  packet.source_port = reader.u16();
+  packet.destination_port = reader.u16();
+  packet.tcp_sequence = reader.u32();
+  reader.skip(4);  // acknowledgment number
+  const size_t header_size = size_t{4} * (reader.u8() >> 4);
+  packet.tcp_flags = reader.u8() & 0x3f;
+  if (!reader.ok()) return refusal_of(reader);
+  if (header_size < kTcpHeaderSize || header_size > segment_size) return NotAPacket::kMalformed;
+  return std::nullopt;
+}
+
+// RFC 768. The length may exceed what is here: a first fragment carries that of the whole datagram.
+Refusal read_udp(ByteReader& reader, Packet& packet) {
+  const bool jumbo = reader.limit() == ByteReader::kNoLimit;
+  packet.source_port = reader.u16();
+  packet.destination_port = reader.u16();
+  const uint16_t length = reader.u16();
+  reader.skip(2);  // checksum
+  if (!reader.ok()) return refusal_of(reader);
+  const bool unsaid = length == 0 && jumbo;  // RFC 2675, 4
+  if (length < kUdpHeaderSize && !unsaid) return NotAPacket::kMalformed;
+  return std::nullopt;
+}
+
+Refusal read_transport(uint8_t protocol, ByteReader& reader, Packet& packet) {
+  switch (protocol) {
+    case static_cast<uint8_t>(Protocol::kTcp):
+      packet.protocol = Protocol::kTcp;
+      return read_tcp(reader, packet);
+    case static_cast<uint8_t>(Protocol::kUdp):
+      packet.protocol = Protocol::kUdp;
+      return read_udp(reader, packet);
+    default:
+      return NotAPacket::kNotTcpOrUdp;
+  }
+}
+
+// RFC 791, 3.1.
+Refusal read_ipv4(ByteReader& reader, Packet& packet) {
+  const uint8_t version_and_size = reader.u8();
+  reader.skip(1);  // type of service
+  const uint16_t total_length = reader.u16();
+  reader.skip(2);  // identification
+  const uint16_t fragment_offset = reader.u16() & 0x1fff;
+  reader.skip(1);  // time to live
+  const uint8_t protocol = reader.u8();
+  reader.skip(2);  // checksum
+  packet.source = IpAddress::from_v4(reader.take<4>());
+  packet.destination = IpAddress::from_v4(reader.take<4>());
+  if (!reader.ok()) return refusal_of(reader);
+
+  const size_t header_size = size_t{4} * (version_and_size & 0x0f);
+  if (version_and_size >> 4 != 4 || header_size < kIpv4HeaderSize) return NotAPacket::kMalformed;
+  // A short Ethernet frame is padded behind the total length. 0 stands in frames that were captured
+  // before the network card cut them into segments; those are not padded.
+  if (total_length != 0) {
+    if (total_length < header_size) return NotAPacket::kMalformed;
+    reader.set_limit(total_length - kIpv4HeaderSize);
+  }
+  reader.skip(header_size - kIpv4HeaderSize);  // options
+  if (fragment_offset != 0) return NotAPacket::kLaterFragment;
+  return read_transport(protocol, reader, packet);
+}
+
+bool is_extension_header(uint8_t protocol) {
+  switch (protocol) {
+    case kHopByHopOptions:
+    case kRouting:
+    case kFragment:
+    case kAuthentication:
+    case kDestinationOptions:
+    case kMobility:
+    case kHostIdentity:
+    case kShim6:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// The size in bytes of an extension header other than kFragment, from its length field.
+size_t extension_size(uint8_t type, uint8_t length) {
+  if (type == kAuthentication) return size_t{4} * (length + 2U);  // RFC 4302, 2.2
+  return size_t{8} * (length + 1U);                               // RFC 8200, 4
+}
+
+// Passes over the extension headers; `next_header` says what comes, before and after.
+Refusal pass_extension_headers(uint8_t& next_header, ByteReader& reader) {
+  for (int passed = 0; is_extension_header(next_header); ++passed) {
+    if (passed == kMaxExtensionHeaders) return NotAPacket::kMalformed;
+    const uint8_t type = next_header;
+    next_header = reader.u8();
+    const uint8_t length = reader.u8();
+    uint16_t fragment_offset = 0;
+    if (type == kFragment) {  // RFC 8200, 4.5: the length is reserved, the size always 8
+      fragment_offset = reader.u16() >> 3;
+      reader.skip(4);  // identification
+    } else {
+      reader.skip(extension_size(type, length) - 2);
+    }
+    if (!reader.ok()) return refusal_of(reader);
+    if (fragment_offset != 0) return NotAPacket::kLaterFragment;
+  }
+  return std::nullopt;
+}
+
+// RFC 8200, 3.
+Refusal read_ipv6(ByteReader& reader, Packet& packet) {
+  const uint8_t version = reader.u8() >> 4;
+  reader.skip(3);  // traffic class, flow label
+  const uint16_t payload_length = reader.u16();
+  uint8_t next_header = reader.u8();
+  reader.skip(1);  // hop limit
+  packet.source = IpAddress::from_v6(reader.take<16>());
+  packet.destination = IpAddress::from_v6(reader.take<16>());
+  if (!reader.ok()) return refusal_of(reader);
+
+  if (version != 6) return NotAPacket::kMalformed;
+  if (packet.source.is_v4() || packet.destination.is_v4()) return NotAPacket::kMalformed;
+  if (payload_length != 0) reader.set_limit(payload_length);  // 0: a jumbogram, RFC 2675, 3
+  if (const Refusal refusal = pass_extension_headers(next_header, reader)) return refusal;
+  return read_transport(next_header, reader, packet);
+}
+
+bool is_vlan_tag(uint16_t ether_type) {
+  return ether_type == kEtherTypeVlan || ether_type == kEtherTypeServiceVlan ||
+         ether_type == kEtherTypeOldVlan;
+}
+
+// What follows an EtherType. Cooked frames come here too: libpcap puts tags back into them as well.
+Refusal read_tagged(uint16_t ether_type, ByteReader& reader, Packet& packet) {
+  for (int passed = 0; is_vlan_tag(ether_type); ++passed) {
+    if (passed == kMaxVlanTags) return NotAPacket::kMalformed;
+    reader.skip(2);  // priority and VLAN number
+    ether_type = reader.u16();
+  }
+  if (!reader.ok()) return refusal_of(reader);
+  switch (ether_type) {
+    case kEtherTypeIpv4:
+      return read_ipv4(reader, packet);
+    case kEtherTypeIpv6:
+      return read_ipv6(reader, packet);
+    default:
+      return NotAPacket::kNotIp;
+  }
+}
+
+Refusal read_ethernet(ByteReader& reader, Packet& packet) {
+  reader.skip(12);  // destination and source
+  const uint16_t ether_type = reader.u16();
+  return read_tagged(ether_type, reader, packet);
+}
+
+// LINKTYPE_LINUX_SLL.
+Refusal read_linux_cooked(ByteReader& reader, Packet& packet) {
+  reader.skip(14);  // packet type, device type, address size, address
+  const uint16_t ether_type = reader.u16();
+  return read_tagged(ether_type, reader, packet);
+}
+
+// LINKTYPE_LINUX_SLL2: the EtherType stands first, its payload behind all the rest.
+Refusal read_linux_cooked2(ByteReader& reader, Packet& packet) {
+  const uint16_t ether_type = reader.u16();
+  reader.skip(2);  // reserved
+  packet.interface_index = reader.u32();
+  reader.skip(12);  // device type, packet type, address size, address
+  return read_tagged(ether_type, reader, packet);
+}
+
+// Only the version in the first byte tells the two apart.
+Refusal read_raw(ByteReader& reader, Packet& packet) {
+  ByteReader ahead = reader;
+  const uint8_t version = ahead.u8() >> 4;
+  if (!ahead.ok()) return refusal_of(ahead);
+  if (version == 4) return read_ipv4(reader, packet);
+  if (version == 6) return read_ipv6(reader, packet);
+  return NotAPacket::kNotIp;
+}
+
+// LINKTYPE_NULL and LINKTYPE_LOOP: the address family as the capturing system numbers it, in its
+// own byte order or the network's. Families are small numbers, which tells the order.
+Refusal read_loopback(ByteReader& reader, Packet& packet) {
+  const uint32_t stored = reader.u32();
+  if (!reader.ok()) return refusal_of(reader);
+  const uint32_t family = stored > 0xffff ? __builtin_bswap32(stored) : stored;
+  switch (family) {
+    case 2:  // everywhere
+      return read_ipv4(reader, packet);
+    case 10:  // Linux
+    case 24:  // NetBSD, OpenBSD
+    case 28:  // FreeBSD
+    case 30:  // macOS
+      return read_ipv6(reader, packet);
+    default:
+      return NotAPacket::kNotIp;
+  }
+}
+
+Refusal read_frame(LinkType link_type, ByteReader& reader, Packet& packet) {
+  switch (link_type) {
+    case LinkType::kEthernet:
+      return read_ethernet(reader, packet);
+    case LinkType::kLinuxCooked:
+      return read_linux_cooked(reader, packet);
+    case LinkType::kLinuxCooked2:
+      return read_linux_cooked2(reader, packet);
+    case LinkType::kRaw:
+      return read_raw(reader, packet);
+    case LinkType::kLoopback:
+      return read_loopback(reader, packet);
+  }
+  return NotAPacket::kNotIp;
+}
+
+}  // namespace
+
+std::optional<LinkType> link_type_from_number(int number) {
+  switch (number) {
+    case 1:
+      return LinkType::kEthernet;
+    case 113:
+      return LinkType::kLinuxCooked;
+    case 276:
+      return LinkType::kLinuxCooked2;
+    case 12:
+    case 14:
+    case 101:
+      return LinkType::kRaw;
+    case 0:
+    case 108:
+      return LinkType::kLoopback;
+    default:
+      return std::nullopt;
+  }
+}
+
+const char* describe(NotAPacket reason) {
+  switch (reason) {
+    case NotAPacket::kTruncated:
+      return "cut short in a header";
+    case NotAPacket::kMalformed:
+      return "malformed";
+    case NotAPacket::kNotIp:
+      return "neither IPv4 nor IPv6";
+    case NotAPacket::kNotTcpOrUdp:
+      return "neither tcp nor udp";
+    case NotAPacket::kLaterFragment:
+      return "a later fragment, which names no port";
+  }
+  return "not understood";
+}
+
+Decoded decode(LinkType link_type, std::span<const uint8_t> captured, uint32_t wire_length) {
+  ByteReader reader(captured);
+  Packet packet;
+  packet.length = wire_length;
+  if (const Refusal refusal = read_frame(link_type, reader, packet)) return {std::nullopt, *refusal};
+  return {packet};
+}
+
+}  // namespace knockd
