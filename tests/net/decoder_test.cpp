@@ -168,7 +168,7 @@ TEST(Decoder, LoopbackIsReadInEitherByteOrder) {
   for (const ByteOrder order : {ByteOrder::kNetwork, ByteOrder::kSwapped}) {
     const Bytes frame = loopback(2, ipv4(kSyn), order);
     EXPECT_TRUE(is_knock_at(decode_whole(LinkType::kLoopback, frame), 7000));
-    for (const uint32_t family : {10, 24, 28, 30}) {
+    for (const uint32_t family : {10U, 24U, 28U, 30U}) {
       const Bytes frame6 = loopback(family, ipv6(kSyn), order);
       EXPECT_TRUE(is_knock_at(decode_whole(LinkType::kLoopback, frame6), 7000)) << family;
     }
@@ -252,7 +252,7 @@ TEST(Decoder, OnlyTheFirstFragmentIsAPacket) {
   EXPECT_TRUE(is_knock_at(decode_raw(ipv6(fragment(kSyn, 0, true))), 7000));
   const IpPayload first = udp({.destination_port = 7000, .payload = Bytes(8), .length = 4000});
   EXPECT_TRUE(is_knock_at(decode_raw(ipv4(first, {.more_fragments = true})), 7000));
-  for (const uint16_t offset : std::vector<uint16_t>{1, 185, 0x1fff}) {
+  for (const uint16_t offset : std::vector<uint16_t>{1, 185, 0x1000, 0x1fff}) {
     for (const bool more : {false, true}) {
       const Ipv4 header = {.fragment_offset = offset, .more_fragments = more};
       EXPECT_TRUE(is_refused(decode_raw(ipv4(kSyn, header)), NotAPacket::kLaterFragment));
@@ -321,6 +321,8 @@ TEST(Decoder, ContradictionsAreMalformed) {
   } cases[] = {
       {"IPv4 header of 4 words", ipv4(kSyn, {.header_words = 4})},
       {"IPv4 header without size", ipv4(kSyn, {.header_words = 0})},
+      {"IPv4 header of 4 words, total length unsaid",
+       ipv4(kSyn, {.header_words = 4, .total_length = 0})},
       {"total length within the header", ipv4(kSyn, {.total_length = 19})},
       {"total length within the options", ipv4(kSyn, {.options = Bytes(8, 1), .total_length = 27})},
       {"total length within the ports", ipv4(kSyn, {.total_length = 23})},
