@@ -309,7 +309,8 @@ Decoded decode(LinkType link_type, std::span<const uint8_t> captured, uint32_t w
   ByteReader reader(captured);
   Packet packet;
   packet.length = wire_length;
-  if (const Refusal refusal = read_frame(link_type, reader, packet)) return {std::nullopt, *refusal};
+  if (const Refusal refusal = read_frame(link_type, reader, packet))
+    return {std::nullopt, *refusal};
   return {packet};
 }
 

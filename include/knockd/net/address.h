@@ -12,8 +12,8 @@
 
 namespace knockd {
 
-// IPv4 addresses are kept in their IPv4-mapped form, ::ffff:a.b.c.d (RFC 4291, 2.5.5.2), so that one
-// comparison and one hash serve both families. Bytes are in network order.
+// IPv4 addresses are kept in their IPv4-mapped form, ::ffff:a.b.c.d (RFC 4291, 2.5.5.2), so that
+// one comparison and one hash serve both families. Bytes are in network order.
 class IpAddress {
  public:
   using Bytes = std::array<uint8_t, 16>;

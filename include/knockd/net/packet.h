@@ -22,10 +22,11 @@ struct Packet {
   uint16_t source_port = 0;       // host order
   uint16_t destination_port = 0;  // host order
   Protocol protocol = Protocol::kTcp;
-  uint8_t tcp_flags = 0;         // bits of tcp_flags.h; 0 for udp
-  uint32_t tcp_sequence = 0;     // sequence number, host order; 0 for udp
-  uint32_t length = 0;           // bytes of the frame on the wire
-  uint32_t interface_index = 0;  // the interface it came by, where the frame says so (cooked v2); else 0
+  uint8_t tcp_flags = 0;      // bits of tcp_flags.h; 0 for udp
+  uint32_t tcp_sequence = 0;  // sequence number, host order; 0 for udp
+  uint32_t length = 0;        // bytes of the frame on the wire
+  uint32_t interface_index =
+      0;  // the interface it came by, where the frame says so (cooked v2); else 0
 
   friend bool operator==(const Packet&, const Packet&) = default;
 };
