@@ -182,7 +182,8 @@ bool is_vlan_tag(uint16_t ether_type) {
          ether_type == kEtherTypeOldVlan;
 }
 
-// What follows an EtherType. Cooked frames come here too: libpcap puts tags back into them as well.
+// What follows an EtherType. Cooked frames may be tagged too: libpcap puts the tag that the kernel
+// took out back into v1.
 Refusal read_tagged(uint16_t ether_type, ByteReader& reader, Packet& packet) {
   for (int passed = 0; is_vlan_tag(ether_type); ++passed) {
     if (passed == kMaxVlanTags) return NotAPacket::kMalformed;
