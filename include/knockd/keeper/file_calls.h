@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// The system calls that the keeper's files are written with, so that a test can let each of them
+// fail in turn.
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cstddef>
+
+namespace knockd {
+
+// As it stands, the real thing. Results and errno are those of the system calls of the same names;
+// none is ended by a signal (EINTR).
+class FileCalls {
+ public:
+  virtual ~FileCalls() = default;
+  virtual int open(const char* path, int flags, mode_t mode);
+  virtual int fstat(int fd, struct stat* status);
+  virtual int lstat(const char* path, struct stat* status);
+  virtual ssize_t read(int fd, void* buffer, size_t size);
+  virtual ssize_t write(int fd, const void* bytes, size_t size);
+  virtual ssize_t pwrite(int fd, const void* bytes, size_t size, off_t offset);
+  virtual int fdatasync(int fd);
+  virtual int fsync(int fd);
+  virtual int rename(const char* from, const char* to);
+  virtual int unlink(const char* path);
+  virtual int mkdir(const char* path, mode_t mode);
+  // Locks the whole file for this process alone, at once or not at all (fcntl(2), F_SETLK). Unlike
+  // flock(2) the lock ends with this process, even while children hold copies of the descriptor.
+  virtual int lock(int fd);
+
+  static FileCalls& real();
+};
+
+}  // namespace knockd

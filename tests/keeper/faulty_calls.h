@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// File calls that fail when a test wants them to; all others are real.
+#pragma once
+
+#include <cerrno>
+#include <limits>
+
+#include "knockd/keeper/file_calls.h"
+
+namespace knockd {
+
+class FaultyCalls : public FileCalls {
+ public:
+  static constexpr int kNever = std::numeric_limits<int>::max();
+
+  int calls = 0;              // made so far
+  int first_fault = kNever;   // the number, from 1, of the first call that fails
+  int last_fault = kNever;    // and of the last
+  int error = EIO;            // with which they fail
+  bool tears_writes = false;  // a write that fails has written half before
+
+  int open(const char* path, int flags, mode_t mode) override {
+    return fails() ? -1 : FileCalls::open(path, flags, mode);
+  }
+  int fstat(int fd, struct stat* status) override {
+    return fails() ? -1 : FileCalls::fstat(fd, status);
+  }
+  int lstat(const char* path, struct stat* status) override {
+    return fails() ? -1 : FileCalls::lstat(path, status);
+  }
+  ssize_t read(int fd, void* buffer, size_t size) override {
+    return fails() ? -1 : FileCalls::read(fd, buffer, size);
+  }
+  ssize_t write(int fd, const void* bytes, size_t size) override {
+    if (!fails()) return FileCalls::write(fd, bytes, size);
+    return tears_writes && size > 1 && !torn_ ? tear(fd, bytes, size) : fail();
+  }
+  ssize_t pwrite(int fd, const void* bytes, size_t size, off_t offset) override {
+    return fails() ? -1 : FileCalls::pwrite(fd, bytes, size, offset);
+  }
+  int fdatasync(int fd) override { return fails() ? -1 : FileCalls::fdatasync(fd); }
+  int fsync(int fd) override { return fails() ? -1 : FileCalls::fsync(fd); }
+  int rename(const char* from, const char* to) override {
+    return fails() ? -1 : FileCalls::rename(from, to);
+  }
+  int unlink(const char* path) override { return fails() ? -1 : FileCalls::unlink(path); }
+  int mkdir(const char* path, mode_t mode) override {
+    return fails() ? -1 : FileCalls::mkdir(path, mode);
+  }
+  int lock(int fd) override { return fails() ? -1 : FileCalls::lock(fd); }
+
+ private:
+  bool fails() {
+    ++calls;
+    errno = error;
+    return calls >= first_fault && calls <= last_fault;
+  }
+  int fail() {
+    torn_ = false;
+    errno = error;
+    return -1;
+  }
+  // The half arrives; the rest, which is written with the next call, does not.
+  ssize_t tear(int fd, const void* bytes, size_t size) {
+    torn_ = true;
+    if (last_fault == calls) ++last_fault;
+    return FileCalls::write(fd, bytes, size / 2);
+  }
+
+  bool torn_ = false;
+};
+
+}  // namespace knockd
