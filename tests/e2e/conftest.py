@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures of the end-to-end tests. KNOCKD_BINARY is the daemon under test, KNOCK_BINARY the client,
-KNOCKD_REFERENCE the folder into which scripts/fetch-reference unpacked Debian's package."""
+"""Fixtures of the end-to-end tests. KNOCKD_BINARY is the daemon under test, KNOCK_BINARY the
+client, KNOCKD_REFERENCE the folder into which scripts/fetch-reference unpacked Debian's package."""
 
 import os
 import pathlib
@@ -97,7 +97,8 @@ def start(server, knockd, is_reference, tmp_path):
     def start_daemon(config, *arguments, **options):
         if not is_reference and "StateFile" not in config:
             config += f"\n[options]\nStateFile = {tmp_path}/open-doors\n"
-        runs.append(Daemon(server, knockd, tmp_path / f"run{len(runs)}", config, *arguments, **options))
+        folder = tmp_path / f"run{len(runs)}"
+        runs.append(Daemon(server, knockd, folder, config, *arguments, **options))
         return runs[-1]
 
     return start_daemon

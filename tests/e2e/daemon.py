@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Runs a knockd, ours or Debian's 0.8, on a host of the test network, and reads what it says. And the
-ledger: a file in which the commands of doors leave a line, by which a test knows that they ran."""
+"""Runs a knockd, ours or Debian's 0.8, on a host of the test network, and reads what it says. And
+the ledger: a file in which the commands of doors leave a line, so that a test knows of them."""
 
 import re
 import subprocess

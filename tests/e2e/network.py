@@ -22,7 +22,8 @@ _numbers = itertools.count(1)
 def run(*argv, timeout=30, check=True, **options):
     """Runs a program to its end; its output is text in the result, and in the error if it fails."""
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False, **options)
+                          stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False,
+                          **options)
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(argv)}: status {done.returncode}\n{done.stdout}")
     return done
@@ -146,10 +147,11 @@ class Network:
     def _build(self):
         run("ip", "netns", "add", self._switch)
         self._made.append(lambda: run("ip", "netns", "del", self._switch))
-        run("ip", "netns", "exec", self._switch, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
-            "net.ipv6.conf.default.disable_ipv6=1")
+        run("ip", "netns", "exec", self._switch, "sysctl", "-qw",
+            "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
         # Without snooping the switch needs no time to learn where neighbour solicitations go.
-        run("ip", "-n", self._switch, "link", "add", "switch", "type", "bridge", "mcast_snooping", "0")
+        run("ip", "-n", self._switch, "link", "add", "switch", "type", "bridge",
+            "mcast_snooping", "0")
         run("ip", "-n", self._switch, "link", "set", "switch", "up")
         for host in (self.server, self.client, self.stranger):
             run("ip", "netns", "add", host.namespace)

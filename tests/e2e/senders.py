@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The knockers that people use, each as a function: send(client, address, knocks) sends one packet or
-more for each of `knocks`, in their order; a knock is "7000" or "7000:udp", as in configurations."""
+"""The knockers that people use, each as a function: send(client, address, knocks) sends one packet
+or more for each of `knocks`, in their order; a knock is "7000" or "7000:udp", as in sequences."""
 
 import os
 import random
@@ -72,19 +72,19 @@ class Frames:
     """Frames made by hand, from one host to another: any flags, any forged source."""
 
     def __init__(self, client, server, family=4):
-        self._client = client
+        self.client = client
         self._server = server
         self._family = family
 
     def frame(self, payload, source=None, destination=None, **ip_fields):
         ip_layer = IPv6 if self._family == 6 else IP
-        return (Ether(src=self._client.mac, dst=self._server.mac)
-                / ip_layer(src=source or self._client.address(self._family),
+        return (Ether(src=self.client.mac, dst=self._server.mac)
+                / ip_layer(src=source or self.client.address(self._family),
                            dst=destination or self._server.address(self._family), **ip_fields)
                 / payload)
 
     def send(self, *frames):
-        with self._client.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        with self.client.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
             wire.bind(("eth0", 0))
             for frame in frames:
                 wire.send(bytes(frame))
@@ -97,7 +97,8 @@ class Frames:
                                  flags=flags), **fields))
 
     def udp(self, port, payload=b"x", **fields):
-        self.send(self.frame(UDP(sport=random.randint(32768, 60999), dport=port) / payload, **fields))
+        datagram = UDP(sport=random.randint(32768, 60999), dport=port) / payload
+        self.send(self.frame(datagram, **fields))
 
     def knock(self, knocks, **fields):
         for port, protocol in parts(knocks):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The main job: a knock opens a real port in a real firewall, for the knocker alone, and for as long
-as the configuration says."""
+"""The main job: a knock opens a real port in a real firewall, for the knocker alone, and for as
+long as the configuration says."""
 
 import pytest
 
@@ -152,8 +152,9 @@ def heard(server, client, start, ledger):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("sender, family", [(sender, family) for sender in SENDERS for family in (4, 6)
-                                            if (sender, family) != ("hping3", 6)])  # knows no IPv6
+@pytest.mark.parametrize("sender, family", [
+    (sender, family) for sender in SENDERS for family in (4, 6)
+    if (sender, family) != ("hping3", 6)])  # it knows no IPv6
 def test_every_sender_is_heard(heard, sender, family, kind):
     heard(SENDERS[sender], KINDS[kind], family)
 

@@ -21,3 +21,12 @@ def wait_until(condition, what, found=lambda: "", deadline=DEADLINE):
         if time.monotonic() > end:
             raise NeverHappened(f"{what}: not within {deadline} s. Found:\n{found()}")
         time.sleep(0.005)
+
+
+def repeat_until(action, condition, what, found=lambda: "", deadline=DEADLINE):
+    """The same, with an action before each look."""
+    def act_and_look():
+        action()
+        return condition()
+
+    return wait_until(act_and_look, what, found, deadline)
