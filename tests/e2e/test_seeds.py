@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""The configurations of public guides do, as they stand, what the guides say: each door that is
+knocked at runs its command. iptables is the real one; a program that this machine cannot have is
+replaced by a stand-in that enters its name and arguments in the ledger."""
+
+import re
+import shlex
+
+import pytest
+
+import senders
+from conftest import TREE
+from waiting import wait_until
+
+SEEDS = sorted((TREE / "tests/data/config/good").glob("seed*.conf"))
+PROGRAMS_OF_THE_GUIDES = ["/root/scripts/open-ssh.sh", "/root/scripts/open-all-services.sh",
+                          "/root/scripts/close-all-services.sh", "/path/to/forward.sh",
+                          "/etc/uciknockd.sh", "/usr/bin/firewall-cmd"]
+
+
+def doors_of(text):
+    """[(name, {directive: value})] of a configuration, as a reader of the guide reads it."""
+    doors = []
+    for line in text.splitlines():
+        section = re.match(r"\s*\[(.+)\]", line)
+        directive = re.match(r"\s*(\w+)\s*=\s*(.*?)\s*$", line)
+        if section:
+            doors.append((section.group(1), {}))
+        elif directive and doors:
+            doors[-1][1][directive.group(1).lower()] = directive.group(2)
+    return [(name, directives) for name, directives in doors if name.lower() != "options"]
+
+
+class Programs:
+    """The stand-ins, and what a command of a guide has done, whichever program it names."""
+
+    def __init__(self, folder, host, ledger):
+        self._host = host
+        self._ledger = ledger
+        self._folder = folder / "programs"
+        self._folder.mkdir()
+        for path in PROGRAMS_OF_THE_GUIDES:
+            stand_in = self._stand_in(path)
+            stand_in.write_text(f'#!/bin/sh\necho "{path} $*" >> {ledger.path}\n')
+            stand_in.chmod(0o755)
+
+    def _stand_in(self, path):
+        return self._folder / path.rsplit("/", 1)[1]
+
+    def adapt(self, text):
+        for path in PROGRAMS_OF_THE_GUIDES:
+            text = text.replace(path, str(self._stand_in(path)))
+        return text
+
+    def has_run(self, command):
+        """Whether the rule that the command adds is there, or the one that it deletes is gone; or
+        whether the stand-in was called with these arguments."""
+        words = shlex.split(command)
+        if not words[0].endswith("iptables"):
+            return " ".join(words) in self._ledger.lines()
+        action = next(i for i, word in enumerate(words) if word in ("-A", "-I", "-D"))
+        added = words[action] != "-D"
+        words[action] = "-C"
+        if words[action + 2] == "1":  # the rule's place
+            del words[action + 2]
+        return (self._host.run(*words, check=False).returncode == 0) == added
+
+
+@pytest.fixture
+def programs(tmp_path, server, ledger):
+    return Programs(tmp_path, server, ledger)
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
+def test_each_door_of_a_guide_opens(server, client, start, programs, is_reference, seed):
+    text = seed.read_text()
+    if is_reference and "On_Start" in text:
+        pytest.skip("0.8 knows no On_Start")
+    if is_reference:  # its LogFile wins over -g
+        text = text.replace("/var/log/knockd.log", "knockd.log")
+    daemon = start(programs.adapt(text))
+    stop_commands = []
+    for name, door in doors_of(text):
+        senders.with_nc(client, server.ipv4, door["sequence"])
+        daemon.wait_for(rf"{client.ipv4}: {name}: OPEN SESAME")
+        command = (door.get("start_command") or door["command"]).replace("%IP%", client.ipv4)
+        wait_until(lambda: programs.has_run(command), command, daemon.report)
+        if "stop_command" in door:
+            stop_commands.append(door["stop_command"].replace("%IP%", client.ipv4))
+    if is_reference:
+        return  # it waits for Cmd_Timeout before it leaves
+    assert daemon.stop() == 0
+    for command in stop_commands:
+        assert programs.has_run(command), f"{command}\n{daemon.report()}"
+
+
+def test_the_doors_of_the_guides_are_many():
+    """Guards the tests above: they are made from what is found in the tree."""
+    assert len(SEEDS) >= 19
+    assert sum(len(doors_of(seed.read_text())) for seed in SEEDS) >= 30
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
+def test_a_configuration_of_a_guide_is_ok(server, knockd, is_reference, seed):
+    if is_reference:
+        pytest.skip("0.8 has no -t")
+    assert "configuration OK" in server.run(knockd, "-t", "-c", seed).stdout
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_protected_port_is_shut_before_and_after(network, start, is_reference, family):
+    """The knock server of a guide, as a configuration: conf/examples/protected-port.conf."""
+    if is_reference:
+        pytest.skip("0.8 knows no On_Start")
+    server, client, stranger = network.server, network.client, network.stranger
+    address = server.address(family)
+    server.serve(2222)
+    assert client.reaches(address, 2222), "the server itself lets everyone in"
+
+    daemon = start((TREE / "conf/examples/protected-port.conf").read_text())
+    wait_until(lambda: not client.reaches(address, 2222), "On_Start shuts the port", daemon.report)
+    senders.with_connect(client, address, "1234,5678,9012")
+    wait_until(lambda: client.reaches(address, 2222), "the door opens", daemon.report)
+    assert not stranger.reaches(address, 2222)
+
+    assert daemon.stop() == 0
+    assert not client.reaches(address, 2222)
+    assert server.run("iptables", "-S", "knocked").stdout == "-N knocked\n"
+    # A second start finds the rules of the first.
+    before = server.run("iptables", "-S").stdout
+    start((TREE / "conf/examples/protected-port.conf").read_text()).stop()
+    assert server.run("iptables", "-S").stdout == before
