@@ -1,0 +1,492 @@
+# SPDX-License-Identifier: MIT
+"""The command line, and life from the first line to the last: options, statuses, what is said when
+something is missing, going to the background, signals, the rights that are needed."""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import pytest
+from scapy.layers.inet import TCP
+from scapy.utils import wrpcap
+
+import senders
+from waiting import repeat_until, wait_until
+
+DOOR = "[a]\nsequence = 7000,8000,9000\ntcpflags = syn\ncommand = {command}\n"
+CONTRACT_SECONDS = 2  # in which SIGTERM is obeyed
+
+
+@pytest.fixture
+def say(server, knockd, tmp_path):
+    """say(*arguments) runs the daemon to its end: status, standard output, standard error."""
+
+    def run_to_end(*arguments, prefix=()):
+        return subprocess.run(server.argv(*prefix, knockd, *arguments), stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=20, check=False, cwd=tmp_path)
+
+    return run_to_end
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    """config_file(text) writes a configuration and returns its path."""
+
+    def write(text, folder=tmp_path, name="k.conf"):
+        path = folder / name
+        path.write_text(text)
+        path.chmod(0o600)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def background(server, say, tmp_path):
+    """background(*arguments) starts the daemon with -d and this pid file."""
+    pid_file = tmp_path / "pid"
+
+    def start_with_d(*arguments, **options):
+        done = say("-d", "-p", pid_file, *arguments, **options)
+        done.pid_file = pid_file
+        return done
+
+    return start_with_d
+
+
+@pytest.fixture
+def public_folder():
+    """A folder that any user may enter; pytest's own are closed."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="kn-e2e-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def one_line(text):
+    lines = text.splitlines()
+    assert len(lines) == 1, f"not one clear line:\n{text}"
+    return lines[0]
+
+
+def as_user(uid, *capabilities):
+    """The command line that gives up root for this user with these capabilities alone."""
+    caps = "".join(f",+{name}" for name in capabilities)
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups",
+            f"--inh-caps=-all{caps}", f"--ambient-caps=-all{caps}", f"--bounding-set=-all{caps}"]
+
+
+# --- short answers
+
+OPTIONS = ["interface", "daemon", "config", "debug", "verbose", "lookup", "pidfile", "logfile",
+           "only-ip-v4", "version", "help", "test", "read"]
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_names_every_option(say, option):
+    done = say(option)
+    assert done.returncode == 0
+    assert "usage" in done.stdout.lower()
+    for name in OPTIONS:
+        assert re.search(rf"-\w, --{name}\b", done.stdout), name
+
+
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_version_is_the_first_line(say, option):
+    done = say(option)
+    assert done.returncode == 0
+    assert re.fullmatch(r"knockd \d+\.\d+\.\d+", done.stdout.splitlines()[0])
+
+
+@pytest.mark.parametrize("arguments", [["-x"], ["--nonsense"], ["-c"], ["word"]])
+def test_unknown_words_get_the_usage(say, arguments):
+    done = say(*arguments)
+    assert done.returncode == 1
+    assert "usage" in done.stderr.lower()
+    assert done.stdout == ""
+
+
+def test_a_good_configuration_is_ok(say, config_file):
+    done = say("-t", "-c", config_file(DOOR.format(command="true")))
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "configuration OK")
+
+
+def test_warnings_do_not_change_the_status(say, config_file):
+    path = config_file("[a]\nsequence = 7000,7001,7002\ncommand = true\n")
+    done = say("-t", "-c", path)
+    assert done.returncode == 0
+    assert f"{path}:2:" in done.stdout + done.stderr
+
+
+def test_every_error_is_named(say, config_file):
+    path = config_file("[a]\nsequence = abc\nnonsense = 1\n[b]\ncommand = true\n")
+    for arguments in (["-t"], ["-i", "eth0"]):
+        done = say(*arguments, "-c", path)
+        assert done.returncode == 1
+        for place in ("2:", "3:", "4:"):
+            assert f"{path}:{place}" in done.stderr
+        assert "configuration OK" not in done.stdout
+
+
+# --- what is missing is named in one line
+
+def test_missing_configuration(say, tmp_path):
+    done = say("-i", "eth0", "-c", tmp_path / "none.conf")
+    assert done.returncode == 1
+    assert str(tmp_path / "none.conf") in one_line(done.stderr)
+
+
+def test_unreadable_configuration(say, config_file, public_folder, knockd):
+    shutil.copy(knockd, public_folder / "knockd")
+    path = config_file(DOOR.format(command="true"), public_folder)
+    done = subprocess.run([*as_user(65534), public_folder / "knockd", "-t", "-c", path],
+                          capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    line = one_line(done.stderr)
+    assert str(path) in line and "Permission denied" in line
+
+
+def test_unwritable_log(say, config_file, tmp_path):
+    log = tmp_path / "none" / "log"
+    done = say("-i", "eth0", "-c", config_file(DOOR.format(command="true")), "-g", log)
+    assert done.returncode == 1
+    assert str(log) in one_line(done.stderr)
+
+
+@pytest.mark.parametrize("options", [[], ["-d"]])
+def test_missing_rights(say, server, config_file, public_folder, knockd, options):
+    shutil.copy(knockd, public_folder / "knockd")
+    path = config_file(DOOR.format(command="true") + "[options]\nStateFile = none\n", public_folder)
+    path.chmod(0o644)
+    done = subprocess.run(
+        server.argv(*as_user(65534), public_folder / "knockd", "-i", "eth0", "-c", path, *options,
+                    "-p", public_folder / "pid"),
+        capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert re.search("cap_net_raw|root", one_line(done.stderr), re.IGNORECASE)
+
+
+# --- in the background
+
+def stop_by_pid_file(pid_file):
+    pid = int(pid_file.read_text())
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the daemon leaves")
+
+
+def test_d_returns_when_it_listens(background, config_file, server, client, ledger, tmp_path):
+    path = config_file(DOOR.format(command=ledger.command("opened"))
+                       + f"[options]\nStateFile = {tmp_path}/state\n")
+    done = background("-i", "eth0", "-c", path, "-g", tmp_path / "log")
+    assert done.returncode == 0, done.stderr
+    assert "starting up, listening on eth0" in (tmp_path / "log").read_text()
+    senders.with_knock(client, server.ipv4, "7000,8000,9000")  # at once
+    ledger.wait_for(f"opened {client.ipv4}")
+    pid = int(done.pid_file.read_text())
+    assert os.getsid(pid) == pid
+    stop_by_pid_file(done.pid_file)
+    assert not done.pid_file.exists()
+    wait_until(lambda: not server.processes(), "no process is left")
+
+
+def test_d_tells_its_caller_why_it_failed(background, config_file):
+    done = background("-i", "eth0", "-c", config_file("[a]\nsequence = abc\n"))
+    assert done.returncode == 1
+    assert "k.conf:2:" in done.stderr
+    assert not done.pid_file.exists()
+
+
+def test_a_second_daemon_says_who_was_first(background, config_file, tmp_path):
+    path = config_file(DOOR.format(command="true") + f"[options]\nStateFile = {tmp_path}/state\n")
+    first = background("-i", "eth0", "-c", path, "-g", tmp_path / "log")
+    pid = first.pid_file.read_text().strip()
+    second = background("-i", "eth0", "-c", path, "-g", tmp_path / "log")
+    assert second.returncode == 1
+    assert f"already running (pid {pid})" in one_line(second.stderr)
+    assert second.pid_file.read_text().strip() == pid
+    stop_by_pid_file(first.pid_file)
+    third = background("-i", "eth0", "-c", path, "-g", tmp_path / "log")
+    assert third.returncode == 0
+    stop_by_pid_file(third.pid_file)
+
+
+def test_a_stale_pid_file_is_no_obstacle(background, config_file, tmp_path):
+    (tmp_path / "pid").write_text("4194000\n")
+    path = config_file(DOOR.format(command="true") + f"[options]\nStateFile = {tmp_path}/state\n")
+    done = background("-i", "eth0", "-c", path, "-g", tmp_path / "log")
+    assert done.returncode == 0, done.stderr
+    assert done.pid_file.read_text().strip() != "4194000"
+    stop_by_pid_file(done.pid_file)
+
+
+def test_an_unwritable_pid_file_is_a_warning(say, server, config_file, tmp_path):
+    path = config_file(DOOR.format(command="true") + f"[options]\nStateFile = {tmp_path}/state\n")
+    pid_file = tmp_path / "none" / "pid"
+    done = say("-d", "-p", pid_file, "-i", "eth0", "-c", path, "-g", tmp_path / "log")
+    assert done.returncode == 0, done.stderr
+    assert str(pid_file) in done.stderr + (tmp_path / "log").read_text()
+    assert server.processes()
+
+
+def test_a_container_needs_net_raw_alone(server, client, knockd, public_folder):
+    """As images of game servers run it: not root, one capability, nothing writable but /tmp."""
+    shutil.copy(knockd, public_folder / "knockd")
+    ledger = public_folder / "ledger"
+    ledger.touch()
+    ledger.chmod(0o666)
+    config = public_folder / "k.conf"
+    config.write_text(f"[options]\n  logfile = /dev/null\n[unpause]\n  sequence = 25565\n"
+                      f"  seq_timeout = 1\n  command = echo woken by %IP% >> {ledger}\n"
+                      f"  tcpflags = syn\n")
+    done = server.run(*as_user(1000, "net_raw"), public_folder / "knockd", "-c", config, "-d",
+                      "-i", "eth0", check=False)
+    assert done.returncode == 0, done.stdout
+    senders.with_connect(client, server.ipv4, "25565")
+    wait_until(lambda: ledger.read_text() == f"woken by {client.ipv4}\n", "the command",
+               ledger.read_text)
+
+
+# --- options of a running daemon
+
+def test_v_says_the_log_lines_on_stdout(start, server, client):
+    daemon = start(DOOR.format(command="true"))
+    senders.with_knock(client, server.ipv4, "7000,8000,9000")
+    daemon.wait_for(r"\S+: a: OPEN SESAME")
+    wait_until(lambda: set(daemon.lines()) <= set(daemon.output().splitlines()),
+               "all lines of the log on stdout", daemon.report)
+
+
+def test_debug_tells_what_was_read_and_what_happens(start, frames, client):
+    daemon = start(DOOR.format(command="true"), "-D")
+    read = daemon.output()
+    for word in ("7000", "8000", "9000", "syn"):
+        assert word in read.lower()
+    frames.tcp(7000)
+    daemon.wait_for(r"\S+: a: Stage 1")
+    frames.tcp(8000, "A")  # the wrong flags
+    wait_until(lambda: re.search(rf"{re.escape(client.ipv4)}.*8000", daemon.output()[len(read):]),
+               "a word on each packet", daemon.report)
+    assert daemon.process.poll() is None
+
+
+def test_save_mem_is_accepted(start):
+    assert start(DOOR.format(command="true"), "-s").stop() == 0
+
+
+def test_only_ip_v4(start, ledger, server, client):
+    daemon = start(DOOR.format(command=ledger.command("opened")), "-4")
+    senders.with_knock(client, server.ipv6, "7000,8000,9000")
+    senders.with_knock(client, server.ipv4, "7000,8000,9000")
+    ledger.wait_for(f"opened {client.ipv4}")
+    assert not daemon.matching(rf"{client.ipv6}: .*")
+
+
+@pytest.mark.parametrize("choice, said", [
+    (["-i", "eth0", "-i", "lo"], "eth0, lo"),
+    (["-i", "eth0,lo"], "eth0, lo"),
+    (["-i", "any"], "any")])
+def test_several_interfaces(start, ledger, server, client, choice, said):
+    daemon = start(DOOR.format(command=ledger.command("opened")), *choice, interface=None)
+    daemon.wait_for(f"starting up, listening on {said}")
+    senders.with_knock(client, server.ipv4, "7000,8000,9000")
+    ledger.wait_for(f"opened {client.ipv4}", also_found=daemon.report)
+    senders.with_knock(server, "127.0.0.1", "7000,8000,9000")
+    ledger.wait_for("opened 127.0.0.1", also_found=daemon.report)
+
+
+def test_interface_of_the_configuration(start, ledger, server, client):
+    daemon = start("[options]\nInterface = eth0\n" + DOOR.format(command=ledger.command("opened")),
+                   interface=None)
+    daemon.wait_for("starting up, listening on eth0")
+
+
+def test_the_command_lines_interface_wins(start):
+    daemon = start("[options]\nInterface = lo\n" + DOOR.format(command="true"))
+    daemon.wait_for("starting up, listening on eth0")
+
+
+def rename_eth0(server, name):
+    server.run("ip", "link", "set", "eth0", "down")
+    server.run("ip", "link", "set", "eth0", "name", name)
+    server.run("ip", "link", "set", name, "up")
+
+
+def test_eth0_is_the_default_interface(start):
+    start(DOOR.format(command="true"), interface=None).wait_for("starting up, listening on eth0")
+
+
+def test_without_eth0_the_default_route_says_where_to_listen(start, server, client):
+    rename_eth0(server, "wan0")
+    server.run("ip", "route", "add", "default", "via", client.ipv4)
+    start(DOOR.format(command="true"), interface=None).wait_for("starting up, listening on wan0")
+
+
+def test_an_interface_that_does_not_exist_is_waited_for(start, ledger, server, client):
+    daemon = start(DOOR.format(command=ledger.command("opened")), interface="late0", listens=False)
+    daemon.wait_for(r".*late0.*eth0.*")
+    assert daemon.process.poll() is None
+    rename_eth0(server, "late0")
+    daemon.wait_for("starting up, listening on late0")
+    repeat_until(lambda: senders.with_knock(client, server.ipv4, "7000,8000,9000"), ledger.lines,
+                 "a knock at the new interface", daemon.report)
+    assert len(daemon.matching(r".*late0.*eth0.*")) == 1
+
+
+def test_d_returns_when_it_waits_for_an_interface(background, config_file, tmp_path):
+    path = config_file(DOOR.format(command="true") + f"[options]\nStateFile = {tmp_path}/state\n")
+    done = background("-i", "late0", "-c", path, "-g", tmp_path / "log")
+    assert done.returncode == 0, done.stderr
+    stop_by_pid_file(done.pid_file)
+
+
+# --- names in the log
+
+def with_file(ours, theirs):
+    """The prefix that lets the daemon, and nobody else, see one file in place of another: `ip netns
+    exec` has given it mounts of its own."""
+    return ["sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', ours, theirs]
+
+
+def dropped(host):
+    """How many packets the last rule of a host's firewall has seen."""
+    return int(host.run("iptables", "-nvxL", "INPUT").stdout.splitlines()[-1].split()[0])
+
+
+def test_a_name_is_looked_up_for_the_log(start, server, client, tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"{client.ipv4} knocker.example\n")
+    daemon = start(DOOR.format(command="true"), "-l", prefix=with_file(hosts, "/etc/hosts"))
+    repeat_until(
+        lambda: senders.with_knock(client, server.ipv4, "7000,8000,9000"),
+        lambda: daemon.matching(rf"{client.ipv4} \(knocker\.example\): a: OPEN SESAME"),
+        "the name in the log", daemon.report)
+
+
+def test_a_hostile_name_is_stripped(start, server, client, tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"{client.ipv4} evil$(id);`id`|\x1b[2J%s.example\n")
+    daemon = start(DOOR.format(command="true"), "-l", prefix=with_file(hosts, "/etc/hosts"))
+    line = repeat_until(
+        lambda: senders.with_knock(client, server.ipv4, "7000,8000,9000"),
+        lambda: daemon.matching(rf"{client.ipv4} \(.*\): a: OPEN SESAME"),
+        "the name in the log", daemon.report)[0]
+    assert re.fullmatch(rf"{client.ipv4} \([A-Za-z0-9._-]+\): a: OPEN SESAME", line)
+
+
+def test_a_lookup_that_hangs_delays_no_knock(start, ledger, server, client, tmp_path):
+    resolver = tmp_path / "resolv.conf"
+    resolver.write_text(f"nameserver {client.ipv4}\noptions timeout:30 attempts:1\n")
+    client.run("iptables", "-A", "INPUT", "-p", "udp", "--dport", "53", "-j", "DROP")
+    daemon = start(DOOR.format(command=ledger.command("opened")), "-l",
+                   prefix=with_file(resolver, "/etc/resolv.conf"))
+    for count in range(1, 4):
+        senders.with_knock(client, server.ipv4, "7000,8000,9000")
+        ledger.wait_for(f"opened {client.ipv4}", count, also_found=daemon.report)
+    wait_until(lambda: dropped(client) > 0, "a query that nobody answers", daemon.report)
+    assert daemon.stop(timeout=CONTRACT_SECONDS + 1) == 0
+
+
+# --- signals
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_leaving_is_status_0(start, number):
+    daemon = start(DOOR.format(command="true"))
+    daemon.send(number)
+    assert daemon.wait_for_end(timeout=CONTRACT_SECONDS + 1) == 0
+    assert daemon.lines()[-1] == "shutting down"
+
+
+def test_many_open_doors_do_not_delay_leaving(start, ledger, frames):
+    sources = [f"198.51.100.{number}" for number in range(1, 101)]
+    daemon = start(f"[options]\nLog_Rate = 0\n[a]\nsequence = 7000\ncmd_timeout = 600\n"
+                   f"start_command = {ledger.command('start')}\n"
+                   f"stop_command = {ledger.command('stop')}\n")
+    for source in sources:
+        frames.tcp(7000, source=source)
+    wait_until(lambda: len(ledger.lines()) == len(sources), "all doors are open", daemon.report)
+    assert daemon.stop(timeout=CONTRACT_SECONDS + 1) == 0
+    assert sorted(ledger.lines()) == sorted(f"{event} {source}" for event in ("start", "stop")
+                                            for source in sources)
+
+
+def test_sighup_reads_the_configuration_again(start, ledger, server, client):
+    daemon = start(DOOR.format(command=ledger.command("old")))
+    text = daemon.config_file.read_text()
+    daemon.config_file.write_text(text.replace("old", "new").replace("7000,8000", "7001,8001"))
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for(f"re-reading config file: {daemon.config_file}")
+    daemon.wait_for(f"re-opening log file: {daemon.log_file}")
+    repeat_until(lambda: senders.with_knock(client, server.ipv4, "7001,8001,9000"), ledger.lines,
+                 "the new door opens", daemon.report)
+    assert set(ledger.lines()) == {f"new {client.ipv4}"}
+
+
+def test_a_faulty_configuration_leaves_the_old_one_in_force(start, ledger, server, client):
+    daemon = start(DOOR.format(command=ledger.command("opened")))
+    daemon.config_file.write_text("[a]\nsequence = abc\n[b]\nnonsense = 1\n")
+    daemon.send(signal.SIGHUP)
+    for place in ("2:", "4:"):
+        daemon.wait_for(rf".*{re.escape(str(daemon.config_file))}:{place}.*")
+    senders.with_knock(client, server.ipv4, "7000,8000,9000")
+    ledger.wait_for(f"opened {client.ipv4}", also_found=daemon.report)
+
+
+def test_sighup_keeps_open_doors(start, ledger, frames, client):
+    daemon = start(f"[a]\nsequence = 7000\ncmd_timeout = 600\nstart_command = true\n"
+                   f"stop_command = {ledger.command('stop of the first day')}\n")
+    frames.tcp(7000)
+    daemon.wait_for("a: running command: true")
+    daemon.config_file.write_text(daemon.config_file.read_text().replace("first", "second"))
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("re-opening log file: .*")
+    assert daemon.stop() == 0
+    assert ledger.lines() == [f"stop of the first day {client.ipv4}"]
+
+
+def test_the_log_goes_on_in_a_new_file(start, frames):
+    daemon = start(DOOR.format(command="true"))
+    daemon.log_file.rename(daemon.log_file.with_suffix(".1"))
+    daemon.send(signal.SIGHUP)
+    wait_until(daemon.log_file.exists, "a new log file", daemon.report)
+    frames.knock("7000,8000,9000")
+    daemon.wait_for(r"\S+: a: OPEN SESAME")
+
+
+def test_sigusr1_logs_a_summary(start, frames):
+    daemon = start(DOOR.format(command="true"))
+    frames.knock("7000,8000,9000")
+    daemon.wait_for(r"a: running command: true")
+    before = len(daemon.lines())
+    daemon.send(signal.SIGUSR1)
+    wait_until(lambda: len(daemon.lines()) > before, "a summary", daemon.report)
+    assert daemon.process.poll() is None
+    assert daemon.stop() == 0
+
+
+# --- replay
+
+def test_an_unreadable_capture_is_status_1(say, config_file, tmp_path):
+    done = say("-c", config_file(DOOR.format(command="true")), "-r", tmp_path / "none.pcap")
+    assert done.returncode == 1
+    assert "none.pcap" in one_line(done.stderr)
+
+
+def test_what_was_captured_can_be_replayed(say, config_file, frames, server, client, tmp_path):
+    """The way in which a user finds out why a knock failed."""
+    packets = [frames.frame(TCP(sport=40000, dport=port, seq=port, flags="S"))
+               for port in (7000, 8000, 9000)]
+    for second, packet in enumerate(packets):
+        packet.time = 1700000000 + second
+    wrpcap(str(tmp_path / "knock.pcap"), packets)
+    done = say("-c", config_file(DOOR.format(command="touch %IP%")), "-r", tmp_path / "knock.pcap")
+    assert done.returncode == 0, done.stderr
+    lines = [re.sub(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}\] ", "", line)
+             for line in done.stdout.splitlines()]
+    assert lines == [f"{client.ipv4}: a: Stage 1", f"{client.ipv4}: a: Stage 2",
+                     f"{client.ipv4}: a: Stage 3", f"{client.ipv4}: a: OPEN SESAME",
+                     f"a: would run: touch {client.ipv4}"]
+    assert not (tmp_path / client.ipv4).exists()

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""A daemon that nobody knocks at sleeps: none of its processes wakes, so a router's or a laptop's
+processor stays asleep too."""
+
+import pathlib
+import re
+import time
+
+import pytest
+
+INTERVAL = 3.0  # seconds; the one thing here that cannot be waited for is that nothing happens
+
+IDLE = "[a]\nsequence = 7000,8000,9000\ntcpflags = syn\ncommand = true\n"
+
+
+def wakeups(host):
+    """How often each thread of each process in the namespace has been put on the processor."""
+    counts = {}
+    for pid in host.processes():
+        for status in pathlib.Path(f"/proc/{pid}/task").glob("*/status"):
+            text = status.read_text()
+            counts[status.parent.name] = sum(
+                int(count) for count in re.findall(r"ctxt_switches:\s+(\d+)", text))
+    return counts
+
+
+def settled(host):
+    """wakeups() once the start is over: the same in two looks."""
+    before = None
+    for _ in range(100):
+        now = wakeups(host)
+        if now == before:
+            return now
+        before = now
+        time.sleep(0.2)
+    raise AssertionError(f"never comes to rest: {before}")
+
+
+@pytest.mark.parametrize("interface", ["eth0", "any"])
+def test_no_process_wakes_while_nothing_comes(start, server, interface):
+    daemon = start(IDLE, interface=interface)
+    before = settled(server)
+    assert str(daemon.pid) in before
+    time.sleep(INTERVAL)
+    assert wakeups(server) == before, daemon.report()
+
+
+def test_no_process_wakes_while_a_door_is_open(start, server, frames):
+    daemon = start("[a]\nsequence = 7000\ncmd_timeout = 3600\nstart_command = true\n"
+                   "stop_command = true\n")
+    frames.tcp(7000)
+    daemon.wait_for("a: running command: true")
+    before = settled(server)
+    time.sleep(INTERVAL)
+    assert wakeups(server) == before, daemon.report()
+
+
+def test_a_wakeup_is_seen(start, server, frames):
+    """The measure itself: a packet does wake a daemon."""
+    daemon = start(IDLE)
+    before = settled(server)
+    frames.tcp(7000)
+    daemon.wait_for(r"\S+: a: Stage 1")
+    assert wakeups(server) != before
