@@ -2,7 +2,6 @@
 #include "knockd/knock/tracker.h"
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
@@ -92,11 +91,9 @@ Tracker::Tracker(std::vector<DoorRule> doors, const TrackerOptions& options, Tra
     side_by_side = std::max(side_by_side, knockable.begins.size());
   }
   capacity_ = static_cast<uint32_t>(options_.max_sources * std::min(side_by_side, kMostSideBySide));
-  const uint32_t buckets = std::bit_ceil(options_.max_sources);
-  bucket_mask_ = buckets - 1;
   records_.reset(zeroed<Record>(size_t{capacity_} + 1));
   scan_ports_.reset(zeroed<uint16_t>((size_t{capacity_} + 1) * options_.scan_limit));
-  buckets_.reset(zeroed<uint32_t>(buckets));
+  buckets_.reset(zeroed<uint32_t>(options_.max_sources));
   set_own_addresses({});
 }
 
@@ -172,7 +169,7 @@ bool Tracker::is_cooling(DoorNumber door, Instant now) const {
   return states_[door].cooling_until && now < *states_[door].cooling_until;
 }
 
-// Whether the packet counts for some door; if not, says why not.
+// Whether the packet counts for some door.
 bool Tracker::counts(const Place& place, const Packet& packet) const {
   const auto passes = [&](const Knockable* knockable) {
     return knockable != nullptr &&
@@ -192,50 +189,65 @@ void Tracker::handle(const Packet& packet, Instant now) {
   const Place place = place_of(packet.destination);
   if (!place.own && place.target == 0) return explain(packet, Verdict::kNotAddressed);
   const uint32_t bucket = bucket_of(packet.source);
-  if (!counts(place, packet)) return count_against_scan(packet, place, bucket);
-
+  if (!counts(place, packet)) {
+    if (!count_against_scan(packet, bucket)) explain(packet, why_not(place, packet));
+    return;
+  }
   const uint32_t fingerprint = fingerprint_of(packet);
   if (is_retransmission(packet, bucket, fingerprint)) {  // rule 2
     return explain(packet, Verdict::kRetransmission);
   }
-  if (!hold_against_attempts(packet, place, bucket, fingerprint, now)) {  // rules 3 and 5
-    begin_attempts(packet, place, bucket, fingerprint, now);              // rules 4 and 5
-  }
+  const bool taken = hold_against_attempts(packet, place, bucket, fingerprint, now) ||  // 3 and 5
+                     begin_attempts(packet, place, bucket, fingerprint, now);           // 4 and 5
+  if (!taken) count_against_scan(packet, bucket);
 }
 
-void Tracker::count_against_scan(const Packet& packet, const Place& place, uint32_t bucket) {
-  Verdict verdict = knockable(0, packet) != nullptr && place.own ? Verdict::kFlagsRefused
-                                                                 : Verdict::kPortOfNoDoor;
-  if (place.target != 0 && knockable(place.target, packet) != nullptr) {
-    verdict = Verdict::kFlagsRefused;
-  }
-  const bool attempt_counts = options_.scan_limit != 0 && packet.protocol == Protocol::kTcp &&
-                              is_connection_attempt(packet.tcp_flags);
-  if (!attempt_counts) return explain(packet, verdict);
+// Why a packet counts for no door.
+Verdict Tracker::why_not(const Place& place, const Packet& packet) const {
+  const bool has_port = (place.own && knockable(0, packet) != nullptr) ||
+                        (place.target != 0 && knockable(place.target, packet) != nullptr);
+  return has_port ? Verdict::kFlagsRefused : Verdict::kPortOfNoDoor;
+}
 
-  const uint16_t port = packet.destination_port;
+// A packet that no attempt took. Whether it is a connection attempt at a port that some attempt of
+// its source has not accepted as a knock; too many of those end the attempt.
+bool Tracker::count_against_scan(const Packet& packet, uint32_t bucket) {
+  if (options_.scan_limit == 0 || packet.protocol != Protocol::kTcp ||
+      !is_connection_attempt(packet.tcp_flags)) {
+    return false;
+  }
+  bool counted = false;
   for (RecordNumber number = buckets_.get()[bucket]; number != 0;) {
-    Record& attempt = record(number);
     const RecordNumber here = number;
+    const Record& attempt = record(number);
     number = attempt.next_in_bucket;
     if (attempt.stage == 0 || attempt.source != packet.source) continue;
-    if (!addressed(attempt.door, place)) continue;
-    const Sequence& sequence = doors_[attempt.door].sequence;
-    if (std::find(sequence.begin(), sequence.begin() + attempt.stage,
-                  Knock{port, Protocol::kTcp}) != sequence.begin() + attempt.stage) {
-      continue;
-    }
-    uint16_t* const ports = scan_ports_.get() + size_t{here} * options_.scan_limit;
-    if (std::find(ports, ports + attempt.scanned, port) != ports + attempt.scanned) continue;
-    verdict = Verdict::kScanCounted;
-    if (attempt.scanned < options_.scan_limit) {
-      ports[attempt.scanned++] = port;
-    } else {
-      tell(EventKind::kScan, attempt, packet.interface_index);
-      remove_record(here);
-    }
+    if (has_accepted(attempt, {packet.destination_port, Protocol::kTcp})) continue;
+    counted = true;
+    explain(packet, Verdict::kScanCounted, attempt.door, attempt.stage);
+    if (add_scan_port(here, packet.destination_port)) continue;
+    tell(EventKind::kScan, attempt, packet.interface_index);
+    remove_record(here);
   }
-  explain(packet, verdict);
+  return counted;
+}
+
+bool Tracker::has_accepted(const Record& attempt, const Knock& knock) const {
+  const auto first = doors_[attempt.door].sequence.begin();
+  const auto expected = first + attempt.stage;
+  return std::find(first, expected, knock) != expected;
+}
+
+// Whether it fits: a port that does not is one more than the limit.
+bool Tracker::add_scan_port(RecordNumber number, uint16_t port) {
+  Record& attempt = record(number);
+  uint16_t* const ports = scan_ports_.get() + size_t{number} * options_.scan_limit;
+  uint16_t* const end = ports + attempt.scanned;
+  if (std::find(ports, end, port) != end) return true;
+  if (attempt.scanned == options_.scan_limit) return false;
+  *end = port;
+  ++attempt.scanned;
+  return true;
 }
 
 bool Tracker::is_retransmission(const Packet& packet, uint32_t bucket, uint32_t fingerprint) const {
@@ -278,9 +290,11 @@ bool Tracker::hold_against_attempts(const Packet& packet, const Place& place, ui
   return taken;
 }
 
-void Tracker::begin_attempts(const Packet& packet, const Place& place, uint32_t bucket,
+// Whether there is one that began.
+bool Tracker::begin_attempts(const Packet& packet, const Place& place, uint32_t bucket,
                              uint32_t fingerprint, Instant now) {
   bool began = false;
+  bool cooling = false;
   const auto begin_at = [&](uint32_t target) {
     const Knockable* const doors = knockable(target, packet);
     if (doors == nullptr) return;
@@ -288,15 +302,17 @@ void Tracker::begin_attempts(const Packet& packet, const Place& place, uint32_t 
       if (!flags_pass(door, packet)) continue;
       if (is_cooling(door, now)) {
         explain(packet, Verdict::kCoolingDown, door);
+        cooling = true;
       } else {
         accept(add_record(packet.source, bucket, door, now), packet, fingerprint, now);
+        began = true;
       }
-      began = true;
     }
   };
   if (place.own) begin_at(0);
   if (place.target != 0) begin_at(place.target);
-  if (!began) explain(packet, Verdict::kFirstOfNone);
+  if (!began && !cooling) explain(packet, Verdict::kFirstOfNone);
+  return began;
 }
 
 // The attempt's expected knock has come.
@@ -366,7 +382,9 @@ void Tracker::join_expiry_class(RecordNumber number, uint16_t expiry_class) {
 Tracker::Record& Tracker::record(RecordNumber number) const { return records_.get()[number]; }
 
 uint32_t Tracker::bucket_of(const IpAddress& source) const {
-  return static_cast<uint32_t>(keyed_hash(options_.hash_key, source.bytes())) & bucket_mask_;
+  // The upper half of hash times count: one bucket a source, without a division.
+  const uint64_t hash = keyed_hash(options_.hash_key, source.bytes()) >> 32;
+  return static_cast<uint32_t>(hash * options_.max_sources >> 32);
 }
 
 // Tells a segment from others of its source; never 0 for tcp, 0 for udp, which knows no
@@ -436,20 +454,11 @@ void Tracker::remove_record(RecordNumber number) {
   free_ = number;
 }
 
-// Forgets the source that is least worth keeping: one without an attempt, else the oldest of the
-// least advanced.
+// Forgets the record that is least worth keeping: one without an attempt, else the oldest of the
+// least advanced. A source goes with the last of its records, that of its best attempt.
 void Tracker::make_room() {
   for (const List& stage : stages_) {
-    if (stage.oldest != 0) return remove_source(stage.oldest);
-  }
-}
-
-void Tracker::remove_source(RecordNumber number) {
-  const IpAddress source = record(number).source;
-  for (RecordNumber next = buckets_.get()[bucket_of(source)]; next != 0;) {
-    const RecordNumber here = next;
-    next = record(here).next_in_bucket;
-    if (record(here).source == source) remove_record(here);
+    if (stage.oldest != 0) return remove_record(stage.oldest);
   }
 }
 

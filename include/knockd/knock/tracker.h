@@ -61,7 +61,7 @@ class Tracker {
 
   // The sources remembered now.
   uint32_t sources() const { return sources_; }
-  // Bytes of memory taken for each source that can be remembered.
+  // Bytes of memory taken for a source with one attempt, its share of the table included.
   size_t bytes_per_source() const;
 
  private:
@@ -107,11 +107,14 @@ class Tracker {
   bool is_cooling(DoorNumber door, Instant now) const;
   bool counts(const Place& place, const Packet& packet) const;
 
-  void count_against_scan(const Packet& packet, const Place& place, uint32_t bucket);
+  Verdict why_not(const Place& place, const Packet& packet) const;
+  bool count_against_scan(const Packet& packet, uint32_t bucket);
+  bool has_accepted(const Record& attempt, const Knock& knock) const;
+  bool add_scan_port(RecordNumber number, uint16_t port);
   bool is_retransmission(const Packet& packet, uint32_t bucket, uint32_t fingerprint) const;
   bool hold_against_attempts(const Packet& packet, const Place& place, uint32_t bucket,
                              uint32_t fingerprint, Instant now);
-  void begin_attempts(const Packet& packet, const Place& place, uint32_t bucket,
+  bool begin_attempts(const Packet& packet, const Place& place, uint32_t bucket,
                       uint32_t fingerprint, Instant now);
   void accept(RecordNumber number, const Packet& packet, uint32_t fingerprint, Instant now);
 
@@ -120,7 +123,6 @@ class Tracker {
   RecordNumber add_record(const IpAddress& source, uint32_t bucket, DoorNumber door, Instant now);
   void remove_record(RecordNumber number);
   void make_room();
-  void remove_source(RecordNumber number);
   bool remembers(const IpAddress& source, uint32_t bucket) const;
   Record& record(RecordNumber number) const;
 
@@ -147,11 +149,10 @@ class Tracker {
   struct Free {
     void operator()(void* memory) const;
   };
-  uint32_t capacity_ = 0;  // records
-  uint32_t bucket_mask_ = 0;
+  uint32_t capacity_ = 0;                       // records
   std::unique_ptr<Record, Free> records_;       // capacity_ + 1
   std::unique_ptr<uint16_t, Free> scan_ports_;  // scan_limit for each record
-  std::unique_ptr<uint32_t, Free> buckets_;     // record numbers, 0: empty
+  std::unique_ptr<uint32_t, Free> buckets_;     // max_sources record numbers, 0: empty
   RecordNumber never_used_ = 1;                 // records from here on were never used
   RecordNumber free_ = 0;                       // used and free again, chained by next_in_bucket
   uint32_t sources_ = 0;

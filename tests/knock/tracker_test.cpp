@@ -1,0 +1,902 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/knock/tracker.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace knockd {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr uint8_t kSyn = kTcpSyn;
+constexpr uint8_t kAck = kTcpAck;
+constexpr uint8_t kSynAck = kTcpSyn | kTcpAck;
+
+// A house with doors, told as a story: door("openSSH", "7000,8000"); knock(7000); after(3s);
+// expect("openSSH: Stage 1"). `expect` wants all that happened since the last one, and nothing
+// else; what nobody expected fails the test at its end. What one packet does to several doors comes
+// in the order of their names.
+class TrackerTest : public testing::Test, public TrackerSink {
+ protected:
+  struct DoorFacts {
+    Duration timeout = 25s;
+    Duration cooldown = 0s;
+    FlagMask flags = {};
+    const char* target = nullptr;
+  };
+
+  void door(std::string name, std::string_view sequence) { door(std::move(name), sequence, {}); }
+  void door(std::string name, std::string_view sequence, const DoorFacts& facts) {
+    DoorRule rule;
+    rule.sequence = std::get<Sequence>(parse_sequence(sequence));
+    rule.seq_timeout = facts.timeout;
+    rule.seq_cooldown = facts.cooldown;
+    rule.flags = facts.flags;
+    if (facts.target != nullptr) rule.target = address(facts.target);
+    rules_.push_back(rule);
+    names_.push_back(std::move(name));
+  }
+  void own_addresses(const std::vector<std::string_view>& texts) {
+    std::vector<IpAddress> addresses;
+    for (const auto text : texts) addresses.push_back(address(text));
+    tracker().set_own_addresses(addresses);
+  }
+  void new_sequence(DoorNumber number, std::string_view sequence, uint32_t generation) {
+    tracker().set_sequence(number, std::get<Sequence>(parse_sequence(sequence)), generation);
+  }
+  void close_for_good(DoorNumber number) { tracker().set_sequence(number, {}, 1); }
+
+  // Who speaks from here on, and to whom.
+  void from(std::string_view source) { packet_.source = address(source); }
+  void from_number(uint32_t number) {
+    packet_.source = IpAddress::from_v4(
+        std::array<uint8_t, 4>{10, static_cast<uint8_t>(number >> 16),
+                               static_cast<uint8_t>(number >> 8), static_cast<uint8_t>(number)});
+  }
+  void to(std::string_view destination) { packet_.destination = address(destination); }
+
+  void knock(uint16_t port, uint8_t flags = kSyn) {
+    packet_.protocol = Protocol::kTcp;
+    packet_.destination_port = port;
+    packet_.tcp_flags = flags;
+    packet_.source_port = static_cast<uint16_t>(40000 + knocks_ % 20000);
+    packet_.tcp_sequence = ++knocks_;
+    send(packet_);
+  }
+  void knock_udp(uint16_t port) {
+    packet_.protocol = Protocol::kUdp;
+    packet_.destination_port = port;
+    packet_.tcp_flags = 0;
+    packet_.source_port = 40000;
+    packet_.tcp_sequence = 0;
+    send(packet_);
+  }
+  void retransmit() { send(packet_); }
+  void send(const Packet& packet) {
+    tracker().handle(packet, now_);
+    take_down();
+  }
+
+  void after(Duration time) {
+    now_ += time;
+    tracker().expire(now_);
+    take_down();
+  }
+  // As after(), but the loop has not turned.
+  void unnoticed(Duration time) { now_ += time; }
+
+  void expect(const std::string& happened) {
+    EXPECT_EQ(happened_, happened);
+    happened_.clear();
+  }
+  void expect_nothing() { expect(""); }
+
+  Tracker& tracker() {
+    if (!tracker_) {
+      tracker_ = std::make_unique<Tracker>(rules_, options, *this);
+      tracker_->set_own_addresses({address("192.0.2.1"), address("2001:db8::1")});
+    }
+    return *tracker_;
+  }
+
+  static IpAddress address(std::string_view text) { return IpAddress::parse(text).value(); }
+
+  void TearDown() override { expect_nothing(); }
+
+  TrackerOptions options;
+  Verdict verdict = Verdict::kNotAddressed;  // the last one, with options.explain
+  KnockEvent event;                          // the last one
+
+ private:
+  void on_event(const KnockEvent& told) override {
+    event = told;
+    std::string text = names_[told.door] + ": ";
+    switch (told.kind) {
+      case EventKind::kStage:
+        text += "Stage " + std::to_string(told.stage);
+        break;
+      case EventKind::kOpen:
+        text += "OPEN SESAME";
+        break;
+      case EventKind::kTimeout:
+        text += "timeout at " + std::to_string(told.stage);
+        break;
+      case EventKind::kScan:
+        text += "port scan at " + std::to_string(told.stage);
+        break;
+    }
+    at_once_.push_back(text);
+  }
+  void take_down() {
+    std::stable_sort(at_once_.begin(), at_once_.end());
+    for (const std::string& text : at_once_) happened_ += (happened_.empty() ? "" : ", ") + text;
+    at_once_.clear();
+  }
+  void on_explanation(const Explanation& explanation) override { verdict = explanation.verdict; }
+
+  std::vector<DoorRule> rules_;
+  std::vector<std::string> names_;
+  std::unique_ptr<Tracker> tracker_;
+  std::vector<std::string> at_once_;
+  std::string happened_;
+  Instant now_{1000s};
+  uint32_t knocks_ = 0;
+  Packet packet_{.source = address("203.0.113.9"), .destination = address("192.0.2.1")};
+};
+
+// ---- matching ----
+
+TEST_F(TrackerTest, OpensOnTheLastKnock) {
+  door("openSSH", "7000,8000:udp,9000");
+  knock(7000);
+  expect("openSSH: Stage 1");
+  after(3s);
+  knock_udp(8000);
+  expect("openSSH: Stage 2");
+  knock(9000);
+  expect("openSSH: OPEN SESAME");
+  EXPECT_EQ(event.stage, 3);
+}
+
+TEST_F(TrackerTest, OpensAtOnce_WhenTheSequenceIsOneKnock) {
+  door("bell", "7000");
+  knock(7000);
+  expect("bell: OPEN SESAME");
+  knock(7000);
+  expect("bell: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, KnowsIpv6) {
+  door("openSSH", "7000,8000");
+  from("2001:db8::9");
+  to("2001:db8::1");
+  knock(7000);
+  knock(8000);
+  expect("openSSH: Stage 1, openSSH: OPEN SESAME");
+  EXPECT_EQ(event.source, address("2001:db8::9"));
+}
+
+TEST_F(TrackerTest, KeepsSourcesApart) {
+  door("openSSH", "7000,8000");
+  from("203.0.113.1");
+  knock(7000);
+  expect("openSSH: Stage 1");
+  from("203.0.113.2");
+  knock(8000);
+  expect_nothing();
+  from("203.0.113.1");
+  knock(8000);
+  expect("openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, KeepsProtocolsApart) {
+  door("openSSH", "7000,8000:udp");
+  knock_udp(7000);
+  expect_nothing();
+  knock(7000);
+  expect("openSSH: Stage 1");
+  knock(8000);  // counts for no door
+  expect_nothing();
+  knock_udp(8000);
+  expect("openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, LooksAtNothingButKnocks) {
+  door("openSSH", "7000,8000");
+  knock(7000);
+  expect("openSSH: Stage 1");
+  knock(443);
+  knock_udp(53);
+  to("192.0.2.99");
+  knock(7000);
+  to("192.0.2.1");
+  knock(8000);
+  expect("openSSH: OPEN SESAME");
+}
+
+// Rule 1.
+TEST_F(TrackerTest, TimesOut_CountedFromTheFirstKnock) {
+  door("openSSH", "7000,8000,9000", {.timeout = 5s});
+  knock(7000);
+  after(4s);
+  knock(8000);
+  expect("openSSH: Stage 1, openSSH: Stage 2");
+  after(999ms);
+  expect_nothing();
+  after(1ms);
+  expect("openSSH: timeout at 2");
+  knock(9000);
+  expect_nothing();
+}
+
+TEST_F(TrackerTest, TimesOut_WhenTheNextKnockShowsIt) {
+  door("openSSH", "7000,8000", {.timeout = 5s});
+  knock(7000);
+  expect("openSSH: Stage 1");
+  unnoticed(5s);
+  knock(8000);
+  expect("openSSH: timeout at 1");
+  unnoticed(4999ms);
+  knock(7000);
+  unnoticed(4999ms);
+  knock(8000);
+  expect("openSSH: Stage 1, openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, SaysWhenTheNextAttemptIsTooOld) {
+  door("slow", "7000,8000", {.timeout = 20s});
+  door("fast", "7001,8000", {.timeout = 5s});
+  EXPECT_EQ(tracker().next_expiry(), std::nullopt);
+  knock(7000);
+  EXPECT_EQ(tracker().next_expiry(), Instant(1020s));
+  after(1s);
+  from("203.0.113.2");
+  knock(7001);
+  expect("slow: Stage 1, fast: Stage 1");
+  EXPECT_EQ(tracker().next_expiry(), Instant(1006s));
+  after(5s);
+  expect("fast: timeout at 1");
+  EXPECT_EQ(tracker().next_expiry(), Instant(1020s));
+  after(14s);
+  expect("slow: timeout at 1");
+  EXPECT_EQ(tracker().next_expiry(), std::nullopt);
+  EXPECT_EQ(tracker().sources(), 0u);
+}
+
+// Rule 2.
+TEST_F(TrackerTest, PassesOverRetransmissions) {
+  door("openSSH", "1111,1111,2222");
+  knock(1111);
+  expect("openSSH: Stage 1");
+  after(1s);
+  retransmit();
+  after(2s);
+  retransmit();
+  expect_nothing();
+  knock(1111);
+  expect("openSSH: Stage 2");
+  retransmit();
+  expect_nothing();
+  knock(2222);
+  expect("openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, HasNoRetransmissionsOfUdp) {
+  door("openSSH", "1111:udp,1111:udp,2222");
+  knock_udp(1111);
+  knock_udp(1111);
+  expect("openSSH: Stage 1, openSSH: Stage 2");
+}
+
+// A knocker who sends from one port with one sequence number sends knocks all the same.
+TEST_F(TrackerTest, TellsSegmentsToOtherPortsFromRetransmissions) {
+  door("openSSH", "7000,8000");
+  Packet packet{.source = address("203.0.113.9"),
+                .destination = address("192.0.2.1"),
+                .source_port = 1234,
+                .destination_port = 7000,
+                .tcp_flags = kSyn,
+                .tcp_sequence = 0};
+  send(packet);
+  packet.destination_port = 8000;
+  send(packet);
+  expect("openSSH: Stage 1, openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, DoesNotOpenAgain_WhenTheLastKnockIsRetransmitted) {
+  door("bell", "7000");
+  knock(7000);
+  expect("bell: OPEN SESAME");
+  for (const Duration pause : {1s, 2s, 4s, 8s, 16s, 32s}) {  // as Linux repeats a SYN
+    after(pause);
+    retransmit();
+  }
+  expect_nothing();
+  after(1s);  // 64 s
+  retransmit();
+  expect("bell: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, KnowsTheLastKnock_ThoughTheSequenceIsNew) {
+  door("once", "7000,8000");
+  knock(7000);
+  knock(8000);
+  expect("once: Stage 1, once: OPEN SESAME");
+  new_sequence(0, "8000,7000", 1);
+  retransmit();
+  expect_nothing();
+}
+
+// Rule 3.
+TEST_F(TrackerTest, PassesOverARepeatedKnock) {
+  door("openSSH", "7000,8000,9000");
+  knock(7000);
+  knock(7000);
+  knock(8000);
+  knock(8000);
+  knock(8000);
+  knock(9000);
+  expect("openSSH: Stage 1, openSSH: Stage 2, openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, EndsTheAttempt_OnAWrongKnock) {
+  door("openSSH", "7000,8000,9000");
+  knock(7000);
+  expect("openSSH: Stage 1");
+  knock(9000);
+  knock(8000);
+  knock(9000);
+  expect_nothing();
+}
+
+TEST_F(TrackerTest, EndsTheAttempt_OnAKnockBeforeTheLast) {
+  door("openSSH", "7000,8000,9000");
+  knock(7001);
+  knock(7000);
+  knock(8000);
+  expect("openSSH: Stage 1, openSSH: Stage 2");
+  knock(7000);
+  expect("openSSH: Stage 1");
+}
+
+TEST_F(TrackerTest, EndsTheAttempt_OnAKnockOfAnotherDoor) {
+  door("front", "7000,8000");
+  door("back", "1000,2000");
+  knock(7000);
+  expect("front: Stage 1");
+  knock(2000);
+  knock(8000);
+  expect_nothing();
+}
+
+TEST_F(TrackerTest, PassesOverKnocks_WhoseFlagsDoNotPass) {
+  door("openSSH", "7000,8000", {.flags = {kTcpSyn, kTcpAck}});
+  knock(7000, kAck);
+  knock(7000, kSynAck);
+  expect_nothing();
+  knock(7000);
+  expect("openSSH: Stage 1");
+  knock(8000, kAck);
+  knock(7000, kTcpRst);
+  expect_nothing();
+  knock(8000, kTcpSyn | kTcpUrg);
+  expect("openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, AsksNoFlagsOfUdp) {
+  door("openSSH", "7000:udp,8000:udp", {.flags = {kTcpSyn, 0}});
+  knock_udp(7000);
+  knock_udp(8000);
+  expect("openSSH: Stage 1, openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, LeavesADoorAlone_WhoseFlagsDoNotPass) {
+  door("syn", "7000,8000", {.flags = {kTcpSyn, 0}});
+  door("ack", "8000,7000", {.flags = {kTcpAck, 0}});
+  knock(7000);
+  expect("syn: Stage 1");
+  knock(7000, kAck);  // counts for `ack`, though not as its first knock
+  expect_nothing();
+  knock(8000, kAck);
+  expect("ack: Stage 1");
+  knock(8000);
+  expect("syn: OPEN SESAME");
+}
+
+// Rule 4.
+TEST_F(TrackerTest, StartsAfresh_WhenTheWrongKnockIsAFirstOne) {
+  door("front", "7000,8000,9000");
+  door("back", "9000,8000");
+  knock(7000);
+  expect("front: Stage 1");
+  knock(9000);
+  expect("back: Stage 1");
+  knock(8000);
+  expect("back: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, AdvancesDoorsSideBySide_ThatShareTheirFirstKnocks) {
+  door("back", "7000,8000,1000");
+  door("front", "7000,8000,9000");
+  knock(7000);
+  expect("back: Stage 1, front: Stage 1");
+  knock(8000);
+  expect("back: Stage 2, front: Stage 2");
+  knock(9000);
+  expect("front: OPEN SESAME");
+  knock(1000);
+  expect_nothing();
+}
+
+TEST_F(TrackerTest, OpensEveryDoorOfOneSequence) {
+  door("back", "7000,8000");
+  door("front", "7000,8000");
+  knock(7000);
+  knock(8000);
+  expect("back: Stage 1, front: Stage 1, back: OPEN SESAME, front: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, BeginsNothing_WhenAnAttemptTookThePacket) {
+  door("back", "8000,9000");
+  door("front", "7000,8000");
+  knock(7000);
+  knock(8000);
+  expect("front: Stage 1, front: OPEN SESAME");
+  knock(9000);
+  expect_nothing();
+}
+
+// ---- places ----
+
+TEST_F(TrackerTest, KnocksAtATarget_OnlyByPacketsToIt) {
+  door("inner", "7000,8000", {.target = "198.51.100.5"});
+  door("outer", "7000,9000");
+  knock(7000);
+  expect("outer: Stage 1");
+  to("198.51.100.5");
+  knock(7000);
+  expect("inner: Stage 1");
+  knock(8000);
+  expect("inner: OPEN SESAME");
+  to("192.0.2.1");
+  knock(9000);
+  expect("outer: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, TellsTargetsApart) {
+  door("one", "7000,8000", {.target = "198.51.100.1"});
+  door("two", "7000,8000", {.target = "198.51.100.2"});
+  to("198.51.100.1");
+  knock(7000);
+  expect("one: Stage 1");
+  to("198.51.100.2");
+  knock(8000);
+  expect_nothing();
+  to("198.51.100.1");
+  knock(8000);
+  expect("one: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, KnocksAtBoth_WhenATargetIsAnOwnAddress) {
+  door("everywhere", "7000,8000");
+  door("here", "7000,8000", {.target = "192.0.2.1"});
+  knock(7000);
+  expect("everywhere: Stage 1, here: Stage 1");
+  to("2001:db8::1");
+  knock(8000);
+  expect("everywhere: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, GoesOnWithAttempts_WhenOwnAddressesChange) {
+  door("openSSH", "7000,8000");
+  knock(7000);
+  expect("openSSH: Stage 1");
+  own_addresses({"192.0.2.77"});
+  knock(8000);  // to the address that is gone
+  expect_nothing();
+  to("192.0.2.77");
+  knock(8000);
+  expect("openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, HearsNothing_WithoutOwnAddresses) {
+  door("openSSH", "7000");
+  own_addresses({});
+  knock(7000);
+  expect_nothing();
+}
+
+TEST_F(TrackerTest, TakesEveryDestinationForItsOwn_InReplay) {
+  options.any_destination = true;
+  door("inner", "7000,8000", {.target = "198.51.100.5"});
+  door("outer", "7000,8000");
+  own_addresses({});
+  to("198.18.0.1");
+  knock(7000);
+  expect("outer: Stage 1");
+  to("198.51.100.5");
+  knock(8000);
+  expect("outer: OPEN SESAME");
+}
+
+// ---- cooldown ----
+
+TEST_F(TrackerTest, IgnoresKnocks_WhileTheDoorCoolsDown) {
+  door("openSSH", "7000,8000", {.cooldown = 10s});
+  from("203.0.113.1");
+  knock(7000);
+  from("203.0.113.2");
+  knock(7000);
+  expect("openSSH: Stage 1, openSSH: Stage 1");
+  knock(8000);
+  expect("openSSH: OPEN SESAME");
+  after(9999ms);
+  knock(7000);
+  from("203.0.113.1");
+  knock(8000);  // whoever knocks
+  expect_nothing();
+  after(1ms);
+  knock(8000);  // the attempt was not ended either
+  expect("openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, CoolsOneDoorAlone) {
+  door("back", "7000", {.cooldown = 10s});
+  door("front", "7000,8000");
+  knock(7000);
+  expect("back: OPEN SESAME, front: Stage 1");
+  knock(7000);
+  knock(8000);
+  expect("front: OPEN SESAME");
+  knock(7000);
+  expect("front: Stage 1");
+}
+
+TEST_F(TrackerTest, GoesOnCooling_WithANewSequence) {
+  door("once", "7000", {.cooldown = 10s});
+  knock(7000);
+  expect("once: OPEN SESAME");
+  new_sequence(0, "8000", 1);
+  knock(8000);
+  expect_nothing();
+  after(10s);
+  knock(8000);
+  expect("once: OPEN SESAME");
+}
+
+// ---- one-time sequences ----
+
+TEST_F(TrackerTest, TellsTheGenerationOfASequence) {
+  door("once", "7000,8000");
+  door("other", "1000,2000");
+  knock(7000);
+  expect("once: Stage 1");
+  EXPECT_EQ(event.generation, 0u);
+  new_sequence(0, "8000,7000", 5);
+  knock(8000);  // the first knock of the new one; the old attempt is over
+  expect("once: Stage 1");
+  EXPECT_EQ(event.generation, 5u);
+  knock(7000);
+  expect("once: OPEN SESAME");
+  EXPECT_EQ(event.generation, 5u);
+  knock(1000);
+  expect("other: Stage 1");
+  EXPECT_EQ(event.generation, 0u);
+}
+
+TEST_F(TrackerTest, NeverOpens_WithoutSequence) {
+  door("once", "7000");
+  door("other", "1000,2000");
+  knock(1000);
+  expect("other: Stage 1");
+  close_for_good(0);
+  knock(7000);
+  expect_nothing();
+  knock(2000);
+  expect("other: OPEN SESAME");
+  new_sequence(0, "7000", 2);
+  knock(7000);
+  expect("once: OPEN SESAME");
+}
+
+// ---- scan guard ----
+
+TEST_F(TrackerTest, EndsTheAttempt_WhenItsSourceScans) {
+  door("openSSH", "7000,8000");
+  knock(7000);
+  expect("openSSH: Stage 1");
+  for (const uint16_t port : std::initializer_list<uint16_t>{22, 80, 443, 25}) knock(port);
+  for (const uint16_t port : std::initializer_list<uint16_t>{22, 80, 443, 25}) knock(port);
+  expect_nothing();  // four distinct ones
+  knock(110);
+  expect("openSSH: port scan at 1");
+  knock(8000);
+  expect_nothing();
+}
+
+TEST_F(TrackerTest, LetsAKnockerUseAFewOtherServices) {
+  door("openSSH", "7000,8000,9000");
+  knock(7000);
+  for (const uint16_t port : std::initializer_list<uint16_t>{22, 80, 443, 25}) knock(port);
+  knock(8000);
+  for (const uint16_t port : std::initializer_list<uint16_t>{22, 80, 443, 25}) knock(port);
+  knock(9000);
+  expect("openSSH: Stage 1, openSSH: Stage 2, openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, CountsOnlyConnectionAttempts) {
+  options.scan_limit = 1;
+  door("openSSH", "7000,8000");
+  knock(7000);
+  for (uint16_t port = 1; port < 100; ++port) {
+    knock(port, kAck);
+    knock(port, kSynAck);
+    knock(port, kTcpRst);
+    knock_udp(port);
+  }
+  knock(8000);
+  expect("openSSH: Stage 1, openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, CountsNoAcceptedKnocks) {
+  options.scan_limit = 1;
+  door("openSSH", "1000,2000,3000,4000,5000");
+  for (uint16_t port = 1000; port <= 5000; port = static_cast<uint16_t>(port + 1000)) {
+    knock(port);
+    retransmit();
+    if (port < 5000) knock(port);
+  }
+  expect(
+      "openSSH: Stage 1, openSSH: Stage 2, openSSH: Stage 3, openSSH: Stage 4, "
+      "openSSH: OPEN SESAME");
+}
+
+// What an attempt does not take as a knock is a connection attempt like others, though its port is
+// a door's.
+TEST_F(TrackerTest, CountsKnocks_ThatNoAttemptTook) {
+  options.scan_limit = 1;
+  door("ack", "1000,2000", {.flags = {kTcpAck, 0}});
+  door("syn", "3000,4000,5000", {.flags = {kTcpSyn, 0}});
+  knock(1000, kAck);
+  expect("ack: Stage 1");
+  knock(4000);
+  expect_nothing();
+  knock(5000);
+  expect("ack: port scan at 1");
+}
+
+TEST_F(TrackerTest, CountsAtAllAddresses) {
+  options.scan_limit = 1;
+  door("inner", "7000,8000", {.target = "198.51.100.5"});
+  door("outer", "7000,8000");
+  to("198.51.100.5");
+  knock(7000);
+  expect("inner: Stage 1");
+  to("192.0.2.1");
+  knock(22);
+  to("192.0.2.99");  // nobody here
+  knock(25);
+  to("2001:db8::1");
+  knock(443);
+  expect("inner: port scan at 1");
+}
+
+TEST_F(TrackerTest, RemembersNoScan_OfASourceWithoutAttempt) {
+  door("openSSH", "7000,8000");
+  for (uint16_t port = 1; port < 1000; ++port) knock(port);
+  EXPECT_EQ(tracker().sources(), 0u);
+  knock(7000);
+  knock(8000);
+  expect("openSSH: Stage 1, openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, ForgetsAScan_WithTheAttempt) {
+  options.scan_limit = 2;
+  door("openSSH", "7000,8000,9000");
+  knock(7000);
+  knock(22);
+  knock(80);
+  knock(9000);  // wrong
+  knock(7000);
+  knock(22);
+  knock(80);
+  knock(8000);
+  knock(9000);
+  expect("openSSH: Stage 1, openSSH: Stage 1, openSSH: Stage 2, openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, CountsForEachSource) {
+  options.scan_limit = 1;
+  door("openSSH", "7000,8000");
+  from("203.0.113.1");
+  knock(7000);
+  from("203.0.113.2");
+  for (uint16_t port = 1; port < 100; ++port) knock(port);
+  from("203.0.113.1");
+  knock(8000);
+  expect("openSSH: Stage 1, openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, GuardsNothing_WhenTheScanLimitIsNone) {
+  options.scan_limit = 0;
+  door("openSSH", "7000,8000");
+  knock(7000);
+  for (uint16_t port = 1; port < 1000; ++port) knock(port);
+  knock(8000);
+  expect("openSSH: Stage 1, openSSH: OPEN SESAME");
+}
+
+// The orders in which scanners go through all ports.
+TEST_F(TrackerTest, OpensNoDoor_ForAScanInOrder) {
+  door("close", "7000,8000,9000");
+  door("open", "9000,8000,7000");
+  const auto scan = [&](uint32_t port) { knock(static_cast<uint16_t>(port)); };
+  for (uint32_t port = 1; port <= 65535; ++port) scan(port);
+  expect("close: Stage 1, close: port scan at 1, open: Stage 1, open: port scan at 1");
+  for (uint32_t port = 65535; port >= 1; --port) scan(port);
+  expect("open: Stage 1, open: port scan at 1, close: Stage 1, close: port scan at 1");
+}
+
+// ---- bounds ----
+
+TEST_F(TrackerTest, RemembersNoMoreSourcesThanItsBound) {
+  options.max_sources = 100;
+  door("openSSH", "7000,8000");
+  for (uint32_t number = 0; number < 1000; ++number) {
+    from_number(number);
+    knock(7000);
+    EXPECT_EQ(tracker().sources(), std::min(number + 1, 100u));
+    expect("openSSH: Stage 1");
+  }
+  from_number(899);  // dropped, as the oldest
+  knock(8000);
+  expect_nothing();
+  from_number(900);  // the oldest that is left
+  knock(8000);
+  expect("openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, DropsTheLeastAdvancedFirst) {
+  options.max_sources = 3;
+  door("openSSH", "7000,8000,9000");
+  from("203.0.113.1");
+  knock(7000);
+  knock(8000);
+  expect("openSSH: Stage 1, openSSH: Stage 2");
+  for (uint32_t number = 0; number < 50; ++number) {
+    from_number(number);
+    knock(7000);
+    expect("openSSH: Stage 1");
+  }
+  from("203.0.113.1");
+  knock(9000);
+  expect("openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, DropsThoseWithoutAttemptBeforeOthers) {
+  options.max_sources = 2;
+  door("bell", "1000");
+  door("openSSH", "7000,8000");
+  from("203.0.113.1");
+  knock(7000);
+  from("203.0.113.2");
+  knock(1000);  // younger, but done
+  expect("openSSH: Stage 1, bell: OPEN SESAME");
+  from("203.0.113.3");
+  knock(7000);
+  expect("openSSH: Stage 1");
+  from("203.0.113.1");
+  knock(8000);
+  expect("openSSH: OPEN SESAME");
+}
+
+// Who opened a door a moment ago and knocks at the next one has an attempt.
+TEST_F(TrackerTest, KeepsASourcesAttempt_WhenItHasOpenedAnotherDoor) {
+  options.max_sources = 4;
+  door("bell", "1000");
+  door("openSSH", "7000,8000,9000");
+  from("203.0.113.1");
+  knock(1000);
+  knock(7000);
+  knock(8000);
+  expect("bell: OPEN SESAME, openSSH: Stage 1, openSSH: Stage 2");
+  for (uint32_t number = 0; number < 50; ++number) {
+    from_number(number);
+    knock(7000);
+    expect("openSSH: Stage 1");
+  }
+  EXPECT_EQ(tracker().sources(), 4u);
+  from("203.0.113.1");
+  knock(9000);
+  expect("openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, ServesASingleSource) {
+  options.max_sources = 1;
+  door("back", "7000,8000");
+  door("front", "7000,9000");
+  knock(7000);
+  expect("back: Stage 1, front: Stage 1");
+  from("203.0.113.2");
+  knock(7000);
+  expect("back: Stage 1, front: Stage 1");
+  EXPECT_EQ(tracker().sources(), 1u);
+  knock(9000);
+  expect("front: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, ForgetsASource_WhenItsLastAttemptIsOver) {
+  door("back", "7000,8000");
+  door("front", "7000,9000");
+  knock(7000);
+  expect("back: Stage 1, front: Stage 1");
+  EXPECT_EQ(tracker().sources(), 1u);
+  knock(9000);
+  expect("front: OPEN SESAME");
+  EXPECT_EQ(tracker().sources(), 1u);
+  after(64s);
+  EXPECT_EQ(tracker().sources(), 0u);
+}
+
+TEST_F(TrackerTest, TakesAtMost64BytesForASource) {
+  door("openSSH", "7000,8000");
+  for (const uint32_t sources : {1000u, 65536u, 100'000u, 1'000'000u}) {
+    options.max_sources = sources;
+    const Tracker made({}, options, *this);
+    EXPECT_LE(made.bytes_per_source(), 64u) << sources;
+  }
+}
+
+// ---- why ----
+
+TEST_F(TrackerTest, SaysWhatBecameOfAPacket) {
+  options.explain = true;
+  options.scan_limit = 2;
+  door("openSSH", "7000,8000,9000", {.cooldown = 5s, .flags = {kTcpSyn, 0}});
+  const auto become = [&](Verdict expected, const char* what) {
+    EXPECT_EQ(verdict, expected) << what;
+  };
+  to("192.0.2.99");
+  knock(7000);
+  become(Verdict::kNotAddressed, "to another");
+  to("192.0.2.1");
+  knock(22);
+  become(Verdict::kPortOfNoDoor, "another port");
+  knock(7000, kAck);
+  become(Verdict::kFlagsRefused, "other flags");
+  knock(8000);
+  become(Verdict::kFirstOfNone, "the second knock at once");
+  knock(7000);
+  become(Verdict::kAccepted, "the first knock");
+  retransmit();
+  become(Verdict::kRetransmission, "it again");
+  knock(7000);
+  become(Verdict::kRepeated, "one like it");
+  knock(22);
+  become(Verdict::kScanCounted, "a scan");
+  knock(8000);
+  knock(9000);
+  become(Verdict::kAccepted, "the last knock");
+  knock(7000);
+  become(Verdict::kCoolingDown, "too early");
+  expect("openSSH: Stage 1, openSSH: Stage 2, openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, TellsTheInterfaceOfAKnock) {
+  door("openSSH", "7000");
+  send({.source = address("203.0.113.9"),
+        .destination = address("192.0.2.1"),
+        .destination_port = 7000,
+        .tcp_flags = kSyn,
+        .interface_index = 3});
+  expect("openSSH: OPEN SESAME");
+  EXPECT_EQ(event.interface_index, 3u);
+}
+
+}  // namespace
+}  // namespace knockd
