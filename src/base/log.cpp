@@ -9,9 +9,9 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <system_error>
 
 #include "knockd/base/text.h"
 
@@ -32,18 +32,10 @@ bool has_room(int fd) {
   return poll(&wish, 1, 0) == 1 && (wish.revents & POLLOUT) != 0;
 }
 
-bool write_whole(int fd, std::string_view text) {
-  return has_room(fd) && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-}
-
 class FileSink : public LogSink {
  public:
-  explicit FileSink(const std::string& path) : path_(path) {
-    open();
-    if (!fd_) {
-      throw std::system_error(errno, std::generic_category(), "cannot open log file " + path);
-    }
-  }
+  explicit FileSink(const std::string& path) : path_(path) { open(); }
+  bool is_open() const { return static_cast<bool>(fd_); }
 
   bool write(LogLevel, std::string_view line) override {
     if (!fd_) open();
@@ -128,29 +120,39 @@ class SyslogSink : public LogSink {
 
 class DescriptorSink : public LogSink {
  public:
-  explicit DescriptorSink(int fd) : fd_(fd) {}
-  bool write(LogLevel, std::string_view line) override {
-    std::string text(line.substr(0, PIPE_BUF - 1));
+  DescriptorSink(int fd, LogLevel least, std::string_view prefix)
+      : fd_(fd), least_(least), prefix_(prefix) {}
+
+  bool write(LogLevel level, std::string_view line) override {
+    if (level > least_) return true;
+    std::string text = prefix_;
+    text += line;
+    text.resize(std::min<size_t>(text.size(), PIPE_BUF - 1));
     text += '\n';
-    return write_whole(fd_, text);
+    return has_room(fd_) &&
+           ::write(fd_, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   }
 
  private:
   const int fd_;
+  const LogLevel least_;
+  const std::string prefix_;
 };
 
 }  // namespace
 
-std::unique_ptr<LogSink> make_file_sink(const std::string& path) {
-  return std::make_unique<FileSink>(path);
+std::unique_ptr<LogSink> make_file_sink(const std::string& path, int& error) {
+  auto sink = std::make_unique<FileSink>(path);
+  error = sink->is_open() ? 0 : errno;
+  return sink;
 }
 
 std::unique_ptr<LogSink> make_syslog_sink(const std::string& socket_path) {
   return std::make_unique<SyslogSink>(socket_path);
 }
 
-std::unique_ptr<LogSink> make_descriptor_sink(int fd) {
-  return std::make_unique<DescriptorSink>(fd);
+std::unique_ptr<LogSink> make_descriptor_sink(int fd, LogLevel least, std::string_view prefix) {
+  return std::make_unique<DescriptorSink>(fd, least, prefix);
 }
 
 void Log::set_sinks(std::vector<std::unique_ptr<LogSink>> sinks) {

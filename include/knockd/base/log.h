@@ -26,17 +26,18 @@ class LogSink {
   virtual void reopen() {}
 };
 
-// "[YYYY-MM-DD HH:MM] line", local time, appended. Throws std::system_error with the path if the
-// file can't be opened.
-std::unique_ptr<LogSink> make_file_sink(const std::string& path);
+// "[YYYY-MM-DD HH:MM] line", local time, appended. `error` becomes an errno if the file can't be
+// opened, else 0; the sink tries again with each line.
+std::unique_ptr<LogSink> make_file_sink(const std::string& path, int& error);
 
 // A datagram to /dev/log as libc's syslog() sends it: ident knockd with pid, facility user. Not
 // libc's own: that waits when the log daemon does not read. Connects again when it was restarted.
 std::unique_ptr<LogSink> make_syslog_sink(const std::string& socket_path = "/dev/log");
 
-// The bare line on a descriptor that stays the caller's; a pipe or terminal that nobody reads is
-// left alone.
-std::unique_ptr<LogSink> make_descriptor_sink(int fd);
+// The line, behind a prefix, on a descriptor that stays the caller's; a pipe or terminal that
+// nobody reads is left alone. Lines less urgent than `least` are passed over.
+std::unique_ptr<LogSink> make_descriptor_sink(int fd, LogLevel least = LogLevel::kInfo,
+                                              std::string_view prefix = "");
 
 class Log {
  public:

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// The options of knockd(8), from argv to plain values.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace knockd {
+
+struct CommandLine {
+  enum class Task { kListen, kTest, kReplay, kVersion, kHelp };
+
+  Task task = Task::kListen;
+  std::string config_file;   // the default if none was named
+  std::string capture_file;  // of kReplay
+  std::vector<std::string> interfaces;
+  std::vector<std::string> remarks;  // what was accepted but is odd
+  std::string log_file;
+  std::string pid_file;
+  bool daemon = false;
+  bool debug = false;
+  bool verbose = false;
+  bool lookup = false;
+  bool only_v4 = false;
+};
+
+// Something on the command line that is not understood; what() is one line.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Throws UsageError.
+CommandLine parse_command_line(int argc, char** argv);
+
+// What -h prints.
+extern const char kUsage[];
+
+}  // namespace knockd

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// What a child process gives up right after the fork.
+#pragma once
+
+namespace knockd {
+
+// Closes every descriptor but the standard streams and `keep`.
+void close_inherited(int keep);
+
+// As root: changes for good to user and group 65534 without other groups; with capabilities in use,
+// those are lost with it. As anyone else, or where a container's root may not: does nothing.
+// Throws std::system_error if it should have worked.
+void become_nobody();
+
+}  // namespace knockd

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// A listener as its keeper sees it: a child process, a channel, and nothing to be trusted.
+#pragma once
+
+#include <sys/types.h>
+
+#include <deque>
+
+#include "knockd/base/event_loop.h"
+#include "knockd/message/channel.h"
+#include "knockd/message/messages.h"
+#include "knockd/message/settings.h"
+
+namespace knockd {
+
+// What a listener process runs; its result is the exit status.
+using ListenerEntry = int (*)(const ListenerSettings& settings, Channel channel);
+
+// Ends the process when it is destroyed. Its owner may destroy it from anywhere but its own calls.
+class ListenerProcess {
+ public:
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    virtual void on_message(ListenerProcess& from, const FromListener& message) = 0;
+    // The process is gone, or sent what no listener sends. Nothing comes from it any more.
+    virtual void on_gone(ListenerProcess& from) = 0;
+  };
+
+  // Forks. Throws std::system_error.
+  ListenerProcess(EventLoop& loop, const ListenerSettings& settings, ListenerEntry entry,
+                  Owner& owner);
+  ~ListenerProcess();
+  ListenerProcess(const ListenerProcess&) = delete;
+  ListenerProcess& operator=(const ListenerProcess&) = delete;
+
+  // Never waits: what the channel has no room for is sent later, in order.
+  void send(const ToListener& message);
+
+  pid_t pid() const { return pid_; }
+  // The process has been reaped, so that its number may be another's.
+  void reaped() { pid_ = 0; }
+
+ private:
+  void on_channel();
+  bool flush();
+  void watch();
+  void close();
+
+  EventLoop& loop_;
+  Owner& owner_;
+  const size_t doors_;
+  Channel channel_{UniqueFd()};
+  pid_t pid_ = 0;
+  bool gone_ = false;
+  std::deque<MessageBytes> unsent_;
+};
+
+}  // namespace knockd

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// Frames from a live interface or a capture file. The one room with libpcap in it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "knockd/base/clock.h"
+#include "knockd/knock/capture_filter.h"
+#include "knockd/message/messages.h"
+#include "knockd/net/decoder.h"
+
+struct pcap;
+
+namespace knockd {
+
+struct Frame {
+  std::span<const uint8_t> captured;  // valid until the next frame is asked for
+  uint32_t wire_length = 0;           // bytes
+  Instant time;                       // of a capture file: since the epoch; of a live one: unset
+};
+
+class CaptureError : public std::runtime_error {
+ public:
+  CaptureError(CaptureTrouble kind, const std::string& text)
+      : std::runtime_error(text), kind_(kind) {}
+  CaptureTrouble kind() const { return kind_; }
+
+ private:
+  CaptureTrouble kind_;
+};
+
+// A live interface. Takes the headers alone (256 bytes of a frame), wakes up for a lone packet at
+// once, and never blocks.
+class LiveCapture {
+ public:
+  // Opens "any" or a named interface. Throws CaptureError.
+  explicit LiveCapture(const std::string& interface);
+  ~LiveCapture();
+
+  LinkType link_type() const { return link_type_; }
+  int fd() const;
+
+  // Where a filter for this capture finds the headers. The protocol comes from the kernel's own
+  // knowledge of the packet, the same for each link type and with tags taken off.
+  FilterLayout filter_layout() const;
+
+  // Puts a filter in the kernel. False: the kernel refused it, and every packet of the link comes
+  // up from now on, so that nothing is missed.
+  bool set_filter(const std::vector<FilterInstruction>& filter);
+
+  class Handler {
+   public:
+    virtual ~Handler() = default;
+    virtual void on_frame(const Frame& frame) = 0;
+  };
+  // Hands over what has come, at most `most` frames. Returns how many. Throws CaptureError when the
+  // interface is gone or down.
+  size_t read(Handler& handler, int most);
+
+  struct Counts {
+    uint64_t packets = 0;  // that passed the filter
+    uint64_t dropped = 0;  // of them, lost for want of room
+  };
+  Counts counts();
+
+ private:
+  struct Close {
+    void operator()(pcap* handle) const;
+  };
+  std::unique_ptr<pcap, Close> handle_;
+  LinkType link_type_ = LinkType::kEthernet;
+};
+
+// A capture file, pcap or pcapng.
+class CaptureFile {
+ public:
+  // "-" is standard input. Throws CaptureError with the path.
+  explicit CaptureFile(const std::string& path);
+  ~CaptureFile();
+
+  LinkType link_type() const { return link_type_; }
+  // Nothing at the end; after that, `cut_short` says if the end came too early, and why.
+  std::optional<Frame> next();
+  const std::string& cut_short() const { return cut_short_; }
+
+ private:
+  struct Close {
+    void operator()(pcap* handle) const;
+  };
+  std::unique_ptr<pcap, Close> handle_;
+  LinkType link_type_ = LinkType::kEthernet;
+  std::string cut_short_;
+};
+
+}  // namespace knockd

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/app/daemon.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <system_error>
+
+#include "knockd/app/replay.h"
+#include "knockd/base/text.h"
+#include "knockd/base/unique_fd.h"
+#include "knockd/config/description.h"
+#include "knockd/config/parser.h"
+#include "knockd/keeper/keeper.h"
+#include "knockd/listener/listener.h"
+
+namespace knockd {
+namespace {
+
+// A daemon leaves its working directory, so paths of the command line must not depend on it.
+std::string absolute(const std::string& path) {
+  char directory[PATH_MAX];
+  if (path.empty() || path.front() == '/' || getcwd(directory, sizeof(directory)) == nullptr) {
+    return path;
+  }
+  return std::string(directory) + '/' + path;
+}
+
+// The way to the background. The caller's process waits until the daemon says that it is ready.
+class Background {
+ public:
+  // Forks. Returns in the new process alone; the caller's exits with what became of it.
+  void enter() {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+      throw std::system_error(errno, std::generic_category(), "pipe");
+    }
+    UniqueFd waiting(ends[0]);
+    ready_.reset(ends[1]);
+    const pid_t child = fork();
+    if (child < 0) throw std::system_error(errno, std::generic_category(), "fork");
+    if (child > 0) wait_and_exit(waiting, child);
+    setsid();
+  }
+
+  // Lets the caller go, with success, and the terminal with it.
+  void set_ready() {
+    if (!ready_) return;
+    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; ++fd) dup2(null, fd);
+    if (null > STDERR_FILENO) close(null);
+    if (chdir("/") != 0) return;
+    const char done = 0;
+    [[maybe_unused]] const ssize_t written = write(ready_.get(), &done, 1);
+    ready_.reset();
+  }
+
+ private:
+  [[noreturn]] void wait_and_exit(const UniqueFd& waiting, pid_t child) {
+    ready_.reset();
+    char done;
+    ssize_t got;
+    while ((got = read(waiting.get(), &done, 1)) < 0 && errno == EINTR) {
+    }
+    if (got == 1) _exit(0);
+    // The pipe closed without a word: the child has ended, its reason is on standard error.
+    int status = 0;
+    waitpid(child, &status, 0);
+    _exit(WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : 1);
+  }
+
+  UniqueFd ready_;
+};
+
+int print_errors(const ConfigError& error) {
+  for (const Complaint& complaint : error.complaints()) {
+    std::fprintf(stderr, "%s\n", complaint.to_string().c_str());
+  }
+  return 1;
+}
+
+int test_config(const CommandLine& line) {
+  const Config config = load_config(line.config_file);
+  for (const Complaint& warning : config.remarks) {
+    std::printf("%s\n", warning.to_string().c_str());
+  }
+  std::printf("configuration OK\n");
+  return 0;
+}
+
+int listen(const CommandLine& line) {
+  Config config = load_config(line.config_file);
+  if (line.debug) {
+    for (const std::string& text : describe(config)) std::printf("%s\n", text.c_str());
+  }
+  KeeperOptions options;
+  options.interfaces = line.interfaces;
+  options.log_file = absolute(line.log_file);
+  options.pid_file = absolute(line.pid_file);
+  options.daemon = line.daemon;
+  options.verbose = line.verbose;
+  options.debug = line.debug;
+  options.lookup = line.lookup;
+  options.only_v4 = line.only_v4;
+
+  std::fflush(stdout);
+  Background background;
+  if (line.daemon) background.enter();
+  Keeper keeper(
+      std::move(config), std::move(options), run_listener,
+      [file = line.config_file] { return load_config(file); },
+      [&background] { background.set_ready(); });
+  return keeper.run();
+}
+
+}  // namespace
+
+int run_task(CommandLine line) {
+  line.config_file = absolute(line.config_file);
+  try {
+    switch (line.task) {
+      case CommandLine::Task::kHelp:
+        std::fputs(kUsage, stdout);
+        return 0;
+      case CommandLine::Task::kVersion:
+        std::printf("knockd %s\nMIT License\n", KNOCKD_VERSION);
+        return 0;
+      case CommandLine::Task::kTest:
+        return test_config(line);
+      case CommandLine::Task::kReplay:
+        return replay(load_config(line.config_file), {line.capture_file, line.debug, line.only_v4});
+      case CommandLine::Task::kListen:
+        for (const std::string& remark : line.remarks) {
+          std::fprintf(stderr, "knockd: warning: %s\n", remark.c_str());
+        }
+        return listen(line);
+    }
+  } catch (const ConfigError& error) {
+    return print_errors(error);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "knockd: %s\n", error.what());
+  }
+  return 1;
+}
+
+}  // namespace knockd

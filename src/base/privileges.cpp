@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/base/privileges.h"
+
+#include <grp.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <system_error>
+
+namespace knockd {
+namespace {
+
+// The user that owns nothing, by number: names would ask NSS, and so read files.
+constexpr uid_t kNobody = 65534;
+
+void check(int status, const char* what) {
+  if (status != 0 && errno != EPERM) throw std::system_error(errno, std::generic_category(), what);
+}
+
+void close_range_of(unsigned first, unsigned last) {
+  if (first > last) return;
+#ifdef SYS_close_range
+  if (syscall(SYS_close_range, first, last, 0) == 0) return;
+#endif
+  // Before Linux 5.9 one by one, as far as any limit is likely to go.
+  const auto most = static_cast<unsigned>(std::clamp<long>(sysconf(_SC_OPEN_MAX), 256, 65536));
+  for (unsigned fd = first; fd <= std::min(last, most); ++fd) close(static_cast<int>(fd));
+}
+
+}  // namespace
+
+void close_inherited(int keep) {
+  const auto kept = static_cast<unsigned>(keep);
+  close_range_of(STDERR_FILENO + 1, kept - 1);
+  close_range_of(kept + 1, UINT_MAX);
+}
+
+void become_nobody() {
+  if (geteuid() != 0) return;
+  check(setgroups(0, nullptr), "setgroups");
+  check(setresgid(kNobody, kNobody, kNobody), "setresgid");
+  check(setresuid(kNobody, kNobody, kNobody), "setresuid");
+}
+
+}  // namespace knockd

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/config/description.h"
+
+#include "knockd/base/text.h"
+#include "knockd/net/tcp_flags.h"
+
+namespace knockd {
+namespace {
+
+std::string seconds_text(Duration duration) {
+  return format("%lld s", static_cast<long long>(
+                              std::chrono::duration_cast<std::chrono::seconds>(duration).count()));
+}
+
+std::string mask_text(const FlagMask& mask) {
+  constexpr struct {
+    uint8_t bit;
+    const char* name;
+  } kNames[] = {{kTcpFin, "fin"}, {kTcpSyn, "syn"}, {kTcpRst, "rst"},
+                {kTcpPsh, "psh"}, {kTcpAck, "ack"}, {kTcpUrg, "urg"}};
+  std::string text;
+  for (const auto& [bit, name] : kNames) {
+    if (((mask.wanted | mask.excluded) & bit) == 0) continue;
+    if (!text.empty()) text += ',';
+    if ((mask.excluded & bit) != 0) text += '!';
+    text += name;
+  }
+  return text.empty() ? "any" : text;
+}
+
+const char* reknock_text(Reknock reknock) {
+  switch (reknock) {
+    case Reknock::kRun:
+      return "run";
+    case Reknock::kExtend:
+      return "extend";
+    case Reknock::kIgnore:
+      return "ignore";
+  }
+  return "";
+}
+
+void describe(const Door& door, std::vector<std::string>& lines) {
+  const auto say = [&](const char* what, const std::string& value) {
+    lines.push_back(format("    %-16s %s", what, value.c_str()));
+  };
+  lines.push_back("door " + door.name);
+  say("sequence", to_string(door.rule.sequence));
+  if (!door.one_time_file.empty()) say("one-time file", door.one_time_file);
+  say("tcp flags", mask_text(door.rule.flags));
+  say("target", door.rule.target ? door.rule.target->to_string() : "this host");
+  say("seq timeout", seconds_text(door.rule.seq_timeout));
+  if (door.rule.seq_cooldown > Duration::zero()) {
+    say("seq cooldown", seconds_text(door.rule.seq_cooldown));
+  }
+  say("start command", door.start_command);
+  if (door.start_command_6) say("for IPv6", *door.start_command_6);
+  if (!door.stop_command.empty() || (door.stop_command_6 && !door.stop_command_6->empty())) {
+    say("stop command", door.stop_command);
+    if (door.stop_command_6) say("for IPv6", *door.stop_command_6);
+    say("after", seconds_text(door.cmd_timeout));
+    say("reknock", reknock_text(door.reknock));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> describe(const Config& config) {
+  std::vector<std::string> lines;
+  for (const std::string& file : config.files) lines.push_back("config file " + file);
+  std::string interfaces;
+  for (const std::string& name : config.interfaces) {
+    interfaces += (interfaces.empty() ? "" : ", ") + name;
+  }
+  lines.push_back("interfaces " + (interfaces.empty() ? "not named" : interfaces));
+  lines.push_back(format("log to syslog %s, file %s, at most %u lines a second of strangers",
+                         config.use_syslog ? "yes" : "no",
+                         config.log_file.empty() ? "none" : config.log_file.c_str(),
+                         config.log_rate));
+  lines.push_back("pid file " + config.pid_file);
+  lines.push_back("state file " + (config.state_file.empty() ? "none" : config.state_file) +
+                  (config.shutdown == Shutdown::kClose ? ", doors are closed at shutdown"
+                                                       : ", doors stay open at shutdown"));
+  lines.push_back(
+      format("scan limit %u ports, at most %u sources", config.scan_limit, config.max_sources));
+  if (!config.on_start.empty()) lines.push_back("on start " + config.on_start);
+  if (!config.on_stop.empty()) lines.push_back("on stop " + config.on_stop);
+  for (const Door& door : config.doors) describe(door, lines);
+  return lines;
+}
+
+}  // namespace knockd

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/keeper/commands.h"
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "knockd/base/spawn.h"
+#include "knockd/base/text.h"
+
+namespace knockd {
+namespace {
+
+constexpr Duration kFirstPause = std::chrono::milliseconds(50);
+constexpr Duration kLongestPause = std::chrono::seconds(5);
+
+}  // namespace
+
+Commands::Commands(EventLoop& loop, Log& log)
+    : loop_(loop), log_(log), retry_(loop, [this] { start_what_can(); }) {}
+
+void Commands::run(Command command) {
+  const std::string key = command.lane;
+  Lane& lane = lanes_[key];
+  lane.commands.push_back(std::move(command));
+  ++waiting_;
+  if (lane.commands.size() == 1) set_ready(key, lane);
+  start_what_can();
+}
+
+bool Commands::overtake(const std::string& key, uint64_t opening) {
+  const auto lane = lanes_.find(key);
+  if (lane == lanes_.end() || lane->second.busy == 0) return false;
+  const auto running = running_.find(lane->second.busy);
+  if (running == running_.end() || running->second.command.opening != opening) return false;
+  lane->second.busy = 0;
+  set_ready(key, lane->second);
+  return true;
+}
+
+bool Commands::child_ended(pid_t pid, int status) {
+  const auto found = running_.find(pid);
+  if (found == running_.end()) return false;
+  const Running ended = std::move(found->second);
+  running_.erase(found);
+  report(ended.command, status);
+  const auto lane = lanes_.find(ended.lane);
+  if (lane != lanes_.end() && lane->second.busy == pid) {
+    lane->second.busy = 0;
+    if (lane->second.commands.empty()) {
+      lanes_.erase(lane);
+    } else {
+      set_ready(ended.lane, lane->second);
+    }
+  }
+  if (ended.command.ended) ended.command.ended();
+  start_what_can();
+  return true;
+}
+
+void Commands::set_ready(const std::string& key, const Lane& lane) {
+  if (lane.busy == 0 && !lane.commands.empty()) ready_.push_back(key);
+}
+
+void Commands::start_what_can() {
+  while (running_.size() < kMostAtOnce && !ready_.empty() && !retry_.when()) {
+    if (!start(ready_.front())) return;
+    ready_.pop_front();
+  }
+}
+
+// False: no process could be had; the lane stays the first in line.
+bool Commands::start(const std::string& key) {
+  Lane& lane = lanes_.at(key);
+  Command& command = lane.commands.front();
+  if (command.begin) std::exchange(command.begin, nullptr)();
+  if (pause_ == Duration::zero()) {
+    log_.notice(format("%s: running command: %s", command.name.c_str(), command.text.c_str()));
+  }
+  const pid_t pid = spawn_shell(command.text, command.environment);
+  if (pid < 0) {
+    if (pause_ == Duration::zero()) {
+      log_.error(format("%s: command could not be started: %s; trying again", command.name.c_str(),
+                        strerror(-pid)));
+    }
+    pause_ = std::clamp(pause_ * 2, kFirstPause, kLongestPause);
+    loop_.refresh_clock();
+    retry_.set(loop_.now() + pause_);
+    return false;
+  }
+  pause_ = Duration::zero();
+  lane.busy = pid;
+  running_.emplace(pid, Running{key, std::move(command)});
+  lane.commands.pop_front();
+  --waiting_;
+  return true;
+}
+
+void Commands::report(const Command& command, int status) {
+  if (WIFSIGNALED(status)) {
+    log_.warning(format("%s: command was killed by signal %d (%s)", command.name.c_str(),
+                        WTERMSIG(status), strsignal(WTERMSIG(status))));
+  } else if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+    log_.warning(format("%s: command returned non-zero status code (%d)", command.name.c_str(),
+                        WEXITSTATUS(status)));
+  }
+}
+
+}  // namespace knockd

@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/keeper/keeper.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+
+#include "knockd/base/text.h"
+#include "knockd/config/complaint.h"
+#include "knockd/keeper/one_time_list.h"
+#include "knockd/knock/event_text.h"
+
+namespace knockd {
+namespace {
+
+constexpr char kAny[] = "any";
+// SIGTERM is obeyed within 2 s; what is not closed by then stays in the state file.
+constexpr Duration kLongestShutdown = std::chrono::milliseconds(1700);
+constexpr Duration kFirstPause = std::chrono::milliseconds(100);
+constexpr Duration kLongestPause = std::chrono::seconds(10);
+
+std::string join(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts) {
+    if (!text.empty()) text += ", ";
+    text += part;
+  }
+  return text;
+}
+
+std::string join(const std::vector<IpAddress>& addresses) {
+  // A log line stays readable with a thousand addresses.
+  constexpr size_t kMostShown = 16;
+  std::vector<std::string> texts;
+  for (const IpAddress& address : addresses) {
+    if (texts.size() == kMostShown) {
+      texts.push_back(format("and %zu more", addresses.size() - kMostShown));
+      break;
+    }
+    texts.push_back(address.to_string());
+  }
+  return texts.empty() ? "no address" : join(texts);
+}
+
+std::string duration_text(Duration duration) {
+  const auto seconds =
+      static_cast<long long>(std::chrono::duration_cast<std::chrono::seconds>(duration).count());
+  return format("%lldd %02lld:%02lld:%02lld", seconds / 86400, seconds / 3600 % 24,
+                seconds / 60 % 60, seconds % 60);
+}
+
+}  // namespace
+
+Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload reload,
+               Ready ready)
+    : options_(std::move(options)),
+      config_(std::move(config)),
+      entry_(entry),
+      reload_(std::move(reload)),
+      ready_(std::move(ready)),
+      commands_(loop_, log_),
+      doors_(loop_, log_, commands_,
+             [this](const IpAddress& source) { return name_source(source); }),
+      started_(loop_.now()),
+      retry_(loop_, [this] { update_posts(); }),
+      left_out_(loop_, [this] { report_left_out(); }),
+      give_up_(loop_, [this] { give_up(); }) {
+  if (options_.debug) debug_ = make_descriptor_sink(STDOUT_FILENO);
+}
+
+Keeper::~Keeper() = default;
+
+int Keeper::run() {
+  open_log();
+  if (!take_pid_file()) return 1;
+  signal(SIGPIPE, SIG_IGN);
+  if (options_.lookup) resolver_ = std::make_unique<Resolver>(loop_);
+  loop_.watch_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD},
+                      [this](int signal) { on_signal(signal); });
+  loop_.watch(monitor_.fd(), EPOLLIN, [this] {
+    if (monitor_.read()) update_posts();
+  });
+  states_.assign(config_.doors.size(), {});
+  rate_ = RateLimit(config_.log_rate);
+  choose_interfaces();
+  doors_.take_up(config_.state_file);
+  update_posts();
+  loop_.run();
+  doors_.leave();
+  return status_;
+}
+
+// --- What listeners report ---------------------------------------------------------------------
+
+void Keeper::on_message(ListenerProcess& from, const FromListener& message) {
+  Post* const post = post_of(from);
+  if (post == nullptr || post->dismissed) return;
+  std::visit([&](const auto& body) { on_report(*post, body); }, message);
+}
+
+void Keeper::on_gone(ListenerProcess& from) {
+  Post* const post = post_of(from);
+  if (post == nullptr || post->dismissed) return;
+  if (post->listening) {
+    log_.warning(format("%s: the listener ended, starting another", post->interface.c_str()));
+  }
+  retry_later(*post);
+}
+
+void Keeper::on_report(Post& post, const Listening& message) {
+  if (message.filter_in_kernel == 0 && !post.filter_refused) {
+    log_.error(
+        format("%s: the kernel refused the filter: every packet is looked at here, which "
+               "costs much time (see net.core.optmem_max)",
+               post.interface.c_str()));
+  }
+  post.filter_refused = message.filter_in_kernel == 0;
+  if (post.listening) return;  // a change of addresses, told when it was made
+  post.listening = true;
+  post.settled = true;
+  post.waiting_for.clear();
+  post.pause = Duration::zero();
+  if (is_ready_) {
+    log_.notice(
+        format("%s: now listening on %s", post.interface.c_str(), join(post.addresses).c_str()));
+  }
+  ready_if_settled();
+}
+
+void Keeper::on_report(Post& post, const KnockEvent& event) {
+  if (event.kind == EventKind::kOpen) return knocked(post, event);
+  if (!rate_.allow(loop_.now())) return left_out_.set(rate_.window_end());
+  const std::string& door = config_.doors[event.door].name;
+  for (const std::string& line : event_lines(event, door, name_source(event.source))) {
+    log_.notice(line);
+  }
+}
+
+void Keeper::knocked(const Post& post, const KnockEvent& event) {
+  const Door& door = config_.doors[event.door];
+  DoorState& state = states_[event.door];
+  // Another listener was faster with this sequence, or within the door's cooldown.
+  if (event.generation != state.generation) return;
+  if (state.cooling_until && loop_.now() < *state.cooling_until) return;
+  for (const std::string& line : event_lines(event, door.name, name_source(event.source))) {
+    log_.notice(line);
+  }
+  if (door.rule.seq_cooldown > Duration::zero()) {
+    state.cooling_until = loop_.now() + door.rule.seq_cooldown;
+  }
+  if (!door.one_time_file.empty() && !use_up_sequence(event.door)) return;
+  doors_.open(door, event.source, interface_name(post, event.interface_index));
+}
+
+// Whether the sequence that was knocked is marked as used, on disk.
+bool Keeper::use_up_sequence(DoorNumber number) {
+  Door& door = config_.doors[number];
+  const OneTimeUse use = use_one_time_sequence(door.one_time_file, door.rule.sequence);
+  give_sequence(number, use.next.value_or(Sequence()));
+  switch (use.outcome) {
+    case OneTimeUse::Outcome::kFailed:
+      log_.error(format("%s: %s; the door stays closed", door.name.c_str(), use.error.c_str()));
+      return false;
+    case OneTimeUse::Outcome::kNotInForce:
+      log_.warning(format("%s: this one-time sequence is no longer in force in %s",
+                          door.name.c_str(), door.one_time_file.c_str()));
+      break;
+    case OneTimeUse::Outcome::kMarked:
+      break;
+  }
+  if (!use.next) {
+    log_.warning(format("%s: no more sequences in the one time sequences file %s, door disabled",
+                        door.name.c_str(), door.one_time_file.c_str()));
+  }
+  return use.outcome == OneTimeUse::Outcome::kMarked;
+}
+
+void Keeper::give_sequence(DoorNumber number, const Sequence& sequence) {
+  NextSequence next;
+  next.door = number;
+  next.count = static_cast<uint16_t>(sequence.size());
+  next.generation = ++states_[number].generation;
+  std::copy(sequence.begin(), sequence.end(), next.knocks.begin());
+  config_.doors[number].rule.sequence = sequence;
+  for (const auto& post : posts_) {
+    if (post->process) post->process->send(next);
+  }
+}
+
+void Keeper::on_report(Post&, const Explanation& explanation) {
+  if (!debug_) return;
+  const std::string_view door =
+      explanation.door == kNoDoor ? "" : std::string_view(config_.doors[explanation.door].name);
+  debug_->write(LogLevel::kInfo, explanation_line(explanation, door));
+}
+
+void Keeper::on_report(Post&, const LeftOut& left_out) {
+  rate_.add_refused(left_out.lines);
+  if (!left_out_.when()) left_out_.set(loop_.now());
+}
+
+void Keeper::report_left_out() {
+  const uint64_t lines = rate_.take_refused();
+  if (lines == 0) return;
+  log_.warning(format("%llu log lines left out, more than %u a second (Log_Rate)",
+                      static_cast<unsigned long long>(lines), config_.log_rate));
+}
+
+void Keeper::on_report(Post& post, const Trouble& trouble) {
+  const std::string text = printable(trouble.text.data());
+  switch (trouble.kind) {
+    case CaptureTrouble::kNoPermission:
+      return fail(format("%s: no right to capture packets: run as root or with CAP_NET_RAW (%s)",
+                         post.interface.c_str(), text.c_str()));
+    case CaptureTrouble::kSandbox:
+      return fail(format("%s: the listener could not give up its rights: %s",
+                         post.interface.c_str(), text.c_str()));
+    case CaptureTrouble::kNoDevice:
+    case CaptureTrouble::kDown:
+      // The interface monitor is about to say so, if it has not yet.
+      return retry_later(post);
+    case CaptureTrouble::kLinkType:
+    case CaptureTrouble::kOther:
+      break;
+  }
+  wait_for(post,
+           format("cannot listen on %s: %s; trying again", post.interface.c_str(), text.c_str()));
+  retry_later(post);
+}
+
+void Keeper::on_report(Post& post, const ListenerStatus& status) {
+  log_.notice(format("status: %s: listening on %s; %llu packets, %llu lost, %u sources",
+                     post.interface.c_str(), join(post.addresses).c_str(),
+                     static_cast<unsigned long long>(status.packets),
+                     static_cast<unsigned long long>(status.dropped), status.sources));
+}
+
+// --- Interfaces --------------------------------------------------------------------------------
+
+// The names to listen on: the command line's, else the configuration's, else eth0 if there is one,
+// else the device of the default route.
+void Keeper::choose_interfaces() {
+  interfaces_ = options_.interfaces.empty() ? config_.interfaces : options_.interfaces;
+  if (!interfaces_.empty()) return;
+  interfaces_ = {"eth0"};
+  if (monitor_.find("eth0") == nullptr) {
+    std::optional<std::string> device;
+    try {
+      device = default_route_interface();
+    } catch (const std::exception& error) {
+      log_.warning(error.what());
+    }
+    if (device) interfaces_ = {*device};
+  }
+  log_.info(format("no interface is named, choosing %s", interfaces_.front().c_str()));
+}
+
+void Keeper::update_posts() {
+  if (leaving_) return;
+  std::erase_if(posts_, [&](const auto& post) {
+    return std::find(interfaces_.begin(), interfaces_.end(), post->interface) == interfaces_.end();
+  });
+  for (const std::string& name : interfaces_) {
+    const bool known = std::any_of(posts_.begin(), posts_.end(),
+                                   [&](const auto& post) { return post->interface == name; });
+    if (known) continue;
+    posts_.push_back(std::make_unique<Post>());
+    posts_.back()->interface = name;
+  }
+  std::optional<Instant> next;
+  for (const auto& post : posts_) {
+    update_post(*post);
+    if (post->retry_at && (!next || *post->retry_at < *next)) next = post->retry_at;
+  }
+  retry_.set(next);
+  ready_if_settled();
+}
+
+void Keeper::update_post(Post& post) {
+  if (post.dismissed) stop_listener(post);
+  const bool any = post.interface == kAny;
+  const Interface* const found = any ? nullptr : monitor_.find(post.interface);
+  if (!any && (found == nullptr || !found->up)) {
+    stop_listener(post);
+    post.retry_at.reset();
+    if (found != nullptr) {
+      return wait_for(post, format("interface %s is down, waiting for it", post.interface.c_str()));
+    }
+    std::vector<std::string> names;
+    for (const auto& [number, interface] : monitor_.interfaces()) names.push_back(interface.name);
+    return wait_for(post,
+                    format("interface %s does not exist, waiting for it", post.interface.c_str()),
+                    format(" (there are: %s)", join(names).c_str()));
+  }
+  const uint32_t index = any ? 0 : found->index;
+  if (post.process && post.index != index) stop_listener(post);
+  std::vector<IpAddress> addresses = addresses_on(post, index);
+  if (!post.process) {
+    if (post.retry_at && *post.retry_at > loop_.now()) return;
+    return start_listener(post, index, std::move(addresses));
+  }
+  if (addresses == post.addresses) return;
+  post.addresses = std::move(addresses);
+  for (const AddressPart& part : address_parts(post.addresses)) post.process->send(part);
+  if (post.listening && is_ready_) {
+    log_.notice(
+        format("%s: now listening on %s", post.interface.c_str(), join(post.addresses).c_str()));
+  }
+}
+
+void Keeper::start_listener(Post& post, uint32_t index, std::vector<IpAddress> addresses) {
+  ListenerSettings settings;
+  settings.interface = post.interface;
+  for (size_t i = 0; i < config_.doors.size(); ++i) {
+    settings.doors.push_back(config_.doors[i].rule);
+    settings.generations.push_back(states_[i].generation);
+  }
+  settings.own_addresses = addresses;
+  settings.scan_limit = config_.scan_limit;
+  settings.max_sources = config_.max_sources;
+  settings.log_rate = config_.log_rate;
+  settings.only_v4 = options_.only_v4;
+  settings.explain = options_.debug;
+  post.index = index;
+  post.addresses = std::move(addresses);
+  post.listening = false;
+  post.retry_at.reset();
+  try {
+    ListenerProcess::Owner& owner = *this;
+    post.process = std::make_unique<ListenerProcess>(loop_, settings, entry_, owner);
+  } catch (const std::exception& error) {
+    log_.error(format("%s: no listener could be started: %s; trying again", post.interface.c_str(),
+                      error.what()));
+    retry_later(post);
+  }
+}
+
+void Keeper::stop_listener(Post& post) {
+  post.process.reset();
+  post.listening = false;
+  post.dismissed = false;
+}
+
+// Says so, once until something else is said, and counts the interface as waited for.
+void Keeper::wait_for(Post& post, const std::string& why, const std::string& details) {
+  if (post.waiting_for != why) log_.warning(why + details);
+  post.waiting_for = why;
+  post.settled = true;
+}
+
+void Keeper::retry_later(Post& post) {
+  post.dismissed = true;
+  post.listening = false;
+  post.pause = std::clamp(post.pause * 2, kFirstPause, kLongestPause);
+  post.retry_at = loop_.now() + post.pause;
+  if (!retry_.when() || *post.retry_at < *retry_.when()) retry_.set(post.retry_at);
+}
+
+std::vector<IpAddress> Keeper::addresses_on(const Post& post, uint32_t index) const {
+  std::vector<IpAddress> addresses;
+  for (const auto& [number, interface] : monitor_.interfaces()) {
+    // Frames for a VLAN device come by its parent, tagged.
+    const bool mine = post.interface == kAny || number == index || interface.parent == index;
+    if (!mine) continue;
+    for (const IpAddress& address : interface.addresses) {
+      if (!options_.only_v4 || address.is_v4()) addresses.push_back(address);
+    }
+  }
+  std::sort(addresses.begin(), addresses.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+  return addresses;
+}
+
+void Keeper::ready_if_settled() {
+  if (is_ready_ || leaving_) return;
+  if (!std::all_of(posts_.begin(), posts_.end(), [](const auto& post) { return post->settled; })) {
+    return;
+  }
+  log_.notice("starting up, listening on " + join(interfaces_));
+  is_ready_ = true;
+  open_log();
+  if (ready_) std::exchange(ready_, nullptr)();
+  run_global_command("On_Start", config_.on_start, nullptr);
+}
+
+Keeper::Post* Keeper::post_of(const ListenerProcess& process) {
+  for (const auto& post : posts_) {
+    if (post->process.get() == &process) return post.get();
+  }
+  return nullptr;
+}
+
+std::string Keeper::interface_name(const Post& post, uint32_t index) const {
+  const Interface* const found = index == 0 ? nullptr : monitor_.find(index);
+  return post.interface == kAny && found != nullptr ? found->name : post.interface;
+}
+
+// --- Log, names --------------------------------------------------------------------------------
+
+void Keeper::open_log() {
+  std::vector<std::unique_ptr<LogSink>> sinks;
+  const std::string& file = options_.log_file.empty() ? config_.log_file : options_.log_file;
+  int error = 0;
+  if (config_.use_syslog) sinks.push_back(make_syslog_sink());
+  if (!file.empty()) sinks.push_back(make_file_sink(file, error));
+  if (options_.verbose) sinks.push_back(make_descriptor_sink(STDOUT_FILENO));
+  // Who starts a daemon sees what is wrong; later, only one who would see nothing otherwise.
+  if (!is_ready_ || (sinks.empty() && !options_.daemon)) {
+    sinks.push_back(make_descriptor_sink(STDERR_FILENO, LogLevel::kWarning, "knockd: "));
+  }
+  log_.set_sinks(std::move(sinks));
+  if (error != 0) {
+    log_.error(format("cannot open log file %s: %s", file.c_str(), strerror(error)));
+  }
+}
+
+std::string Keeper::name_source(const IpAddress& source) {
+  return source_text(source, resolver_ ? resolver_->name_of(source) : std::string());
+}
+
+// --- Life --------------------------------------------------------------------------------------
+
+bool Keeper::take_pid_file() {
+  if (!options_.daemon) return true;
+  const std::string& path = options_.pid_file.empty() ? config_.pid_file : options_.pid_file;
+  pid_t other = 0;
+  switch (pid_file_.write(path, other)) {
+    case PidFile::Outcome::kWritten:
+      return true;
+    case PidFile::Outcome::kOtherIsRunning:
+      log_.error(format("already running (pid %d)", other));
+      return false;
+    case PidFile::Outcome::kUnwritable:
+      log_.warning(format("cannot write pid file %s: %s", path.c_str(), strerror(errno)));
+      return true;
+  }
+  return true;
+}
+
+void Keeper::on_signal(int signal) {
+  switch (signal) {
+    case SIGCHLD:
+      return reap();
+    case SIGHUP:
+      return reload();
+    case SIGUSR1:
+      return report_status();
+    default:
+      return begin_shutdown();
+  }
+}
+
+void Keeper::reap() {
+  int status = 0;
+  pid_t pid = 0;
+  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    if (commands_.child_ended(pid, status)) continue;
+    for (const auto& post : posts_) {
+      if (post->process && post->process->pid() == pid) post->process->reaped();
+    }
+    if (resolver_ && resolver_->pid() == pid) resolver_->reaped();
+  }
+  finish_shutdown_if_done();
+}
+
+void Keeper::reload() {
+  if (leaving_) return;
+  log_.notice("re-reading config file: " + config_.file);
+  try {
+    config_ = reload_();
+  } catch (const ConfigError& error) {
+    for (const Complaint& complaint : error.complaints()) log_.error(complaint.to_string());
+    log_.error("the configuration is faulty, the old one stays in force");
+    return;
+  }
+  const std::string& file = options_.log_file.empty() ? config_.log_file : options_.log_file;
+  if (!file.empty()) log_.notice("re-opening log file: " + file);
+  open_log();
+  rate_ = RateLimit(config_.log_rate);
+  states_.assign(config_.doors.size(), {});
+  // Fresh listeners know the new doors; doors that are open are none of their business.
+  posts_.clear();
+  choose_interfaces();
+  update_posts();
+}
+
+void Keeper::report_status() {
+  log_.notice(format("status: up %s; %zu doors, %zu open; %zu commands running, %zu waiting",
+                     duration_text(loop_.now() - started_).c_str(), config_.doors.size(),
+                     doors_.open_doors(), commands_.running(), commands_.waiting()));
+  for (const auto& post : posts_) {
+    if (post->listening) {
+      post->process->send(StatusRequest());
+    } else {
+      log_.notice(format("status: %s: waiting for it", post->interface.c_str()));
+    }
+  }
+}
+
+void Keeper::begin_shutdown() {
+  if (leaving_) return;
+  leaving_ = true;
+  log_.notice("shutting down");
+  posts_.clear();
+  give_up_.set(loop_.now() + kLongestShutdown);
+  if (config_.shutdown == Shutdown::kClose) doors_.close_all();
+  finish_shutdown_if_done();
+}
+
+// Every stop command first, then On_Stop, then out.
+void Keeper::finish_shutdown_if_done() {
+  if (!leaving_ || on_stop_run_) return;
+  if (config_.shutdown == Shutdown::kClose && doors_.open_doors() != 0) return;
+  on_stop_run_ = true;
+  if (!is_ready_ || config_.on_stop.empty()) return loop_.stop();
+  run_global_command("On_Stop", config_.on_stop, [this] { loop_.stop(); });
+}
+
+void Keeper::run_global_command(const char* name, const std::string& text,
+                                std::function<void()> ended) {
+  if (text.empty()) return;
+  Command command;
+  command.name = name;
+  command.text = text;
+  command.ended = std::move(ended);
+  commands_.run(std::move(command));
+}
+
+void Keeper::give_up() {
+  if (doors_.open_doors() != 0) {
+    log_.warning(format("%zu doors could not be closed in time, the next start closes them",
+                        doors_.open_doors()));
+  }
+  loop_.stop();
+}
+
+void Keeper::fail(const std::string& why) {
+  log_.error(why);
+  if (is_ready_) {
+    // Rights do not come back, but a daemon that has open doors must close them.
+    for (const auto& post : posts_) {
+      if (!post->listening) retry_later(*post);
+    }
+    return;
+  }
+  status_ = 1;
+  leaving_ = true;
+  loop_.stop();
+}
+
+}  // namespace knockd

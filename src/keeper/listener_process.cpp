@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/keeper/listener_process.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <system_error>
+
+namespace knockd {
+namespace {
+
+// Messages taken before others get their turn: a listener that never stops must not starve them.
+constexpr int kMostMessagesAtOnce = 1024;
+
+}  // namespace
+
+ListenerProcess::ListenerProcess(EventLoop& loop, const ListenerSettings& settings,
+                                 ListenerEntry entry, Owner& owner)
+    : loop_(loop), owner_(owner), doors_(settings.doors.size()) {
+  auto [ours, theirs] = Channel::make_pair();
+  const pid_t keeper = getpid();
+  pid_ = fork();
+  if (pid_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (pid_ == 0) {
+    // A keeper that died before this line sends no death signal any more.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    _exit(getppid() == keeper ? entry(settings, std::move(theirs)) : 0);
+  }
+  channel_ = std::move(ours);
+  watch();
+}
+
+ListenerProcess::~ListenerProcess() {
+  close();
+  // It has nothing to put in order.
+  if (pid_ > 0) kill(pid_, SIGKILL);
+}
+
+void ListenerProcess::send(const ToListener& message) {
+  if (gone_) return;
+  const bool was_empty = unsent_.empty();
+  unsent_.push_back(encode(message));
+  if (was_empty && !flush()) watch();
+}
+
+// Whether everything is sent.
+bool ListenerProcess::flush() {
+  while (!unsent_.empty()) {
+    if (channel_.send(unsent_.front()) == Sent::kFull) return false;
+    unsent_.pop_front();
+  }
+  return true;
+}
+
+void ListenerProcess::watch() {
+  const uint32_t events = unsent_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT;
+  loop_.watch(channel_.fd(), events, [this] { on_channel(); });
+}
+
+void ListenerProcess::on_channel() {
+  if (!unsent_.empty() && flush()) watch();
+  std::array<uint8_t, kLongestMessage> buffer;
+  for (int i = 0; i < kMostMessagesAtOnce && !gone_; ++i) {
+    const Channel::Received received = channel_.receive(buffer);
+    if (received.kind == Channel::Received::Kind::kNothing) return;
+    std::optional<FromListener> message;
+    if (received.kind == Channel::Received::Kind::kMessage) {
+      message =
+          decode_from_listener(std::span<const uint8_t>(buffer.data(), received.length), doors_);
+    }
+    if (!message) {
+      close();
+      return owner_.on_gone(*this);
+    }
+    owner_.on_message(*this, *message);
+  }
+}
+
+void ListenerProcess::close() {
+  if (gone_) return;
+  gone_ = true;
+  loop_.unwatch(channel_.fd());
+  channel_ = Channel(UniqueFd());
+}
+
+}  // namespace knockd

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/listener/capture.h"
+
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <pcap/pcap.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "knockd/base/text.h"
+
+namespace knockd {
+namespace {
+
+// Link header, tags, the longest IPv4 header or a few extension headers, and the TCP header. With
+// immediate mode the ring holds frames of this size: 65535 would leave 32 of them on a tunnel.
+constexpr int kSnapshotBytes = 256;
+constexpr int kRingBytes = 2 * 1024 * 1024;
+
+CaptureTrouble trouble_of(int status) {
+  switch (status) {
+    case PCAP_ERROR_PERM_DENIED:
+    case PCAP_ERROR_PROMISC_PERM_DENIED:
+      return CaptureTrouble::kNoPermission;
+    case PCAP_ERROR_NO_SUCH_DEVICE:
+      return CaptureTrouble::kNoDevice;
+    case PCAP_ERROR_IFACE_NOT_UP:
+      return CaptureTrouble::kDown;
+    default:
+      return CaptureTrouble::kOther;
+  }
+}
+
+LinkType checked_link_type(pcap_t* handle) {
+  const int number = pcap_datalink(handle);
+  const auto type = link_type_from_number(number);
+  if (!type) {
+    const char* name = pcap_datalink_val_to_name(number);
+    throw CaptureError(CaptureTrouble::kLinkType,
+                       format("link type %s is not understood", name == nullptr ? "?" : name));
+  }
+  return *type;
+}
+
+}  // namespace
+
+void LiveCapture::Close::operator()(pcap* handle) const { pcap_close(handle); }
+void CaptureFile::Close::operator()(pcap* handle) const { pcap_close(handle); }
+
+LiveCapture::LiveCapture(const std::string& interface) {
+  char error[PCAP_ERRBUF_SIZE] = "";
+  handle_.reset(pcap_create(interface.c_str(), error));
+  if (!handle_) throw CaptureError(CaptureTrouble::kOther, error);
+  pcap_set_snaplen(handle_.get(), kSnapshotBytes);
+  pcap_set_buffer_size(handle_.get(), kRingBytes);
+  pcap_set_immediate_mode(handle_.get(), 1);
+  const int status = pcap_activate(handle_.get());
+  if (status < 0) {
+    const std::string text = pcap_geterr(handle_.get());
+    throw CaptureError(trouble_of(status), text.empty() ? pcap_statustostr(status) : text);
+  }
+  // Cooked version 2 names the interface of each packet; version 1 is for old libraries.
+  if (interface == "any") pcap_set_datalink(handle_.get(), DLT_LINUX_SLL2);
+  link_type_ = checked_link_type(handle_.get());
+  if (pcap_setnonblock(handle_.get(), 1, error) != 0) {
+    throw CaptureError(CaptureTrouble::kOther, error);
+  }
+  fcntl(fd(), F_SETFD, FD_CLOEXEC);
+}
+
+LiveCapture::~LiveCapture() = default;
+
+int LiveCapture::fd() const { return pcap_get_selectable_fd(handle_.get()); }
+
+FilterLayout LiveCapture::filter_layout() const {
+  constexpr uint32_t kProtocol = static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_PROTOCOL);
+  constexpr uint32_t kEthernetHeader = 14;
+  // A cooked capture's socket begins with the network header; libpcap makes up the rest later.
+  return {kProtocol, link_type_ == LinkType::kEthernet ? kEthernetHeader : 0};
+}
+
+bool LiveCapture::set_filter(const std::vector<FilterInstruction>& filter) {
+  // Straight to the kernel: libpcap would quietly filter here what the kernel does not take.
+  static_assert(sizeof(FilterInstruction) == sizeof(sock_filter));
+  std::vector<sock_filter> code(filter.size());
+  std::memcpy(code.data(), filter.data(), filter.size() * sizeof(sock_filter));
+  const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
+  if (setsockopt(fd(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0) return true;
+  // The old filter does not know the new addresses: better to hear too much.
+  int none = 0;
+  setsockopt(fd(), SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof(none));
+  return false;
+}
+
+size_t LiveCapture::read(Handler& handler, int most) {
+  const auto take = [](u_char* user, const pcap_pkthdr* header, const u_char* bytes) {
+    reinterpret_cast<Handler*>(user)->on_frame(
+        {std::span<const uint8_t>(bytes, header->caplen), header->len, Instant()});
+  };
+  const int count = pcap_dispatch(handle_.get(), most, take, reinterpret_cast<u_char*>(&handler));
+  if (count < 0) {
+    throw CaptureError(
+        count == PCAP_ERROR_IFACE_NOT_UP ? CaptureTrouble::kDown : CaptureTrouble::kNoDevice,
+        pcap_geterr(handle_.get()));
+  }
+  return static_cast<size_t>(count);
+}
+
+LiveCapture::Counts LiveCapture::counts() {
+  pcap_stat stat{};
+  if (pcap_stats(handle_.get(), &stat) != 0) return {};
+  return {stat.ps_recv, stat.ps_drop};
+}
+
+CaptureFile::CaptureFile(const std::string& path) {
+  char error[PCAP_ERRBUF_SIZE] = "";
+  handle_.reset(
+      pcap_open_offline_with_tstamp_precision(path.c_str(), PCAP_TSTAMP_PRECISION_NANO, error));
+  if (!handle_) {
+    // Some of libpcap's messages begin with the path, others do not know it.
+    const std::string text = error;
+    throw CaptureError(CaptureTrouble::kOther, text.starts_with(path) ? text : path + ": " + text);
+  }
+  try {
+    link_type_ = checked_link_type(handle_.get());
+  } catch (const CaptureError& trouble) {
+    throw CaptureError(trouble.kind(), path + ": " + trouble.what());
+  }
+}
+
+CaptureFile::~CaptureFile() = default;
+
+std::optional<Frame> CaptureFile::next() {
+  pcap_pkthdr* header = nullptr;
+  const u_char* bytes = nullptr;
+  const int status = pcap_next_ex(handle_.get(), &header, &bytes);
+  if (status == 1) {
+    // With nanosecond precision tv_usec counts nanoseconds.
+    const Duration time =
+        std::chrono::seconds(header->ts.tv_sec) + std::chrono::nanoseconds(header->ts.tv_usec);
+    return Frame{std::span<const uint8_t>(bytes, header->caplen), header->len, Instant(time)};
+  }
+  if (status == PCAP_ERROR) cut_short_ = pcap_geterr(handle_.get());
+  return std::nullopt;
+}
+
+}  // namespace knockd

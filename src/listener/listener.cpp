@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/listener/listener.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <exception>
+
+#include "knockd/base/event_loop.h"
+#include "knockd/base/privileges.h"
+#include "knockd/base/rate_limit.h"
+#include "knockd/knock/tracker.h"
+#include "knockd/listener/capture.h"
+#include "knockd/listener/sandbox.h"
+#include "knockd/net/decoder.h"
+
+namespace knockd {
+namespace {
+
+// A lone packet is looked at as soon as it comes. When they come faster than this, they are taken
+// together: a flood then costs a thousand wake-ups a second, not one for each packet.
+constexpr Duration kShortestPause = std::chrono::milliseconds(1);
+// Frames between two looks at the clock and at the keeper's messages.
+constexpr int kMostFramesAtOnce = 4096;
+
+Trouble trouble(CaptureTrouble kind, const char* text) {
+  Trouble message;
+  message.kind = kind;
+  const std::string_view view(text);
+  view.copy(message.text.data(), message.text.size() - 1);
+  return message;
+}
+
+TrackerOptions tracker_options(const ListenerSettings& settings) {
+  TrackerOptions options;
+  options.max_sources = settings.max_sources;
+  options.scan_limit = settings.scan_limit;
+  options.explain = settings.explain;
+  options.hash_key = random_hash_key();
+  return options;
+}
+
+// Sends what the tracker finds. Doors that open are never held back; what else strangers cause is
+// held to the log's rate here already, so that a flood does not reach the keeper.
+class Reporter : public TrackerSink {
+ public:
+  Reporter(const Channel& channel, const EventLoop& loop, uint32_t log_rate)
+      : channel_(channel), loop_(loop), rate_(log_rate) {}
+
+  void on_event(const KnockEvent& event) override {
+    if (event.kind == EventKind::kOpen) {
+      channel_.send_waiting(encode(FromListener(event)));
+    } else if (rate_.allow(loop_.now())) {
+      send_or_count(FromListener(event));
+    }
+  }
+
+  void on_explanation(const Explanation& explanation) override {
+    channel_.send_waiting(encode(FromListener(explanation)));
+  }
+
+  // When what was left out is to be told; unset while nothing was.
+  std::optional<Instant> report_due() const {
+    if (rate_.refused() == 0) return std::nullopt;
+    return rate_.window_end();
+  }
+
+  void report_left_out() {
+    const uint64_t count = rate_.take_refused();
+    if (count != 0 && channel_.send(encode(FromListener(LeftOut{count}))) != Sent::kYes) {
+      rate_.add_refused(count);
+    }
+  }
+
+ private:
+  void send_or_count(const FromListener& message) {
+    if (channel_.send(encode(message)) != Sent::kYes) rate_.add_refused(1);
+  }
+
+  const Channel& channel_;
+  const EventLoop& loop_;
+  RateLimit rate_;
+};
+
+class Listener : LiveCapture::Handler {
+ public:
+  Listener(const ListenerSettings& settings, const Channel& channel)
+      : settings_(settings),
+        channel_(channel),
+        capture_(settings.interface),
+        reporter_(channel_, loop_, settings.log_rate),
+        tracker_(settings.doors, tracker_options(settings), reporter_),
+        expiry_(loop_, [this] { tracker_.expire(loop_.now()); }),
+        left_out_(loop_, [this] { reporter_.report_left_out(); }) {
+    for (size_t door = 0; door < settings.generations.size(); ++door) {
+      if (settings.generations[door] != 0) {
+        tracker_.set_sequence(static_cast<DoorNumber>(door), settings.doors[door].sequence,
+                              settings.generations[door]);
+      }
+    }
+  }
+
+  int run() {
+    const bool in_kernel = set_addresses(settings_.own_addresses);
+    loop_.watch(capture_.fd(), EPOLLIN, [this] { on_capture(); });
+    loop_.watch(channel_.fd(), EPOLLIN, [this] { on_channel(); });
+    try {
+      enter_sandbox();
+    } catch (const std::exception& error) {
+      send(trouble(CaptureTrouble::kSandbox, error.what()));
+      return 1;
+    }
+    send(Listening{static_cast<uint8_t>(in_kernel ? 1 : 0)});
+    running_ = true;
+    while (running_) {
+      expiry_.set(tracker_.next_expiry());
+      left_out_.set(reporter_.report_due());
+      loop_.turn();
+    }
+    return status_;
+  }
+
+ private:
+  void send(const FromListener& message) { channel_.send_waiting(encode(message)); }
+
+  void stop(int status) {
+    running_ = false;
+    status_ = status;
+  }
+
+  void on_capture() {
+    const Duration since_last = loop_.now() - last_read_;
+    if (since_last >= Duration::zero() && since_last < kShortestPause) {
+      const timespec pause{0, static_cast<long>((kShortestPause - since_last).count())};
+      nanosleep(&pause, nullptr);
+      loop_.refresh_clock();
+    }
+    last_read_ = loop_.now();
+    try {
+      capture_.read(*this, kMostFramesAtOnce);
+    } catch (const CaptureError& error) {
+      send(trouble(error.kind(), error.what()));
+      stop(0);
+    }
+  }
+
+  void on_frame(const Frame& frame) override {
+    const Decoded decoded = decode(capture_.link_type(), frame.captured, frame.wire_length);
+    if (!decoded.packet) return;
+    if (settings_.only_v4 && !decoded.packet->destination.is_v4()) return;
+    tracker_.handle(*decoded.packet, loop_.now());
+  }
+
+  void on_channel() {
+    for (;;) {
+      const Channel::Received received = channel_.receive(buffer_);
+      if (received.kind == Channel::Received::Kind::kNothing) return;
+      // Without a keeper there is nobody to tell.
+      if (received.kind == Channel::Received::Kind::kClosed) return stop(0);
+      const auto message =
+          decode_to_listener(std::span<const uint8_t>(buffer_.data(), received.length));
+      if (message) std::visit([this](const auto& body) { on_message(body); }, *message);
+    }
+  }
+
+  void on_message(const AddressPart& part) {
+    if (part.first != 0) new_addresses_.clear();
+    new_addresses_.insert(new_addresses_.end(), part.addresses.begin(),
+                          part.addresses.begin() + part.count);
+    if (part.last == 0) return;
+    send(Listening{static_cast<uint8_t>(set_addresses(new_addresses_) ? 1 : 0)});
+  }
+
+  void on_message(const NextSequence& next) {
+    if (next.door >= settings_.doors.size()) return;
+    Sequence sequence(next.knocks.begin(), next.knocks.begin() + next.count);
+    settings_.doors[next.door].sequence = sequence;
+    tracker_.set_sequence(next.door, std::move(sequence), next.generation);
+    set_filter();
+  }
+
+  void on_message(const StatusRequest&) {
+    const LiveCapture::Counts counts = capture_.counts();
+    send(ListenerStatus{counts.packets, counts.dropped, tracker_.sources(), 0});
+  }
+
+  bool set_addresses(const std::vector<IpAddress>& addresses) {
+    settings_.own_addresses = addresses;
+    tracker_.set_own_addresses(addresses);
+    return set_filter();
+  }
+
+  bool set_filter() {
+    const CaptureWishes wishes{settings_.own_addresses, settings_.doors, settings_.scan_limit != 0,
+                               settings_.only_v4, false};
+    const FilterLayout layout = capture_.filter_layout();
+    return capture_.set_filter(make_capture_filter(wishes, layout)) ||
+           capture_.set_filter(make_capture_filter(wishes, layout, kSmallFilterInstructions));
+  }
+
+  ListenerSettings settings_;
+  const Channel& channel_;
+  LiveCapture capture_;
+  EventLoop loop_;
+  Reporter reporter_;
+  Tracker tracker_;
+  EventLoop::Alarm expiry_;
+  EventLoop::Alarm left_out_;
+  std::vector<IpAddress> new_addresses_;
+  std::array<uint8_t, kLongestMessage> buffer_{};
+  Instant last_read_{};
+  bool running_ = false;
+  int status_ = 0;
+};
+
+}  // namespace
+
+int run_listener(const ListenerSettings& settings, Channel channel) {
+  prctl(PR_SET_NAME, "knockd-listen");
+  // Signals are for the keeper, which ends us by closing the channel; but a terminal's ^C or a
+  // service manager's SIGTERM reaches the whole group.
+  for (const int ignored : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGPIPE}) signal(ignored, SIG_IGN);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  close_inherited(channel.fd());
+  try {
+    return Listener(settings, channel).run();
+  } catch (const CaptureError& error) {
+    channel.send_waiting(encode(FromListener(trouble(error.kind(), error.what()))));
+  } catch (const std::exception& error) {
+    channel.send_waiting(encode(FromListener(trouble(CaptureTrouble::kOther, error.what()))));
+  }
+  return 1;
+}
+
+}  // namespace knockd
