@@ -182,8 +182,7 @@ bool is_vlan_tag(uint16_t ether_type) {
          ether_type == kEtherTypeOldVlan;
 }
 
-// What follows an EtherType. Cooked frames may be tagged too: libpcap puts the tag that the kernel
-// took out back into v1.
+// What follows an EtherType.
 Refusal read_tagged(uint16_t ether_type, ByteReader& reader, Packet& packet) {
   for (int passed = 0; is_vlan_tag(ether_type); ++passed) {
     if (passed == kMaxVlanTags) return NotAPacket::kMalformed;
@@ -201,6 +200,32 @@ Refusal read_tagged(uint16_t ether_type, ByteReader& reader, Packet& packet) {
   }
 }
 
+// Of a frame with several tags Linux takes the outer one out. To a cooked capture it then names
+// (6.18 does) the EtherType behind all tags, though the payload still begins with the inner tag.
+// Takes such tags for what they are: an IPv4 header would have to be of a packet of 2048 or 33,024
+// bytes and more, an IPv6 header of one of 24 kB.
+void pass_unnamed_tags(uint16_t ether_type, ByteReader& reader) {
+  const int version = ether_type == kEtherTypeIpv4 ? 4 : 6;
+  for (int passed = 0; passed < kMaxVlanTags; ++passed) {
+    ByteReader ahead = reader;
+    ahead.skip(2);  // priority and VLAN number
+    const uint16_t next = ahead.u16();
+    const bool last = next == ether_type && ahead.u8() >> 4 == version;
+    if (!ahead.ok() || (!last && !is_vlan_tag(next))) return;
+    reader.skip(4);
+    if (last) return;
+  }
+}
+
+// What follows the EtherType of a cooked frame. libpcap puts the tag that the kernel took out back
+// into v1.
+Refusal read_cooked(uint16_t ether_type, ByteReader& reader, Packet& packet) {
+  if (ether_type == kEtherTypeIpv4 || ether_type == kEtherTypeIpv6) {
+    pass_unnamed_tags(ether_type, reader);
+  }
+  return read_tagged(ether_type, reader, packet);
+}
+
 Refusal read_ethernet(ByteReader& reader, Packet& packet) {
   reader.skip(12);  // destination and source
   const uint16_t ether_type = reader.u16();
@@ -211,7 +236,7 @@ Refusal read_ethernet(ByteReader& reader, Packet& packet) {
 Refusal read_linux_cooked(ByteReader& reader, Packet& packet) {
   reader.skip(14);  // packet type, device type, address size, address
   const uint16_t ether_type = reader.u16();
-  return read_tagged(ether_type, reader, packet);
+  return read_cooked(ether_type, reader, packet);
 }
 
 // LINKTYPE_LINUX_SLL2: the EtherType stands first, its payload behind all the rest.
@@ -220,7 +245,7 @@ Refusal read_linux_cooked2(ByteReader& reader, Packet& packet) {
   reader.skip(2);  // reserved
   packet.interface_index = reader.u32();
   reader.skip(12);  // device type, packet type, address size, address
-  return read_tagged(ether_type, reader, packet);
+  return read_cooked(ether_type, reader, packet);
 }
 
 // Only the version in the first byte tells the two apart.

@@ -164,6 +164,24 @@ TEST(Decoder, VlanTagsAreBounded) {
   EXPECT_TRUE(is_refused(decode_whole(LinkType::kEthernet, too_many), NotAPacket::kMalformed));
 }
 
+// As an "any" capture on Linux 6.18 shows frames with two and three tags.
+TEST(Decoder, TagsThatACookedHeaderDoesNotNameArePassedOver) {
+  for (const int tags : {1, 2}) {
+    for (const LinkPayload& inner : {ipv4(kSyn), ipv6(kSyn)}) {
+      LinkPayload payload = tagged(tags, inner);
+      payload.ether_type = inner.ether_type;
+      EXPECT_TRUE(is_knock_at(decode_whole(LinkType::kLinuxCooked2, cooked2(payload, 1)), 7000));
+      EXPECT_TRUE(is_knock_at(decode_whole(LinkType::kLinuxCooked, cooked(payload)), 7000));
+      EXPECT_FALSE(decode_whole(LinkType::kEthernet, ethernet(payload)).packet);
+    }
+  }
+}
+
+TEST(Decoder, PacketOf2048BytesIsNotTakenForATag) {
+  const LinkPayload payload = ipv4(kDatagram, {.total_length = 0x0800});
+  EXPECT_TRUE(is_knock_at(decode_whole(LinkType::kLinuxCooked2, cooked2(payload, 1)), 7000));
+}
+
 TEST(Decoder, LoopbackIsReadInEitherByteOrder) {
   for (const ByteOrder order : {ByteOrder::kNetwork, ByteOrder::kSwapped}) {
     const Bytes frame = loopback(2, ipv4(kSyn), order);
