@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/config/complaint.h"
 
+#include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "knockd/base/text.h"
@@ -12,6 +14,15 @@ std::string Complaint::to_string() const {
   if (place.line != 0) text += format(":%d:%d", place.line, place.column);
   text += severity == Severity::kWarning ? ": warning: " : ": ";
   return text + message;
+}
+
+void sort_by_place(std::vector<Complaint>& complaints, const std::vector<std::string>& files) {
+  const auto rank = [&files](const Complaint& complaint) {
+    const auto file = std::find(files.begin(), files.end(), complaint.place.file);
+    return std::make_tuple(file - files.begin(), complaint.place.line, complaint.place.column);
+  };
+  std::stable_sort(complaints.begin(), complaints.end(),
+                   [&](const Complaint& a, const Complaint& b) { return rank(a) < rank(b); });
 }
 
 ConfigError::ConfigError(std::vector<Complaint> complaints) : complaints_(std::move(complaints)) {

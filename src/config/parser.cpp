@@ -63,8 +63,9 @@ struct Directive {
   void (*read)(Parser& parser, const Value& value);
 };
 
-// The number of single-byte edits between two short words, letters' case aside.
-size_t edit_distance(std::string_view a, std::string_view b) {
+// The number of single-byte edits between two words, for `near` and less; larger otherwise.
+size_t edit_distance(std::string_view a, std::string_view b, size_t near) {
+  if (a.size() > b.size() + near || b.size() > a.size() + near) return near + 1;
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (size_t i = 1; i <= a.size(); ++i) {
@@ -105,10 +106,10 @@ class Parser {
     config_.file = name;
     read_text(text, name);
     if (!errors_.empty()) {
-      in_order_of_text(errors_);
+      // A door without a sequence is found at its end but stands at its beginning.
+      sort_by_place(errors_, config_.files);
       throw ConfigError(std::move(errors_));
     }
-    in_order_of_text(config_.remarks);
     return std::move(config_);
   }
 
@@ -154,7 +155,6 @@ class Parser {
   void error(Place place, std::string message);
   void unexpected(const Value& value);
   void remark(Place place, std::string message);
-  void in_order_of_text(std::vector<Complaint>& complaints) const;
 
   ConfigFiles& files_;
   Config config_;
@@ -245,7 +245,7 @@ std::string Parser::advice_on(std::string_view key) {
   if (key.size() > 3 && key.size() < 32) {
     for (const Directive& directive : directives()) {
       for (const std::string_view name : {directive.name, directive.alias}) {
-        const size_t distance = edit_distance(key, name);
+        const size_t distance = edit_distance(key, name, kNear);
         if (distance < least) std::tie(best, least) = std::tie(name, distance);
       }
     }
@@ -298,20 +298,20 @@ void Parser::begin_section(std::string_view text) {
   const bool is_options = equals_ignoring_case(name, "options");
   if (is_options) section_ = Section::kOptions;
   if (end == text.npos) {
-    return error(place, "section " + quoted(text) + ": expected ] at its end");
+    return error(place, "section " + in_quotes(text) + ": expected ] at its end");
   }
   if (is_options) return;
-  if (name.empty()) return error(place, "section " + quoted(text) + ": expected a name in it");
+  if (name.empty()) return error(place, "section " + in_quotes(text) + ": expected a name in it");
   if (name.size() > kMaxNameLength) {
     return error(place, format("section %s: expected a name of at most %zu bytes",
-                               quoted(text).c_str(), kMaxNameLength));
+                               in_quotes(text).c_str(), kMaxNameLength));
   }
   if (find_control_byte(name) != name.npos) {
-    return error(place, "section " + quoted(text) + ": expected a name without control bytes");
+    return error(place, "section " + in_quotes(text) + ": expected a name without control bytes");
   }
   if (config_.doors.size() == kMaxDoors) {
-    return error(place,
-                 format("section %s: expected at most %zu doors", quoted(text).c_str(), kMaxDoors));
+    return error(place, format("section %s: expected at most %zu doors", in_quotes(text).c_str(),
+                               kMaxDoors));
   }
   section_ = Section::kDoor;
   door_.name = name;
@@ -325,10 +325,10 @@ void Parser::end_door() {
   const auto fixed = door.places.find("Sequence");
   const auto one_time = door.places.find("One_Time_Sequences");
   if (fixed == door.places.end() && one_time == door.places.end()) {
-    error(door.place, "door " + quoted(door.name) +
+    error(door.place, "door " + in_quotes(door.name) +
                           " has no sequence: expected Sequence or One_Time_Sequences");
   } else if (fixed != door.places.end() && one_time != door.places.end()) {
-    error(one_time->second, "door " + quoted(door.name) +
+    error(one_time->second, "door " + in_quotes(door.name) +
                                 ": expected either Sequence or One_Time_Sequences, not both");
   }
   config_.doors.push_back(std::move(door));
@@ -340,19 +340,19 @@ void Parser::read_directive(std::string_view text) {
   std::string_view key = without_comment(before);
   if (key.size() != trim(before).size()) equals = text.npos;  // it stands in a comment
   if (section_ == Section::kNone) {
-    return error(place_of(text), "directive " + quoted(key) +
+    return error(place_of(text), "directive " + in_quotes(key) +
                                      " outside a section: expected [options] or [NAME] before it");
   }
   const std::string_view word = key.substr(0, key.find_first_of(" \t"));
   const Directive* const directive = find_directive(equals == text.npos ? word : key);
   if (directive == nullptr) {
-    return error(place_of(text), "unknown directive " + quoted(key) + ": " +
+    return error(place_of(text), "unknown directive " + in_quotes(key) + ": " +
                                      advice_on(equals == text.npos ? word : key));
   }
   const Scope scope = section_ == Section::kOptions ? Scope::kOptions : Scope::kDoor;
   if (directive->scope != scope && section_ != Section::kFaulty) {
     return error(place_of(text),
-                 "directive " + quoted(key) +
+                 "directive " + in_quotes(key) +
                      (scope == Scope::kDoor ? " in a door: expected it in [options]"
                                             : " in [options]: expected it in a door"));
   }
@@ -422,7 +422,7 @@ void Parser::read_seconds(const Value& value, uint64_t least, Duration& result) 
 
 void Parser::read_path(const Value& value, std::string& result) {
   if (find_control_byte(value.text) != value.text.npos) {
-    return error(value.place, std::string(value.key) + ' ' + quoted(value.text) +
+    return error(value.place, std::string(value.key) + ' ' + in_quotes(value.text) +
                                   ": expected a path without control bytes");
   }
   result = value.text;
@@ -487,12 +487,12 @@ void Parser::read_one_time_sequences(const Value& value) {
   if (door_.one_time_file.empty()) return;
   const auto text = files_.read(door_.one_time_file);
   if (const auto* failure = std::get_if<ConfigFiles::Failure>(&text)) {
-    return error(value.place, "one-time file " + quoted(value.text) +
+    return error(value.place, "one-time file " + in_quotes(value.text) +
                                   " cannot be read: " + strerror(failure->error));
   }
   auto in_force = find_one_time_sequence(std::get<std::string>(text));
   if (!in_force) {
-    return error(value.place, "one-time file " + quoted(value.text) +
+    return error(value.place, "one-time file " + in_quotes(value.text) +
                                   " is exhausted: expected a line like 7000,8000:udp,9000");
   }
   door_.rule.sequence = std::move(in_force->sequence);
@@ -524,14 +524,14 @@ void Parser::read_include(const Value& value) {
 void Parser::include_file(const Value& value, const std::string& path) {
   const bool is_open = std::any_of(sources_.begin(), sources_.end(),
                                    [&](const Source& source) { return source.file == path; });
-  if (is_open) return error(value.place, "file " + quoted(path) + " includes itself");
+  if (is_open) return error(value.place, "file " + in_quotes(path) + " includes itself");
   if (config_.files.size() == kMaxFiles) {
     return error(value.place, format("more than %zu files are included", kMaxFiles));
   }
   const auto text = files_.read(path);
   if (const auto* failure = std::get_if<ConfigFiles::Failure>(&text)) {
     return error(value.place,
-                 "file " + quoted(path) + " cannot be read: " + strerror(failure->error));
+                 "file " + in_quotes(path) + " cannot be read: " + strerror(failure->error));
   }
   read_text(std::get<std::string>(text), path);
 }
@@ -552,24 +552,13 @@ void Parser::error(Place place, std::string message) {
 }
 
 void Parser::unexpected(const Value& value) {
-  error(value.place, std::string(value.key) + ' ' + quoted(value.text) + ": expected " +
+  error(value.place, std::string(value.key) + ' ' + in_quotes(value.text) + ": expected " +
                          std::string(value.expects));
 }
 
 void Parser::remark(Place place, std::string message) {
   if (config_.remarks.size() == kMaxComplaints) return;
   config_.remarks.push_back({Complaint::Severity::kWarning, std::move(place), std::move(message)});
-}
-
-// A door without a sequence is found at its end but stands at its beginning.
-void Parser::in_order_of_text(std::vector<Complaint>& complaints) const {
-  const auto rank = [this](const Complaint& complaint) {
-    const auto file = std::find(config_.files.begin(), config_.files.end(), complaint.place.file);
-    return std::make_tuple(file - config_.files.begin(), complaint.place.line,
-                           complaint.place.column);
-  };
-  std::stable_sort(complaints.begin(), complaints.end(),
-                   [&](const Complaint& a, const Complaint& b) { return rank(a) < rank(b); });
 }
 
 }  // namespace

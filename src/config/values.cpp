@@ -50,7 +50,7 @@ std::string_view without_comment(std::string_view text) {
   return trim(text);
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr size_t kMost = 80;
   const bool cut = text.size() > kMost;
   return '"' + printable(text.substr(0, kMost)) + (cut ? "...\"" : "\"");
@@ -74,14 +74,14 @@ std::variant<FlagMask, TextFault> parse_tcp_flags(std::string_view text) {
     if (!bit) {
       return TextFault{offset, format("flag %s: expected fin, syn, rst, psh, ack or urg, with ! "
                                       "before one that must not be set",
-                                      quoted(item).c_str())};
+                                      in_quotes(item).c_str())};
     }
     uint8_t& flags = excluded ? mask.excluded : mask.wanted;
     flags = static_cast<uint8_t>(flags | *bit);
     if ((mask.wanted & mask.excluded) != 0) {
       return TextFault{offset, format("flag %s: expected it to be either wanted or excluded, not "
                                       "both",
-                                      quoted(item).c_str())};
+                                      in_quotes(item).c_str())};
     }
   }
   return mask;
@@ -94,10 +94,11 @@ std::variant<InterfaceList, TextFault> parse_interface_list(std::string_view tex
     const std::string_view name = trim(part);
     const size_t offset = offset_in(text, name, offset_in(text, part, text.size()));
     if (const std::string fault = fault_in_interface_name(name); !fault.empty()) {
-      return TextFault{offset, format("interface %s: %s", quoted(name).c_str(), fault.c_str())};
+      return TextFault{offset, format("interface %s: %s", in_quotes(name).c_str(), fault.c_str())};
     }
     if (std::find(list.names.begin(), list.names.end(), name) != list.names.end()) {
-      list.remarks.push_back({offset, format("interface %s is named twice", quoted(name).c_str())});
+      list.remarks.push_back(
+          {offset, format("interface %s is named twice", in_quotes(name).c_str())});
       continue;
     }
     if (name == "any") any_offset = offset;

@@ -29,6 +29,9 @@ struct Complaint {
   std::string to_string() const;
 };
 
+// By file (in the order of `files`), line and column.
+void sort_by_place(std::vector<Complaint>& complaints, const std::vector<std::string>& files);
+
 // A configuration that cannot be used: every error that was found in it, never none.
 class ConfigError : public std::exception {
  public:

@@ -20,7 +20,7 @@ inline constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 std::string_view without_comment(std::string_view text);
 
 // `text` in quotes and on one line; a long one is cut, for messages.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 // The first byte below 0x20 or equal to 0x7f; npos if there is none.
 size_t find_control_byte(std::string_view text);

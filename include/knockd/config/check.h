@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// What -t warns of: configurations that can be used, but that are easily guessed, leave a door open
+// or do not fit this machine. Never a reason not to start.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "knockd/config/complaint.h"
+#include "knockd/config/config.h"
+
+namespace knockd {
+
+// What the checks ask of the machine.
+class Surroundings {
+ public:
+  virtual ~Surroundings() = default;
+  // Whether /bin/sh would find it: a path, or a name to be looked up in PATH.
+  virtual bool has_program(const std::string& name) const = 0;
+  // The permission bits; nothing if there is no such file.
+  virtual std::optional<unsigned> file_mode(const std::string& path) const = 0;
+  virtual bool has_interface(const std::string& name) const = 0;
+};
+
+// This machine, as it is when it is asked.
+class Machine : public Surroundings {
+ public:
+  bool has_program(const std::string& name) const override;
+  std::optional<unsigned> file_mode(const std::string& path) const override;
+  bool has_interface(const std::string& name) const override;
+};
+
+// The parser's remarks and every warning of these checks, in the order of the text.
+std::vector<Complaint> check(const Config& config, const Surroundings& surroundings);
+
+}  // namespace knockd

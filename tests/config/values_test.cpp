@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/config/values.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <variant>
+
+namespace knockd {
+namespace {
+
+using testing::ElementsAre;
+
+TEST(WithoutComment, CutsAtHashBehindBlank) {
+  EXPECT_EQ(without_comment(" 5 # seconds"), "5");
+  EXPECT_EQ(without_comment("5\t#"), "5");
+  EXPECT_EQ(without_comment(" # all of it"), "");
+  EXPECT_EQ(without_comment("a#b  "), "a#b");
+  EXPECT_EQ(without_comment("#5"), "#5");
+  EXPECT_EQ(without_comment(""), "");
+}
+
+TEST(Quoted, IsOneLineAndShort) {
+  EXPECT_EQ(in_quotes("a\nb"), "\"a\\x0ab\"");
+  EXPECT_EQ(in_quotes(std::string(81, 'x')), '"' + std::string(80, 'x') + "...\"");
+  EXPECT_EQ(in_quotes(std::string(80, 'x')), '"' + std::string(80, 'x') + '"');
+}
+
+TEST(FindControlByte, KnowsBothRanges) {
+  EXPECT_EQ(find_control_byte("ab\x1f"), 2u);
+  EXPECT_EQ(find_control_byte("a\x7f"), 1u);
+  EXPECT_EQ(find_control_byte("a b~\xc3\xbc"), std::string_view::npos);
+}
+
+TEST(ParseTcpFlags, ReadsEachFlag_BothWays) {
+  const auto all = std::get<FlagMask>(parse_tcp_flags("fin,syn,RST , !psh,! ack,!URG"));
+  EXPECT_EQ(all.wanted, kTcpFin | kTcpSyn | kTcpRst);
+  EXPECT_EQ(all.excluded, kTcpPsh | kTcpAck | kTcpUrg);
+}
+
+TEST(ParseTcpFlags, RefusesContradiction_InEitherOrder) {
+  EXPECT_EQ(std::get<TextFault>(parse_tcp_flags("syn,!syn")).offset, 4u);
+  EXPECT_EQ(std::get<TextFault>(parse_tcp_flags("!ack, ack")).offset, 6u);
+}
+
+TEST(ParseInterfaceList, DropsRepeats_AndSaysSo) {
+  const auto list = std::get<InterfaceList>(parse_interface_list("eth0, ppp0,eth0"));
+  EXPECT_THAT(list.names, ElementsAre("eth0", "ppp0"));
+  ASSERT_EQ(list.remarks.size(), 1u);
+  EXPECT_EQ(list.remarks[0].offset, 11u);
+}
+
+TEST(ParseInterfaceList, KeepsAnyAlone) {
+  EXPECT_THAT(std::get<InterfaceList>(parse_interface_list("eth0,any,ppp0")).names,
+              ElementsAre("any"));
+  const auto alone = std::get<InterfaceList>(parse_interface_list("any"));
+  EXPECT_THAT(alone.names, ElementsAre("any"));
+  EXPECT_TRUE(alone.remarks.empty());
+}
+
+TEST(ParseInterfaceList, TakesNamesThatTheKernelTakes) {
+  for (const char* name : {"a", "eth0.2", "pppoe-wan", "abcdefghijklmno", "wg#1"}) {
+    EXPECT_TRUE(std::holds_alternative<InterfaceList>(parse_interface_list(name))) << name;
+  }
+  for (const char* name :
+       {"", ".", "..", "a/b", "a b", "abcdefghijklmnop", "a\x1b", "eth0,,eth1"}) {
+    EXPECT_TRUE(std::holds_alternative<TextFault>(parse_interface_list(name))) << name;
+  }
+}
+
+}  // namespace
+}  // namespace knockd

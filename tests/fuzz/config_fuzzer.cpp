@@ -1,0 +1,82 @@
+// fuzzes: config
+// SPDX-License-Identifier: MIT
+// Any text is either refused, with complaints that are safe to print, or gives a configuration that
+// keeps its promises. What stands behind two NUL bytes is the text of every file that
+// the configuration names.
+#include <errno.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "knockd/config/check.h"
+#include "knockd/config/parser.h"
+#include "knockd/config/values.h"
+
+namespace {
+
+using namespace knockd;
+
+constexpr std::string_view kSeparator("\0\0", 2);
+
+class SameTextEverywhere : public ConfigFiles {
+ public:
+  explicit SameTextEverywhere(std::string_view text) : text_(text) {}
+
+  Text read(const std::string&) override {
+    constexpr int kMost = 20;  // keeps an input quick
+    if (++reads_ > kMost) return Failure{ENOENT};
+    return std::string(text_);
+  }
+  std::vector<std::string> matching(const std::string&) override { return {"a", "b"}; }
+
+ private:
+  std::string_view text_;
+  int reads_ = 0;
+};
+
+class Nowhere : public Surroundings {
+  bool has_program(const std::string&) const override { return false; }
+  std::optional<unsigned> file_mode(const std::string&) const override { return 0666; }
+  bool has_interface(const std::string&) const override { return false; }
+};
+
+void demand(bool promise) {
+  if (!promise) abort();
+}
+
+void demand_safe(const Complaint& complaint) {
+  demand(find_control_byte(complaint.to_string()) == std::string::npos);
+}
+
+void demand_sound(const Config& config) {
+  demand(config.max_sources >= 16 && config.scan_limit <= 64 && config.log_rate <= 1000000);
+  for (const std::string& name : config.interfaces) demand(!name.empty() && name.size() < 16);
+  for (const Door& door : config.doors) {
+    demand(!door.name.empty() && find_control_byte(door.name) == std::string::npos);
+    demand(!door.rule.sequence.empty() && door.rule.sequence.size() <= kMaxKnocks);
+    demand((door.rule.flags.wanted & door.rule.flags.excluded) == 0);
+    demand(door.rule.seq_timeout >= std::chrono::seconds(1));
+    demand(door.start_command.find('\0') == std::string::npos);
+    for (const Knock& knock : door.rule.sequence) demand(knock.port != 0);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  const size_t end = std::min(input.find(kSeparator), input.size());
+  SameTextEverywhere files(input.substr(std::min(end + kSeparator.size(), input.size())));
+  try {
+    const Config config = parse_config(input.substr(0, end), "knockd.conf", files);
+    demand_sound(config);
+    for (const Complaint& warning : check(config, Nowhere())) demand_safe(warning);
+  } catch (const ConfigError& error) {
+    demand(!error.complaints().empty());
+    for (const Complaint& complaint : error.complaints()) demand_safe(complaint);
+  }
+  return 0;
+}
