@@ -15,6 +15,7 @@
 #include "knockd/app/replay.h"
 #include "knockd/base/text.h"
 #include "knockd/base/unique_fd.h"
+#include "knockd/config/check.h"
 #include "knockd/config/description.h"
 #include "knockd/config/parser.h"
 #include "knockd/keeper/keeper.h"
@@ -87,7 +88,7 @@ int print_errors(const ConfigError& error) {
 
 int test_config(const CommandLine& line) {
   const Config config = load_config(line.config_file);
-  for (const Complaint& warning : config.remarks) {
+  for (const Complaint& warning : check(config, Machine())) {
     std::printf("%s\n", warning.to_string().c_str());
   }
   std::printf("configuration OK\n");

@@ -60,7 +60,6 @@ class Replay : TrackerSink {
  public:
   Replay(const Config& config, const ReplayOptions& options)
       : config_(config),
-        options_(options),
         one_time_(config),
         tracker_(rules(config), tracker_options(config, options), *this),
         generations_(config.doors.size()),
@@ -177,7 +176,6 @@ class Replay : TrackerSink {
   }
 
   const Config& config_;
-  const ReplayOptions& options_;
   OneTimeLists one_time_;
   Tracker tracker_;
   std::vector<uint32_t> generations_;
