@@ -6,19 +6,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
+#include <variant>
 
 #include "knockd/base/text.h"
 #include "knockd/base/unique_fd.h"
 #include "knockd/client/failure.h"
 #include "knockd/config/one_time_file.h"
-#include "knockd/config/parser.h"
+#include "knockd/config/values.h"
 #include "knockd/net/tcp_flags.h"
 
 namespace knockd::client {
 namespace {
+
+constexpr size_t kMostBytes = 1 << 20;  // a larger file is no list of doors or sequences
 
 [[noreturn]] void fail_on_file(const std::string& path, int error) {
   const bool forbidden = error == EACCES || error == EPERM || error == EROFS;
@@ -26,38 +29,7 @@ namespace {
                 format("%s: %s", printable(path).c_str(), std::strerror(error)));
 }
 
-// Of the errors in a file the first is enough: the user of a client mostly has but one door in it.
-Config read_config(const std::string& path) {
-  SystemFiles files;
-  const ConfigFiles::Text text = files.read(path);
-  if (const auto* failure = std::get_if<ConfigFiles::Failure>(&text)) {
-    fail_on_file(path, failure->error);
-  }
-  try {
-    return parse_config(std::get<std::string>(text), path, files);
-  } catch (const ConfigError& error) {
-    throw Failure(ExitStatus::kUsage, error.complaints().front().to_string());
-  }
-}
-
-const Door& find_door(const Config& config, const std::string& name) {
-  const auto is_it = [&](const Door& door) { return door.name == name; };
-  const auto found = std::find_if(config.doors.begin(), config.doors.end(), is_it);
-  if (found != config.doors.end()) return *found;
-
-  std::string known;
-  for (const Door& door : config.doors) known += (known.empty() ? "" : ", ") + printable(door.name);
-  throw Failure(ExitStatus::kUsage,
-                format("%s: no door \"%s\": expected one of: %s", printable(config.file).c_str(),
-                       printable(name).c_str(), known.empty() ? "(there is none)" : known.c_str()));
-}
-
-std::string read_all(int fd, const std::string& path) {
-  struct stat info {};
-  if (fstat(fd, &info) != 0) fail_on_file(path, errno);
-  if (!S_ISREG(info.st_mode)) {
-    throw Failure(ExitStatus::kUsage, printable(path) + ": not a regular file");
-  }
+std::string read_to_end(int fd, const std::string& path) {
   std::string text;
   char part[4096];
   for (ssize_t size; (size = read(fd, part, sizeof(part))) != 0;) {
@@ -66,30 +38,111 @@ std::string read_all(int fd, const std::string& path) {
     } else if (errno != EINTR) {
       fail_on_file(path, errno);
     }
+    if (text.size() > kMostBytes) fail_on_file(path, EFBIG);
   }
   return text;
 }
 
+// Looks in the text of a configuration for one door, and there for what concerns a knocker. The
+// daemon's own parser would be half of this program, and would want everything else to be right as
+// well: the files on the server, the directives of a newer daemon, the doors of other people.
+class DoorReader {
+ public:
+  DoorReader(std::string file, std::string_view door) : file_(std::move(file)), door_(door) {}
+
+  DoorKnocks read(std::string_view text) {
+    if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+    for (const std::string_view line : split(text, '\n')) {
+      ++line_number_;
+      line_ = line;
+      read_line(trim(line));
+    }
+    if (!found_) fail_without_door();
+    if (knocks_.sequence.empty() && knocks_.one_time_file.empty()) {
+      throw Failure(ExitStatus::kUsage, format("%s: door \"%s\" has no sequence",
+                                               printable(file_).c_str(), printable(door_).c_str()));
+    }
+    return std::move(knocks_);
+  }
+
+ private:
+  void read_line(std::string_view text) {
+    if (text.starts_with('#')) return;
+    if (text.starts_with('[')) {
+      begin_section(trim(text.substr(1, find_closing_bracket(text) - 1)));
+    } else if (const size_t equals = text.find('='); inside_ && equals != text.npos) {
+      read_directive(trim(text.substr(0, equals)), without_comment(text.substr(equals + 1)));
+    }
+  }
+
+  void begin_section(std::string_view name) {
+    inside_ = !found_ && name == door_;  // of two doors of one name the first
+    found_ = found_ || inside_;
+    if (equals_ignoring_case(name, "options")) return;
+    if (!others_.empty()) others_ += ", ";
+    others_ += printable(name);
+  }
+
+  // A directive that is given again replaces the earlier one, as for the daemon.
+  void read_directive(std::string_view key, std::string_view value) {
+    if (equals_ignoring_case(key, "sequence")) {
+      knocks_.sequence = take(parse_sequence(value), value);
+    } else if (equals_ignoring_case(key, "one_time_sequences")) {
+      knocks_.one_time_file = value;
+    } else if (equals_ignoring_case(key, "tcpflags")) {
+      const FlagMask mask = take(parse_tcp_flags(value), value);
+      knocks_.flags.reset();
+      if (!mask.passes(kTcpSyn)) knocks_.flags = mask.wanted;
+    }
+  }
+
+  template <typename Result>
+  Result take(std::variant<Result, TextFault> parsed, std::string_view value) const {
+    if (auto* const result = std::get_if<Result>(&parsed)) return std::move(*result);
+    const TextFault& fault = std::get<TextFault>(parsed);
+    const auto before = static_cast<size_t>(value.data() - line_.data());
+    throw Failure(ExitStatus::kUsage,
+                  format("%s:%d:%zu: %s", printable(file_).c_str(), line_number_,
+                         before + fault.offset + 1, fault.message.c_str()));
+  }
+
+  [[noreturn]] void fail_without_door() const {
+    throw Failure(ExitStatus::kUsage,
+                  format("%s: no door \"%s\": expected one of: %s", printable(file_).c_str(),
+                         printable(door_).c_str(), others_.empty() ? "(none)" : others_.c_str()));
+  }
+
+  std::string file_;
+  std::string_view door_;
+  std::string_view line_;
+  int line_number_ = 0;
+  bool inside_ = false;
+  bool found_ = false;
+  std::string others_;
+  DoorKnocks knocks_;
+};
+
 }  // namespace
 
-DoorKnocks knocks_of_door(const std::string& config_file, const std::string& name) {
-  const Config config = read_config(config_file);
-  const Door& door = find_door(config, name);
-  DoorKnocks knocks;
-  knocks.sequence = door.rule.sequence;
-  knocks.one_time_file = door.one_time_file;
-  if (!door.rule.flags.passes(kTcpSyn)) knocks.flags = door.rule.flags.wanted;
-  return knocks;
+DoorKnocks knocks_of_door(const std::string& config_file, const std::string& door) {
+  const UniqueFd fd(open(config_file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd) fail_on_file(config_file, errno);
+  return DoorReader(config_file, door).read(read_to_end(fd.get(), config_file));
 }
 
 Sequence use_one_time_sequence(const std::string& file) {
   const UniqueFd fd(open(file.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (!fd) fail_on_file(file, errno);
+  struct stat info {};
+  if (fstat(fd.get(), &info) != 0) fail_on_file(file, errno);
+  if (!S_ISREG(info.st_mode)) {
+    throw Failure(ExitStatus::kUsage, printable(file) + ": not a regular file");
+  }
   // Two clients at once must not take the same line.
   while (flock(fd.get(), LOCK_EX) != 0) {
     if (errno != EINTR) fail_on_file(file, errno);
   }
-  const auto next = find_one_time_sequence(read_all(fd.get(), file));
+  const auto next = find_one_time_sequence(read_to_end(fd.get(), file));
   if (!next) {
     throw Failure(ExitStatus::kUsage, printable(file) + ": no sequence is left in this list");
   }

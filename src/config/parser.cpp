@@ -79,15 +79,6 @@ size_t edit_distance(std::string_view a, std::string_view b, size_t near) {
   return row.back();
 }
 
-// Where the ']' of a section's header is: the first that only blanks or a comment follow.
-size_t find_closing_bracket(std::string_view text) {
-  size_t at = text.find(']');
-  while (at != std::string_view::npos && !without_comment(text.substr(at + 1)).empty()) {
-    at = text.find(']', at + 1);
-  }
-  return at;
-}
-
 bool is_pattern(std::string_view path) { return path.find_first_of("*?[") != path.npos; }
 
 // `path` as seen from the folder of `file`.

@@ -50,6 +50,14 @@ std::string_view without_comment(std::string_view text) {
   return trim(text);
 }
 
+size_t find_closing_bracket(std::string_view text) {
+  size_t at = text.find(']');
+  while (at != std::string_view::npos && !without_comment(text.substr(at + 1)).empty()) {
+    at = text.find(']', at + 1);
+  }
+  return at;
+}
+
 std::string in_quotes(std::string_view text) {
   constexpr size_t kMost = 80;
   const bool cut = text.size() > kMost;

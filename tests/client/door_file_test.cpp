@@ -13,6 +13,7 @@
 #include <set>
 
 #include "knockd/client/failure.h"
+#include "knockd/config/parser.h"
 #include "knockd/net/tcp_flags.h"
 
 namespace knockd::client {
@@ -73,9 +74,63 @@ TEST_F(DoorFile, UnknownDoor_NamesThoseThatExist) {
               HasSubstr("no door \"three\": expected one of: one, two"));
 }
 
-TEST_F(DoorFile, FaultyFile_IsNamedWithItsLine) {
-  const std::string config = file("knockd.conf", "[one]\nsequence = abc\n");
-  EXPECT_THAT(complaint([&] { knocks_of_door(config, "one"); }), HasSubstr(config + ":2:"));
+TEST_F(DoorFile, FaultyLine_IsNamedWithItsPlace) {
+  const std::string config =
+      file("knockd.conf", "[one]\n  sequence = 1,abc\n[two]\ntcpflags = syn,foo\n");
+  EXPECT_THAT(complaint([&] { knocks_of_door(config, "one"); }),
+              HasSubstr(config + ":2:16: port \"abc\""));
+  EXPECT_THAT(complaint([&] { knocks_of_door(config, "two"); }), HasSubstr(config + ":4:16: "));
+}
+
+TEST_F(DoorFile, DoorWithoutSequence_IsNamed) {
+  const std::string config = file("knockd.conf", "[one]\ntcpflags = syn\n[two]\nsequence = 1\n");
+  EXPECT_EQ(complaint([&] { knocks_of_door(config, "one"); }),
+            config + ": door \"one\" has no sequence");
+}
+
+TEST_F(DoorFile, WhatConcernsNoKnocker_IsPassedOver) {
+  const std::string config =
+      file("knockd.conf",
+           "outside\n[options]\nsequence = 9\nOfTomorrow = 1\n"
+           "[other]\nsequence = abc\none_time_sequences = /nonexistent\n"
+           "[mine]\ncolour = blue\nsequence = 1\ncommand = [x] sequence = 2\n");
+  EXPECT_EQ(to_string(knocks_of_door(config, "mine").sequence), "1");
+}
+
+TEST_F(DoorFile, TextIsReadAsTheDaemonReadsIt) {
+  const std::string config = file("knockd.conf",
+                                  "\xef\xbb\xbf [ one ] # mine\r\n"
+                                  "# sequence = 9\r\n"
+                                  "\tSEQUENCE=7000 , 8000:UDP # comment\r\n"
+                                  "tcpflags = fin\r\n"
+                                  "tcpflags = syn\r\n"
+                                  "[one]\r\nsequence = 5");
+  const DoorKnocks knocks = knocks_of_door(config, "one");
+  EXPECT_EQ(to_string(knocks.sequence), "7000,8000:udp");
+  EXPECT_FALSE(knocks.flags);
+}
+
+// The daemon's parser and the client's reader must not drift apart.
+TEST_F(DoorFile, EveryGoodConfiguration_GivesTheKnocksThatTheDaemonExpects) {
+  const std::filesystem::path folder = KNOCKD_TEST_DATA "/config/good";
+  std::filesystem::current_path(folder);  // they name their lists beside them
+  size_t doors = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".conf") continue;
+    std::set<std::string> names;
+    for (const Door& door : load_config(entry.path()).doors) {
+      const bool is_first = names.insert(door.name).second;
+      const bool is_included = door.place.file != entry.path();
+      if (!is_first || is_included || !door.one_time_file.empty()) continue;
+      SCOPED_TRACE(entry.path().string() + " " + door.name);
+      const DoorKnocks knocks = knocks_of_door(entry.path(), door.name);
+      EXPECT_EQ(to_string(knocks.sequence), to_string(door.rule.sequence));
+      EXPECT_EQ(knocks.flags.value_or(kTcpSyn),
+                door.rule.flags.passes(kTcpSyn) ? kTcpSyn : door.rule.flags.wanted);
+      ++doors;
+    }
+  }
+  EXPECT_GT(doors, 20u);
 }
 
 TEST_F(DoorFile, MissingFile_IsNamed) {

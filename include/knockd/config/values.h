@@ -19,6 +19,10 @@ inline constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 // `text` up to a comment (a '#' with a blank before it), without blanks at both ends.
 std::string_view without_comment(std::string_view text);
 
+// Where the ']' of a section's header is: the first that only blanks or a comment follow; npos if
+// there is none.
+size_t find_closing_bracket(std::string_view text);
+
 // `text` in quotes and on one line; a long one is cut, for messages.
 std::string in_quotes(std::string_view text);
 
