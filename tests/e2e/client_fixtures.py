@@ -13,7 +13,7 @@ from scapy.layers.l2 import Ether
 
 from daemon import Daemon
 
-DAEMONS = ["reference"]
+DAEMONS = ["reference", "ours"]
 SECRET = 2222  # the port that the door opens
 SEQUENCE = "7000,8000:udp,9000"
 _MARKER_PORT = 5  # nobody knocks there: its packet says that all before it has arrived
