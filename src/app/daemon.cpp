@@ -24,13 +24,40 @@
 namespace knockd {
 namespace {
 
-// A daemon leaves its working directory, so paths of the command line must not depend on it.
-std::string absolute(const std::string& path) {
+// A daemon leaves its working directory, so paths must not depend on it. `directory` is where it
+// was started, empty if that is nowhere.
+std::string absolute(const std::string& path, const std::string& directory) {
+  return path.empty() || path.front() == '/' || directory.empty() ? path : directory + '/' + path;
+}
+
+std::string working_directory() {
   char directory[PATH_MAX];
-  if (path.empty() || path.front() == '/' || getcwd(directory, sizeof(directory)) == nullptr) {
-    return path;
+  return getcwd(directory, sizeof(directory)) == nullptr ? "" : directory;
+}
+
+// Reads files as if the working directory were still the one of the start.
+class FilesFrom : public SystemFiles {
+ public:
+  explicit FilesFrom(const std::string& directory) : directory_(directory) {}
+  Text read(const std::string& path) override {
+    return SystemFiles::read(absolute(path, directory_));
   }
-  return std::string(directory) + '/' + path;
+  std::vector<std::string> matching(const std::string& pattern) override {
+    return SystemFiles::matching(absolute(pattern, directory_));
+  }
+
+ private:
+  const std::string& directory_;
+};
+
+Config load_from(const std::string& file, const std::string& directory) {
+  FilesFrom files(directory);
+  Config config = load_config(absolute(file, directory), files);
+  for (std::string* path : {&config.log_file, &config.pid_file, &config.state_file}) {
+    *path = absolute(*path, directory);
+  }
+  for (Door& door : config.doors) door.one_time_file = absolute(door.one_time_file, directory);
+  return config;
 }
 
 // The way to the background. The caller's process waits until the daemon says that it is ready.
@@ -96,14 +123,15 @@ int test_config(const CommandLine& line) {
 }
 
 int listen(const CommandLine& line) {
-  Config config = load_config(line.config_file);
+  const std::string directory = working_directory();
+  Config config = load_from(line.config_file, directory);
   if (line.debug) {
     for (const std::string& text : describe(config)) std::printf("%s\n", text.c_str());
   }
   KeeperOptions options;
   options.interfaces = line.interfaces;
-  options.log_file = absolute(line.log_file);
-  options.pid_file = absolute(line.pid_file);
+  options.log_file = absolute(line.log_file, directory);
+  options.pid_file = absolute(line.pid_file, directory);
   options.daemon = line.daemon;
   options.verbose = line.verbose;
   options.debug = line.debug;
@@ -115,15 +143,14 @@ int listen(const CommandLine& line) {
   if (line.daemon) background.enter();
   Keeper keeper(
       std::move(config), std::move(options), run_listener,
-      [file = line.config_file] { return load_config(file); },
+      [file = line.config_file, directory] { return load_from(file, directory); },
       [&background] { background.set_ready(); });
   return keeper.run();
 }
 
 }  // namespace
 
-int run_task(CommandLine line) {
-  line.config_file = absolute(line.config_file);
+int run_task(const CommandLine& line) {
   try {
     switch (line.task) {
       case CommandLine::Task::kHelp:

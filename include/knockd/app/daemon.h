@@ -7,6 +7,6 @@
 namespace knockd {
 
 // Does what the command line asks for. Returns the exit status.
-int run_task(CommandLine line);
+int run_task(const CommandLine& line);
 
 }  // namespace knockd
