@@ -261,6 +261,7 @@ bool StateFile::append(const Bytes& bytes, Sync sync) {
   } else if (write_all(fd_.get(), bytes) &&
              (sync == Sync::kNo || calls_.fdatasync(fd_.get()) == 0 || failed("fdatasync"))) {
     file_size_ += bytes.size();
+    if (sync == Sync::kYes) appending_fails_ = false;
     return true;
   }
   // What stands at the end now is unknown: half a record, or one that never reaches the disk.
@@ -289,7 +290,7 @@ bool StateFile::write_anew(const VisitAll& visit_all, const Moment& now) {
   const bool written = write_beside_and_rename(visit_all, now);
   if (written && in_trouble_) {
     complain("is written again");
-  } else if (written && !reason.empty() && was_read_) {
+  } else if (written && !reason.empty() && !std::exchange(appending_fails_, true)) {
     complain(format("%s; it was written anew", reason.c_str()));
   } else if (!written && !refused_) {
     const auto pause = std::min(kPausePerDoor * static_cast<int64_t>(doors_.size()), kLongestPause);

@@ -13,11 +13,12 @@ class FaultyCalls : public FileCalls {
  public:
   static constexpr int kNever = std::numeric_limits<int>::max();
 
-  int calls = 0;              // made so far
-  int first_fault = kNever;   // the number, from 1, of the first call that fails
-  int last_fault = kNever;    // and of the last
-  int error = EIO;            // with which they fail
-  bool tears_writes = false;  // a write that fails has written half before
+  int calls = 0;                // made so far
+  int first_fault = kNever;     // the number, from 1, of the first call that fails
+  int last_fault = kNever;      // and of the last
+  int error = EIO;              // with which they fail
+  bool only_fdatasync = false;  // only such calls fail
+  bool tears_writes = false;    // a write that fails has written half before
 
   int open(const char* path, int flags, mode_t mode) override {
     return fails() ? -1 : FileCalls::open(path, flags, mode);
@@ -38,7 +39,7 @@ class FaultyCalls : public FileCalls {
   ssize_t pwrite(int fd, const void* bytes, size_t size, off_t offset) override {
     return fails() ? -1 : FileCalls::pwrite(fd, bytes, size, offset);
   }
-  int fdatasync(int fd) override { return fails() ? -1 : FileCalls::fdatasync(fd); }
+  int fdatasync(int fd) override { return fails(true) ? -1 : FileCalls::fdatasync(fd); }
   int fsync(int fd) override { return fails() ? -1 : FileCalls::fsync(fd); }
   int rename(const char* from, const char* to) override {
     return fails() ? -1 : FileCalls::rename(from, to);
@@ -50,10 +51,10 @@ class FaultyCalls : public FileCalls {
   int lock(int fd) override { return fails() ? -1 : FileCalls::lock(fd); }
 
  private:
-  bool fails() {
+  bool fails(bool is_fdatasync = false) {
     ++calls;
     errno = error;
-    return calls >= first_fault && calls <= last_fault;
+    return (is_fdatasync || !only_fdatasync) && calls >= first_fault && calls <= last_fault;
   }
   int fail() {
     torn_ = false;

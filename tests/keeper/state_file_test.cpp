@@ -370,6 +370,21 @@ TEST_F(StateFileTest, ALastingFaultIsToldOnce_AndItsEndOnce_AndNothingIsLost) {
   EXPECT_THAT(next_start(), ElementsAre("one", "later", "thirty"));
 }
 
+TEST_F(StateFileTest, AppendingThatAlwaysFailsIsToldOnce_AndWritingAnewHelps) {
+  Life run(path);
+  run.start();
+  run.calls.only_fdatasync = true;
+  run.fail_from_now_on(EIO);
+  for (uint64_t id = 1; id <= 5; ++id) {
+    EXPECT_TRUE(run.open(id, 10s, "kept"));
+    EXPECT_TRUE(run.open(id + 100));
+    EXPECT_TRUE(run.close(id + 100));
+    run.after(1s);
+  }
+  EXPECT_THAT(run.complaints, ElementsAre(HasSubstr("it was written anew")));
+  EXPECT_THAT(next_start(), SizeIs(5));
+}
+
 TEST_F(StateFileTest, AFaultAtStartKeepsNothingFromBeingRecordedLater) {
   Life run(path);
   run.calls.first_fault = 1;

@@ -109,10 +109,11 @@ class StateFile {
   bool refused_ = false;
   bool was_read_ = false;  // what stands at path_ has been taken up
   bool in_trouble_ = false;
-  Instant retry_at_;        // no earlier is a new file tried after a failure
-  size_t file_size_ = 0;    // bytes
-  size_t living_size_ = 0;  // bytes of 'opened' records of doors that are open
-  size_t compact_at_ = 0;   // bytes of the file
+  bool appending_fails_ = false;  // that was told; writing anew helps
+  Instant retry_at_;              // no earlier is a new file tried after a failure
+  size_t file_size_ = 0;          // bytes
+  size_t living_size_ = 0;        // bytes of 'opened' records of doors that are open
+  size_t compact_at_ = 0;         // bytes of the file
   std::string failure_;
   std::vector<std::string> complaints_;
 };
