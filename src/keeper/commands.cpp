@@ -29,13 +29,29 @@ void Commands::run(Command command) {
   start_what_can();
 }
 
-bool Commands::overtake(const std::string& key, uint64_t opening) {
+Commands::RunningMap::const_iterator Commands::find_start(const std::string& key,
+                                                          uint64_t opening) const {
   const auto lane = lanes_.find(key);
-  if (lane == lanes_.end() || lane->second.busy == 0) return false;
+  if (lane == lanes_.end() || lane->second.busy == 0) return running_.end();
   const auto running = running_.find(lane->second.busy);
-  if (running == running_.end() || running->second.command.opening != opening) return false;
-  lane->second.busy = 0;
-  set_ready(key, lane->second);
+  if (running == running_.end() || running->second.command.opening != opening) {
+    return running_.end();
+  }
+  return running;
+}
+
+std::optional<Instant> Commands::running_since(const std::string& key, uint64_t opening) const {
+  const auto running = find_start(key, opening);
+  return running == running_.end() ? std::nullopt : std::optional(running->second.since);
+}
+
+bool Commands::overtake(const std::string& key, uint64_t opening) {
+  if (find_start(key, opening) == running_.end()) return false;
+  Lane& lane = lanes_.at(key);
+  lane.busy = 0;
+  ++overtaken_;
+  set_ready(key, lane);
+  start_what_can();
   return true;
 }
 
@@ -53,6 +69,8 @@ bool Commands::child_ended(pid_t pid, int status) {
     } else {
       set_ready(ended.lane, lane->second);
     }
+  } else {
+    --overtaken_;
   }
   if (ended.command.ended) ended.command.ended();
   start_what_can();
@@ -64,7 +82,7 @@ void Commands::set_ready(const std::string& key, const Lane& lane) {
 }
 
 void Commands::start_what_can() {
-  while (running_.size() < kMostAtOnce && !ready_.empty() && !retry_.when()) {
+  while (running_.size() - overtaken_ < kMostAtOnce && !ready_.empty() && !retry_.when()) {
     if (!start(ready_.front())) return;
     ready_.pop_front();
   }
@@ -74,7 +92,7 @@ void Commands::start_what_can() {
 bool Commands::start(const std::string& key) {
   Lane& lane = lanes_.at(key);
   Command& command = lane.commands.front();
-  if (command.begin) std::exchange(command.begin, nullptr)();
+  if (command.begin) command.begin();
   if (pause_ == Duration::zero()) {
     log_.notice(format("%s: running command: %s", command.name.c_str(), command.text.c_str()));
   }
@@ -91,7 +109,7 @@ bool Commands::start(const std::string& key) {
   }
   pause_ = Duration::zero();
   lane.busy = pid;
-  running_.emplace(pid, Running{key, std::move(command)});
+  running_.emplace(pid, Running{key, std::move(command), loop_.now()});
   lane.commands.pop_front();
   --waiting_;
   return true;

@@ -11,6 +11,12 @@ namespace knockd {
 namespace {
 
 constexpr Duration kTimeMark = std::chrono::minutes(1);
+// A start command may run this long, or for Cmd_Timeout if that is longer, before it hangs.
+constexpr Duration kPatience = std::chrono::seconds(1);
+// A start command that begins later than this after the knock gives the door its full time anew.
+constexpr Duration kLate = std::chrono::milliseconds(100);
+// How often it is looked whether a start command that waits has begun at last.
+constexpr Duration kPutOff = std::chrono::seconds(1);
 
 // Commands of one door and source must not overtake each other.
 std::string lane_of(const std::string& door, const IpAddress& source) {
@@ -38,6 +44,7 @@ DoorKeeper::DoorKeeper(EventLoop& loop, Log& log, Commands& commands, NameSource
       commands_(commands),
       name_source_(std::move(name_source)),
       due_(loop, [this] { close_due(); }),
+      hanging_(loop, [this] { overtake_hanging(); }),
       minute_(loop, [this] {
         state_->passed(Moment::now());
         set_alarms();
@@ -57,6 +64,8 @@ void DoorKeeper::take_up(const std::string& state_file) {
 }
 
 void DoorKeeper::open(const Door& door, const IpAddress& source, const std::string& interface) {
+  // Many knocks may come in one turn, and each is written to disk: the last must not be shut early.
+  loop_.refresh_clock();
   const std::string& stop = door.stop_command_for(source);
   if (stop.empty()) return run_start(door, source, interface, 0);
 
@@ -87,12 +96,38 @@ void DoorKeeper::run_start(const Door& door, const IpAddress& source, const std:
   if (start.empty()) return;
   Command command =
       command_of(door.name, source, interface, "start", render_command(start, source));
-  command.opening = opening;
+  if (opening != 0) {
+    command.opening = opening;
+    command.begin = [this, opening, timeout = door.cmd_timeout] { start_begins(opening, timeout); };
+    command.ended = [this, opening] { start_has_ended(opening); };
+    not_begun_.insert(opening);
+  }
   commands_.run(std::move(command));
 }
 
+void DoorKeeper::start_begins(uint64_t id, Duration cmd_timeout) {
+  not_begun_.erase(id);
+  const OpenDoor* const door = doors_.find(id);
+  loop_.refresh_clock();
+  if (door == nullptr || loop_.now() + cmd_timeout <= door->deadline + kLate) return;
+  doors_.extend(id, loop_.now() + cmd_timeout);
+  state_->extended(*door, Moment::now());
+  tell_complaints();
+  set_alarms();
+}
+
+void DoorKeeper::start_has_ended(uint64_t id) {
+  if (overtaken_.erase(id) != 0) run_stop(*doors_.find(id), "the start command has ended");
+}
+
 void DoorKeeper::close_due() {
-  for (const uint64_t id : doors_.due(loop_.now())) close(id, "command timeout");
+  for (const uint64_t id : doors_.due(loop_.now())) {
+    if (not_begun_.contains(id)) {
+      doors_.reopen(id, loop_.now() + kPutOff);
+    } else {
+      close(id, "command timeout");
+    }
+  }
   set_alarms();
 }
 
@@ -107,30 +142,54 @@ void DoorKeeper::leave() {
 
 void DoorKeeper::close(uint64_t id, const char* why) {
   const OpenDoor& door = *doors_.find(id);
-  const std::string lane = lane_of(door.door, door.source);
-  const std::string source = name_source_(door.source);
-  if (commands_.overtake(lane, id)) {
-    log_.warning(format("%s: %s: the start command is still running; running the stop command",
-                        source.c_str(), door.door.c_str()));
+  run_stop(door, why);
+  if (const auto since = commands_.running_since(lane_of(door.door, door.source), id)) {
+    start_runs_.emplace(*since + kPatience, id);
   }
+}
+
+void DoorKeeper::run_stop(const OpenDoor& door, const char* why) {
   Command command = command_of(door.door, door.source, door.interface, "stop", door.stop_command);
-  command.begin = [this, line = source + ": " + door.door + ": " + why] { log_.notice(line); };
-  command.ended = [this, id] { stop_has_run(id); };
+  command.begin = [this, why, id = door.id, told = false]() mutable {
+    const OpenDoor* const closing = doors_.find(id);
+    if (closing == nullptr || std::exchange(told, true)) return;
+    log_.notice(
+        format("%s: %s: %s", name_source_(closing->source).c_str(), closing->door.c_str(), why));
+  };
+  command.ended = [this, id = door.id] { stop_has_run(id); };
+  ++stops_left_[door.id];
   commands_.run(std::move(command));
 }
 
 void DoorKeeper::stop_has_run(uint64_t id) {
-  const OpenDoor* const found = doors_.find(id);
-  if (found == nullptr) return;
-  const OpenDoor door = *found;
+  if (--stops_left_[id] != 0 || overtaken_.contains(id)) return;
+  stops_left_.erase(id);
+  const OpenDoor door = *doors_.find(id);
   doors_.closed(id);
   state_->closed(door, Moment::now());
   tell_complaints();
   set_alarms();
 }
 
+void DoorKeeper::overtake_hanging() {
+  while (!start_runs_.empty() && start_runs_.begin()->first <= loop_.now()) {
+    const uint64_t id = start_runs_.begin()->second;
+    start_runs_.erase(start_runs_.begin());
+    const OpenDoor* const door = doors_.find(id);
+    if (door == nullptr) continue;
+    const std::string lane = lane_of(door->door, door->source);
+    if (!commands_.running_since(lane, id)) continue;
+    log_.warning(format("%s: %s: the start command is still running; running the stop command",
+                        name_source_(door->source).c_str(), door->door.c_str()));
+    overtaken_.insert(id);
+    commands_.overtake(lane, id);
+  }
+  set_alarms();
+}
+
 void DoorKeeper::set_alarms() {
   due_.set(doors_.next_due());
+  hanging_.set(start_runs_.empty() ? std::nullopt : std::optional(start_runs_.begin()->first));
   if (doors_.size() == 0) {
     minute_.set(std::nullopt);
   } else if (!minute_.when()) {

@@ -41,6 +41,15 @@ void OpenDoors::extend(uint64_t id, Instant deadline) {
   schedule_.emplace(deadline, id);
 }
 
+void OpenDoors::reopen(uint64_t id, Instant deadline) {
+  const auto found = doors_.find(id);
+  if (found == doors_.end()) return;
+  schedule_.erase({found->second.deadline, id});
+  found->second.deadline = deadline;
+  schedule_.emplace(deadline, id);
+  by_source_.emplace(found->second.source, id);
+}
+
 std::vector<uint64_t> OpenDoors::due(Instant now) {
   std::vector<uint64_t> ids;
   while (!schedule_.empty() && schedule_.begin()->first <= now) {

@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,12 +25,13 @@ struct Command {
   std::string text;  // for /bin/sh -c, rendered
   std::vector<std::pair<std::string, std::string>> environment;
   uint64_t opening = 0;              // the opening that it starts; 0 for any other command
-  std::function<void()> begin = {};  // called just before it is started; may be empty
+  std::function<void()> begin = {};  // called just before each try to start it; may be empty
   std::function<void()> ended = {};  // called when it has run, whatever its status; may be empty
 };
 
-// At most kMostAtOnce commands run at once, the rest wait in order. A command that can't be started
-// (no process to be had) is tried again, with growing pauses, until it can be.
+// At most kMostAtOnce commands run at once, the rest wait in order; one that was overtaken counts
+// no longer, so that commands that hang cannot keep doors from being closed. A command that can't
+// be started (no process to be had) is tried again, with growing pauses, until it can be.
 class Commands {
  public:
   static constexpr size_t kMostAtOnce = 32;
@@ -37,6 +39,9 @@ class Commands {
   Commands(EventLoop& loop, Log& log);
 
   void run(Command command);
+
+  // When the command that starts this opening began to run, if it is running and was not overtaken.
+  std::optional<Instant> running_since(const std::string& lane, uint64_t opening) const;
 
   // If the command that starts this opening is still running, the others of its lane wait for it no
   // longer. Returns whether that was so.
@@ -56,8 +61,12 @@ class Commands {
   struct Running {
     std::string lane;
     Command command;
+    Instant since;
   };
+  using RunningMap = std::map<pid_t, Running>;
 
+  // The command that others of its lane wait for, if it starts this opening; else the end.
+  RunningMap::const_iterator find_start(const std::string& lane, uint64_t opening) const;
   void start_what_can();
   bool start(const std::string& lane);
   void set_ready(const std::string& key, const Lane& lane);
@@ -67,7 +76,8 @@ class Commands {
   Log& log_;
   std::map<std::string, Lane> lanes_;
   std::deque<std::string> ready_;  // lanes whose first command may start, in order
-  std::map<pid_t, Running> running_;
+  RunningMap running_;
+  size_t overtaken_ = 0;  // of those running
   size_t waiting_ = 0;
   EventLoop::Alarm retry_;
   Duration pause_{};  // before the next try; zero: nothing failed

@@ -29,6 +29,8 @@ class OpenDoors {
   const OpenDoor* find(const std::string& door, const IpAddress& source) const;
   const OpenDoor* find(uint64_t id) const;
   void extend(uint64_t id, Instant deadline);
+  // Of one that is closing: takes that back, it is open until then.
+  void reopen(uint64_t id, Instant deadline);
 
   // The openings that are due, in the order in which they are; they are closing from now on.
   std::vector<uint64_t> due(Instant now);
