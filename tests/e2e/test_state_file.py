@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: MIT
+"""The file of open doors on file systems that fail: the daemon goes on, says so once, and shuts every
+door. That each single call may fail is shown by state_file_test; here the faults are real."""
+
+import errno
+import os
+import pathlib
+import re
+import shutil
+import signal
+
+import pytest
+
+from network import run
+from waiting import wait_until
+
+TROUBLE = r"state file .*; open doors are remembered in memory alone.*"
+OVER = r"state file .*: is written again"
+
+
+def config(ledger, state_file, cmd_timeout=1):
+    return f"""
+[options]
+    StateFile = {state_file}
+    Log_Rate = 0
+[a]
+    sequence      = 7000
+    start_command = {ledger.command('start')}
+    cmd_timeout   = {cmd_timeout}
+    stop_command  = {ledger.command('stop')}
+"""
+
+
+@pytest.fixture
+def tmpfs(tmp_path):
+    """A small file system of its own; remount(options) changes it."""
+    folder = tmp_path / "tmpfs"
+    folder.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "none", str(folder))
+    yield folder
+    run("umount", "-l", str(folder))
+
+
+def fill(folder):
+    """Leaves no byte free; the path of what is in the way."""
+    filler = folder / "filler"
+    with open(filler, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            return filler
+
+
+def knock_and_see_it_shut(frames, ledger, daemon, source):
+    frames.tcp(7000, source=source)
+    ledger.wait_for(f"stop {source}", also_found=daemon.report)
+    story = [line for line in ledger.lines() if line.endswith(f" {source}")]
+    assert story == [f"start {source}", f"stop {source}"]
+
+
+def test_a_full_disk(start, frames, ledger, tmpfs):
+    daemon = start(config(ledger, tmpfs / "open-doors", cmd_timeout=0))
+    knock_and_see_it_shut(frames, ledger, daemon, "198.51.100.1")
+    filler = fill(tmpfs)
+    # What is in the file's last page fits all the same; so many records do not.
+    numbers = range(2, 60)
+    for number in numbers:
+        knock_and_see_it_shut(frames, ledger, daemon, f"198.51.100.{number}")
+    assert len(daemon.matching(".*state file.*")) == 1
+    assert len(daemon.matching(TROUBLE)) == 1
+
+    filler.unlink()
+    knock_and_see_it_shut(frames, ledger, daemon, "198.51.100.99")
+    daemon.wait_for(OVER)
+    assert len(daemon.matching(".*state file.*")) == 2
+
+
+def test_doors_opened_while_the_disk_was_full_outlive_a_kill_once_it_is_not(start, frames, ledger,
+                                                                            tmpfs):
+    text = config(ledger, tmpfs / "open-doors", cmd_timeout=5)
+    daemon = start(text)
+    filler = fill(tmpfs)
+    sources = [f"198.51.100.{number}" for number in range(1, 61)]
+    for source in sources[:-1]:
+        frames.tcp(7000, source=source)
+    daemon.wait_for(TROUBLE)
+    filler.unlink()
+    frames.tcp(7000, source=sources[-1])
+    daemon.wait_for(OVER)
+    daemon.send(signal.SIGKILL)
+    daemon.wait_for_end()
+    daemon = start(text)
+    wait_until(lambda: {f"stop {source}" for source in sources} <= set(ledger.lines()),
+               "every door is shut", daemon.report)
+
+
+def test_a_read_only_file_system(start, frames, ledger, tmpfs):
+    """Doors that it knows of are shut, and those that it cannot take up too."""
+    text = config(ledger, tmpfs / "open-doors", cmd_timeout=2)
+    daemon = start(text)
+    frames.tcp(7000, source="198.51.100.1")
+    ledger.wait_for("start 198.51.100.1", also_found=daemon.report)
+    daemon.send(signal.SIGKILL)
+    daemon.wait_for_end()
+    run("mount", "-o", "remount,ro", str(tmpfs))
+
+    daemon = start(text)
+    daemon.wait_for(r"state file .*: Read-only file system; open doors are .*")
+    knock_and_see_it_shut(frames, ledger, daemon, "198.51.100.2")
+    assert ledger.lines().count("stop 198.51.100.1") == 1
+    assert len(daemon.matching(".*state file.*")) == 1
+
+    # In the daemon's own view, too, which `ip netns exec` has made.
+    run("mount", "-o", "remount,rw", str(tmpfs))
+    run("nsenter", "-m", "-t", str(daemon.pid), "mount", "-o", "remount,rw", str(tmpfs))
+    knock_and_see_it_shut(frames, ledger, daemon, "198.51.100.3")
+    daemon.wait_for(OVER)
+
+
+def test_a_folder_that_is_taken_away(start, frames, ledger, tmp_path):
+    state_file = tmp_path / "lib" / "open-doors"
+    text = config(ledger, state_file, cmd_timeout=3)
+    daemon = start(text)
+    shutil.rmtree(state_file.parent)
+    frames.tcp(7000)
+    daemon.wait_for("state file .*taken away.*")
+    daemon.send(signal.SIGKILL)
+    daemon.wait_for_end()
+    daemon = start(text)
+    ledger.wait_for(f"stop {frames.client.ipv4}", also_found=daemon.report)
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize("call, error", [("fdatasync", "EIO"), ("write", "ENOSPC"), ("write", "EIO")])
+def test_a_call_that_fails(start, frames, ledger, tmp_path, call, error, lasting):
+    """strace lets calls fail that touch the state file, as the kernel would. A new file helps if
+    only one call fails, or if it is the syncing of appended records."""
+    state_file = tmp_path / "open-doors"
+    new_file = tmp_path / "open-doors.new"
+    when = "3+" if lasting else "3"  # the first two are the start's
+    prefix = ["strace", "-f", "-qq", "-o", tmp_path / "trace", "-P", state_file, "-P", new_file,
+              "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}"]
+    daemon = start(config(ledger, state_file, cmd_timeout=0), prefix=prefix)
+    for number in range(1, 6):
+        knock_and_see_it_shut(frames, ledger, daemon, f"198.51.100.{number}")
+    told = daemon.matching("state file.*")
+    assert "INJECTED" in (tmp_path / "trace").read_text()
+    assert len(told) == 1, told
+    assert os.strerror(getattr(errno, error)) in told[0]
+    assert ("in memory alone" in told[0]) == (lasting and call == "write")
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_file_that_others_can_write_is_refused(start, frames, ledger, tmp_path, mode):
+    state_file = tmp_path / "open-doors"
+    state_file.touch()
+    state_file.chmod(mode)
+    daemon = start(config(ledger, state_file, cmd_timeout=0))
+    daemon.wait_for(f"state file {re.escape(str(state_file))}: can be written by others.*")
+    knock_and_see_it_shut(frames, ledger, daemon, "198.51.100.1")
+    assert state_file.stat().st_size == 0
+
+
+def test_a_link_is_refused(start, frames, ledger, tmp_path):
+    (tmp_path / "open-doors").symlink_to("/etc/hosts")
+    before = pathlib.Path("/etc/hosts").read_text()
+    daemon = start(config(ledger, tmp_path / "open-doors", cmd_timeout=0))
+    daemon.wait_for("state file .* is a symbolic link.*")
+    knock_and_see_it_shut(frames, ledger, daemon, "198.51.100.1")
+    assert pathlib.Path("/etc/hosts").read_text() == before
+
+
+def test_two_daemons_never_share_a_file(start, frames, ledger, tmp_path):
+    state_file = tmp_path / "open-doors"
+    start(config(ledger, state_file))
+    second = start(config(ledger, state_file))
+    second.wait_for("state file .* is in use by another knockd.*")
+
+
+def test_damage_costs_no_more_than_what_was_damaged(start, frames, ledger, tmp_path):
+    state_file = tmp_path / "open-doors"
+    text = config(ledger, state_file, cmd_timeout=2)
+    daemon = start(text)
+    sources = [f"198.51.100.{number}" for number in (1, 2, 3)]
+    for source in sources:
+        frames.tcp(7000, source=source)
+        ledger.wait_for(f"start {source}", also_found=daemon.report)
+    daemon.send(signal.SIGKILL)
+    daemon.wait_for_end()
+    content = bytearray(state_file.read_bytes())
+    middle = content.index(b"stop 198.51.100.2")
+    content[middle:middle + 4] = b"rm -"
+    state_file.write_bytes(content[:-3])  # and the last record is torn
+
+    daemon = start(text)
+    daemon.wait_for("state file .* is damaged: .*")
+    ledger.wait_for("stop 198.51.100.1", also_found=daemon.report)
+    assert daemon.stop() == 0
+    assert ledger.lines()[3:] == ["stop 198.51.100.1"]

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""A ledger that knows when each door was opened and shut, by the clock since boot, and by it whether
+every door that was opened was shut again, in order and not too early."""
+
+import collections
+
+# One builtin and one redirection each: the shell forks nothing, so the time is the command's own.
+_COMMAND = "read now rest < /proc/uptime; echo {event} $KNOCKD_DOOR %IP% $now >> {path}"
+
+Event = collections.namedtuple("Event", "what door source time")
+
+
+def seconds_since_boot():
+    with open("/proc/uptime", encoding="ascii") as file:
+        return float(file.read().split()[0])
+
+
+class TimedLedger:
+    """`timeouts` are the doors' names and their Cmd_Timeout in seconds."""
+
+    def __init__(self, path, timeouts):
+        self.path = path
+        self.timeouts = timeouts
+        path.touch()
+
+    def door(self, name, sequence, *directives, start_prefix="", stop_prefix=""):
+        """The lines of a configuration for a door that is entered here."""
+        return "\n".join([
+            f"[{name}]", f"sequence = {sequence}", f"cmd_timeout = {self.timeouts[name]}",
+            f"start_command = {start_prefix}{_COMMAND.format(event='start', path=self.path)}",
+            f"stop_command = {stop_prefix}{_COMMAND.format(event='stop', path=self.path)}",
+            *directives, ""])
+
+    def events(self):
+        lines = self.path.read_text().splitlines()
+        return [Event(what, door, source, float(time))
+                for what, door, source, time in (line.split() for line in lines)]
+
+    def stories(self):
+        """{(door, source): its events in order}"""
+        stories = collections.defaultdict(list)
+        for event in self.events():
+            stories[event.door, event.source].append(event)
+        return stories
+
+    def open_doors(self):
+        return [key for key, story in self.stories().items() if story[-1].what == "start"]
+
+    def faults(self, tolerance=1.0):
+        """What must not be, in words: a door left open, opened twice without being shut, or shut
+        more than `tolerance` seconds before its time."""
+        faults = []
+        for (door, source), story in self.stories().items():
+            opened = None
+            for event in story:
+                if event.what == "start":
+                    if opened:
+                        faults.append(f"{door} {source}: opened while open: {story}")
+                    opened = event
+                elif opened:
+                    if event.time < opened.time + self.timeouts[door] - tolerance:
+                        faults.append(f"{door} {source}: shut early: {story}")
+                    opened = None
+            if opened:
+                faults.append(f"{door} {source}: never shut: {story}")
+        return faults
