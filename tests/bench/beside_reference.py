@@ -55,9 +55,7 @@ class Bench:
     def start(self, network, binary, door, name):
         """A daemon with its state on a disk like /var's, where it keeps one."""
         folder = self.folder / name
-        options = f"[options]\nLogFile = {folder}/log\n"
-        if binary == self.ours:
-            options += f"StateFile = {folder}/open-doors\n"
+        options = f"[options]\nStateFile = {folder}/open-doors\n" if binary == self.ours else ""
         return Daemon(network.server, binary, folder, options + door)
 
     def row(self, what, ours, reference, form="{:.2f} ms"):

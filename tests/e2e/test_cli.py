@@ -193,6 +193,19 @@ def test_d_returns_when_it_listens(background, config_file, server, client, ledg
     wait_until(lambda: not server.processes(), "no process is left")
 
 
+def test_relative_paths_hold_in_the_background(background, config_file, server, client, tmp_path):
+    (tmp_path / "ones").write_text(" 7000,8000,9000\n 7100,8100,9100\n")
+    config_file("[options]\nLogFile = log\nStateFile = state\n"
+                "[a]\nOne_Time_Sequences = ones\ncommand = true\n")
+    done = background("-i", "eth0", "-c", "k.conf")
+    assert done.returncode == 0, done.stderr
+    os.kill(int(done.pid_file.read_text()), signal.SIGHUP)
+    log = tmp_path / "log"
+    wait_until(lambda: "now listening on" in log.read_text(), "the reload", log.read_text)
+    senders.with_knock(client, server.ipv4, "7000,8000,9000")
+    wait_until(lambda: (tmp_path / "ones").read_text().startswith("#"), "the mark", log.read_text)
+
+
 def test_d_tells_its_caller_why_it_failed(background, config_file):
     done = background("-i", "eth0", "-c", config_file("[a]\nsequence = abc\n"))
     assert done.returncode == 1
