@@ -10,6 +10,10 @@ import pytest
 from waiting import repeat_until, wait_until
 
 
+# 32 and 33 are glibc's own; its posix_spawn (2.36) leaves them ignored.
+LIBC_SIGNALS = 1 << 31 | 1 << 32
+
+
 def door(*directives, name="a"):
     return "\n".join([f"[{name}]", "sequence = 7000", *directives, ""])
 
@@ -46,9 +50,9 @@ def test_a_command_finds_who_knocked_in_its_environment(knocked, tmp_path, clien
                           f"stop_command = {into(stop_file, 'env')}"))
     for event, path in (("start", start_file), ("stop", stop_file)):
         environment = names_of(result_of(path, daemon))
-        told = {name: value for name, value in environment.items() if name.startswith("KNOCKD_")}
-        assert told == {"KNOCKD_IP": client.ipv4, "KNOCKD_DOOR": "a", "KNOCKD_INTERFACE": "eth0",
-                        "KNOCKD_EVENT": event}
+        told = {"KNOCKD_IP": client.ipv4, "KNOCKD_DOOR": "a", "KNOCKD_INTERFACE": "eth0",
+                "KNOCKD_EVENT": event}
+        assert told.items() <= environment.items()
         assert environment["PATH"]
 
 
@@ -57,15 +61,15 @@ def test_a_command_inherits_nothing(knocked, tmp_path):
     every signal as it is by default."""
     found = tmp_path / "found"
     daemon = knocked(door("command = " + into(
-        found, "echo fds=$(ls /proc/$$/fd | tr '\\n' ' '); echo stdin=$(readlink /proc/$$/fd/0);"
-               " echo shell=$$; grep -E '^Sig(Blk|Ign):' /proc/self/status | tr ':\\t' '= ';"
-               " echo session=$(cut -d' ' -f6 /proc/$$/stat)")))
-    found = names_of(result_of(found, daemon).replace("= ", "="))
-    assert set(found["fds"].split()) <= {"0", "1", "2", "10"}, "10 is the shell's own"
-    assert found["stdin"] == "/dev/null"
-    assert found["session"] == found["shell"]
-    assert int(found["SigBlk"].replace("=", ""), 16) == 0
-    assert int(found["SigIgn"].replace("=", ""), 16) == 0
+        found, "ls -l /proc/$$/fd; cat /proc/$$/stat; grep -E '^Sig(Blk|Ign|Cgt):' /proc/$$/status")))
+    found = result_of(found, daemon)
+    descriptors = dict(re.findall(r" (\d+) -> (.*)", found))
+    assert set(descriptors) - {"10"} == {"0", "1", "2"}, "10 is the shell's own"
+    assert descriptors["0"] == "/dev/null"
+    pid, session = re.search(r"^(\d+) \(sh\) \S+ \d+ \d+ (\d+)", found, re.MULTILINE).groups()
+    assert session == pid
+    for blocked_or_ignored in re.findall(r"Sig(?:Blk|Ign):\s*(\w+)", found):
+        assert int(blocked_or_ignored, 16) & ~LIBC_SIGNALS == 0
 
 
 def test_the_line_is_in_the_log_before_the_command_runs(start, frames, tmp_path):
@@ -91,7 +95,7 @@ def test_a_status_of_0_is_not_told(knocked, ledger, frames):
     ledger.wait_for(f"one {frames.client.ipv4}")
     daemon.send(signal.SIGHUP)
     daemon.wait_for("re-opening log file: .*")
-    assert not daemon.matching(".*status.*")
+    assert not daemon.matching(".*status code.*")
 
 
 def test_stop_follows_start_even_if_start_is_slow(knocked, ledger, client, tmp_path):
