@@ -98,18 +98,26 @@ def test_a_status_of_0_is_not_told(knocked, ledger, frames):
     assert not daemon.matching(".*status code.*")
 
 
-def test_stop_follows_start_even_if_start_is_slow(knocked, ledger, client, tmp_path):
-    """A start that runs longer than Cmd_Timeout is reported, and the stop runs all the same, after
-    it."""
+def test_stop_waits_for_a_start_that_takes_its_time(knocked, ledger, client):
+    daemon = knocked(door(f"start_command = sleep 0.2; {ledger.command('start')}", "cmd_timeout = 0",
+                          f"stop_command = {ledger.command('stop')}"))
+    ledger.wait_for(f"stop {client.ipv4}", also_found=daemon.report)
+    assert ledger.lines() == [f"start {client.ipv4}", f"stop {client.ipv4}"]
+
+
+def test_a_start_that_hangs_is_reported_and_the_door_shut_all_the_same(knocked, ledger, client,
+                                                                      tmp_path):
+    """And shut once more if the start opens it after all."""
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     daemon = knocked(door(f"start_command = read line < {gate}; {ledger.command('start')}",
-                          "cmd_timeout = 0", f"stop_command = {ledger.command('stop')}"))
-    daemon.wait_for(rf"{client.ipv4}: a: command timeout")
-    assert ledger.lines() == []
-    gate.write_text("go on\n")
+                          "cmd_timeout = 1", f"stop_command = {ledger.command('stop')}"))
+    daemon.wait_for(rf"{client.ipv4}: a: .*still running.*")
     ledger.wait_for(f"stop {client.ipv4}", also_found=daemon.report)
-    assert ledger.lines() == [f"start {client.ipv4}", f"stop {client.ipv4}"]
+    assert ledger.lines() == [f"stop {client.ipv4}"]
+    gate.write_text("go on\n")
+    ledger.wait_for(f"stop {client.ipv4}", 2, also_found=daemon.report)
+    assert ledger.lines() == [f"stop {client.ipv4}", f"start {client.ipv4}", f"stop {client.ipv4}"]
 
 
 def test_commands_of_different_sources_run_side_by_side(start, frames, ledger, tmp_path):
