@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "knockd/app/replay.h"
+#include "knockd/base/privileges.h"
 #include "knockd/base/text.h"
 #include "knockd/base/unique_fd.h"
 #include "knockd/config/check.h"
@@ -123,6 +124,8 @@ int test_config(const CommandLine& line) {
 }
 
 int listen(const CommandLine& line) {
+  // What the caller left open is neither ours nor our commands'.
+  close_inherited(STDERR_FILENO);
   const std::string directory = working_directory();
   Config config = load_from(line.config_file, directory);
   if (line.debug) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a child process gives up right after the fork.
+// What a process gives up that it was born with.
 #pragma once
 
 namespace knockd {
