@@ -33,11 +33,11 @@ struct State {
   }
 };
 
-// SipHash reads little-endian words; made from bytes, so that big-endian hosts agree.
-uint64_t word_at(const uint8_t* bytes, size_t count) {
+// SipHash reads little-endian words.
+uint64_t word_at(const uint8_t* bytes, size_t count = 8) {
   uint64_t word = 0;
-  for (size_t i = count; i-- > 0;) word = word << 8 | bytes[i];
-  return word;
+  std::memcpy(&word, bytes, count);
+  return std::endian::native == std::endian::big ? __builtin_bswap64(word) : word;
 }
 
 }  // namespace
@@ -54,7 +54,7 @@ uint64_t keyed_hash(const HashKey& key, std::span<const uint8_t> bytes) {
   State state{key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d, key[0] ^ 0x6c7967656e657261,
               key[1] ^ 0x7465646279746573};
   size_t at = 0;
-  for (; at + 8 <= bytes.size(); at += 8) state.absorb(word_at(bytes.data() + at, 8));
+  for (; at + 8 <= bytes.size(); at += 8) state.absorb(word_at(bytes.data() + at));
   state.absorb(uint64_t{bytes.size()} << 56 | word_at(bytes.data() + at, bytes.size() - at));
   state.v2 ^= 0xff;
   for (int i = 0; i < 4; ++i) state.round();

@@ -387,15 +387,13 @@ uint32_t Tracker::bucket_of(const IpAddress& source) const {
   return static_cast<uint32_t>(hash * options_.max_sources >> 32);
 }
 
-// Tells a segment from others of its source; never 0 for tcp, 0 for udp, which knows no
-// retransmissions. Keyed, so that nobody can make two segments look alike.
-uint32_t Tracker::fingerprint_of(const Packet& packet) const {
+// Tells a segment from others of its source: different for different ports, if the sequence number
+// is the same. Never 0 for tcp; 0 for udp, which knows no retransmissions. Not keyed: a knocker could
+// only mislead himself.
+uint32_t Tracker::fingerprint_of(const Packet& packet) {
   if (packet.protocol != Protocol::kTcp) return 0;
-  const std::array<uint32_t, 2> facts = {
-      uint32_t{packet.source_port} << 16 | packet.destination_port, packet.tcp_sequence};
-  std::array<uint8_t, sizeof(facts)> bytes;
-  std::memcpy(bytes.data(), facts.data(), sizeof(facts));
-  return static_cast<uint32_t>(keyed_hash(options_.hash_key, bytes) >> 32) | 1u;
+  const uint32_t ports = uint32_t{packet.source_port} << 16 | packet.destination_port;
+  return std::max(packet.tcp_sequence + ports * 0x9e3779b1u, 1u);
 }
 
 bool Tracker::remembers(const IpAddress& source, uint32_t bucket) const {

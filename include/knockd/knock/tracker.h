@@ -119,7 +119,7 @@ class Tracker {
   void accept(RecordNumber number, const Packet& packet, uint32_t fingerprint, Instant now);
 
   uint32_t bucket_of(const IpAddress& source) const;
-  uint32_t fingerprint_of(const Packet& packet) const;
+  static uint32_t fingerprint_of(const Packet& packet);
   RecordNumber add_record(const IpAddress& source, uint32_t bucket, DoorNumber door, Instant now);
   void remove_record(RecordNumber number);
   void make_room();
