@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
 namespace knockd {
 namespace {
@@ -22,13 +20,7 @@ uint64_t knockable_key(uint32_t target, Protocol protocol, uint16_t port) {
   return uint64_t{target} << 24 | uint64_t{static_cast<uint8_t>(protocol)} << 16 | port;
 }
 
-template <typename T>
-T* zeroed(size_t count) {
-  // calloc takes large areas from the kernel untouched: what is never used costs no memory.
-  auto* memory = static_cast<T*>(std::calloc(count == 0 ? 1 : count, sizeof(T)));
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
+void prefetch(const void* memory) { __builtin_prefetch(memory, 1); }
 
 }  // namespace
 
@@ -60,8 +52,6 @@ struct Tracker::Record {
   }
 };
 
-void Tracker::Free::operator()(void* memory) const { std::free(memory); }
-
 size_t Tracker::AddressHash::operator()(const IpAddress& address) const {
   // The keys are our own addresses, not a stranger's choice: any mixing will do.
   uint64_t high, low;
@@ -91,9 +81,10 @@ Tracker::Tracker(std::vector<DoorRule> doors, const TrackerOptions& options, Tra
     side_by_side = std::max(side_by_side, knockable.begins.size());
   }
   capacity_ = static_cast<uint32_t>(options_.max_sources * std::min(side_by_side, kMostSideBySide));
-  records_.reset(zeroed<Record>(size_t{capacity_} + 1));
-  scan_ports_.reset(zeroed<uint16_t>((size_t{capacity_} + 1) * options_.scan_limit));
-  buckets_.reset(zeroed<uint32_t>(options_.max_sources));
+  records_ = zeroed_array<Record>(size_t{capacity_} + 1);
+  scan_ports_ = zeroed_array<uint16_t>((size_t{capacity_} + 1) * options_.scan_limit);
+  buckets_ = zeroed_array<uint32_t>(options_.max_sources);
+  ahead_.fill({IpAddress(), bucket_of(IpAddress())});
   set_own_addresses({});
 }
 
@@ -169,28 +160,56 @@ bool Tracker::is_cooling(DoorNumber door, Instant now) const {
   return states_[door].cooling_until && now < *states_[door].cooling_until;
 }
 
+Tracker::Matches Tracker::matches_of(const Place& place, const Packet& packet) const {
+  return {place.own ? knockable(0, packet) : nullptr,
+          place.target != 0 ? knockable(place.target, packet) : nullptr};
+}
+
 // Whether the packet counts for some door.
-bool Tracker::counts(const Place& place, const Packet& packet) const {
+bool Tracker::counts(const Matches& matches, const Packet& packet) {
   const auto passes = [&](const Knockable* knockable) {
     return knockable != nullptr &&
            (packet.protocol == Protocol::kUdp ||
             std::any_of(knockable->masks.begin(), knockable->masks.end(),
                         [&](const FlagMask& mask) { return mask.passes(packet.tcp_flags); }));
   };
-  return (place.own && passes(knockable(0, packet))) ||
-         (place.target != 0 && passes(knockable(place.target, packet)));
+  return passes(matches.own) || passes(matches.targeted);
 }
 
 // --- A packet ----------------------------------------------------------------------------------
 
 void Tracker::handle(const Packet& packet, Instant now) {
+  handle(packet, bucket_of(packet.source), now);
+}
+
+void Tracker::handle(std::span<const Packet> packets, Instant now) {
+  constexpr size_t kTogether = 16;
+  for (; !packets.empty(); packets = packets.subspan(std::min(kTogether, packets.size()))) {
+    const auto together = packets.first(std::min(kTogether, packets.size()));
+    std::array<uint32_t, kTogether> buckets;
+    for (size_t i = 0; i < together.size(); ++i) {
+      buckets[i] = bucket_of(together[i].source);
+      prefetch(&buckets_[buckets[i]]);
+    }
+    for (size_t i = 0; i < together.size(); ++i) prefetch_record(buckets_[buckets[i]]);
+    for (size_t i = 0; i < together.size(); ++i) {
+      prefetch_record(record(buckets_[buckets[i]]).next_in_bucket);
+    }
+    for (size_t i = 0; i < together.size(); ++i) handle(together[i], buckets[i], now);
+  }
+}
+
+void Tracker::handle(const Packet& packet, uint32_t bucket, Instant now) {
   if (next_expiry_ && now >= *next_expiry_) expire(now);  // rule 1
 
   const Place place = place_of(packet.destination);
   if (!place.own && place.target == 0) return explain(packet, Verdict::kNotAddressed);
-  const uint32_t bucket = bucket_of(packet.source);
-  if (!counts(place, packet)) {
-    if (!count_against_scan(packet, bucket)) explain(packet, why_not(place, packet));
+  const Matches matches = matches_of(place, packet);
+  if (!counts(matches, packet)) {
+    if (!count_against_scan(packet, bucket)) {
+      const bool has_port = matches.own != nullptr || matches.targeted != nullptr;
+      explain(packet, has_port ? Verdict::kFlagsRefused : Verdict::kPortOfNoDoor);
+    }
     return;
   }
   const uint32_t fingerprint = fingerprint_of(packet);
@@ -198,15 +217,8 @@ void Tracker::handle(const Packet& packet, Instant now) {
     return explain(packet, Verdict::kRetransmission);
   }
   const bool taken = hold_against_attempts(packet, place, bucket, fingerprint, now) ||  // 3 and 5
-                     begin_attempts(packet, place, bucket, fingerprint, now);           // 4 and 5
+                     begin_attempts(packet, matches, bucket, fingerprint, now);         // 4 and 5
   if (!taken) count_against_scan(packet, bucket);
-}
-
-// Why a packet counts for no door.
-Verdict Tracker::why_not(const Place& place, const Packet& packet) const {
-  const bool has_port = (place.own && knockable(0, packet) != nullptr) ||
-                        (place.target != 0 && knockable(place.target, packet) != nullptr);
-  return has_port ? Verdict::kFlagsRefused : Verdict::kPortOfNoDoor;
 }
 
 // A packet that no attempt took. Whether it is a connection attempt at a port that some attempt of
@@ -217,7 +229,7 @@ bool Tracker::count_against_scan(const Packet& packet, uint32_t bucket) {
     return false;
   }
   bool counted = false;
-  for (RecordNumber number = buckets_.get()[bucket]; number != 0;) {
+  for (RecordNumber number = buckets_[bucket]; number != 0;) {
     const RecordNumber here = number;
     const Record& attempt = record(number);
     number = attempt.next_in_bucket;
@@ -252,7 +264,7 @@ bool Tracker::add_scan_port(RecordNumber number, uint16_t port) {
 
 bool Tracker::is_retransmission(const Packet& packet, uint32_t bucket, uint32_t fingerprint) const {
   if (packet.protocol != Protocol::kTcp) return false;
-  for (RecordNumber number = buckets_.get()[bucket]; number != 0;
+  for (RecordNumber number = buckets_[bucket]; number != 0;
        number = record(number).next_in_bucket) {
     const Record& known = record(number);
     if (known.fingerprint == fingerprint && known.source == packet.source) return true;
@@ -265,7 +277,7 @@ bool Tracker::hold_against_attempts(const Packet& packet, const Place& place, ui
                                     uint32_t fingerprint, Instant now) {
   const Knock knock{packet.destination_port, packet.protocol};
   bool taken = false;
-  for (RecordNumber number = buckets_.get()[bucket]; number != 0;) {
+  for (RecordNumber number = buckets_[bucket]; number != 0;) {
     Record& attempt = record(number);
     const RecordNumber here = number;
     number = attempt.next_in_bucket;
@@ -291,12 +303,11 @@ bool Tracker::hold_against_attempts(const Packet& packet, const Place& place, ui
 }
 
 // Whether there is one that began.
-bool Tracker::begin_attempts(const Packet& packet, const Place& place, uint32_t bucket,
+bool Tracker::begin_attempts(const Packet& packet, const Matches& matches, uint32_t bucket,
                              uint32_t fingerprint, Instant now) {
   bool began = false;
   bool cooling = false;
-  const auto begin_at = [&](uint32_t target) {
-    const Knockable* const doors = knockable(target, packet);
+  const auto begin_at = [&](const Knockable* doors) {
     if (doors == nullptr) return;
     for (const DoorNumber door : doors->begins) {
       if (!flags_pass(door, packet)) continue;
@@ -309,8 +320,8 @@ bool Tracker::begin_attempts(const Packet& packet, const Place& place, uint32_t 
       }
     }
   };
-  if (place.own) begin_at(0);
-  if (place.target != 0) begin_at(place.target);
+  begin_at(matches.own);
+  begin_at(matches.targeted);
   if (!began && !cooling) explain(packet, Verdict::kFirstOfNone);
   return began;
 }
@@ -352,6 +363,7 @@ void Tracker::expire(Instant now) {
       }
       if (oldest.stage > 0) tell(EventKind::kTimeout, oldest, 0);
       remove_record(number);
+      look_ahead(expiry_classes_[i].records, &Record::by_age);
     }
   }
 }
@@ -379,7 +391,7 @@ void Tracker::join_expiry_class(RecordNumber number, uint16_t expiry_class) {
 
 // --- Memory ------------------------------------------------------------------------------------
 
-Tracker::Record& Tracker::record(RecordNumber number) const { return records_.get()[number]; }
+Tracker::Record& Tracker::record(RecordNumber number) const { return records_[number]; }
 
 uint32_t Tracker::bucket_of(const IpAddress& source) const {
   // The upper half of hash times count: one bucket a source, without a division.
@@ -387,9 +399,16 @@ uint32_t Tracker::bucket_of(const IpAddress& source) const {
   return static_cast<uint32_t>(hash * options_.max_sources >> 32);
 }
 
+// The same for a record, which may have been looked at ahead.
+uint32_t Tracker::bucket_of(RecordNumber number) const {
+  const IpAddress& source = record(number).source;
+  const Ahead& ahead = ahead_[number % ahead_.size()];
+  return ahead.source == source ? ahead.bucket : bucket_of(source);
+}
+
 // Tells a segment from others of its source: different for different ports, if the sequence number
-// is the same. Never 0 for tcp; 0 for udp, which knows no retransmissions. Not keyed: a knocker could
-// only mislead himself.
+// is the same. Never 0 for tcp; 0 for udp, which knows no retransmissions. Not keyed: a knocker
+// could only mislead himself.
 uint32_t Tracker::fingerprint_of(const Packet& packet) {
   if (packet.protocol != Protocol::kTcp) return 0;
   const uint32_t ports = uint32_t{packet.source_port} << 16 | packet.destination_port;
@@ -397,7 +416,7 @@ uint32_t Tracker::fingerprint_of(const Packet& packet) {
 }
 
 bool Tracker::remembers(const IpAddress& source, uint32_t bucket) const {
-  for (RecordNumber number = buckets_.get()[bucket]; number != 0;
+  for (RecordNumber number = buckets_[bucket]; number != 0;
        number = record(number).next_in_bucket) {
     if (record(number).source == source) return true;
   }
@@ -407,7 +426,7 @@ bool Tracker::remembers(const IpAddress& source, uint32_t bucket) const {
 // A record of stage 0 that begins now. What was left of the source at this door makes way.
 Tracker::RecordNumber Tracker::add_record(const IpAddress& source, uint32_t bucket, DoorNumber door,
                                           Instant now) {
-  for (RecordNumber number = buckets_.get()[bucket]; number != 0;) {
+  for (RecordNumber number = buckets_[bucket]; number != 0;) {
     const Record& old = record(number);
     const RecordNumber here = number;
     number = old.next_in_bucket;
@@ -431,8 +450,8 @@ Tracker::RecordNumber Tracker::add_record(const IpAddress& source, uint32_t buck
   fresh.scanned = 0;
   fresh.fingerprint = 0;
   fresh.set_began(now);
-  fresh.next_in_bucket = buckets_.get()[bucket];
-  buckets_.get()[bucket] = number;
+  fresh.next_in_bucket = buckets_[bucket];
+  buckets_[bucket] = number;
   if (!known) ++sources_;
   join_expiry_class(number, states_[door].expiry_class);
   append(stages_[0], number, records_.get(), &Record::by_stage);
@@ -441,8 +460,8 @@ Tracker::RecordNumber Tracker::add_record(const IpAddress& source, uint32_t buck
 
 void Tracker::remove_record(RecordNumber number) {
   Record& old = record(number);
-  const uint32_t bucket = bucket_of(old.source);
-  RecordNumber* link = buckets_.get() + bucket;
+  const uint32_t bucket = bucket_of(number);
+  RecordNumber* link = &buckets_[bucket];
   while (*link != number) link = &record(*link).next_in_bucket;
   *link = old.next_in_bucket;
   if (!remembers(old.source, bucket)) --sources_;
@@ -456,8 +475,31 @@ void Tracker::remove_record(RecordNumber number) {
 // least advanced. A source goes with the last of its records, that of its best attempt.
 void Tracker::make_room() {
   for (const List& stage : stages_) {
-    if (stage.oldest != 0) return remove_record(stage.oldest);
+    if (stage.oldest == 0) continue;
+    remove_record(stage.oldest);
+    return look_ahead(stage, &Record::by_stage);
   }
+}
+
+// Fetches the memory that forgetting the next three of a list will need, a step further each time:
+// when a flood fills the table, one is forgotten for each that comes.
+void Tracker::look_ahead(const List& list, Link Record::*link) {
+  const RecordNumber first = list.oldest;
+  const RecordNumber second = (record(first).*link).newer;
+  const RecordNumber third = (record(second).*link).newer;
+  if (third == 0) return;
+  prefetch_record((record(third).*link).newer);
+  Ahead& ahead = ahead_[third % ahead_.size()];
+  ahead = {record(third).source, bucket_of(record(third).source)};
+  prefetch(&buckets_[ahead.bucket]);
+  prefetch_record(buckets_[bucket_of(second)]);
+  prefetch_record(record(buckets_[bucket_of(first)]).next_in_bucket);
+}
+
+void Tracker::prefetch_record(RecordNumber number) const {
+  const auto* first = reinterpret_cast<const uint8_t*>(&record(number));
+  prefetch(first);
+  prefetch(first + sizeof(Record) - 1);
 }
 
 void Tracker::append(List& list, RecordNumber number, Record* records, Link Record::*link) {

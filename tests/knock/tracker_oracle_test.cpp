@@ -472,6 +472,35 @@ void hand_to(Tracker& tracker, const Happening& happening) {
   }
 }
 
+// A tracker that gets the packets of one instant together.
+class Together {
+ public:
+  explicit Together(const RandomWorld& world)
+      : tracker_(world.doors(), world.options(), recorder_) {}
+  void hand(const Happening& happening) {
+    const bool is_packet = happening.kind == Happening::Kind::kPacket;
+    if (!is_packet || happening.time != time_) flush();
+    time_ = happening.time;
+    if (is_packet) return packets_.push_back(happening.packet);
+    hand_to(tracker_, happening);
+  }
+  const std::vector<KnockEvent>& events() {
+    flush();
+    return recorder_.events;
+  }
+
+ private:
+  void flush() {
+    tracker_.handle(packets_, time_);
+    packets_.clear();
+  }
+
+  Recorder recorder_;
+  Tracker tracker_;
+  std::vector<Packet> packets_;
+  Instant time_{};
+};
+
 // One world, until the tracker and the oracle differ or it ends. With `prompt` the tracker is told
 // the time before each happening, as in the daemon's loop; without, only now and then.
 void compare_in_one_world(uint64_t seed, bool prompt, int happenings, Tally& tally) {
@@ -480,6 +509,8 @@ void compare_in_one_world(uint64_t seed, bool prompt, int happenings, Tally& tal
   Recorder recorder;
   Tracker tracker(world.doors(), world.options(), recorder);
   Oracle oracle(world.doors(), world.options());
+  Together together(world);
+  std::vector<KnockEvent> all_events;
   std::vector<std::pair<Instant, KnockEvent>> told;  // timeouts, with the time they were told
   std::vector<Instant> turns;
 
@@ -493,6 +524,8 @@ void compare_in_one_world(uint64_t seed, bool prompt, int happenings, Tally& tal
       tracker.expire(happening.time);
     }
     hand_to(tracker, happening);
+    together.hand(happening);
+    all_events.insert(all_events.end(), recorder.events.begin(), recorder.events.end());
     std::vector<KnockEvent> expected = oracle.happens(happening);
     sort(expected);
     sort(recorder.events);
@@ -508,6 +541,8 @@ void compare_in_one_world(uint64_t seed, bool prompt, int happenings, Tally& tal
     tally.add(expected);
     if (happening.kind == Happening::Kind::kPacket) ++tally.packets;
   }
+
+  EXPECT_EQ(together.events(), all_events);
 
   recorder.timeouts.clear();
   const Instant end = happening.time + kLinger;

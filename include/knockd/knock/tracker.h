@@ -5,14 +5,16 @@
 // a simple model that re-reads the whole history.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <memory>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "knockd/base/clock.h"
 #include "knockd/base/keyed_hash.h"
+#include "knockd/base/zeroed_memory.h"
 #include "knockd/knock/door.h"
 #include "knockd/knock/event.h"
 
@@ -53,6 +55,8 @@ class Tracker {
   void set_sequence(DoorNumber door, Sequence sequence, uint32_t generation);
 
   void handle(const Packet& packet, Instant now);
+  // The same for each in turn, and faster: memory is asked for ahead.
+  void handle(std::span<const Packet> packets, Instant now);
 
   // Ends the attempts that have become too old, in the order of their age.
   void expire(Instant now);
@@ -87,6 +91,11 @@ class Tracker {
     std::vector<FlagMask> masks;     // distinct masks of the doors that have this port anywhere
     std::vector<DoorNumber> begins;  // the doors whose first knock this is
   };
+  // What is behind a packet's port: at the own addresses, and at the target that it is sent to.
+  struct Matches {
+    const Knockable* own = nullptr;
+    const Knockable* targeted = nullptr;
+  };
   struct AddressHash {
     size_t operator()(const IpAddress& address) const;
   };
@@ -97,6 +106,13 @@ class Tracker {
     std::optional<Instant> cooling_until;
   };
 
+  // The bucket of a source that will soon be forgotten.
+  struct Ahead {
+    IpAddress source;
+    uint32_t bucket = 0;
+  };
+
+  void handle(const Packet& packet, uint32_t bucket, Instant now);
   void index_doors();
   void index_port(uint32_t target, const Knock& knock, FlagMask mask);
   uint16_t expiry_class_for(Duration age);
@@ -105,24 +121,27 @@ class Tracker {
   bool addressed(DoorNumber door, const Place& place) const;
   bool flags_pass(DoorNumber door, const Packet& packet) const;
   bool is_cooling(DoorNumber door, Instant now) const;
-  bool counts(const Place& place, const Packet& packet) const;
+  Matches matches_of(const Place& place, const Packet& packet) const;
+  static bool counts(const Matches& matches, const Packet& packet);
 
-  Verdict why_not(const Place& place, const Packet& packet) const;
   bool count_against_scan(const Packet& packet, uint32_t bucket);
   bool has_accepted(const Record& attempt, const Knock& knock) const;
   bool add_scan_port(RecordNumber number, uint16_t port);
   bool is_retransmission(const Packet& packet, uint32_t bucket, uint32_t fingerprint) const;
   bool hold_against_attempts(const Packet& packet, const Place& place, uint32_t bucket,
                              uint32_t fingerprint, Instant now);
-  bool begin_attempts(const Packet& packet, const Place& place, uint32_t bucket,
+  bool begin_attempts(const Packet& packet, const Matches& matches, uint32_t bucket,
                       uint32_t fingerprint, Instant now);
   void accept(RecordNumber number, const Packet& packet, uint32_t fingerprint, Instant now);
 
   uint32_t bucket_of(const IpAddress& source) const;
+  uint32_t bucket_of(RecordNumber number) const;
   static uint32_t fingerprint_of(const Packet& packet);
   RecordNumber add_record(const IpAddress& source, uint32_t bucket, DoorNumber door, Instant now);
   void remove_record(RecordNumber number);
   void make_room();
+  void look_ahead(const List& list, Link Record::*link);
+  void prefetch_record(RecordNumber number) const;
   bool remembers(const IpAddress& source, uint32_t bucket) const;
   Record& record(RecordNumber number) const;
 
@@ -146,17 +165,15 @@ class Tracker {
   std::unordered_map<uint64_t, Knockable> knockables_;
   uint32_t targets_ = 0;
 
-  struct Free {
-    void operator()(void* memory) const;
-  };
-  uint32_t capacity_ = 0;                       // records
-  std::unique_ptr<Record, Free> records_;       // capacity_ + 1
-  std::unique_ptr<uint16_t, Free> scan_ports_;  // scan_limit for each record
-  std::unique_ptr<uint32_t, Free> buckets_;     // max_sources record numbers, 0: empty
-  RecordNumber never_used_ = 1;                 // records from here on were never used
-  RecordNumber free_ = 0;                       // used and free again, chained by next_in_bucket
+  uint32_t capacity_ = 0;             // records
+  ZeroedArray<Record> records_;       // capacity_ + 1
+  ZeroedArray<uint16_t> scan_ports_;  // scan_limit for each record
+  ZeroedArray<uint32_t> buckets_;     // max_sources record numbers, 0: empty
+  RecordNumber never_used_ = 1;       // records from here on were never used
+  RecordNumber free_ = 0;             // used and free again, chained by next_in_bucket
   uint32_t sources_ = 0;
-  std::vector<List> stages_;  // by knocks accepted; [0]: sources without an attempt
+  std::array<Ahead, 4> ahead_;  // by record number
+  std::vector<List> stages_;    // by knocks accepted; [0]: sources without an attempt
 };
 
 }  // namespace knockd

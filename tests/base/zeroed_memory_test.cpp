@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/base/zeroed_memory.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+
+namespace knockd {
+namespace {
+
+TEST(ZeroedMemory, IsZero_SmallAndLarge) {
+  for (const size_t count : {size_t{0}, size_t{1}, size_t{1000}, size_t{8} << 20}) {
+    const auto array = zeroed_array<uint32_t>(count);
+    for (size_t i = 0; i < count; i += 999) {
+      ASSERT_EQ(array[i], 0u);
+      array[i] = 1;
+    }
+  }
+}
+
+TEST(ZeroedMemory, Throws_WhenThereIsNotSoMuch) {
+  EXPECT_THROW(zeroed_array<uint8_t>(SIZE_MAX / 4), std::bad_alloc);
+}
+
+}  // namespace
+}  // namespace knockd
