@@ -4,13 +4,19 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <string_view>
 
 #include "knockd/base/text.h"
+#if __has_include(<linux/close_range.h>)
+#include <linux/close_range.h>
+#endif
 
 namespace knockd {
 namespace {
@@ -36,6 +42,16 @@ std::vector<std::string> merged_environment(
   }
   if (!has_path) merged.emplace_back(kDefaultPath);
   return merged;
+}
+
+// Our own descriptors are close-on-exec; those that we were started with may not be.
+void close_on_exec_inherited() {
+#if defined(SYS_close_range) && defined(CLOSE_RANGE_CLOEXEC)
+  if (syscall(SYS_close_range, STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0) return;
+#endif
+  // Before Linux 5.11 one by one, as far as any limit is likely to go.
+  const long most = std::clamp<long>(sysconf(_SC_OPEN_MAX), 256, 65536);
+  for (int fd = STDERR_FILENO + 1; fd < most; ++fd) fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 struct Actions {
@@ -74,6 +90,7 @@ pid_t spawn_shell(const std::string& command,
   char name[] = "sh", option[] = "-c";
   char* const arguments[] = {name, option, text.data(), nullptr};
 
+  close_on_exec_inherited();
   const Actions actions;
   pid_t pid = -1;
   const int error =

@@ -11,8 +11,8 @@
 namespace knockd {
 
 // Runs `/bin/sh -c command` in a session of its own, with standard input from /dev/null, output to
-// our own, default signals, no other descriptor (all of ours are close-on-exec), and `environment`
-// (names and values) added to ours. Returns the process number, or a negative errno.
+// our own, default signals, no other descriptor (whatever we have open becomes close-on-exec), and
+// `environment` (names and values) added to ours. Returns the process number, or a negative errno.
 pid_t spawn_shell(const std::string& command,
                   const std::vector<std::pair<std::string, std::string>>& environment);
 

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// Runs a part of a test in a process of its own, for what cannot be undone: rights given up,
+// descriptors closed, limits set.
+#pragma once
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <exception>
+#include <functional>
+#include <string>
+
+#include "knockd/base/text.h"
+
+namespace knockd {
+
+// What `body` returns in a forked child; or "threw ...", or "killed by signal N". The pipe to here
+// is moved to `pipe_fd`, so that the body knows which descriptor to keep.
+inline std::string in_child(const std::function<std::string()>& body, int pipe_fd = 100) {
+  int ends[2];
+  if (pipe(ends) != 0) return "no pipe";
+  const pid_t child = fork();
+  if (child == 0) {
+    close(ends[0]);
+    if (dup2(ends[1], pipe_fd) != pipe_fd) _exit(1);
+    if (ends[1] != pipe_fd) close(ends[1]);
+    std::string said;
+    try {
+      said = body();
+    } catch (const std::exception& error) {
+      said = std::string("threw ") + error.what();
+    }
+    _exit(write(pipe_fd, said.data(), said.size()) == static_cast<ssize_t>(said.size()) ? 0 : 1);
+  }
+  close(ends[1]);
+  std::string said;
+  char part[512];
+  for (ssize_t got; (got = read(ends[0], part, sizeof(part))) > 0;) {
+    said.append(part, static_cast<size_t>(got));
+  }
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFSIGNALED(status)) return format("killed by signal %d", WTERMSIG(status));
+  if (WEXITSTATUS(status) != 0) return format("exited with status %d", WEXITSTATUS(status));
+  return said;
+}
+
+}  // namespace knockd
