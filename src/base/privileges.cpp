@@ -16,8 +16,11 @@ namespace {
 // The user that owns nothing, by number: names would ask NSS, and so read files.
 constexpr uid_t kNobody = 65534;
 
+// A user namespace may forbid the change (EPERM) or have nobody to change to (EINVAL).
 void check(int status, const char* what) {
-  if (status != 0 && errno != EPERM) throw std::system_error(errno, std::generic_category(), what);
+  if (status != 0 && errno != EPERM && errno != EINVAL) {
+    throw std::system_error(errno, std::generic_category(), what);
+  }
 }
 
 void close_range_of(unsigned first, unsigned last) {
@@ -33,7 +36,7 @@ void close_range_of(unsigned first, unsigned last) {
 }  // namespace
 
 void close_inherited(int keep) {
-  const auto kept = static_cast<unsigned>(keep);
+  const auto kept = static_cast<unsigned>(std::max(keep, STDERR_FILENO));
   close_range_of(STDERR_FILENO + 1, kept - 1);
   close_range_of(kept + 1, UINT_MAX);
 }

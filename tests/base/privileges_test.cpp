@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/base/privileges.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/prctl.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "tests/base/child.h"
+
+namespace knockd {
+namespace {
+
+// The descriptors that are open, of the first thousand.
+std::string open_descriptors() {
+  std::string list;
+  for (int fd = 0; fd < 1000; ++fd) {
+    if (fcntl(fd, F_GETFD) >= 0) list += format("%d ", fd);
+  }
+  return list;
+}
+
+void open_at(const std::vector<int>& fds) {
+  for (const int fd : fds) dup2(STDERR_FILENO, fd);
+}
+
+TEST(CloseInherited, KeepsTheStandardStreamsAndOneMore) {
+  EXPECT_EQ(in_child(
+                [] {
+                  open_at({3, 4, 49, 51, 900});
+                  close_inherited(50);
+                  return open_descriptors();
+                },
+                50),
+            "0 1 2 50 ");
+}
+
+TEST(CloseInherited, KeepsTheLowestThatCanBeKept) {
+  EXPECT_EQ(in_child(
+                [] {
+                  open_at({4, 5, 900});
+                  close_inherited(3);
+                  return open_descriptors();
+                },
+                3),
+            "0 1 2 3 ");
+}
+
+TEST(CloseInherited, KeepsTheStandardStreams_WhenOneOfThemIsToBeKept) {
+  EXPECT_EQ(in_child(
+                [] {
+                  open_at({3, 4, 900});
+                  close_inherited(0);
+                  return open_descriptors();
+                },
+                0),
+            "0 1 2 ");
+}
+
+std::string user() {
+  uid_t uids[3];
+  gid_t gids[3];
+  getresuid(&uids[0], &uids[1], &uids[2]);
+  getresgid(&gids[0], &gids[1], &gids[2]);
+  return format("uids %u %u %u, gids %u %u %u, %d groups", uids[0], uids[1], uids[2], gids[0],
+                gids[1], gids[2], getgroups(0, nullptr));
+}
+
+constexpr char kNobody[] = "uids 65534 65534 65534, gids 65534 65534 65534, 0 groups";
+
+TEST(BecomeNobody, AsRoot_IsNobodyInEveryRespect) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(in_child([] {
+              const gid_t groups[] = {4, 27};
+              setgroups(2, groups);
+              become_nobody();
+              return user();
+            }),
+            kNobody);
+}
+
+TEST(BecomeNobody, AsRoot_ThereIsNoWayBack) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(in_child([] {
+              become_nobody();
+              const bool back = seteuid(0) == 0 || setuid(0) == 0 || setgid(0) == 0;
+              const bool reads = access("/proc/1/environ", R_OK) == 0;
+              return std::string(back || reads ? "came back" : "stayed");
+            }),
+            "stayed");
+}
+
+TEST(BecomeNobody, AsAnyoneElse_DoesNothing) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to be someone else";
+  EXPECT_EQ(in_child([] {
+              if (setgroups(0, nullptr) != 0 || setgid(1234) != 0 || setuid(1234) != 0) {
+                return std::string("could not become 1234");
+              }
+              become_nobody();
+              return user();
+            }),
+            "uids 1234 1234 1234, gids 1234 1234 1234, 0 groups");
+}
+
+// A container that knows only one user has no nobody to become.
+TEST(BecomeNobody, AsRootOfAContainerWithoutNobody_DoesNothing) {
+  const auto write_to = [](const char* path, const char* text) {
+    const int fd = open(path, O_WRONLY);
+    const bool done = fd >= 0 && write(fd, text, strlen(text)) > 0;
+    close(fd);
+    return done;
+  };
+  const std::string said = in_child([&] {
+    if (unshare(CLONE_NEWUSER) != 0) return std::string("no user namespace");
+    if (!write_to("/proc/self/uid_map", "0 0 1") || !write_to("/proc/self/setgroups", "deny") ||
+        !write_to("/proc/self/gid_map", "0 0 1")) {
+      return std::string("no user namespace");
+    }
+    become_nobody();
+    return format("uid %u", getuid());
+  });
+  if (said == "no user namespace") GTEST_SKIP() << said;
+  EXPECT_EQ(said, "uid 0");
+}
+
+}  // namespace
+}  // namespace knockd
