@@ -125,18 +125,32 @@ class DescriptorSink : public LogSink {
 
   bool write(LogLevel level, std::string_view line) override {
     if (level > least_) return true;
-    std::string text = prefix_;
+    std::string text = torn_ ? "\n" : "";
+    text += prefix_;
     text += line;
     text.resize(std::min<size_t>(text.size(), PIPE_BUF - 1));
     text += '\n';
-    return has_room(fd_) &&
-           ::write(fd_, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    if (!has_room(fd_)) return false;
+    const UniqueFd terminal = own_terminal();
+    const ssize_t written = ::write(terminal ? terminal.get() : fd_, text.data(), text.size());
+    if (written > 0) torn_ = written < static_cast<ssize_t>(text.size());
+    return written == static_cast<ssize_t>(text.size());
   }
 
  private:
+  // A terminal with room for a byte may not have it for a line. Opened for us alone it can be
+  // non-blocking; the descriptor that we were given shares its state with the user's shell. Nothing
+  // if it is no terminal: asked for each line, as a daemon may put another file in its place.
+  UniqueFd own_terminal() const {
+    if (isatty(fd_) == 0) return UniqueFd();
+    return UniqueFd(open(format("/proc/self/fd/%d", fd_).c_str(),
+                         O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  }
+
   const int fd_;
   const LogLevel least_;
   const std::string prefix_;
+  bool torn_ = false;  // the last line has no end
 };
 
 }  // namespace
