@@ -43,7 +43,9 @@ Channel::Received Channel::receive(std::span<uint8_t> buffer) const {
       return {Received::Kind::kMessage, size > buffer.size() ? 0 : size};
     }
     if (length == 0) return {Received::Kind::kClosed};
-    if (errno == EINTR) continue;
+    // ECONNRESET, told once: the other end left without reading all that we sent. What it said
+    // before that (why it left) is still to be had.
+    if (errno == EINTR || errno == ECONNRESET) continue;
     return {errno == EAGAIN ? Received::Kind::kNothing : Received::Kind::kClosed};
   }
 }

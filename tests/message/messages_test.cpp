@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT
+// The boundary between the processes: what is meant arrives, and nothing else is believed.
+#include "knockd/message/messages.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <initializer_list>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace knockd {
+namespace {
+
+using ::testing::SizeIs;
+
+constexpr size_t kDoors = 3;
+constexpr size_t kHeader = 8;
+
+KnockEvent some_event() {
+  KnockEvent event;
+  event.kind = EventKind::kOpen;
+  event.stage = 3;
+  event.door = 2;
+  event.generation = 0x01020304;
+  event.interface_index = 7;
+  event.source = IpAddress::parse("192.0.2.7").value();
+  return event;
+}
+
+Explanation some_explanation() {
+  Explanation explanation;
+  explanation.packet.source = IpAddress::parse("2001:db8::7").value();
+  explanation.packet.destination = IpAddress::parse("2001:db8::1").value();
+  explanation.packet.source_port = 40000;
+  explanation.packet.destination_port = 7000;
+  explanation.packet.protocol = Protocol::kUdp;
+  explanation.packet.tcp_flags = 0x12;
+  explanation.packet.tcp_sequence = 0x12345678;
+  explanation.packet.length = 74;
+  explanation.verdict = Verdict::kWrongKnock;
+  explanation.door = 1;
+  explanation.stage = 2;
+  return explanation;
+}
+
+Trouble some_trouble() {
+  Trouble trouble;
+  trouble.kind = CaptureTrouble::kDown;
+  std::string("wan: That device is not up").copy(trouble.text.data(), trouble.text.size() - 1);
+  return trouble;
+}
+
+NextSequence some_sequence() {
+  NextSequence next;
+  next.door = 2;
+  next.count = 3;
+  next.generation = 9;
+  next.knocks[0] = {1, Protocol::kTcp};
+  next.knocks[1] = {8000, Protocol::kUdp};
+  next.knocks[2] = {65535, Protocol::kTcp};
+  return next;
+}
+
+std::vector<IpAddress> addresses(size_t count) {
+  std::vector<IpAddress> list;
+  for (size_t i = 0; i < count; ++i) {
+    IpAddress::Bytes bytes{0x20, 0x01, 0x0d, 0xb8};
+    bytes[14] = static_cast<uint8_t>(i >> 8);
+    bytes[15] = static_cast<uint8_t>(i);
+    list.emplace_back(bytes);
+  }
+  return list;
+}
+
+std::vector<FromListener> one_of_each_from_listener() {
+  return {Listening{0},
+          Listening{1},
+          some_event(),
+          some_explanation(),
+          LeftOut{99},
+          some_trouble(),
+          ListenerStatus{1, 2, 3, 0}};
+}
+
+std::vector<ToListener> one_of_each_to_listener() {
+  return {address_parts(addresses(2)).front(), some_sequence(), StatusRequest()};
+}
+
+// --- From a listener ---------------------------------------------------------------------------
+
+TEST(FromListenerTest, EachKindArrivesAsItWas) {
+  for (const FromListener& message : one_of_each_from_listener()) {
+    EXPECT_EQ(decode_from_listener(encode(message), kDoors), message) << message.index();
+  }
+}
+
+TEST(FromListenerTest, NoneIsLongerThanTheLongest) {
+  for (const FromListener& message : one_of_each_from_listener()) {
+    EXPECT_LE(encode(message).size(), kLongestMessage);
+  }
+}
+
+TEST(FromListenerTest, EachWrongLengthIsRefused) {
+  for (const FromListener& message : one_of_each_from_listener()) {
+    const MessageBytes right = encode(message);
+    for (size_t length = 0; length <= kLongestMessage + 1; ++length) {
+      MessageBytes bytes = right;
+      bytes.resize(length);
+      EXPECT_EQ(decode_from_listener(bytes, kDoors).has_value(), length == right.size())
+          << message.index() << ' ' << length;
+    }
+  }
+}
+
+TEST(FromListenerTest, UnknownKindIsRefused_WhateverItsLength) {
+  for (int kind = std::variant_size_v<FromListener>; kind < 256; ++kind) {
+    for (size_t length = 1; length <= kLongestMessage; ++length) {
+      MessageBytes bytes(length);
+      bytes[0] = static_cast<uint8_t>(kind);
+      ASSERT_EQ(decode_from_listener(bytes, kDoors), std::nullopt) << kind << ' ' << length;
+    }
+  }
+}
+
+// Whether a message whose body has this value at this place is believed.
+template <typename Body, typename Value>
+bool accepts(const Body& body, size_t offset, Value value, size_t doors = kDoors) {
+  MessageBytes bytes = encode(FromListener(body));
+  std::memcpy(bytes.data() + kHeader + offset, &value, sizeof(value));
+  return decode_from_listener(bytes, doors).has_value();
+}
+
+TEST(FromListenerTest, ListeningIsYesOrNo) {
+  constexpr size_t kOffset = offsetof(Listening, filter_in_kernel);
+  for (int value = 0; value < 256; ++value) {
+    EXPECT_EQ(accepts(Listening(), kOffset, static_cast<uint8_t>(value)), value <= 1);
+  }
+}
+
+TEST(FromListenerTest, EventHasAKnownKind) {
+  for (int value = 0; value < 256; ++value) {
+    EXPECT_EQ(accepts(some_event(), offsetof(KnockEvent, kind), static_cast<uint8_t>(value)),
+              value <= static_cast<int>(EventKind::kScan));
+  }
+}
+
+TEST(FromListenerTest, EventHasAStage) {
+  for (int value = 0; value < 256; ++value) {
+    EXPECT_EQ(accepts(some_event(), offsetof(KnockEvent, stage), static_cast<uint8_t>(value)),
+              value >= 1 && value <= static_cast<int>(kMaxKnocks));
+  }
+}
+
+TEST(FromListenerTest, EventHasADoorThatThereIs) {
+  for (const size_t doors : {size_t{0}, size_t{1}, kDoors, size_t{65535}}) {
+    for (int value = 0; value < 65536; ++value) {
+      ASSERT_EQ(
+          accepts(some_event(), offsetof(KnockEvent, door), static_cast<uint16_t>(value), doors),
+          static_cast<size_t>(value) < doors)
+          << value << " of " << doors;
+    }
+  }
+}
+
+TEST(FromListenerTest, ExplanationHasAKnownVerdict) {
+  for (int value = 0; value < 256; ++value) {
+    EXPECT_EQ(
+        accepts(some_explanation(), offsetof(Explanation, verdict), static_cast<uint8_t>(value)),
+        value <= static_cast<int>(Verdict::kScanCounted));
+  }
+}
+
+TEST(FromListenerTest, ExplanationHasAKnownProtocol) {
+  constexpr size_t kOffset = offsetof(Explanation, packet) + offsetof(Packet, protocol);
+  for (int value = 0; value < 256; ++value) {
+    EXPECT_EQ(accepts(some_explanation(), kOffset, static_cast<uint8_t>(value)),
+              value == 6 || value == 17);
+  }
+}
+
+TEST(FromListenerTest, ExplanationHasADoorThatThereIs_OrNone) {
+  for (int value = 0; value < 65536; ++value) {
+    ASSERT_EQ(
+        accepts(some_explanation(), offsetof(Explanation, door), static_cast<uint16_t>(value)),
+        static_cast<size_t>(value) < kDoors || value == kNoDoor)
+        << value;
+  }
+}
+
+TEST(FromListenerTest, ExplanationHasAStageOrNone) {
+  for (int value = 0; value < 256; ++value) {
+    EXPECT_EQ(
+        accepts(some_explanation(), offsetof(Explanation, stage), static_cast<uint8_t>(value)),
+        value <= static_cast<int>(kMaxKnocks));
+  }
+}
+
+TEST(FromListenerTest, TroubleHasAKnownKind) {
+  for (int value = 0; value < 256; ++value) {
+    EXPECT_EQ(accepts(some_trouble(), offsetof(Trouble, kind), static_cast<uint8_t>(value)),
+              value <= static_cast<int>(CaptureTrouble::kOther));
+  }
+}
+
+TEST(FromListenerTest, TroublesTextHasAnEnd) {
+  Trouble endless = some_trouble();
+  endless.text.fill('x');
+  EXPECT_EQ(decode_from_listener(encode(FromListener(endless)), kDoors), std::nullopt);
+  endless.text.back() = '\0';
+  EXPECT_NE(decode_from_listener(encode(FromListener(endless)), kDoors), std::nullopt);
+}
+
+// --- To a listener -----------------------------------------------------------------------------
+
+TEST(ToListenerTest, EachKindArrivesAsItWas) {
+  for (const ToListener& message : one_of_each_to_listener()) {
+    const auto decoded = decode_to_listener(encode(message));
+    ASSERT_TRUE(decoded.has_value()) << message.index();
+    EXPECT_EQ(decoded->index(), message.index());
+  }
+  const auto part =
+      std::get<AddressPart>(*decode_to_listener(encode(one_of_each_to_listener()[0])));
+  EXPECT_EQ(part.count, 2);
+  EXPECT_EQ(part.addresses[1], addresses(2)[1]);
+  const auto next = std::get<NextSequence>(*decode_to_listener(encode(some_sequence())));
+  EXPECT_EQ(next.door, 2);
+  EXPECT_EQ(next.count, 3);
+  EXPECT_EQ(next.generation, 9u);
+  EXPECT_EQ(next.knocks, some_sequence().knocks);
+}
+
+TEST(ToListenerTest, EachWrongLengthIsRefused) {
+  for (const ToListener& message : one_of_each_to_listener()) {
+    const MessageBytes right = encode(message);
+    ASSERT_LE(right.size(), kLongestMessage);
+    for (size_t length = 0; length <= kLongestMessage + 1; ++length) {
+      MessageBytes bytes = right;
+      bytes.resize(length);
+      EXPECT_EQ(decode_to_listener(bytes).has_value(), length == right.size())
+          << message.index() << ' ' << length;
+    }
+  }
+}
+
+TEST(ToListenerTest, UnknownKindIsRefused) {
+  for (int kind = std::variant_size_v<ToListener>; kind < 256; ++kind) {
+    MessageBytes bytes = encode(ToListener(some_sequence()));
+    bytes[0] = static_cast<uint8_t>(kind);
+    EXPECT_EQ(decode_to_listener(bytes), std::nullopt) << kind;
+  }
+}
+
+TEST(ToListenerTest, AddressPartOutOfRangeIsRefused) {
+  AddressPart part;
+  part.count = AddressPart::kMost;
+  EXPECT_TRUE(decode_to_listener(encode(ToListener(part))).has_value());
+  part.count = AddressPart::kMost + 1;
+  EXPECT_FALSE(decode_to_listener(encode(ToListener(part))).has_value());
+  part = AddressPart();
+  part.first = 2;
+  EXPECT_FALSE(decode_to_listener(encode(ToListener(part))).has_value());
+  part = AddressPart();
+  part.last = 2;
+  EXPECT_FALSE(decode_to_listener(encode(ToListener(part))).has_value());
+}
+
+TEST(ToListenerTest, SequenceOutOfRangeIsRefused) {
+  NextSequence closed;
+  EXPECT_TRUE(decode_to_listener(encode(ToListener(closed))).has_value());
+  NextSequence next = some_sequence();
+  next.knocks[2].port = 0;
+  EXPECT_FALSE(decode_to_listener(encode(ToListener(next))).has_value());
+  next = some_sequence();
+  next.knocks[0].protocol = static_cast<Protocol>(1);
+  EXPECT_FALSE(decode_to_listener(encode(ToListener(next))).has_value());
+  next = some_sequence();
+  next.knocks.fill({1, Protocol::kTcp});
+  next.count = kMaxKnocks;
+  EXPECT_TRUE(decode_to_listener(encode(ToListener(next))).has_value());
+  next.count = kMaxKnocks + 1;
+  EXPECT_FALSE(decode_to_listener(encode(ToListener(next))).has_value());
+}
+
+// --- Lists of addresses ------------------------------------------------------------------------
+
+TEST(AddressParts, TogetherAreTheList_FirstAndLastMarked) {
+  for (const size_t count : std::initializer_list<size_t>{0, 1, 59, 60, 61, 120, 121, 1000}) {
+    const std::vector<IpAddress> list = addresses(count);
+    const std::vector<AddressPart> parts = address_parts(list);
+    std::vector<IpAddress> together;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      EXPECT_EQ(parts[i].first, i == 0 ? 1 : 0) << count;
+      EXPECT_EQ(parts[i].last, i == parts.size() - 1 ? 1 : 0) << count;
+      together.insert(together.end(), parts[i].addresses.begin(),
+                      parts[i].addresses.begin() + parts[i].count);
+    }
+    EXPECT_EQ(together, list);
+    EXPECT_THAT(parts, SizeIs(std::max<size_t>((count + 59) / 60, 1))) << count;
+  }
+}
+
+}  // namespace
+}  // namespace knockd
