@@ -3,6 +3,8 @@
 
 #include <getopt.h>
 
+#include <cstring>
+
 #include "knockd/base/text.h"
 #include "knockd/config/config.h"
 #include "knockd/config/values.h"
@@ -30,6 +32,8 @@ const char kUsage[] =
 
 namespace {
 
+constexpr char kShortOptions[] = ":i:dc:Dlp:g:v4tr:sVh";
+
 constexpr option kOptions[] = {{"interface", required_argument, nullptr, 'i'},
                                {"daemon", no_argument, nullptr, 'd'},
                                {"config", required_argument, nullptr, 'c'},
@@ -46,6 +50,16 @@ constexpr option kOptions[] = {{"interface", required_argument, nullptr, 'i'},
                                {"help", no_argument, nullptr, 'h'},
                                {nullptr, 0, nullptr, 0}};
 
+// After getopt_long returned '?': a letter that is none of ours, which may stand amid others, or a
+// long option.
+std::string not_understood(const char* argument) {
+  const char letter = static_cast<char>(optopt);
+  if (letter != 0 && std::strchr(kShortOptions, letter) == nullptr) {
+    return printable(std::string("-") + letter);
+  }
+  return printable(argument);
+}
+
 }  // namespace
 
 CommandLine parse_command_line(int argc, char** argv) {
@@ -61,7 +75,7 @@ CommandLine parse_command_line(int argc, char** argv) {
     }
   };
   for (;;) {
-    const int option = getopt_long(argc, argv, ":i:dc:Dlp:g:v4tr:sVh", kOptions, nullptr);
+    const int option = getopt_long(argc, argv, kShortOptions, kOptions, nullptr);
     if (option == -1) break;
     switch (option) {
       case 'i':
@@ -109,7 +123,7 @@ CommandLine parse_command_line(int argc, char** argv) {
       case ':':
         throw UsageError(format("option %s needs a value", printable(argv[optind - 1]).c_str()));
       default:
-        throw UsageError(format("unknown option %s", printable(argv[optind - 1]).c_str()));
+        throw UsageError("unknown option " + not_understood(argv[optind - 1]));
     }
   }
   if (optind < argc) {
