@@ -44,6 +44,16 @@ LinkType checked_link_type(pcap_t* handle) {
   return *type;
 }
 
+// What a file claims may be any number; beyond this (the year 2242) it is no time, and the epoch.
+constexpr int64_t kLastSecond = int64_t{1} << 33;
+
+Instant time_stamp(int64_t seconds, int64_t nanoseconds) {
+  const bool is_time =
+      seconds >= 0 && seconds < kLastSecond && nanoseconds >= 0 && nanoseconds < 1'000'000'000;
+  if (!is_time) return Instant();
+  return Instant(std::chrono::seconds(seconds) + std::chrono::nanoseconds(nanoseconds));
+}
+
 }  // namespace
 
 void LiveCapture::Close::operator()(pcap* handle) const { pcap_close(handle); }
@@ -117,6 +127,7 @@ LiveCapture::Counts LiveCapture::counts() {
 CaptureFile::CaptureFile(const std::string& path) {
   char error[PCAP_ERRBUF_SIZE] = "";
   handle_.reset(
+      // With this precision tv_usec counts nanoseconds.
       pcap_open_offline_with_tstamp_precision(path.c_str(), PCAP_TSTAMP_PRECISION_NANO, error));
   if (!handle_) {
     // Some of libpcap's messages begin with the path, others do not know it.
@@ -137,10 +148,8 @@ std::optional<Frame> CaptureFile::next() {
   const u_char* bytes = nullptr;
   const int status = pcap_next_ex(handle_.get(), &header, &bytes);
   if (status == 1) {
-    // With nanosecond precision tv_usec counts nanoseconds.
-    const Duration time =
-        std::chrono::seconds(header->ts.tv_sec) + std::chrono::nanoseconds(header->ts.tv_usec);
-    return Frame{std::span<const uint8_t>(bytes, header->caplen), header->len, Instant(time)};
+    return Frame{std::span<const uint8_t>(bytes, header->caplen), header->len,
+                 time_stamp(header->ts.tv_sec, header->ts.tv_usec)};
   }
   if (status == PCAP_ERROR) cut_short_ = pcap_geterr(handle_.get());
   return std::nullopt;

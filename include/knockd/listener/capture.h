@@ -22,7 +22,8 @@ namespace knockd {
 struct Frame {
   std::span<const uint8_t> captured;  // valid until the next frame is asked for
   uint32_t wire_length = 0;           // bytes
-  Instant time;                       // of a capture file: since the epoch; of a live one: unset
+  Instant time;  // of a capture file: since the epoch, which it also is if the file names no time
+                 // that can be; of a live one: unset
 };
 
 class CaptureError : public std::runtime_error {
