@@ -3,9 +3,11 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "knockd/base/rate_limit.h"
@@ -65,9 +67,19 @@ class Replay : TrackerSink {
         generations_(config.doors.size()),
         rate_(config.log_rate) {}
 
-  void take(const Packet& packet, Instant time) {
-    // A capture's clock may have been set back; time that is handed in never goes back.
-    if (time > now_) advance(time);
+  // Lets time pass, with what happens on the way at its own time. A capture's clock may have been
+  // set back; here time stands still until it is caught up.
+  void advance(Instant time) {
+    for (auto next = next_moment(); next && *next <= time; next = next_moment()) {
+      now_ = std::max(now_, *next);
+      tracker_.expire(now_);
+      for (const uint64_t id : doors_.due(now_)) close(id);
+      if (rate_.refused() != 0 && now_ >= rate_.window_end()) tell_left_out();
+    }
+    now_ = std::max(now_, time);
+  }
+
+  void take(const Packet& packet) {
     tracker_.handle(packet, now_);
     for (const KnockEvent& event : opened_) open(event);
     opened_.clear();
@@ -75,8 +87,11 @@ class Replay : TrackerSink {
 
   // What a capture's end leaves open is told as well: stop commands at their time.
   void finish() {
-    while (const auto next = earliest(tracker_.next_expiry(), doors_.next_due())) advance(*next);
-    tell_left_out();
+    while (const auto next = next_moment()) advance(*next);
+  }
+
+  void explain(const Frame& frame, NotAPacket reason) const {
+    print(format("frame of %u bytes: %s", frame.wire_length, describe(reason)));
   }
 
  private:
@@ -104,17 +119,11 @@ class Replay : TrackerSink {
     std::printf("%s%s\n", stamp(now_).c_str(), line.c_str());
   }
 
-  // Lets time pass, with what happens on the way at its own time.
-  void advance(Instant time) {
-    for (;;) {
-      const auto next = earliest(tracker_.next_expiry(), doors_.next_due());
-      if (!next || *next > time) break;
-      now_ = std::max(now_, *next);
-      tracker_.expire(now_);
-      for (const uint64_t id : doors_.due(now_)) close(id);
-    }
-    if (rate_.refused() != 0 && time >= rate_.window_end()) tell_left_out();
-    now_ = std::max(now_, time);
+  // When something happens next without a packet.
+  std::optional<Instant> next_moment() const {
+    std::optional<Instant> left_out;
+    if (rate_.refused() != 0) left_out = rate_.window_end();
+    return earliest(earliest(tracker_.next_expiry(), doors_.next_due()), left_out);
   }
 
   void on_event(const KnockEvent& event) override {
@@ -139,7 +148,9 @@ class Replay : TrackerSink {
   void open(const KnockEvent& event) {
     const Door& door = config_.doors[event.door];
     if (!door.one_time_file.empty()) {
-      tracker_.set_sequence(event.door, one_time_.next(event.door), ++generations_[event.door]);
+      Sequence next = one_time_.next(event.door);
+      if (next.empty()) print(no_more_sequences_line(door.name, door.one_time_file));
+      tracker_.set_sequence(event.door, std::move(next), ++generations_[event.door]);
     }
     const std::string& stop = door.stop_command_for(event.source);
     const OpenDoor* const open = doors_.find(door.name, event.source);
@@ -186,11 +197,6 @@ class Replay : TrackerSink {
   Instant now_{};
 };
 
-void explain_frame(const Frame& frame, NotAPacket reason) {
-  std::printf("%sframe of %u bytes: %s\n", stamp(frame.time).c_str(), frame.wire_length,
-              describe(reason));
-}
-
 }  // namespace
 
 int replay(const Config& config, const ReplayOptions& options) {
@@ -204,10 +210,11 @@ int replay(const Config& config, const ReplayOptions& options) {
   Replay run(config, options);
   while (const std::optional<Frame> frame = capture->next()) {
     const Decoded decoded = decode(capture->link_type(), frame->captured, frame->wire_length);
+    run.advance(frame->time);
     if (!decoded.packet) {
-      if (options.explain) explain_frame(*frame, decoded.reason);
+      if (options.explain) run.explain(*frame, decoded.reason);
     } else if (!options.only_v4 || decoded.packet->destination.is_v4()) {
-      run.take(*decoded.packet, frame->time);
+      run.take(*decoded.packet);
     }
   }
   run.finish();

@@ -174,8 +174,7 @@ bool Keeper::use_up_sequence(DoorNumber number) {
       break;
   }
   if (!use.next) {
-    log_.warning(format("%s: no more sequences in the one time sequences file %s, door disabled",
-                        door.name.c_str(), door.one_time_file.c_str()));
+    log_.warning(no_more_sequences_line(door.name, door.one_time_file));
   }
   return use.outcome == OneTimeUse::Outcome::kMarked;
 }

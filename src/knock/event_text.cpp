@@ -86,6 +86,14 @@ std::vector<std::string> event_lines(const KnockEvent& event, std::string_view d
   return {};
 }
 
+std::string no_more_sequences_line(std::string_view door, std::string_view file) {
+  std::string text(door);
+  text += ": no more sequences in the one time sequences file ";
+  text += file;
+  text += ", door disabled";
+  return text;
+}
+
 std::string explanation_line(const Explanation& explanation, std::string_view door) {
   const Packet& packet = explanation.packet;
   const std::string name(door);

@@ -69,6 +69,12 @@ TEST(EventLines, DoorNameIsNoFormat) {
               ElementsAre("192.0.2.7: %s%n: Stage 1"));
 }
 
+TEST(NoMoreSequencesLine, NamesDoorAndFile) {
+  EXPECT_EQ(no_more_sequences_line("once", "/etc/knockd/list"),
+            "once: no more sequences in the one time sequences file /etc/knockd/list, "
+            "door disabled");
+}
+
 Packet tcp_packet(uint8_t flags) {
   Packet packet;
   packet.source = kKnocker;

@@ -18,6 +18,9 @@ std::string source_text(const IpAddress& source, std::string_view name);
 std::vector<std::string> event_lines(const KnockEvent& event, std::string_view door,
                                      std::string_view source);
 
+// A door has used up its one-time sequences.
+std::string no_more_sequences_line(std::string_view door, std::string_view file);
+
 // What became of a packet, and why. `door` is the name of the explanation's door, if it has one.
 std::string explanation_line(const Explanation& explanation, std::string_view door);
 

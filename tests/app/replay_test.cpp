@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// Walks tests/data/captures: each NAME.pcap or NAME.pcapng is replayed with the doors of NAME.conf
+// and must tell what NAME.out holds, exit status included. "# replay: -D -4" in the configuration
+// gives options. With KNOCKD_UPDATE_REPLAYS in the environment the .out files are written anew.
+#include "knockd/app/replay.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "knockd/config/parser.h"
+#include "tests/base/child.h"
+#include "tests/base/temporary_folder.h"
+
+namespace knockd {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+
+const std::string kCaptures = KNOCKD_TEST_DATA "/captures";
+
+// What replay prints, standard error behind standard output, and its status.
+std::string replay_of(const std::string& config_file, const ReplayOptions& options) {
+  return in_child(
+      [&] {
+        setenv("TZ", "UTC", 1);
+        tzset();
+        dup2(STDOUT_FILENO, STDERR_FILENO);
+        if (chdir(kCaptures.c_str()) != 0) return std::string("no folder of captures");
+        const int status = replay(load_config(config_file), options);
+        std::fflush(stdout);
+        return format("exit status %d\n", status);
+      },
+      STDOUT_FILENO);
+}
+
+std::vector<std::string> captures() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(kCaptures)) {
+    const std::string extension = entry.path().extension();
+    if (extension == ".pcap" || extension == ".pcapng") names.push_back(entry.path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string test_name(const testing::TestParamInfo<std::string>& info) {
+  std::string name = info.param;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
+  return name;
+}
+
+class Replay : public testing::TestWithParam<std::string> {};
+
+TEST_P(Replay, TellsWhatIsExpected) {
+  const std::string name = std::filesystem::path(GetParam()).stem();
+  const std::string config = text_of(kCaptures + '/' + name + ".conf");
+  ReplayOptions options;
+  options.capture_file = GetParam();
+  const size_t at = config.find("# replay: ");
+  if (at != std::string::npos) {
+    const std::string line = config.substr(at, config.find('\n', at) - at);
+    options.explain = line.find("-D") != std::string::npos;
+    options.only_v4 = line.find("-4") != std::string::npos;
+  }
+  const std::string told = replay_of(name + ".conf", options);
+  const std::string expected_file = kCaptures + '/' + name + ".out";
+  if (std::getenv("KNOCKD_UPDATE_REPLAYS") != nullptr) write_text(expected_file, told);
+  EXPECT_EQ(text_of(expected_file), told);
+}
+
+INSTANTIATE_TEST_SUITE_P(, Replay, testing::ValuesIn(captures()), test_name);
+
+TEST(ReplayRunsNothing, NoCommand_NoMark_NoStateFile) {
+  const TemporaryFolder folder;
+  const std::string list = folder / "sequences";
+  const std::string marker = folder / "was-run";
+  write_text(list, "1001,1002,1003\n2001,2002,2003\n");
+  write_text(folder / "knockd.conf",
+             "[options]\nStateFile = " + (folder / "state") + "\nLogFile = " + (folder / "log") +
+                 "\nOn_Start = touch " + marker + "\n[once]\nOne_Time_Sequences = " + list +
+                 "\nStart_Command = touch " + marker + "\nStop_Command = touch " + marker + '\n');
+  const std::string told = replay_of(folder / "knockd.conf", {"one-time.pcap", false, false});
+  EXPECT_THAT(told, HasSubstr("once: would run: touch " + marker));
+  EXPECT_EQ(text_of(list), "1001,1002,1003\n2001,2002,2003\n");
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    files.push_back(entry.path().filename());
+  }
+  EXPECT_THAT(files, testing::UnorderedElementsAre("sequences", "knockd.conf"));
+}
+
+TEST(ReplayOfWhatCannotBeRead, IsOneLineWithTheName) {
+  const auto replay_file = [](const std::string& file) {
+    return replay_of("empty.conf", {file, false, false});
+  };
+  EXPECT_EQ(replay_file("missing.pcap"),
+            "knockd: missing.pcap: No such file or directory\nexit status 1\n");
+  EXPECT_EQ(replay_file("empty.conf"), "knockd: empty.conf: unknown file format\nexit status 1\n");
+  const std::string folder = replay_file(".");
+  EXPECT_THAT(folder, testing::StartsWith("knockd: .: "));
+  EXPECT_THAT(folder, EndsWith("exit status 1\n"));
+}
+
+}  // namespace
+}  // namespace knockd
