@@ -65,7 +65,7 @@ class Replay : public testing::TestWithParam<std::string> {};
 
 TEST_P(Replay, TellsWhatIsExpected) {
   const std::string name = std::filesystem::path(GetParam()).stem();
-  const std::string config = text_of(kCaptures + '/' + name + ".conf");
+  const std::string config = read_file(kCaptures + '/' + name + ".conf");
   ReplayOptions options;
   options.capture_file = GetParam();
   const size_t at = config.find("# replay: ");
@@ -76,8 +76,8 @@ TEST_P(Replay, TellsWhatIsExpected) {
   }
   const std::string told = replay_of(name + ".conf", options);
   const std::string expected_file = kCaptures + '/' + name + ".out";
-  if (std::getenv("KNOCKD_UPDATE_REPLAYS") != nullptr) write_text(expected_file, told);
-  EXPECT_EQ(text_of(expected_file), told);
+  if (std::getenv("KNOCKD_UPDATE_REPLAYS") != nullptr) write_file(expected_file, told);
+  EXPECT_EQ(read_file(expected_file), told);
 }
 
 INSTANTIATE_TEST_SUITE_P(, Replay, testing::ValuesIn(captures()), test_name);
@@ -86,14 +86,14 @@ TEST(ReplayRunsNothing, NoCommand_NoMark_NoStateFile) {
   const TemporaryFolder folder;
   const std::string list = folder / "sequences";
   const std::string marker = folder / "was-run";
-  write_text(list, "1001,1002,1003\n2001,2002,2003\n");
-  write_text(folder / "knockd.conf",
+  write_file(list, "1001,1002,1003\n2001,2002,2003\n");
+  write_file(folder / "knockd.conf",
              "[options]\nStateFile = " + (folder / "state") + "\nLogFile = " + (folder / "log") +
                  "\nOn_Start = touch " + marker + "\n[once]\nOne_Time_Sequences = " + list +
                  "\nStart_Command = touch " + marker + "\nStop_Command = touch " + marker + '\n');
   const std::string told = replay_of(folder / "knockd.conf", {"one-time.pcap", false, false});
   EXPECT_THAT(told, HasSubstr("once: would run: touch " + marker));
-  EXPECT_EQ(text_of(list), "1001,1002,1003\n2001,2002,2003\n");
+  EXPECT_EQ(read_file(list), "1001,1002,1003\n2001,2002,2003\n");
   std::vector<std::string> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
     files.push_back(entry.path().filename());

@@ -69,7 +69,7 @@ class FileSinkTest : public ::testing::Test {
     EXPECT_EQ(error, 0) << strerror(error);
     return sink;
   }
-  std::string file() const { return text_of(path_); }
+  std::string file() const { return read_file(path_); }
 
   TemporaryFolder folder_;
   const std::string path_ = folder_ / "knockd.log";
@@ -95,7 +95,7 @@ TEST_F(FileSinkTest, LineCarriesLocalTimeToTheMinute) {
 }
 
 TEST_F(FileSinkTest, LineIsInTheFileWhenWriteReturns_BehindWhatWasThere) {
-  write_text(path_, "old\n");
+  write_file(path_, "old\n");
   const auto sink = open_sink();
   sink->write(LogLevel::kNotice, "a");
   EXPECT_EQ(without_stamps(file()), "old\na\n");
@@ -117,7 +117,7 @@ TEST_F(FileSinkTest, ReopenFollowsTheName) {
   sink->write(LogLevel::kNotice, "before");
   std::filesystem::rename(path_, folder_ / "knockd.log.1");
   sink->write(LogLevel::kNotice, "rotated");
-  EXPECT_EQ(without_stamps(text_of(folder_ / "knockd.log.1")), "before\nrotated\n");
+  EXPECT_EQ(without_stamps(read_file(folder_ / "knockd.log.1")), "before\nrotated\n");
   sink->reopen();
   sink->write(LogLevel::kNotice, "after");
   EXPECT_EQ(without_stamps(file()), "after\n");
@@ -131,7 +131,7 @@ TEST_F(FileSinkTest, TellsWhyItCannotBeOpened_AndTriesAgainWithEachLine) {
   EXPECT_FALSE(sink->write(LogLevel::kNotice, "lost"));
   std::filesystem::create_directory(folder_ / "later");
   EXPECT_TRUE(sink->write(LogLevel::kNotice, "kept"));
-  EXPECT_EQ(without_stamps(text_of(path)), "kept\n");
+  EXPECT_EQ(without_stamps(read_file(path)), "kept\n");
 }
 
 TEST_F(FileSinkTest, LongLineIsWhole) {

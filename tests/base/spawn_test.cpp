@@ -31,7 +31,7 @@ class SpawnTest : public ::testing::Test {
     const pid_t pid = spawn_shell("exec >\"$OUT\" 2>&1\n" + command, environment);
     if (pid <= 0) return format("not started: %d", pid);
     waitpid(pid, &status_, 0);
-    return text_of(folder_ / "out");
+    return read_file(folder_ / "out");
   }
 
   TemporaryFolder folder_;

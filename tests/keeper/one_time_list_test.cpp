@@ -8,7 +8,7 @@
 #include <variant>
 
 #include "tests/keeper/faulty_calls.h"
-#include "tests/keeper/temporary_folder.h"
+#include "tests/base/temporary_folder.h"
 
 namespace knockd {
 namespace {

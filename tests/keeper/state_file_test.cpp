@@ -11,7 +11,7 @@
 
 #include "knockd/base/crc32c.h"
 #include "tests/keeper/faulty_calls.h"
-#include "tests/keeper/temporary_folder.h"
+#include "tests/base/temporary_folder.h"
 
 namespace knockd {
 namespace {
