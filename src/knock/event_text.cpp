@@ -49,7 +49,7 @@ std::string reason(const Explanation& explanation, const char* door) {
     case Verdict::kFirstOfNone:
       return "a knock, but the first of no door, and no attempt waits for it";
     case Verdict::kScanCounted:
-      return "port of no door, counted as a port scan";
+      return format("%s: no knock of this door, counted as a port scan", door);
   }
   return "";
 }

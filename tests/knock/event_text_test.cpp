@@ -111,7 +111,8 @@ TEST(ExplanationLine, SaysWhatBecameOfThePacket_ForEachVerdict) {
   EXPECT_EQ(line(Verdict::kCoolingDown, "ssh"), "ssh: cooling down, ignored");
   EXPECT_EQ(line(Verdict::kFirstOfNone, ""),
             "a knock, but the first of no door, and no attempt waits for it");
-  EXPECT_EQ(line(Verdict::kScanCounted, ""), "port of no door, counted as a port scan");
+  EXPECT_EQ(line(Verdict::kScanCounted, "ssh"),
+            "ssh: no knock of this door, counted as a port scan");
 }
 
 TEST(ExplanationLine, NamesTheFlags) {

@@ -42,7 +42,7 @@ enum class Verdict : uint8_t {
   kWrongKnock,      // not the expected knock: the attempt is over
   kCoolingDown,     // the door ignores knocks for a while after it was opened
   kFirstOfNone,     // a knock of some door, but the first of none, and no attempt waits for it
-  kScanCounted      // counted against the scan limit of the source's attempt
+  kScanCounted      // a connection attempt counted against the scan limit of this attempt
 };
 
 struct Explanation {
