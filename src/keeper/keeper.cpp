@@ -535,6 +535,10 @@ void Keeper::give_up() {
     log_.warning(format("%zu doors could not be closed in time, the next start closes them",
                         doors_.open_doors()));
   }
+  // What On_Stop has begun goes on without us.
+  if (is_ready_ && !std::exchange(on_stop_run_, true)) {
+    run_global_command("On_Stop", config_.on_stop, nullptr);
+  }
   loop_.stop();
 }
 

@@ -207,6 +207,18 @@ def test_on_start_and_on_stop(start, tmp_path):
     assert events.read_text() == "start\nstop\n"
 
 
+def test_on_stop_is_run_even_if_a_door_cannot_be_closed_in_time(knocked, tmp_path):
+    events = tmp_path / "events"
+    hanging = tmp_path / "hanging"
+    daemon = knocked(f"[options]\nOn_Stop = {into(events, 'echo stop')}\n" +
+                     door("command = true", "cmd_timeout = 60",
+                          f"stop_command = {into(hanging, 'echo $$')}; exec sleep 60"))
+    daemon.wait_for("a: running command: true")
+    daemon.stop()
+    os.kill(int(result_of(hanging, daemon)), signal.SIGKILL)
+    assert result_of(events, daemon) == "stop\n"
+
+
 def test_nothing_of_a_packet_reaches_the_shell(start, frames, ledger, client):
     """Payload, ports and flags of a stranger's packets leave no trace but the address."""
     daemon = start(f"[udp]\nsequence = 7000:udp\ncommand = {ledger.command('opened')}\n")
