@@ -60,8 +60,10 @@ def test_a_command_inherits_nothing(knocked, tmp_path):
     """No descriptor beside the standard ones, standard input at its end, a session of its own,
     every signal as it is by default."""
     found = tmp_path / "found"
+    # The shell reads its own state: while it starts another program it blocks signals itself.
     daemon = knocked(door("command = " + into(
-        found, "ls -l /proc/$$/fd; cat /proc/$$/stat; grep -E '^Sig(Blk|Ign|Cgt):' /proc/$$/status")))
+        found, "ls -l /proc/$$/fd; cat /proc/$$/stat;"
+               " while read line; do echo $line; done < /proc/$$/status")))
     found = result_of(found, daemon)
     descriptors = dict(re.findall(r" (\d+) -> (.*)", found))
     assert set(descriptors) - {"10"} == {"0", "1", "2"}, "10 is the shell's own"
@@ -201,8 +203,8 @@ def test_on_start_and_on_stop(start, tmp_path):
     events = tmp_path / "events"
     daemon = start(f"[options]\nOn_Start = echo start >> {events}\n"
                    f"On_Stop = echo stop >> {events}\n" + door("command = true"))
-    wait_until(events.exists, "On_Start", daemon.report)
-    assert events.read_text() == "start\n"
+    wait_until(lambda: events.exists() and events.read_text() == "start\n", "On_Start",
+               daemon.report)
     daemon.stop()
     assert events.read_text() == "start\nstop\n"
 
