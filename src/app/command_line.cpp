@@ -4,6 +4,7 @@
 #include <getopt.h>
 
 #include <cstring>
+#include <optional>
 
 #include "knockd/base/text.h"
 #include "knockd/config/config.h"
@@ -67,7 +68,7 @@ CommandLine parse_command_line(int argc, char** argv) {
   line.config_file = kDefaultConfigFile;
   optind = 0;  // begins anew, for a second call in one process
   opterr = 0;
-  std::string interfaces;
+  std::optional<std::string> interfaces;
   const auto set_task = [&](CommandLine::Task task) {
     // -h and -V win over whatever else is asked for.
     if (line.task == CommandLine::Task::kListen || task >= CommandLine::Task::kVersion) {
@@ -79,7 +80,7 @@ CommandLine parse_command_line(int argc, char** argv) {
     if (option == -1) break;
     switch (option) {
       case 'i':
-        interfaces += interfaces.empty() ? optarg : std::string(",") + optarg;
+        interfaces = interfaces ? *interfaces + ',' + optarg : optarg;
         break;
       case 'd':
         line.daemon = true;
@@ -129,8 +130,8 @@ CommandLine parse_command_line(int argc, char** argv) {
   if (optind < argc) {
     throw UsageError(format("unexpected argument \"%s\"", printable(argv[optind]).c_str()));
   }
-  if (!interfaces.empty()) {
-    auto list = parse_interface_list(interfaces);
+  if (interfaces) {
+    auto list = parse_interface_list(*interfaces);
     if (const auto* fault = std::get_if<TextFault>(&list)) {
       throw UsageError("option -i: " + fault->message);
     }

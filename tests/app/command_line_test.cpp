@@ -139,7 +139,7 @@ TEST(CommandLineTest, WhatIsWrongIsNamed) {
   };
   for (const auto& row : kTable) EXPECT_EQ(error_of(row.arguments), row.error);
   EXPECT_THAT(error_of({"-i", "eth0,,"}), StartsWith("option -i: "));
-  EXPECT_THAT(error_of({"-i", ""}), ::testing::AnyOf("understood", StartsWith("option -i: ")));
+  EXPECT_THAT(error_of({"-i", ""}), StartsWith("option -i: "));
 }
 
 TEST(CommandLineTest, ParsesAgainInOneProcess) {
