@@ -238,7 +238,7 @@ bool Tracker::count_against_scan(const Packet& packet, uint32_t bucket) {
     counted = true;
     explain(packet, Verdict::kScanCounted, attempt.door, attempt.stage);
     if (add_scan_port(here, packet.destination_port)) continue;
-    tell(EventKind::kScan, attempt, packet.interface_index);
+    tell(EventKind::kScan, attempt, &packet);
     remove_record(here);
   }
   return counted;
@@ -334,7 +334,7 @@ void Tracker::accept(RecordNumber number, const Packet& packet, uint32_t fingerp
   attempt.fingerprint = fingerprint;
   explain(packet, Verdict::kAccepted, attempt.door, attempt.stage);
   const bool last = attempt.stage == doors_[attempt.door].sequence.size();
-  tell(last ? EventKind::kOpen : EventKind::kStage, attempt, packet.interface_index);
+  tell(last ? EventKind::kOpen : EventKind::kStage, attempt, &packet);
   if (last) {
     if (doors_[attempt.door].seq_cooldown > Duration::zero()) {
       states_[attempt.door].cooling_until = now + doors_[attempt.door].seq_cooldown;
@@ -361,7 +361,7 @@ void Tracker::expire(Instant now) {
         if (!next_expiry_ || due < *next_expiry_) next_expiry_ = due;
         break;
       }
-      if (oldest.stage > 0) tell(EventKind::kTimeout, oldest, 0);
+      if (oldest.stage > 0) tell(EventKind::kTimeout, oldest, nullptr);
       remove_record(number);
       look_ahead(expiry_classes_[i].records, &Record::by_age);
     }
@@ -520,9 +520,17 @@ void Tracker::unlink(List& list, RecordNumber number, Record* records, Link Reco
 
 // --- Telling -----------------------------------------------------------------------------------
 
-void Tracker::tell(EventKind kind, const Record& record, uint32_t interface_index) {
-  sink_.on_event({kind, record.stage, record.door, states_[record.door].generation, interface_index,
-                  record.source});
+void Tracker::tell(EventKind kind, const Record& record, const Packet* cause) {
+  KnockEvent event{.kind = kind,
+                   .stage = record.stage,
+                   .door = record.door,
+                   .generation = states_[record.door].generation,
+                   .source = record.source};
+  if (cause != nullptr) {
+    event.interface_index = cause->interface_index;
+    event.destination = cause->destination;
+  }
+  sink_.on_event(event);
 }
 
 void Tracker::explain(const Packet& packet, Verdict verdict, DoorNumber door, uint8_t stage) {

@@ -206,7 +206,7 @@ class Oracle {
     ++attempt.stage;
     if (attempt.stage == doors_[attempt.door].sequence.size()) attempt.opened = now;
     events_.push_back(event_of(attempt.opened ? EventKind::kOpen : EventKind::kStage, attempt));
-    events_.back().interface_index = packet.interface_index;
+    came_by(packet);
     return attempt;
   }
 
@@ -224,9 +224,15 @@ class Oracle {
       attempt.scanned.insert(packet.destination_port);
       if (attempt.scanned.size() <= options_.scan_limit) return false;
       events_.push_back(event_of(EventKind::kScan, attempt));
-      events_.back().interface_index = packet.interface_index;
+      came_by(packet);
       return true;
     });
+  }
+
+  // What caused the last event.
+  void came_by(const Packet& packet) {
+    events_.back().interface_index = packet.interface_index;
+    events_.back().destination = packet.destination;
   }
 
   bool is_own(const IpAddress& address) const {

@@ -887,7 +887,7 @@ TEST_F(TrackerTest, SaysWhatBecameOfAPacket) {
   expect("openSSH: Stage 1, openSSH: Stage 2, openSSH: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, TellsTheInterfaceOfAKnock) {
+TEST_F(TrackerTest, TellsWhereAKnockCameInAndWent) {
   door("openSSH", "7000");
   send({.source = address("203.0.113.9"),
         .destination = address("192.0.2.1"),
@@ -896,6 +896,7 @@ TEST_F(TrackerTest, TellsTheInterfaceOfAKnock) {
         .interface_index = 3});
   expect("openSSH: OPEN SESAME");
   EXPECT_EQ(event.interface_index, 3u);
+  EXPECT_EQ(event.destination, address("192.0.2.1"));
 }
 
 }  // namespace

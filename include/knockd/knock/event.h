@@ -27,6 +27,7 @@ struct KnockEvent {
   uint32_t generation = 0;  // which of the door's sequences this was (see Tracker::set_sequence)
   uint32_t interface_index = 0;  // where the last packet came in, if its frame said so; else 0
   IpAddress source;
+  IpAddress destination{};  // of the last packet; unset where no packet was the cause
 
   friend bool operator==(const KnockEvent&, const KnockEvent&) = default;
 };

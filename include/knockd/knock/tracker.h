@@ -150,7 +150,8 @@ class Tracker {
   void join_expiry_class(RecordNumber number, uint16_t expiry_class);
   uint16_t expiry_class_of(const Record& record) const;
 
-  void tell(EventKind kind, const Record& record, uint32_t interface_index);
+  // `cause` is null if it was time.
+  void tell(EventKind kind, const Record& record, const Packet* cause);
   void explain(const Packet& packet, Verdict verdict, DoorNumber door = kNoDoor, uint8_t stage = 0);
 
   const TrackerOptions options_;
