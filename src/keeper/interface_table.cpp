@@ -58,15 +58,28 @@ std::optional<IpAddress> address_of(const nlattr* attribute) {
   }
 }
 
+// A text inside IFLA_LINKINFO; empty if there is none.
+std::string_view link_info(const nlmsghdr& message, int type) {
+  const nlattr* info = attribute<ifinfomsg>(message, IFLA_LINKINFO);
+  if (info == nullptr) return {};
+  return text_of(nla_find(static_cast<nlattr*>(nla_data(info)), nla_len(info), type));
+}
+
 // IFLA_LINK alone does not say it: a veth's names its other end, and with IFLA_LINK_NETNSID it is
 // an index of another namespace.
 uint32_t vlan_parent(const nlmsghdr& message) {
-  const nlattr* info = attribute<ifinfomsg>(message, IFLA_LINKINFO);
-  if (info == nullptr || attribute<ifinfomsg>(message, IFLA_LINK_NETNSID) != nullptr) return 0;
-  const nlattr* kind =
-      nla_find(static_cast<nlattr*>(nla_data(info)), nla_len(info), IFLA_INFO_KIND);
-  if (text_of(kind) != "vlan") return 0;
+  if (link_info(message, IFLA_INFO_KIND) != "vlan" ||
+      attribute<ifinfomsg>(message, IFLA_LINK_NETNSID) != nullptr) {
+    return 0;
+  }
   return number_of(attribute<ifinfomsg>(message, IFLA_LINK)).value_or(0);
+}
+
+// Not of a VRF: what comes by one of its devices comes in there.
+uint32_t port_owner(const nlmsghdr& message) {
+  const std::string_view kind = link_info(message, IFLA_INFO_SLAVE_KIND);
+  if (kind != "bridge" && kind != "bond" && kind != "team") return 0;
+  return number_of(attribute<ifinfomsg>(message, IFLA_MASTER)).value_or(0);
 }
 
 }  // namespace
@@ -95,6 +108,30 @@ const Interface* InterfaceTable::find(std::string_view name) const {
   return found == interfaces_.end() ? nullptr : &found->second;
 }
 
+const Interface* InterfaceTable::entrance(uint32_t index, const IpAddress& destination) const {
+  constexpr int kMostStories = 8;  // as many as the kernel allows
+  for (const auto& [number, interface] : interfaces_) {
+    const auto& addresses = interface.addresses;
+    if (std::binary_search(addresses.begin(), addresses.end(), destination) &&
+        stands_on(interface, index, kMostStories)) {
+      return &interface;
+    }
+  }
+  const Interface* heard = find(index);
+  const Interface* owner = heard == nullptr ? nullptr : find(heard->port_of);
+  return owner == nullptr ? heard : owner;
+}
+
+// Whether `upper` is the interface `lower`, or gets its packets from there.
+bool InterfaceTable::stands_on(const Interface& upper, uint32_t lower, int most_steps) const {
+  if (upper.index == lower) return true;
+  if (most_steps == 0) return false;
+  const Interface* parent = find(upper.parent);
+  if (parent != nullptr && stands_on(*parent, lower, most_steps - 1)) return true;
+  const Interface* port = find(lower);
+  return port != nullptr && port->port_of != 0 && stands_on(upper, port->port_of, most_steps - 1);
+}
+
 bool InterfaceTable::take_link(const nlmsghdr& message) {
   const auto* link = header_of<ifinfomsg>(message);
   // A bridge tells of its ports with the same message types and AF_BRIDGE: there, a "deleted" link
@@ -108,7 +145,11 @@ bool InterfaceTable::take_link(const nlmsghdr& message) {
   const std::string_view name = text_of(attribute<ifinfomsg>(message, IFLA_IFNAME));
   if (name.empty()) return false;
   Interface& interface = interfaces_[index];
-  Interface told{index, std::string(name), (link->ifi_flags & IFF_UP) != 0, vlan_parent(message),
+  Interface told{index,
+                 std::string(name),
+                 (link->ifi_flags & IFF_UP) != 0,
+                 vlan_parent(message),
+                 port_owner(message),
                  interface.addresses};
   if (told == interface) return false;
   interface = std::move(told);

@@ -133,6 +133,7 @@ void Keeper::on_report(Post& post, const Listening& message) {
 }
 
 void Keeper::on_report(Post& post, const KnockEvent& event) {
+  if (is_echo(post, event)) return;
   if (event.kind == EventKind::kOpen) return knocked(post, event);
   if (!rate_.allow(loop_.now())) return left_out_.set(rate_.window_end());
   const std::string& door = config_.doors[event.door].name;
@@ -154,7 +155,7 @@ void Keeper::knocked(const Post& post, const KnockEvent& event) {
     state.cooling_until = loop_.now() + door.rule.seq_cooldown;
   }
   if (!door.one_time_file.empty() && !use_up_sequence(event.door)) return;
-  doors_.open(door, event.source, interface_name(post, event.interface_index));
+  doors_.open(door, event.source, interface_name(post, event));
 }
 
 // Whether the sequence that was knocked is marked as used, on disk.
@@ -261,9 +262,7 @@ void Keeper::choose_interfaces() {
 
 void Keeper::update_posts() {
   if (leaving_) return;
-  std::erase_if(posts_, [&](const auto& post) {
-    return std::find(interfaces_.begin(), interfaces_.end(), post->interface) == interfaces_.end();
-  });
+  std::erase_if(posts_, [&](const auto& post) { return !is_named(post->interface); });
   for (const std::string& name : interfaces_) {
     const bool known = std::any_of(posts_.begin(), posts_.end(),
                                    [&](const auto& post) { return post->interface == name; });
@@ -363,9 +362,9 @@ void Keeper::retry_later(Post& post) {
 std::vector<IpAddress> Keeper::addresses_on(const Post& post, uint32_t index) const {
   std::vector<IpAddress> addresses;
   for (const auto& [number, interface] : monitor_.interfaces()) {
-    // Frames for a VLAN device come by its parent, tagged.
-    const bool mine = post.interface == kAny || number == index || interface.parent == index;
-    if (!mine) continue;
+    // Frames for a VLAN device come by its parent, tagged. Who hears the device itself, need not.
+    const bool on_vlan = interface.parent == index && !is_named(interface.name);
+    if (post.interface != kAny && number != index && !on_vlan) continue;
     for (const IpAddress& address : interface.addresses) {
       if (!options_.only_v4 || address.is_v4()) addresses.push_back(address);
     }
@@ -387,6 +386,10 @@ void Keeper::ready_if_settled() {
   run_global_command("On_Start", config_.on_start, nullptr);
 }
 
+bool Keeper::is_named(const std::string& interface) const {
+  return std::find(interfaces_.begin(), interfaces_.end(), interface) != interfaces_.end();
+}
+
 Keeper::Post* Keeper::post_of(const ListenerProcess& process) {
   for (const auto& post : posts_) {
     if (post->process.get() == &process) return post.get();
@@ -394,9 +397,20 @@ Keeper::Post* Keeper::post_of(const ListenerProcess& process) {
   return nullptr;
 }
 
-std::string Keeper::interface_name(const Post& post, uint32_t index) const {
-  const Interface* const found = index == 0 ? nullptr : monitor_.find(index);
-  return post.interface == kAny && found != nullptr ? found->name : post.interface;
+std::string Keeper::interface_name(const Post& post, const KnockEvent& event) const {
+  if (post.interface != kAny) return post.interface;
+  const Interface* const found = monitor_.entrance(event.interface_index, event.destination);
+  return found == nullptr ? post.interface : found->name;
+}
+
+// Of a packet that was heard twice, the second time.
+bool Keeper::is_echo(const Post& post, const KnockEvent& event) {
+  if (post.interface == kAny) {
+    return event.interface_index != 0 &&
+           echo_filter_.is_echo(event, event.interface_index, loop_.now());
+  }
+  const bool forwarded = config_.doors[event.door].rule.target.has_value();
+  return forwarded && posts_.size() > 1 && echo_filter_.is_echo(event, post.index, loop_.now());
 }
 
 // --- Log, names --------------------------------------------------------------------------------

@@ -209,8 +209,10 @@ TEST_F(InterfaceMonitorTest, DeviceThatLeavesABridgeIsStillThere) {
   ip("link add br0 type bridge");
   ip("link set wan master br0");
   InterfaceMonitor monitor;
+  EXPECT_EQ(monitor.find("wan")->port_of, monitor.find("br0")->index);
   ip("link set wan nomaster");
-  EXPECT_FALSE(monitor.read());
+  EXPECT_TRUE(monitor.read());
+  EXPECT_EQ(monitor.find("wan")->port_of, 0u);
   EXPECT_EQ(monitor.interfaces(), InterfaceMonitor().interfaces());
 }
 

@@ -13,6 +13,7 @@
 
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace knockd {
@@ -144,6 +145,56 @@ TEST(InterfaceTableTest, AddressesGoWithTheirInterface) {
   EXPECT_THAT(table.find("ppp0")->addresses, IsEmpty());
   EXPECT_TRUE(table.take(*address_on(2).with(IFA_LOCAL, ip("192.0.2.1"))));
   EXPECT_THAT(table.find("ppp0")->addresses, ElementsAre(ip("192.0.2.1")));
+}
+
+// eth0 and eth1 are ports of br0, and VLANs 10 and 20 are devices on that.
+InterfaceTable table_of_a_router() {
+  InterfaceTable table;
+  for (const auto& [index, name] : {std::pair(2, "eth0"), std::pair(3, "eth1")}) {
+    table.take(*link(RTM_NEWLINK, index)
+                    .with(IFLA_IFNAME, name)
+                    .with(IFLA_MASTER, uint32_t{4})
+                    .with_nested(IFLA_LINKINFO, IFLA_INFO_SLAVE_KIND, "bridge"));
+  }
+  table.take(*link(RTM_NEWLINK, 4).with(IFLA_IFNAME, "br0"));
+  for (const auto& [index, name] : {std::pair(5, "br0.10"), std::pair(6, "br0.20")}) {
+    table.take(*link(RTM_NEWLINK, index)
+                    .with(IFLA_IFNAME, name)
+                    .with(IFLA_LINK, uint32_t{4})
+                    .with_nested(IFLA_LINKINFO, IFLA_INFO_KIND, "vlan"));
+  }
+  table.take(*link(RTM_NEWLINK, 7).with(IFLA_IFNAME, "wan"));
+  table.take(*address_on(4).with(IFA_LOCAL, ip("192.0.2.1")));
+  table.take(*address_on(5).with(IFA_LOCAL, ip("198.51.100.1")));
+  table.take(*address_on(7).with(IFA_LOCAL, ip("203.0.113.1")));
+  return table;
+}
+
+TEST(InterfaceTableTest, EntranceIsTheBridgeOrTheVlanThatHasTheAddress) {
+  const InterfaceTable table = table_of_a_router();
+  EXPECT_EQ(table.entrance(2, ip("192.0.2.1"))->name, "br0");
+  EXPECT_EQ(table.entrance(4, ip("192.0.2.1"))->name, "br0");
+  EXPECT_EQ(table.entrance(2, ip("198.51.100.1"))->name, "br0.10");
+  EXPECT_EQ(table.entrance(4, ip("198.51.100.1"))->name, "br0.10");
+  EXPECT_EQ(table.entrance(5, ip("198.51.100.1"))->name, "br0.10");
+}
+
+TEST(InterfaceTableTest, EntranceIsWhereItWasHeard_WhenTheAddressIsElsewhere) {
+  const InterfaceTable table = table_of_a_router();
+  EXPECT_EQ(table.entrance(7, ip("192.0.2.1"))->name, "wan");
+  EXPECT_EQ(table.entrance(6, ip("198.51.100.1"))->name, "br0.20");
+  EXPECT_EQ(table.entrance(4, ip("203.0.113.1"))->name, "br0");
+  EXPECT_EQ(table.entrance(3, ip("203.0.113.9"))->name, "br0");
+  EXPECT_EQ(table.entrance(99, ip("192.0.2.1")), nullptr);
+}
+
+TEST(InterfaceTableTest, PortOfAVrfIsNoPort) {
+  InterfaceTable table;
+  table.take(*link(RTM_NEWLINK, 2)
+                  .with(IFLA_IFNAME, "eth0")
+                  .with(IFLA_MASTER, uint32_t{4})
+                  .with_nested(IFLA_LINKINFO, IFLA_INFO_SLAVE_KIND, "vrf"));
+  EXPECT_EQ(table.find("eth0")->port_of, 0u);
 }
 
 TEST(InterfaceTableTest, ShortAndOddMessagesAreNothing) {

@@ -40,6 +40,9 @@ class InterfaceMonitor {
   // Null if there is none. Valid until the next read().
   const Interface* find(uint32_t index) const { return table_.find(index); }
   const Interface* find(std::string_view name) const { return table_.find(name); }
+  const Interface* entrance(uint32_t index, const IpAddress& destination) const {
+    return table_.entrance(index, destination);
+  }
 
  private:
   bool refresh();

@@ -19,8 +19,9 @@ namespace knockd {
 struct Interface {
   uint32_t index = 0;  // unique as long as the device lives, never 0
   std::string name;
-  bool up = false;      // set up by the administrator (IFF_UP), whether a cable is in it or not
-  uint32_t parent = 0;  // of a VLAN device: the index of the device it is on; else 0
+  bool up = false;       // set up by the administrator (IFF_UP), whether a cable is in it or not
+  uint32_t parent = 0;   // of a VLAN device: the index of the device it is on; else 0
+  uint32_t port_of = 0;  // of a port of a bridge, bond or team: the index of that; else 0
   // Sorted, each once. Tentative and deprecated IPv6 addresses count: the first will be ours in a
   // second, the second still are.
   std::vector<IpAddress> addresses;
@@ -40,6 +41,10 @@ class InterfaceTable {
   // Null if there is none. Valid until the next message.
   const Interface* find(uint32_t index) const;
   const Interface* find(std::string_view name) const;
+  // The interface by which a packet that was heard on `index` comes in, as a firewall sees it: not
+  // the port but its bridge, not the device that carries a VLAN but the VLAN's if the packet's
+  // destination is there. Null if `index` is unknown.
+  const Interface* entrance(uint32_t index, const IpAddress& destination) const;
 
  private:
   // The kernel tells IPv4 addresses apart by all three: 192.0.2.1/24 and 192.0.2.1/32 may stand
@@ -52,6 +57,7 @@ class InterfaceTable {
     friend auto operator<=>(const Assignment&, const Assignment&) = default;
   };
 
+  bool stands_on(const Interface& upper, uint32_t lower, int most_steps) const;
   bool take_link(const nlmsghdr& message);
   bool take_address(const nlmsghdr& message);
   bool assign(Interface& interface, const Assignment& assignment);

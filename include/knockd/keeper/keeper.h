@@ -16,6 +16,7 @@
 #include "knockd/config/config.h"
 #include "knockd/keeper/commands.h"
 #include "knockd/keeper/door_keeper.h"
+#include "knockd/keeper/echo_filter.h"
 #include "knockd/keeper/interface_monitor.h"
 #include "knockd/keeper/listener_process.h"
 #include "knockd/keeper/pid_file.h"
@@ -100,8 +101,10 @@ class Keeper : ListenerProcess::Owner {
   void retry_later(Post& post);
   void ready_if_settled();
   std::vector<IpAddress> addresses_on(const Post& post, uint32_t index) const;
+  bool is_named(const std::string& interface) const;
   Post* post_of(const ListenerProcess& process);
-  std::string interface_name(const Post& post, uint32_t index) const;
+  std::string interface_name(const Post& post, const KnockEvent& event) const;
+  bool is_echo(const Post& post, const KnockEvent& event);
   std::string name_source(const IpAddress& source);
   void report_left_out();
   void give_up();
@@ -124,6 +127,7 @@ class Keeper : ListenerProcess::Owner {
   std::vector<DoorState> states_;
   std::vector<std::string> interfaces_;
   std::vector<std::unique_ptr<Post>> posts_;
+  EchoFilter echo_filter_;
   RateLimit rate_{0};
   Instant started_;
   bool is_ready_ = false;
