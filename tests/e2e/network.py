@@ -159,16 +159,16 @@ class Network:
             run("ip", "-n", host.namespace, "link", "set", "lo", "up")
             self.plug(host)
 
-    def plug(self, host, interface="eth0"):
-        """Gives a host an interface at the switch, with the host's addresses."""
+    def plug(self, host, interface="eth0", mac=None, ipv4=None, ipv6=None):
+        """Gives a host an interface at the switch, with the host's addresses unless told others."""
         port = f"{host.namespace.rsplit('-', 1)[1]}-{interface}"[:15]
         here = ["ip", "-n", host.namespace]
-        run(*here, "link", "add", interface, "address", host.mac, "type", "veth",
+        run(*here, "link", "add", interface, "address", mac or host.mac, "type", "veth",
             "peer", "name", port, "netns", self._switch)
         run("ip", "-n", self._switch, "link", "set", port, "master", "switch", "up")
-        run(*here, "addr", "add", f"{host.ipv4}/24", "dev", interface)
+        run(*here, "addr", "add", f"{ipv4 or host.ipv4}/24", "dev", interface)
         run(*here, "link", "set", interface, "addrgenmode", "none")
-        run(*here, "addr", "add", f"{host.ipv6}/64", "dev", interface, "nodad")
+        run(*here, "addr", "add", f"{ipv6 or host.ipv6}/64", "dev", interface, "nodad")
         run(*here, "link", "set", interface, "up")
 
     def close(self):

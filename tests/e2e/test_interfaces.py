@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: MIT
+"""The network changes under the daemon: it goes on hearing, in the same process."""
+
+import itertools
+import signal
+import time
+
+import pytest
+
+from links import LINKS, Link, add_addresses, ethernet, ip, open_tun
+from waiting import wait_until
+
+SEQUENCE = "7000,8000:udp,9000"
+SETTLED = 0.2  # seconds: a knock sent so long after a change opens the door
+
+
+def config(ledger, extra=""):
+    return f"""
+[options]
+    UseSyslog
+[door]
+    sequence      = {SEQUENCE}
+    tcpflags      = syn
+    start_command = echo opened %IP% $KNOCKD_INTERFACE >> {ledger.path}
+    {extra}
+"""
+
+
+class Knocker:
+    """Knocks as a stranger each time, so that the ledger tells the knocks apart."""
+
+    def __init__(self, link, ledger):
+        self.link = link
+        self.ledger = ledger
+        self._numbers = itertools.count(1)
+
+    def knock(self, destination):
+        """Returns the source it knocked from."""
+        number = next(self._numbers)
+        source = f"2001:db8:ffff::{number}" if ":" in destination else f"198.18.0.{number}"
+        self.link.knock(SEQUENCE, source, destination)
+        return source
+
+    def assert_opens(self, daemon, destination, interface="eth0"):
+        source = self.knock(destination)
+        self.ledger.wait_for(f"opened {source} {interface}", also_found=daemon.report)
+
+
+@pytest.fixture
+def knocker(network, ledger):
+    server = network.server
+    return Knocker(Link("eth0", server.ipv4, server.ipv6, ethernet(network)), ledger)
+
+
+NEW = "198.51.100.7"
+NEW6 = "2001:db8:7::7"
+
+
+# Each changes something of the server's eth0 and returns the addresses that must be heard then.
+def address_added(network):
+    add_addresses(network.server, "eth0", f"{NEW}/24", f"{NEW6}/64")
+    return [NEW, NEW6, network.server.ipv4, network.server.ipv6]
+
+
+def address_replaced(network):
+    add_addresses(network.server, "eth0", f"{NEW}/24", f"{NEW6}/64")
+    address_removed(network)
+    return [NEW, NEW6]
+
+
+def address_removed(network):
+    server = network.server
+    ip(server, "address", "del", f"{server.ipv4}/24", "dev", "eth0")
+    return [server.ipv6]
+
+
+def peer_address(network):
+    ip(network.server, "address", "add", NEW, "peer", "203.0.113.1/32", "dev", "eth0")
+    return [NEW]
+
+
+def down_and_up(network):
+    ip(network.server, "link", "set", "eth0", "down")
+    ip(network.server, "link", "set", "eth0", "up")
+    add_addresses(network.server, "eth0", f"{network.server.ipv6}/64")  # going down took it
+    return [network.server.ipv4, network.server.ipv6]
+
+
+def deleted_and_created(network):
+    ip(network.server, "link", "del", "eth0")
+    network.plug(network.server)
+    return [network.server.ipv4, network.server.ipv6]
+
+
+def deleted_and_created_later(network):
+    ip(network.server, "link", "del", "eth0")
+    time.sleep(SETTLED)
+    network.plug(network.server)
+    return [network.server.ipv4, network.server.ipv6]
+
+
+def renamed_away_and_back(network):
+    ip(network.server, "link", "set", "eth0", "down")
+    ip(network.server, "link", "set", "eth0", "name", "other")
+    ip(network.server, "link", "set", "other", "up")
+    time.sleep(SETTLED)
+    ip(network.server, "link", "set", "other", "down")
+    ip(network.server, "link", "set", "other", "name", "eth0")
+    ip(network.server, "link", "set", "eth0", "up")
+    return [network.server.ipv4]
+
+
+def another_takes_its_name(network):
+    server = network.server
+    network.plug(server, "spare", ipv4=NEW, ipv6=NEW6)
+    ip(server, "link", "set", "eth0", "down")
+    ip(server, "link", "set", "eth0", "name", "other")
+    ip(server, "link", "set", "spare", "down")
+    ip(server, "link", "set", "spare", "name", "eth0")
+    ip(server, "link", "set", "eth0", "up")
+    return [NEW]
+
+
+CHANGES = [address_added, address_replaced, address_removed, peer_address, down_and_up,
+           deleted_and_created, deleted_and_created_later, renamed_away_and_back,
+           another_takes_its_name]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_knock_opens_200_ms_after(change, network, start, ledger, knocker):
+    daemon = start(config(ledger))
+    addresses = change(network)
+    time.sleep(SETTLED)
+    for address in addresses:
+        knocker.assert_opens(daemon, address)
+    assert daemon.process.poll() is None, daemon.report()
+
+
+def test_one_daemon_lives_through_them_all(network, start, ledger, knocker):
+    daemon = start(config(ledger))
+    for change in CHANGES[:-1]:  # the last leaves two devices behind
+        addresses = change(network)
+        time.sleep(SETTLED)
+        for address in addresses:
+            knocker.assert_opens(daemon, address)
+        deleted_and_created_later(network)  # as it was at first
+        time.sleep(SETTLED)
+        knocker.assert_opens(daemon, network.server.ipv4)
+    assert daemon.stop() == 0, daemon.report()
+
+
+def test_hundred_changes_at_ten_a_second_miss_no_knock(network, start, ledger, knocker):
+    """Addresses come and go, and now and then the device itself."""
+    server = network.server
+    addresses = [f"198.51.100.{number}" for number in range(1, 101)]
+    knocked = []
+    daemon = start(config(ledger))
+    begin = time.monotonic()
+    for turn in range(len(addresses) + 2):
+        time.sleep(max(0.0, begin + turn / 10 - time.monotonic()))
+        if turn >= 2:
+            knocked.append(knocker.knock(addresses[turn - 2]))
+        if turn < len(addresses):
+            ip(server, "address", "add", f"{addresses[turn]}/32", "dev", "eth0")
+        if 3 <= turn < len(addresses):
+            ip(server, "address", "del", f"{addresses[turn - 3]}/32", "dev", "eth0")
+    for source in knocked:
+        ledger.wait_for(f"opened {source} eth0", also_found=daemon.report)
+    assert len(knocked) == len(addresses)
+    assert daemon.stop() == 0, daemon.report()
+
+
+def test_hundred_downs_and_ups_at_ten_a_second(network, start, ledger, knocker):
+    """The device is down for an instant only; 200 ms after each a knock opens."""
+    server = network.server
+    daemon = start(config(ledger))
+    begin = time.monotonic()
+    for turn in range(100):
+        ip(server, "link", "set", "eth0", "down")
+        ip(server, "link", "set", "eth0", "up")
+        time.sleep(max(0.0, begin + (turn + 1) / 10 - time.monotonic()))
+    time.sleep(SETTLED)
+    knocker.assert_opens(daemon, server.ipv4)
+    assert daemon.stop() == 0, daemon.report()
+
+
+def test_removed_address_is_deaf(network, start, ledger, knocker):
+    daemon = start(config(ledger))
+    knocker.assert_opens(daemon, network.server.ipv4)
+    address_removed(network)
+    time.sleep(SETTLED)
+    knocker.knock(network.server.ipv4)
+    knocker.assert_opens(daemon, network.server.ipv6)
+    assert len(ledger.lines()) == 2
+
+
+@pytest.mark.parametrize("last_at", ["the old address", "the new address"])
+def test_knock_in_progress_survives_an_address_change(network, start, ledger, knocker, last_at):
+    server = network.server
+    daemon = start(config(ledger))
+    knocker.link.knock("7000,8000:udp", "198.18.0.1", server.ipv4)
+    address_added(network)
+    daemon.wait_for("eth0: now listening on .*")
+    knocker.link.knock("9000", "198.18.0.1", server.ipv4 if last_at == "the old address" else NEW)
+    ledger.wait_for("opened 198.18.0.1 eth0", also_found=daemon.report)
+
+
+def test_each_change_is_one_line(network, start, ledger):
+    server = network.server
+    daemon = start(config(ledger))
+    ip(server, "address", "flush", "dev", "eth0")
+    daemon.wait_for("eth0: .*")
+    add_addresses(server, "eth0", f"{NEW}/24")
+    daemon.wait_for(f"eth0: now listening on {NEW}")
+    add_addresses(server, "eth0", f"{NEW6}/64")
+    daemon.wait_for(f"eth0: now listening on {NEW}, {NEW6}")
+    assert len(daemon.matching("eth0: .*")) == 3, daemon.report()
+
+
+def test_daemon_that_was_first_hears_once_the_device_is_there(network, start, ledger, knocker):
+    ip(network.server, "link", "del", "eth0")
+    daemon = start(config(ledger))
+    assert daemon.matching(r"interface eth0 does not exist, waiting for it \(there are: lo\)") == \
+        daemon.matching("interface .*"), daemon.report()
+    network.plug(network.server)
+    time.sleep(SETTLED)
+    for address in (network.server.ipv4, network.server.ipv6):
+        knocker.assert_opens(daemon, address)
+
+
+def test_no_address_at_start(network, start, ledger, knocker):
+    ip(network.server, "address", "flush", "dev", "eth0")
+    daemon = start(config(ledger))
+    add_addresses(network.server, "eth0", f"{NEW}/24", f"{NEW6}/64")
+    time.sleep(SETTLED)
+    for address in (NEW, NEW6):
+        knocker.assert_opens(daemon, address)
+
+
+# Several interfaces
+
+ETH1_MAC = "02:00:00:00:01:01"
+
+
+@pytest.fixture
+def eth1(network, ledger):
+    """A second interface of the server, and a knocker that knocks there."""
+    network.plug(network.server, "eth1", ETH1_MAC, NEW, NEW6)
+    return Knocker(Link("eth1", NEW, NEW6, ethernet(network, ETH1_MAC)), ledger)
+
+
+@pytest.mark.parametrize("named", ["-i repeated", "-i list", "Interface list", "any"])
+def test_several_interfaces_are_heard_and_named(network, start, ledger, knocker, eth1, named):
+    arguments = {"-i repeated": ["-i", "eth0", "-i", "eth1"], "-i list": ["-i", "eth0,eth1"],
+                 "Interface list": [], "any": ["-i", "any"]}[named]
+    options = "[options]\nInterface = eth0, eth1" if named == "Interface list" else ""
+    daemon = start(config(ledger, options), *arguments, interface=None)
+    listening = "any" if named == "any" else "eth0, eth1"
+    assert daemon.matching(f"starting up, listening on {listening}"), daemon.report()
+    for address in (network.server.ipv4, network.server.ipv6):
+        knocker.assert_opens(daemon, address, "eth0")
+    for address in (NEW, NEW6):
+        eth1.assert_opens(daemon, address, "eth1")
+
+
+def test_one_of_two_interfaces_vanishes_the_other_is_heard(network, start, ledger, knocker, eth1):
+    daemon = start(config(ledger), interface="eth0,eth1")
+    ip(network.server, "link", "del", "eth1")
+    time.sleep(SETTLED)
+    knocker.assert_opens(daemon, network.server.ipv4)
+    network.plug(network.server, "eth1", ETH1_MAC, NEW, NEW6)
+    time.sleep(SETTLED)
+    eth1.assert_opens(daemon, NEW, "eth1")
+    knocker.assert_opens(daemon, network.server.ipv6)
+
+
+def test_any_hears_a_device_that_came_later(network, start, ledger, knocker):
+    daemon = start(config(ledger), interface="any")
+    network.plug(network.server, "eth1", ETH1_MAC, NEW, NEW6)
+    time.sleep(SETTLED)
+    eth1 = Knocker(Link("eth1", NEW, NEW6, ethernet(network, ETH1_MAC)), ledger)
+    eth1.assert_opens(daemon, NEW, "eth1")
+    knocker.assert_opens(daemon, network.server.ipv4)
+
+
+def test_point_to_point_device_comes_again_with_another_address(network, start, ledger):
+    """As PPPoE does after each forced separation."""
+    server = network.server
+    daemon = start(config(ledger), interface="tun0")
+    for number in (1, 2):
+        tun = open_tun(server, "tun0")
+        address = f"198.51.100.{number}"
+        ip(server, "address", "add", address, "peer", "203.0.113.1", "dev", "tun0")
+        ip(server, "link", "set", "tun0", "up")
+        time.sleep(SETTLED)
+        link = Link("tun0", address, None, lambda packet, tun=tun: tun.write(bytes(packet)))
+        link.knock(SEQUENCE, f"198.18.0.{number}")
+        ledger.wait_for(f"opened 198.18.0.{number} tun0", also_found=daemon.report)
+        tun.close()
+
+
+# Packets that are heard twice
+
+def hear_out(daemon, ledger, interfaces, count=1):
+    """Waits until `count` doors were opened and all else that the listeners had to tell is told."""
+    wait_until(lambda: len(ledger.lines()) >= count, f"{count} doors open", daemon.report)
+    daemon.send(signal.SIGUSR1)
+    for interface in interfaces.split(","):
+        daemon.wait_for(f"status: {interface}: .* packets, .*")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("interface", ["eth0", "eth0,eth1", "any"])
+def test_target_door_opens_once_for_forwarded_knocks(network, start, ledger, knocker, eth1, family,
+                                                     interface):
+    """The server forwards from eth0 to eth1; a packet is seen on both, and is one knock."""
+    server = network.server
+    target = "2001:db8:7::99" if family == 6 else "198.51.100.99"
+    server.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+    ip(server, "neigh", "add", target, "lladdr", network.stranger.mac, "dev", "eth1")
+    daemon = start(config(ledger, f"target = {target}"), interface=interface)
+    source = network.client.address(family)
+    knocker.link.knock(SEQUENCE, source, target)
+    knocker.link.knock(SEQUENCE, source, server.address(family))  # this is not the target
+    hear_out(daemon, ledger, interface)
+    # Which of two listeners is the first to hear it is not said.
+    assert ledger.lines() in ([f"opened {source} eth0"], [f"opened {source} eth1"]), daemon.report()
+
+
+def test_packet_that_any_hears_on_a_bridge_and_its_port_is_one_knock(network, start, ledger):
+    link = LINKS["bridge"](network)
+    daemon = start(config(ledger).replace(SEQUENCE, "8000:udp"), interface="any")
+    for number in (1, 2):
+        link.knock("8000:udp", f"198.18.0.{number}")
+    hear_out(daemon, ledger, "any", count=2)
+    assert sorted(ledger.lines()) == ["opened 198.18.0.1 br0", "opened 198.18.0.2 br0"]
+
+
+# Names
+
+@pytest.mark.parametrize("name, complaint", [
+    ("a-name-of-sixteen", "interface"),
+    ("eth/0", "interface"),
+    ("", "interface"),
+    ("..", "interface"),
+])
+@pytest.mark.parametrize("by", ["-i", "Interface"])
+def test_what_is_no_interface_name_is_an_error(server, knockd, tmp_path, name, complaint, by):
+    option = f"Interface = eth0,{name}," if by == "Interface" else ""
+    file = tmp_path / "knockd.conf"
+    file.write_text(f"[options]\n{option}\n[door]\nsequence = 7001,8010,9023\ntcpflags = syn\n")
+    arguments = ["-i", name] if by == "-i" else []
+    done = server.run(knockd, "-t", "-c", file, *arguments, check=False)
+    assert done.returncode == 1, done.stdout
+    assert complaint in done.stdout.lower() and name in done.stdout
+
+
+@pytest.mark.parametrize("names, warning", [
+    ("eth0,eth1,eth0", 'interface "eth0" is named twice'),
+    ("eth0,any", 'interface "any" covers the others that are named'),
+])
+@pytest.mark.parametrize("by", ["-i", "Interface"])
+def test_needless_name_is_warned_of_and_does_no_harm(network, start, knockd, ledger, knocker, names,
+                                                     warning, by):
+    option = f"[options]\nInterface = {names}" if by == "Interface" else ""
+    daemon = start(config(ledger, option), interface=names if by == "-i" else None)
+    tested = network.server.run(knockd, "-t", "-c", daemon.config_file).stdout
+    assert warning in (daemon.output() if by == "-i" else tested)
+    knocker.assert_opens(daemon, network.server.ipv4, "eth0")
+    hear_out(daemon, ledger, "any" if "any" in names else "eth0")
+    assert len(ledger.lines()) == 1
