@@ -60,9 +60,11 @@ void EventLoop::watch_signals(const std::vector<int>& signals, std::function<voi
   sigprocmask(SIG_BLOCK, &set, nullptr);
   signals_ = checked(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd");
   watch(signals_.get(), EPOLLIN, [this, callback = std::move(callback)] {
-    signalfd_siginfo info;
-    while (read(signals_.get(), &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
-      callback(static_cast<int>(info.ssi_signo));
+    // Those that wait, once a turn: a callback that causes the next signal must not keep us here.
+    std::array<signalfd_siginfo, 16> waiting;
+    const ssize_t length = read(signals_.get(), waiting.data(), sizeof(waiting));
+    for (size_t i = 0; length > 0 && i < static_cast<size_t>(length) / sizeof(waiting[0]); ++i) {
+      callback(static_cast<int>(waiting[i].ssi_signo));
     }
   });
 }

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <exception>
 
+#include "knockd/base/spawn.h"
 #include "knockd/base/text.h"
 #include "knockd/config/complaint.h"
 #include "knockd/keeper/one_time_list.h"
@@ -20,7 +21,9 @@ namespace {
 
 constexpr char kAny[] = "any";
 // SIGTERM is obeyed within 2 s; what is not closed by then stays in the state file.
-constexpr Duration kLongestShutdown = std::chrono::milliseconds(1700);
+constexpr Duration kLongestShutdown = std::chrono::milliseconds(1500);
+// Listeners and the resolver, also those that are no longer wanted.
+constexpr size_t kMostOtherChildren = 64;
 constexpr Duration kFirstPause = std::chrono::milliseconds(100);
 constexpr Duration kLongestPause = std::chrono::seconds(10);
 
@@ -469,9 +472,13 @@ void Keeper::on_signal(int signal) {
 }
 
 void Keeper::reap() {
+  // Each command that has ended makes room for another, which may end before this loop does; no
+  // more are taken than there were at its beginning, so that shutting many doors delays nothing
+  // else. Whoever ends meanwhile has raised another SIGCHLD.
   int status = 0;
   pid_t pid = 0;
-  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+  for (size_t left = commands_.running() + kMostOtherChildren;
+       left > 0 && !must_give_up() && (pid = waitpid(-1, &status, WNOHANG)) > 0; --left) {
     if (commands_.child_ended(pid, status)) continue;
     for (const auto& post : posts_) {
       if (post->process && post->process->pid() == pid) post->process->reaped();
@@ -544,14 +551,22 @@ void Keeper::run_global_command(const char* name, const std::string& text,
   commands_.run(std::move(command));
 }
 
+// Whether leaving has taken too long already; the alarm would ring too late in a long turn.
+bool Keeper::must_give_up() {
+  if (!leaving_) return false;
+  loop_.refresh_clock();
+  return give_up_.when() && *give_up_.when() <= loop_.now();
+}
+
 void Keeper::give_up() {
   if (doors_.open_doors() != 0) {
     log_.warning(format("%zu doors could not be closed in time, the next start closes them",
                         doors_.open_doors()));
   }
-  // What On_Stop has begun goes on without us.
-  if (is_ready_ && !std::exchange(on_stop_run_, true)) {
-    run_global_command("On_Stop", config_.on_stop, nullptr);
+  // Not behind commands that hang; what it has begun goes on without us.
+  if (is_ready_ && !std::exchange(on_stop_run_, true) && !config_.on_stop.empty()) {
+    log_.notice("On_Stop: running command: " + config_.on_stop);
+    spawn_shell(config_.on_stop, {});
   }
   loop_.stop();
 }

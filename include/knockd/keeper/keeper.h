@@ -107,6 +107,7 @@ class Keeper : ListenerProcess::Owner {
   bool is_echo(const Post& post, const KnockEvent& event);
   std::string name_source(const IpAddress& source);
   void report_left_out();
+  bool must_give_up();
   void give_up();
   void fail(const std::string& why);
 
