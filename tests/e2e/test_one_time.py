@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""A one-time sequence opens once, whenever the daemon is killed."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from storm import Storm, source
+from waiting import wait_until
+
+TEST_SECONDS = 200
+KILLS = 100
+
+
+@pytest.fixture
+def storm(client, server):
+    storm = Storm(client, server)
+    yield storm
+    storm.close()
+
+
+def port(number):
+    """The sequence with this number is one knock at this port, by udp."""
+    return 10_000 + number
+
+
+def write_sequences(path, count):
+    path.write_text("".join(f" {port(number)}:udp\n" for number in range(count)))
+
+
+def in_force(path):
+    """The numbers of the sequences that are not marked as used, in their order."""
+    return [int(line.split(":")[0]) - port(0) for line in path.read_text().splitlines()
+            if not line.startswith("#")]
+
+
+def config(path, ledger):
+    return (f"[options]\nLog_Rate = 0\n[once]\none_time_sequences = {path}\n"
+            f"start_command = {ledger.command('opened')}\n")
+
+
+def kill(daemon):
+    daemon.send(signal.SIGKILL)
+    daemon.wait_for_end()
+
+
+def test_the_mark_outlives_a_kill(start, storm, ledger, tmp_path):
+    """In 0.8 the mark waited in a buffer, and was lost with the process: the sequence opened again."""
+    path = tmp_path / "sequences"
+    write_sequences(path, 3)
+    daemon = start(config(path, ledger))
+    storm.knock(source(1), port(0))
+    ledger.wait_for(f"opened {source(1)}", also_found=daemon.report)
+    kill(daemon)
+    assert in_force(path) == [1, 2]
+
+    daemon = start(config(path, ledger))
+    storm.knock(source(2), port(0))
+    storm.knock(source(3), port(1))
+    ledger.wait_for(f"opened {source(3)}", also_found=daemon.report)
+    assert f"opened {source(2)}" not in ledger.lines()
+
+
+def test_no_sequence_opens_twice_however_often_the_daemon_is_killed(start, storm, ledger, tmp_path):
+    """Each sequence is knocked by a source of its own, before and after each kill."""
+    seed = int(os.environ.get("KNOCKD_SEED", random.getrandbits(32)))
+    print(f"KNOCKD_SEED={seed}")
+    chance = random.Random(seed)
+    path = tmp_path / "sequences"
+    write_sequences(path, 1000)
+    for _ in range(KILLS):
+        daemon = start(config(path, ledger))
+        end = time.monotonic() + chance.uniform(0, 0.1)
+        while time.monotonic() < end:
+            current = in_force(path)[0]
+            for number in range(max(current - 3, 0), current + 1):  # the used ones, too
+                storm.knock(source(number + 1), port(number))
+        kill(daemon)
+
+    daemon = start(config(path, ledger))
+    last = in_force(path)[0]
+    for number in range(last + 1):
+        storm.knock(source(number + 1), port(number))
+    ledger.wait_for(f"opened {source(last + 1)}", also_found=daemon.report)
+    opened = ledger.lines()
+    assert len(set(opened)) == len(opened), "a sequence opened twice"
+    assert len(opened) > KILLS / 2, "too little happened"
+    used = set(range(1000)) - set(in_force(path))
+    assert used == set(range(last + 1)), "they are used up in their order"
+    assert {f"opened {source(number + 1)}" for number in used} >= set(opened)
+
+
+def test_a_file_that_cannot_be_marked_keeps_the_door_shut(start, storm, ledger, tmp_path):
+    """A folder took its place: that cannot be written even by root."""
+    path = tmp_path / "sequences"
+    write_sequences(path, 2)
+    daemon = start(config(path, ledger) + "[other]\nsequence = 7000:udp\n"
+                   f"command = {ledger.command('other')}\n")
+    path.rename(tmp_path / "elsewhere")
+    path.mkdir()
+    storm.knock(source(1), port(0))
+    daemon.wait_for("once: one-time file .* cannot be marked: .*")
+    storm.knock(source(2), port(0))
+    storm.knock(source(3), 7000)
+    ledger.wait_for(f"other {source(3)}", also_found=daemon.report)
+    assert ledger.lines() == [f"other {source(3)}"]
+
+
+def test_with_none_left_the_door_is_shut_for_good_and_others_go_on(start, storm, ledger, tmp_path):
+    path = tmp_path / "sequences"
+    write_sequences(path, 1)
+    daemon = start(config(path, ledger) + "[other]\nsequence = 7000:udp\n"
+                   f"command = {ledger.command('other')}\n")
+    storm.knock(source(1), port(0))
+    ledger.wait_for(f"opened {source(1)}", also_found=daemon.report)
+    storm.knock(source(2), port(0))
+    storm.knock(source(3), 7000)
+    ledger.wait_for(f"other {source(3)}", also_found=daemon.report)
+    assert ledger.lines() == [f"opened {source(1)}", f"other {source(3)}"]
+    wait_until(lambda: len(daemon.matching("once: no more sequences .*")) == 1, "one line says so",
+               daemon.report)

@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: MIT
+"""What becomes of open doors when the daemon leaves, comes back, reads its configuration again, has
+very many of them, or is given commands that misbehave."""
+
+import os
+import pathlib
+import re
+import signal
+import tempfile
+import time
+
+import pytest
+
+from network import run
+from storm import Storm, source
+from timed_ledger import TimedLedger
+from waiting import wait_until
+
+TEST_SECONDS = 150
+LONG = 600  # seconds: a door that is not shut by time in any test
+
+
+def options(*lines):
+    return "\n".join(["[options]", "Log_Rate = 0", *lines, ""])
+
+
+def door(ledger, *directives, cmd_timeout=LONG, name="a", start="true", stop="true"):
+    """A door for one udp knock whose commands first enter the ledger, and then do what they are
+    told. A later directive wins."""
+    return "\n".join([f"[{name}]", "sequence = 7000:udp", f"cmd_timeout = {cmd_timeout}",
+                      f"start_command = {ledger.command('start')}; {start}",
+                      f"stop_command = {ledger.command('stop')}; {stop}", *directives, ""])
+
+
+@pytest.fixture
+def storm(client, server):
+    storm = Storm(client, server)
+    yield storm
+    storm.close()
+
+
+@pytest.fixture
+def open_doors(storm, ledger):
+    """open_doors(daemon, count) knocks for so many sources; each start command has run then."""
+
+    def started():
+        return [line for line in ledger.lines() if line.startswith("start ")]
+
+    def knock(daemon, count):
+        for number in range(1, count + 1):
+            storm.knock(source(number), 7000)
+            if number % 50 == 0 or number == count:  # no faster than it can be heard
+                wait_until(lambda: len(started()) >= number, f"{number} start commands",
+                           lambda: f"{len(started())}, {daemon.report()[-2000:]}")
+        assert set(started()) == {f"start {source(number)}" for number in range(1, count + 1)}
+
+    return knock
+
+
+def kill(daemon):
+    daemon.send(signal.SIGKILL)
+    daemon.wait_for_end()
+
+
+def stopped(ledger):
+    return {line.split()[1] for line in ledger.lines() if line.startswith("stop ")}
+
+
+# --- leaving --------------------------------------------------------------------------------------
+
+def test_a_thousand_open_doors_are_shut_by_sigterm_or_by_the_next_start(start, ledger, open_doors):
+    text = options() + door(ledger)
+    daemon = start(text)
+    open_doors(daemon, 1000)
+    begun = time.monotonic()
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait_for_end() == 0
+    assert time.monotonic() - begun < 2.0
+    left = 1000 - len(stopped(ledger))
+    told = daemon.matching(r"(\d+) doors could not be closed in time, the next start closes them")
+    assert bool(told) == (left > 0), f"{left} left, {told}"
+
+    for _ in range(20):  # on a busy machine not even the next start has time for all
+        if not left:
+            break
+        daemon = start(text)
+        assert daemon.matching(r"\d+ doors are open since an earlier run")
+        assert daemon.stop() == 0
+        left = 1000 - len(stopped(ledger))
+    assert stopped(ledger) == {source(number) for number in range(1, 1001)}
+
+
+def test_hanging_stop_commands_do_not_delay_leaving(start, ledger, open_doors, tmp_path):
+    """Those that ignore SIGTERM, too; they are run again by the next start. Nor do they keep On_Stop
+    from being run."""
+    text = options(f"On_Stop = echo left >> {tmp_path}/on_stop") + door(ledger, stop="trap '' TERM; sleep 1000; :")
+    daemon = start(text)
+    open_doors(daemon, 40)
+    begun = time.monotonic()
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait_for_end() == 0
+    assert time.monotonic() - begun < 2.0
+    daemon.wait_for("40 doors could not be closed in time, the next start closes them")
+    wait_until((tmp_path / "on_stop").exists, "On_Stop is run", daemon.report)
+    daemon = start(text)
+    daemon.wait_for("40 doors are open since an earlier run")
+
+
+def test_shutdown_keep_leaves_doors_to_the_next_start(start, ledger, open_doors):
+    text = options("Shutdown = keep") + door(ledger, cmd_timeout=4)
+    daemon = start(text)
+    open_doors(daemon, 3)
+    assert daemon.stop() == 0
+    assert stopped(ledger) == set()
+    daemon = start(text)
+    daemon.wait_for("3 doors are open since an earlier run")
+    assert stopped(ledger) == set(), "they have time left"
+    wait_until(lambda: len(stopped(ledger)) == 3, "every door is shut in time", daemon.report)
+
+
+def test_a_door_that_is_no_more_is_shut_all_the_same(start, ledger, open_doors):
+    daemon = start(options() + door(ledger, cmd_timeout=3))
+    open_doors(daemon, 1)
+    kill(daemon)
+    daemon = start(options() + "[other]\nsequence = 1,2,3\ncommand = true\n")
+    ledger.wait_for(f"stop {source(1)}", also_found=daemon.report)
+    assert daemon.matching(rf"{re.escape(source(1))}: a: command timeout")
+
+
+def test_deadlines_mean_the_same_after_a_restart(start, storm, tmp_path):
+    ledger = TimedLedger(tmp_path / "timed", {"a": 4})
+    text = options() + ledger.door("a", "7000:udp")
+    daemon = start(text)
+    storm.knock(source(1), 7000)
+    wait_until(ledger.events, "the door is open", daemon.report)
+    for _ in range(3):
+        kill(daemon)
+        daemon = start(text)
+    wait_until(lambda: not ledger.open_doors(), "the door is shut", daemon.report)
+    opened, shut = ledger.events()
+    assert 3.9 <= shut.time - opened.time <= 5.0
+
+
+def test_overdue_doors_are_shut_at_once(start, storm, ledger, tmp_path):
+    daemon = start(options() + door(ledger, cmd_timeout=1))
+    storm.knock(source(1), 7000)
+    ledger.wait_for(f"start {source(1)}", also_found=daemon.report)
+    kill(daemon)
+    time.sleep(1.1)  # while nobody is there its time is over: that is what is tried
+    daemon = start(options() + door(ledger, cmd_timeout=LONG))
+    ledger.wait_for(f"stop {source(1)}", also_found=daemon.report)
+
+
+# --- another boot ---------------------------------------------------------------------------------
+
+@pytest.fixture
+def boot_id(tmp_path):
+    """Gives a prefix with which the daemon sees the boot id that is in the file."""
+    path = tmp_path / "boot_id"
+    path.write_text("11111111-2222-3333-4444-555555555555\n")
+    mount = f"mount --bind {path} /proc/sys/kernel/random/boot_id && exec \"$@\""
+    return path, ["unshare", "-m", "sh", "-c", mount, "sh"]
+
+
+def test_after_a_reboot_the_time_left_is_counted_on(start, storm, tmp_path, boot_id):
+    ledger = TimedLedger(tmp_path / "timed", {"a": 3})
+    text = options() + ledger.door("a", "7000:udp")
+    daemon = start(text, prefix=boot_id[1])
+    storm.knock(source(1), 7000)
+    wait_until(ledger.events, "the door is open", daemon.report)
+    kill(daemon)
+    boot_id[0].write_text("99999999-2222-3333-4444-555555555555\n")
+    daemon = start(text, prefix=boot_id[1])
+    daemon.wait_for("1 doors are open since an earlier run")
+    wait_until(lambda: not ledger.open_doors(), "the door is shut", daemon.report)
+    opened, shut = ledger.events()
+    assert 2.9 <= shut.time - opened.time <= 5.0
+
+
+# --- reading the configuration again --------------------------------------------------------------
+
+def test_a_reload_keeps_doors_with_the_stop_command_of_their_day(start, ledger, open_doors, storm):
+    daemon = start(options() + door(ledger, cmd_timeout=3))
+    open_doors(daemon, 2)
+    daemon.config_file.write_text(options() + "[other]\nsequence = 7001:udp\ncommand = true\n")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("re-reading config file: .*")
+    wait_until(lambda: stopped(ledger) == {source(1), source(2)}, "both are shut", daemon.report)
+
+
+def test_a_faulty_reload_keeps_doors(start, ledger, open_doors):
+    daemon = start(options() + door(ledger, cmd_timeout=3))
+    open_doors(daemon, 2)
+    daemon.config_file.write_text("[a]\nsequence = nonsense\n")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("the configuration is faulty, .*")
+    wait_until(lambda: stopped(ledger) == {source(1), source(2)}, "both are shut", daemon.report)
+
+
+# --- knocking again -------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("how", ["run", "extend", "ignore"])
+def test_reknock(start, storm, tmp_path, how, restart):
+    """Two knocks, 1.5 s apart, at a door for 3 s: `run` opens and shuts it twice, the others once,
+    `extend` 3 s after the second knock."""
+    ledger = TimedLedger(tmp_path / "timed", {"a": 3})
+    text = options() + ledger.door("a", "7000:udp", f"reknock = {how}")
+    daemon = start(text)
+    storm.knock(source(1), 7000)
+    wait_until(ledger.events, "the door is open", daemon.report)
+    if restart:
+        kill(daemon)
+        daemon = start(text)
+    opened = ledger.events()[0].time
+    time.sleep(1.5)  # the part of the time that `extend` adds
+    storm.knock(source(1), 7000)
+    shuts = 2 if how == "run" else 1
+    wait_until(lambda: [event.what for event in ledger.events()].count("stop") == shuts,
+               "the door is shut", daemon.report)
+    kill(daemon)
+    daemon = start(text)
+    assert not daemon.matching(".*open since an earlier run")
+
+    events = ledger.events()
+    assert [event.what for event in events] == ["start"] * shuts + ["stop"] * shuts
+    first_shut, last_shut = events[shuts].time - opened, events[-1].time - opened
+    if how == "extend":
+        assert 4.4 <= last_shut <= 6
+    else:
+        assert 2.9 <= first_shut <= 4
+        assert how == "ignore" or 4.4 <= last_shut <= 6
+
+
+# --- commands that misbehave ----------------------------------------------------------------------
+
+def test_a_start_command_that_hangs_is_told_and_the_door_shut(start, ledger, storm):
+    daemon = start(options() + door(ledger, cmd_timeout=1, start="sleep 1000"))
+    storm.knock(source(1), 7000)
+    ledger.wait_for(f"stop {source(1)}", also_found=daemon.report)
+    daemon.wait_for(r"\S+: a: the start command is still running; running the stop command")
+
+
+def test_start_commands_that_hang_hold_up_no_door(start, ledger, open_doors):
+    """More of them than run at once; a knock in between is served."""
+    daemon = start(options() + door(ledger, cmd_timeout=1, start="sleep 1000"))
+    open_doors(daemon, 80)
+    wait_until(lambda: len(stopped(ledger)) == 80, "every door is shut", daemon.report)
+
+
+def test_a_start_command_that_ends_late_is_undone_late(start, storm, ledger, tmp_path):
+    """It took longer than anyone would wait, and then opened the door after all."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    daemon = start(options() + door(
+        ledger, f"start_command = read line < {gate}; {ledger.command('start')}", cmd_timeout=1))
+    storm.knock(source(1), 7000)
+    ledger.wait_for(f"stop {source(1)}", also_found=daemon.report)
+    gate.write_text("go on\n")
+    ledger.wait_for(f"stop {source(1)}", 2, also_found=daemon.report)
+    assert ledger.lines() == [f"{what} {source(1)}" for what in ("stop", "start", "stop")]
+    kill(daemon)
+    daemon = start(options() + door(ledger))
+    assert not daemon.matching(".*open since an earlier run")
+
+
+def test_a_start_command_that_had_to_wait_gets_the_full_time(start, storm, tmp_path):
+    """33 knocks at once, of commands that take 1.5 s: the last one begins when the first are done."""
+    ledger = TimedLedger(tmp_path / "timed", {"a": 2})
+    daemon = start(options() + ledger.door("a", "7000:udp", start_prefix="sleep 1.5; "))
+    for number in range(1, 65):
+        storm.knock(source(number), 7000)
+    wait_until(lambda: len(ledger.stories()) == 64 and not ledger.open_doors(),
+               "every door was open and is shut", daemon.report, 30)
+    starts = [event.time for event in ledger.events() if event.what == "start"]
+    assert max(starts) - min(starts) > 1
+    # The time runs from the beginning of the command, which sleeps before it enters the ledger.
+    ledger.timeouts["a"] = 0.5
+    assert ledger.faults(tolerance=0.2) == []
+
+
+def test_a_command_that_prints_megabytes(start, ledger, storm):
+    daemon = start(options() + door(ledger, cmd_timeout=1, start="head -c 20000000 /dev/zero"))
+    storm.knock(source(1), 7000)
+    ledger.wait_for(f"stop {source(1)}", also_found=lambda: str(daemon.lines()))
+
+
+def test_output_that_nobody_reads_holds_up_no_door(start, ledger, storm, server, tmp_path, knockd):
+    """The commands' output is the daemon's own: here a pipe that is full."""
+    config = tmp_path / "knockd.conf"
+    config.write_text(options(f"StateFile = {tmp_path}/open-doors")
+                      + door(ledger, cmd_timeout=1, start="head -c 20000000 /dev/zero"))
+    reader, writer = os.pipe()
+    log = tmp_path / "log"
+    server.start(knockd, "-v", "-c", config, "-i", "eth0", "-g", log, stdout=writer, stderr=writer)
+    os.close(writer)
+    wait_until(lambda: log.exists() and "starting up" in log.read_text(), "it listens")
+    for number in range(1, 4):
+        storm.knock(source(number), 7000)
+        ledger.wait_for(f"stop {source(number)}", also_found=log.read_text)
+    os.close(reader)
+
+
+def test_commands_that_close_their_output_and_leave_children(start, ledger, storm):
+    """Neither is waited for longer than the shell itself runs."""
+    daemon = start(options() + door(ledger, cmd_timeout=1,
+                                    start="exec <&- >&- 2>&-; (sleep 1000; true) & sleep 1000 &"))
+    storm.knock(source(1), 7000)
+    ledger.wait_for(f"stop {source(1)}", also_found=daemon.report)
+    assert not daemon.matching(".*still running.*")
+
+
+def test_a_fork_that_fails_is_tried_again(start, ledger, storm, tmp_path, server, knockd):
+    """No process may be had for a while: a limit of its own user, since root knows none."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    for path in (folder, *list(folder.parents)[:3]):
+        if path.is_relative_to("/tmp") and path != pathlib.Path("/tmp"):
+            path.chmod(0o755)
+    user = 61234
+    os.chown(folder, user, user)
+    os.chown(ledger.path, user, user)
+    prefix = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups",
+              "--inh-caps", "-all,+net_raw", "--ambient-caps", "-all,+net_raw"]
+    binary = folder / "knockd"
+    binary.write_bytes(pathlib.Path(knockd).read_bytes())
+    binary.chmod(0o755)
+    config = folder / "knockd.conf"
+    config.write_text(options(f"StateFile = {folder}/open-doors") + door(ledger, cmd_timeout=1))
+    config.chmod(0o644)
+    log = folder / "log"
+    daemon = server.start(*prefix, binary, "-c", config, "-i", "eth0", "-g", log)
+    wait_until(lambda: log.exists() and "starting up" in log.read_text(), "it listens")
+
+    limit = [*prefix[:6], "prlimit", "--pid", str(daemon.pid)]
+    run(*limit, "--nproc=1:")
+    storm.knock(source(1), 7000)
+    wait_until(lambda: "command could not be started" in log.read_text(), "a failure", log.read_text)
+    assert ledger.lines() == []
+    run(*limit, "--nproc=100:")
+    ledger.wait_for(f"stop {source(1)}", also_found=log.read_text)
+    assert ledger.lines() == [f"start {source(1)}", f"stop {source(1)}"]
+    assert log.read_text().count("command could not be started") == 1
+
+
+# --- very many ------------------------------------------------------------------------------------
+
+def private_bytes(pids):
+    """What the processes have for themselves alone, in bytes."""
+    total = 0
+    for pid in pids:
+        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith(("Private_Clean:", "Private_Dirty:")):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+@pytest.fixture
+def quick_folder():
+    """In memory: 10,000 times the wait for a disk is no part of any test."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield folder
+
+
+def test_ten_thousand_open_doors(start, storm, server, quick_folder):
+    """One keeper, one listener, at most 6 MB more than with none."""
+    # The stop command is as long as usual ones are; a start command would only take its time.
+    daemon = start(options(f"StateFile = {quick_folder}/open-doors")
+                   + f"[a]\nsequence = 7000:udp\ncmd_timeout = {LONG}\n"
+                   "stop_command = iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT || true\n")
+    before = private_bytes(server.processes())
+    for number in range(1, 10_001):
+        storm.knock(source(number), 7000)
+        if number % 500 == 0:  # no faster than it can be heard
+            daemon.wait_for(rf"{source(number)}: a: OPEN SESAME")
+    daemon.send(signal.SIGUSR1)
+    daemon.wait_for("status: .*, 10000 open; .*")
+    assert len(server.processes()) == 2, "a keeper and a listener"
+    more = private_bytes(server.processes()) - before
+    print(f"{more / 1e6:.2f} MB for 10,000 open doors")
+    assert more <= 6_000_000
+    begun = time.monotonic()
+    assert daemon.stop() == 0
+    assert time.monotonic() - begun < 2.0
