@@ -52,6 +52,7 @@ def knocker(network, ledger):
     return Knocker(Link("eth0", server.ipv4, server.ipv6, ethernet(network)), ledger)
 
 
+SPARE_MAC = "02:00:00:00:01:02"
 NEW = "198.51.100.7"
 NEW6 = "2001:db8:7::7"
 
@@ -124,6 +125,33 @@ def another_takes_its_name(network):
 CHANGES = [address_added, address_replaced, address_removed, peer_address, down_and_up,
            deleted_and_created, deleted_and_created_later, renamed_away_and_back,
            another_takes_its_name]
+
+
+def test_device_that_took_the_name_at_once_is_heard(network, start, ledger):
+    """Nothing goes down, and the daemon runs again only when both devices have their new names:
+    nothing but its index tells the new eth0 from the old one."""
+    server = network.server
+    network.plug(server, "spare", SPARE_MAC, NEW, NEW6)
+    daemon = start(config(ledger))
+    daemon.send(signal.SIGSTOP)
+    if ip(server, "link", "set", "eth0", "name", "other", check=False).returncode != 0:
+        pytest.skip("this kernel renames no device that is up")
+    ip(server, "link", "set", "spare", "name", "eth0")
+    daemon.send(signal.SIGCONT)
+    time.sleep(SETTLED)
+    Knocker(Link("eth0", NEW, NEW6, ethernet(network, SPARE_MAC)), ledger).assert_opens(daemon, NEW)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_changes_that_are_seen_together(change, network, start, ledger, knocker):
+    """A busy machine lets the daemon run only after the change."""
+    daemon = start(config(ledger))
+    daemon.send(signal.SIGSTOP)
+    addresses = change(network)
+    daemon.send(signal.SIGCONT)
+    time.sleep(SETTLED)
+    for address in addresses:
+        knocker.assert_opens(daemon, address)
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
