@@ -512,6 +512,10 @@ class CaptureFilterInKernel : public CaptureFilter {
       ASSERT_EQ(std::system("ip link add outside type veth peer name inside"
                             " && ip link set outside up && ip link set inside up"),
                 0);
+      // Until the kernel has seen to the carrier, a device drops in silence what it is to send.
+      ASSERT_EQ(std::system("timeout 10 sh -c 'until ip link show outside | grep -q \"state UP\";"
+                            " do sleep 0.01; done'"),
+                0);
       test();
     }).join();
     if (refused) GTEST_SKIP() << "needs the right to make a network namespace";
