@@ -170,6 +170,10 @@ class Network:
         run(*here, "link", "set", interface, "addrgenmode", "none")
         run(*here, "addr", "add", f"{ipv6 or host.ipv6}/64", "dev", interface, "nodad")
         run(*here, "link", "set", interface, "up")
+        # Until the kernel has seen to the carrier, a device drops in silence what it is to send.
+        for end in ([*here, "link", "show", interface],
+                    ["ip", "-n", self._switch, "link", "show", port]):
+            wait_until(lambda end=end: "state UP" in run(*end).stdout, " ".join(end))
 
     def close(self):
         """Removes everything, also what a test left half done; the first failure is reported."""
