@@ -13,13 +13,8 @@ std::string seconds_text(Duration duration) {
 }
 
 std::string mask_text(const FlagMask& mask) {
-  constexpr struct {
-    uint8_t bit;
-    const char* name;
-  } kNames[] = {{kTcpFin, "fin"}, {kTcpSyn, "syn"}, {kTcpRst, "rst"},
-                {kTcpPsh, "psh"}, {kTcpAck, "ack"}, {kTcpUrg, "urg"}};
   std::string text;
-  for (const auto& [bit, name] : kNames) {
+  for (const auto& [bit, name] : kTcpFlagNames) {
     if (((mask.wanted | mask.excluded) & bit) == 0) continue;
     if (!text.empty()) text += ',';
     if ((mask.excluded & bit) != 0) text += '!';

@@ -20,10 +20,7 @@ size_t offset_in(std::string_view whole, std::string_view part, size_t otherwise
 }
 
 std::optional<uint8_t> flag_named(std::string_view name) {
-  static constexpr std::pair<std::string_view, uint8_t> kFlags[] = {
-      {"fin", kTcpFin}, {"syn", kTcpSyn}, {"rst", kTcpRst},
-      {"psh", kTcpPsh}, {"ack", kTcpAck}, {"urg", kTcpUrg}};
-  for (const auto& [known, bit] : kFlags) {
+  for (const auto& [bit, known] : kTcpFlagNames) {
     if (equals_ignoring_case(known, name)) return bit;
   }
   return std::nullopt;

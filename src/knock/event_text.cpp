@@ -12,13 +12,8 @@ std::string endpoint(const IpAddress& address, uint16_t port) {
 }
 
 std::string flags_text(uint8_t flags) {
-  constexpr struct {
-    uint8_t bit;
-    const char* name;
-  } kNames[] = {{kTcpFin, "fin"}, {kTcpSyn, "syn"}, {kTcpRst, "rst"},
-                {kTcpPsh, "psh"}, {kTcpAck, "ack"}, {kTcpUrg, "urg"}};
   std::string text;
-  for (const auto& [bit, name] : kNames) {
+  for (const auto& [bit, name] : kTcpFlagNames) {
     if ((flags & bit) == 0) continue;
     if (!text.empty()) text += ',';
     text += name;

@@ -2,6 +2,7 @@
 // The six classic TCP flags (RFC 9293, 3.1) and the masks that doors lay over them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 namespace knockd {
@@ -13,6 +14,19 @@ inline constexpr uint8_t kTcpRst = 0x04;
 inline constexpr uint8_t kTcpPsh = 0x08;
 inline constexpr uint8_t kTcpAck = 0x10;
 inline constexpr uint8_t kTcpUrg = 0x20;
+
+struct TcpFlagName {
+  uint8_t bit;
+  const char* name;
+};
+
+// As configurations, log lines and clients write them.
+inline constexpr std::array<TcpFlagName, 6> kTcpFlagNames = {{{kTcpFin, "fin"},
+                                                              {kTcpSyn, "syn"},
+                                                              {kTcpRst, "rst"},
+                                                              {kTcpPsh, "psh"},
+                                                              {kTcpAck, "ack"},
+                                                              {kTcpUrg, "urg"}}};
 
 // What a door asks of a segment's flags. All flags of `wanted` must be set and none of `excluded`.
 struct FlagMask {
