@@ -204,8 +204,13 @@ class Listener : LiveCapture::Handler {
   }
 
   bool set_filter() {
-    const CaptureWishes wishes{settings_.own_addresses, settings_.doors, settings_.scan_limit != 0,
-                               settings_.only_v4, false};
+    CaptureWishes wishes{settings_.own_addresses, settings_.doors, settings_.scan_limit != 0,
+                         settings_.only_v4, false};
+    // Who asks why wants to hear of flags that do not count, too. (Not of every port: the ssh
+    // session in which this is read would be told of itself.)
+    if (settings_.explain) {
+      for (DoorRule& door : wishes.doors) door.flags = {};
+    }
     const FilterLayout layout = capture_.filter_layout();
     return capture_.set_filter(make_capture_filter(wishes, layout)) ||
            capture_.set_filter(make_capture_filter(wishes, layout, kSmallFilterInstructions));

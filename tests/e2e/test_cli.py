@@ -288,6 +288,9 @@ def test_debug_tells_what_was_read_and_what_happens(start, frames, client):
     frames.tcp(9000)  # not yet
     wait_until(lambda: re.search(rf"{re.escape(client.ipv4)}.*9000.*", daemon.output()[len(read):]),
                "a word on each packet", daemon.report)
+    frames.tcp(8000, flags="A")  # not with these flags
+    wait_until(lambda: "8000 54 bytes, ack: a door has this port, but not with these tcp flags"
+               in daemon.output(), "a word on flags", daemon.report)
     assert daemon.process.poll() is None
 
 
