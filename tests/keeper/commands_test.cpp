@@ -159,6 +159,40 @@ TEST_F(CommandsTest, AfterAnOvertakingTheLaneIsInOrderAgain) {
   EXPECT_THAT(notes(), ElementsAre("stop", "next"));
 }
 
+TEST_F(CommandsTest, OvertakenOnesCountNoLongerAmongThoseAtOnce) {
+  const auto lane = [](uint64_t opening) {
+    return format("lane %llu", static_cast<unsigned long long>(opening));
+  };
+  const uint64_t last = Commands::kMostAtOnce;
+  for (uint64_t opening = 1; opening <= last; ++opening)
+    run(lane(opening), wait_for("go"), opening);
+  run(lane(1), note("stop"));
+  EXPECT_EQ(commands_.running(), 32u);
+  EXPECT_EQ(commands_.waiting(), 1u);
+  EXPECT_TRUE(commands_.overtake(lane(1), 1));
+  EXPECT_EQ(commands_.running(), 33u);
+  run_until_noted({"stop"});
+  run("another", note("another"));
+  EXPECT_EQ(commands_.running(), 33u);
+  run("waits", note("waits"));
+  EXPECT_EQ(commands_.waiting(), 1u) << "31 that hang, and the other";
+  release("go");
+  run_until_idle();
+}
+
+TEST_F(CommandsTest, TellsSinceWhenAStartRuns) {
+  EXPECT_EQ(commands_.running_since("ssh", 5), std::nullopt);
+  const Instant before = loop_.now();
+  run("ssh", wait_for("go"), 5);
+  EXPECT_EQ(commands_.running_since("ssh", 5), before);
+  EXPECT_EQ(commands_.running_since("ssh", 6), std::nullopt);
+  EXPECT_EQ(commands_.running_since("web", 5), std::nullopt);
+  commands_.overtake("ssh", 5);
+  EXPECT_EQ(commands_.running_since("ssh", 5), std::nullopt);
+  release("go");
+  run_until_idle();
+}
+
 TEST_F(CommandsTest, OnlyTheOpeningsOwnStartIsOvertaken) {
   EXPECT_FALSE(commands_.overtake("ssh", 5));
   run("ssh", wait_for("go"), 4);

@@ -117,6 +117,19 @@ TEST_F(OpenDoorsTest, DoorThatIsClosingCannotBeExtended) {
   EXPECT_EQ(doors_.find(ssh)->deadline, at(10s));
 }
 
+TEST_F(OpenDoorsTest, ClosingCanBeTakenBack) {
+  const uint64_t ssh = open("ssh", kAlice, 10s);
+  doors_.due(at(10s));
+  ASSERT_EQ(found("ssh", kAlice), 0u);
+  doors_.reopen(ssh, at(20s));
+  EXPECT_EQ(found("ssh", kAlice), ssh);
+  EXPECT_EQ(doors_.find(ssh)->deadline, at(20s));
+  EXPECT_THAT(doors_.due(at(19s)), IsEmpty());
+  EXPECT_THAT(doors_.due(at(20s)), ElementsAre(ssh));
+  doors_.reopen(ssh + 1, at(30s));
+  EXPECT_EQ(doors_.next_due(), std::nullopt) << "nobody knows it";
+}
+
 TEST_F(OpenDoorsTest, AllAreDue_ButThoseThatAreClosingAlready) {
   open("ssh", kAlice, 10s);
   const uint64_t web = open("web", kAlice, 1h);
