@@ -14,6 +14,7 @@ from network import run
 # Below the prefix.
 PROGRAMS = {
     "sbin/knockd": 0o755,
+    "sbin/knockd-firewall": 0o755,
     "bin/knock": 0o755,
     "lib/systemd/system/knockd.service": 0o644,
     "share/man/man1/knock.1": 0o644,

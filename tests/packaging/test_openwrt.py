@@ -231,7 +231,8 @@ def test_the_commented_rule_becomes_a_door(router):
     rule = re.sub(r"(?m)^#(?=config|\t)", "", text).replace("PORT,PORT:udp,PORT", "7421,96:udp,18")
     router.uci("knockd", rule)
     router.start()
-    assert "nft add element inet fw4 knockd4 '{ %IP% . tcp . 22 timeout 1h }'" in router.checked()[0]
+    written, _ = router.checked()
+    assert "nft add element inet fw4 knockd4 '{ %IP% . tcp . 22 timeout 1h }'" in written
 
 
 @pytest.fixture
@@ -251,6 +252,7 @@ def test_the_packages_hold_what_they_should(packages):
         "knock": {"usr/bin/knock": 0o755},
         "knockd": {
             "usr/sbin/knockd": 0o755,
+            "usr/sbin/knockd-firewall": 0o755,
             "etc/config/knockd": 0o600,
             "etc/init.d/knockd": 0o755,
             "etc/knockd.conf": 0o600,
