@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -80,6 +81,7 @@ constexpr int kAllowed[] = {
     SCMP_SYS(restart_syscall),
     SCMP_SYS(setsockopt),
     SCMP_SYS(getsockopt),
+    SCMP_SYS(getsockname),  // libpcap, to learn whether its device is down or gone
     SCMP_SYS(brk),
     SCMP_SYS(mmap),
     SCMP_SYS(mmap2),
@@ -109,6 +111,11 @@ void allow_few_system_calls() {
     const int added = seccomp_rule_add(context, SCMP_ACT_ALLOW, call, 0);
     if (added != 0 && added != -EDOM) status = added;
   }
+  // For the same question libpcap asks for the device's flags; no other ioctl.
+  const scmp_arg_cmp flags_request{1, SCMP_CMP_MASKED_EQ, 0xffffffff, SIOCGIFFLAGS};
+  const int flags_added =
+      seccomp_rule_add_array(context, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &flags_request);
+  if (flags_added != 0) status = flags_added;
   if (status == 0) status = seccomp_load(context);
   seccomp_release(context);
   // A kernel without seccomp (some routers) still has all the rest.

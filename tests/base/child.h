@@ -3,11 +3,11 @@
 // descriptors closed, limits set.
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdlib>
+#include <cstdio>
 #include <exception>
 #include <functional>
 #include <string>
@@ -16,23 +16,28 @@
 
 namespace knockd {
 
-// What `body` returns in a forked child; or "threw ...", or "killed by signal N". The pipe to here
-// is moved to `pipe_fd`, so that the body knows which descriptor to keep.
-inline std::string in_child(const std::function<std::string()>& body, int pipe_fd = 100) {
+// What `body` returns in a forked child; or "threw ...", or "killed by signal N". The
+// socket to here is moved to `reply_fd`, so that the body knows which descriptor to keep; the reply
+// is sent, not written, which a sandbox may allow alone.
+inline std::string in_child(const std::function<std::string()>& body, int reply_fd = 100) {
   int ends[2];
-  if (pipe(ends) != 0) return "no pipe";
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return "no socket";
+  std::fflush(nullptr);  // or the child would print it, too
   const pid_t child = fork();
   if (child == 0) {
     close(ends[0]);
-    if (dup2(ends[1], pipe_fd) != pipe_fd) _exit(1);
-    if (ends[1] != pipe_fd) close(ends[1]);
+    if (dup2(ends[1], reply_fd) != reply_fd) _exit(1);
+    if (ends[1] != reply_fd) close(ends[1]);
     std::string said;
     try {
       said = body();
     } catch (const std::exception& error) {
       said = std::string("threw ") + error.what();
     }
-    _exit(write(pipe_fd, said.data(), said.size()) == static_cast<ssize_t>(said.size()) ? 0 : 1);
+    _exit(send(reply_fd, said.data(), said.size(), MSG_NOSIGNAL) ==
+                  static_cast<ssize_t>(said.size())
+              ? 0
+              : 1);
   }
   close(ends[1]);
   std::string said;

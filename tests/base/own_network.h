@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// A network namespace for one test: "wan" with a cable to "lan", both up, wan with the addresses
+// 198.51.100.1 and 2001:db8::1. Gone when the test is over; skips the test without root.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "knockd/base/unique_fd.h"
+
+namespace knockd {
+
+class OwnNetwork : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    home_.reset(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+    if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0) {
+      GTEST_SKIP() << "needs root, to make a network namespace";
+    }
+    ip("link add wan type veth peer name lan");
+    for (const std::string name : {"wan", "lan"}) {
+      ip("link set " + name + " addrgenmode none up");
+    }
+    ip("address add 198.51.100.1/24 dev wan");
+    ip("address add 2001:db8::1/64 dev wan nodad");
+  }
+  void TearDown() override {
+    if (home_) {
+      ASSERT_EQ(setns(home_.get(), CLONE_NEWNET), 0);
+    }
+  }
+  static void ip(const std::string& arguments) {
+    ASSERT_EQ(std::system(("ip " + arguments).c_str()), 0) << arguments;
+  }
+
+ private:
+  UniqueFd home_;
+};
+
+}  // namespace knockd

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// Puts Ethernet frames with knocks on a device's cable.
+#pragma once
+
+#include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "knockd/base/unique_fd.h"
+#include "knockd/net/address.h"
+
+namespace knockd {
+
+class FrameSender {
+ public:
+  explicit FrameSender(const std::string& device)
+      : socket_(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)) {
+    address_.sll_family = AF_PACKET;
+    address_.sll_ifindex = static_cast<int>(if_nametoindex(device.c_str()));
+  }
+
+  // A connection attempt by IPv4 from `source`, to 198.51.100.1, with a port and sequence number of
+  // its own.
+  void syn(const std::string& source, uint16_t port) {
+    ++attempts_;
+    std::vector<uint8_t> frame(12, 0xff);
+    const auto put16 = [&](unsigned value) {
+      frame.push_back(static_cast<uint8_t>(value >> 8));
+      frame.push_back(static_cast<uint8_t>(value));
+    };
+    put16(ETHERTYPE_IP);
+    put16(0x4500);
+    put16(40);
+    put16(0);
+    put16(0);
+    put16(64 << 8 | 6);
+    put16(0);
+    for (const std::string& text : {source, std::string("198.51.100.1")}) {
+      const auto bytes = IpAddress::parse(text).value().bytes();
+      frame.insert(frame.end(), bytes.begin() + 12, bytes.end());
+    }
+    put16(40000 + attempts_);
+    put16(port);
+    put16(attempts_);
+    put16(0);
+    put16(0);
+    put16(0);
+    put16(0x5002);
+    put16(1000);
+    put16(0);
+    put16(0);
+    if (sendto(socket_.get(), frame.data(), frame.size(), 0,
+               reinterpret_cast<const sockaddr*>(&address_), sizeof(address_)) < 0) {
+      throw std::system_error(errno, std::generic_category(), "sendto");
+    }
+  }
+
+ private:
+  UniqueFd socket_;
+  sockaddr_ll address_{};
+  unsigned attempts_ = 0;
+};
+
+}  // namespace knockd
