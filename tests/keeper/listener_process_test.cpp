@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+// What the keeper sees of a listener, with listeners that are good, dead or evil.
+#include "knockd/keeper/listener_process.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "knockd/base/text.h"
+
+namespace knockd {
+namespace {
+
+using ::testing::ElementsAre;
+
+// Waits until the keeper closes the channel, reading what it sends; how many bytes that was.
+size_t read_to_the_end(const Channel& channel) {
+  std::array<uint8_t, kLongestMessage> buffer;
+  size_t total = 0;
+  for (;;) {
+    pollfd readable{channel.fd(), POLLIN, 0};
+    poll(&readable, 1, -1);
+    const Channel::Received received = channel.receive(buffer);
+    if (received.kind == Channel::Received::Kind::kClosed) return total;
+    total += received.length;
+  }
+}
+
+int good_listener(const ListenerSettings&, Channel channel) {
+  channel.send_waiting(encode(FromListener(Listening{1})));
+  channel.send_waiting(encode(FromListener(LeftOut{7})));
+  read_to_the_end(channel);
+  return 0;
+}
+
+int listener_that_ends(const ListenerSettings&, Channel channel) {
+  channel.send_waiting(encode(FromListener(Trouble{})));
+  return 1;
+}
+
+int listener_that_dies(const ListenerSettings&, Channel) {
+  raise(SIGKILL);
+  return 0;
+}
+
+int evil_listener(const ListenerSettings&, Channel channel) {
+  channel.send_waiting(encode(FromListener(Listening{1})));
+  channel.send_waiting(std::vector<uint8_t>(50, 0xee));
+  channel.send_waiting(encode(FromListener(LeftOut{7})));
+  read_to_the_end(channel);
+  return 0;
+}
+
+int listener_with_a_door_too_many(const ListenerSettings& settings, Channel channel) {
+  KnockEvent event;
+  event.kind = EventKind::kOpen;
+  event.stage = 1;
+  event.door = static_cast<DoorNumber>(settings.doors.size());
+  channel.send_waiting(encode(FromListener(event)));
+  read_to_the_end(channel);
+  return 0;
+}
+
+// Reads nothing until it is told to, by SIGUSR1; then tells how many messages there were.
+int lazy_listener(const ListenerSettings&, Channel channel) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  channel.send_waiting(encode(FromListener(Listening{1})));
+  int signal = 0;
+  sigwait(&set, &signal);
+  std::array<uint8_t, kLongestMessage> buffer;
+  uint64_t in_order = 0;
+  for (;;) {
+    pollfd readable{channel.fd(), POLLIN, 0};
+    poll(&readable, 1, -1);
+    const Channel::Received received = channel.receive(buffer);
+    if (received.kind == Channel::Received::Kind::kClosed) return 0;
+    const auto message = decode_to_listener({buffer.data(), received.length});
+    if (!message) continue;
+    if (const auto* next = std::get_if<NextSequence>(&*message)) {
+      if (next->generation == in_order) ++in_order;
+    } else {
+      channel.send_waiting(encode(FromListener(LeftOut{in_order})));
+    }
+  }
+}
+
+class ListenerProcessTest : public ::testing::Test, public ListenerProcess::Owner {
+ protected:
+  void TearDown() override {
+    const pid_t pid = process_ ? process_->pid() : 0;
+    process_.reset();
+    if (pid > 0) waitpid(pid, nullptr, 0);
+  }
+  void start(ListenerEntry entry) {
+    ListenerSettings settings;
+    settings.doors.resize(2);
+    process_ = std::make_unique<ListenerProcess>(loop_, settings, entry, *this);
+  }
+  void on_message(ListenerProcess& from, const FromListener& message) override {
+    EXPECT_EQ(&from, process_.get());
+    const auto* const left_out = std::get_if<LeftOut>(&message);
+    said_.push_back(left_out != nullptr
+                        ? format("left out %llu", static_cast<unsigned long long>(left_out->lines))
+                        : format("message %zu", message.index()));
+  }
+  void on_gone(ListenerProcess&) override { said_.push_back("gone"); }
+  void turn_until(const std::string& what) {
+    while (said_.empty() || said_.back() != what) loop_.turn();
+  }
+
+  EventLoop loop_;
+  std::unique_ptr<ListenerProcess> process_;
+  std::vector<std::string> said_;
+};
+
+TEST_F(ListenerProcessTest, MessagesReachTheOwnerInOrder) {
+  start(good_listener);
+  turn_until("left out 7");
+  EXPECT_THAT(said_, ElementsAre("message 0", "left out 7"));
+}
+
+TEST_F(ListenerProcessTest, LastWordsAreHeard_ThenItIsGone_Once) {
+  start(listener_that_ends);
+  process_->send(StatusRequest());  // which it never reads
+  turn_until("gone");
+  EXPECT_THAT(said_, ElementsAre("message 4", "gone"));
+  process_->send(StatusRequest());
+  EventLoop::Alarm already(loop_, [] {});
+  already.set(loop_.now());
+  loop_.turn();
+  EXPECT_THAT(said_, ElementsAre("message 4", "gone"));
+}
+
+TEST_F(ListenerProcessTest, DeathIsNoticed) {
+  start(listener_that_dies);
+  turn_until("gone");
+  EXPECT_THAT(said_, ElementsAre("gone"));
+}
+
+TEST_F(ListenerProcessTest, GarbageEndsIt_AndNothingAfterItIsBelieved) {
+  start(evil_listener);
+  turn_until("gone");
+  EXPECT_THAT(said_, ElementsAre("message 0", "gone"));
+}
+
+TEST_F(ListenerProcessTest, KnockAtADoorThatIsNotThereIsGarbage) {
+  start(listener_with_a_door_too_many);
+  turn_until("gone");
+  EXPECT_THAT(said_, ElementsAre("gone"));
+}
+
+TEST_F(ListenerProcessTest, SendNeverWaits_AndLosesNothing) {
+  constexpr uint32_t kMany = 5000;
+  start(lazy_listener);
+  turn_until("message 0");
+  for (uint32_t i = 0; i < kMany; ++i) {
+    NextSequence next;
+    next.generation = i;
+    process_->send(next);
+  }
+  process_->send(StatusRequest());
+  ASSERT_EQ(kill(process_->pid(), SIGUSR1), 0);
+  turn_until(format("left out %u", kMany));
+}
+
+TEST_F(ListenerProcessTest, ProcessEndsWithIt) {
+  start(good_listener);
+  const pid_t pid = process_->pid();
+  process_.reset();
+  int status = 0;
+  EXPECT_EQ(waitpid(pid, &status, 0), pid);
+}
+
+TEST_F(ListenerProcessTest, NumberThatWasReapedIsNotSignalled) {
+  start(listener_that_ends);
+  turn_until("gone");
+  EXPECT_EQ(waitpid(process_->pid(), nullptr, 0), process_->pid());
+  process_->reaped();
+  EXPECT_EQ(process_->pid(), 0);
+}
+
+}  // namespace
+}  // namespace knockd

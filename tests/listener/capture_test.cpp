@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+// Files as tests/data/captures/make.py makes them, and a live device in a namespace of its own.
+#include "knockd/listener/capture.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "tests/base/own_network.h"
+#include "tests/base/temporary_folder.h"
+#include "tests/listener/frame_sender.h"
+
+namespace knockd {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+const std::string kCaptures = KNOCKD_TEST_DATA "/captures/";
+
+// --- Files -------------------------------------------------------------------------------------
+
+std::string error_of(const std::string& path) {
+  try {
+    CaptureFile file(path);
+  } catch (const CaptureError& error) {
+    return error.what();
+  }
+  return "opened";
+}
+
+size_t frames_in(CaptureFile& file) {
+  size_t count = 0;
+  while (file.next()) ++count;
+  return count;
+}
+
+TEST(CaptureFileTest, FramesComeWithTheirBytesLengthAndTime) {
+  CaptureFile file(kCaptures + "link-ethernet.pcap");
+  EXPECT_EQ(file.link_type(), LinkType::kEthernet);
+  const auto frame = file.next();
+  ASSERT_TRUE(frame.has_value());
+  EXPECT_EQ(frame->captured.size(), 54u);
+  EXPECT_EQ(frame->wire_length, 54u);
+  EXPECT_EQ(frame->time, Instant(1767323045s));
+  EXPECT_EQ(file.next()->time, Instant(1767323046s));
+  EXPECT_EQ(frames_in(file), 1u);
+  EXPECT_EQ(file.cut_short(), "");
+}
+
+TEST(CaptureFileTest, BothFormats_AndEachLinkType) {
+  const struct {
+    const char* name;
+    LinkType type;
+    size_t frames;
+  } kTable[] = {{"link-ethernet.pcap", LinkType::kEthernet, 3},
+                {"link-vlan.pcap", LinkType::kEthernet, 3},
+                {"link-cooked.pcap", LinkType::kLinuxCooked, 6},
+                {"link-cooked2.pcap", LinkType::kLinuxCooked2, 6},
+                {"link-raw.pcap", LinkType::kRaw, 6},
+                {"link-loopback.pcap", LinkType::kLoopback, 6},
+                {"pcapng.pcapng", LinkType::kEthernet, 3},
+                {"empty.pcap", LinkType::kEthernet, 0}};
+  for (const auto& row : kTable) {
+    CaptureFile file(kCaptures + row.name);
+    EXPECT_EQ(file.link_type(), row.type) << row.name;
+    EXPECT_EQ(frames_in(file), row.frames) << row.name;
+    EXPECT_EQ(file.cut_short(), "") << row.name;
+  }
+}
+
+TEST(CaptureFileTest, TimesAreReadToTheNanosecond) {
+  CaptureFile file(kCaptures + "nanoseconds.pcap");
+  file.next();
+  EXPECT_EQ(file.next()->time, Instant(1767323049s + 999'999'900ns));
+}
+
+TEST(CaptureFileTest, TimeThatCannotBeIsTheEpoch) {
+  CaptureFile file(kCaptures + "far-times.pcapng");
+  std::vector<Instant> times;
+  while (const auto frame = file.next()) times.push_back(frame->time);
+  EXPECT_THAT(times, ElementsAre(Instant(1767323045s), Instant(), Instant(), Instant(1767323048s)));
+}
+
+TEST(CaptureFileTest, CutAtEachLength_EndsOrIsRefused_AndSaysSo) {
+  const TemporaryFolder folder;
+  const std::string whole = read_file(kCaptures + "link-ethernet.pcap");
+  constexpr size_t kHeader = 24, kFrame = 16 + 54;
+  for (size_t length = 0; length < whole.size(); ++length) {
+    const std::string path = folder / "cut.pcap";
+    write_file(path, whole.substr(0, length));
+    if (length < kHeader) {
+      EXPECT_THAT(error_of(path), StartsWith(path + ": ")) << length;
+      continue;
+    }
+    CaptureFile file(path);
+    EXPECT_EQ(frames_in(file), (length - kHeader) / kFrame) << length;
+    EXPECT_EQ(file.cut_short().empty(), (length - kHeader) % kFrame == 0) << length;
+  }
+}
+
+TEST(CaptureFileTest, UnreadableIsNamed) {
+  EXPECT_EQ(error_of("/no/such/file"), "/no/such/file: No such file or directory");
+  const std::string text = kCaptures + "empty.conf";
+  EXPECT_EQ(error_of(text), text + ": unknown file format");
+  const std::string unknown = kCaptures + "link-unknown.pcap";
+  EXPECT_EQ(error_of(unknown), unknown + ": link type IEEE802_11 is not understood");
+}
+
+// --- A live device -----------------------------------------------------------------------------
+
+class LiveCaptureTest : public OwnNetwork {
+ protected:
+  struct Recorder : LiveCapture::Handler {
+    void on_frame(const Frame& frame) override {
+      const Decoded decoded = decode(type, frame.captured, frame.wire_length);
+      if (decoded.packet) ports.push_back(decoded.packet->destination_port);
+    }
+    LinkType type = LinkType::kEthernet;
+    std::vector<uint16_t> ports;
+  };
+
+  // Reads until a packet to `port` has come; the ports of all that came.
+  static std::vector<uint16_t> ports_until(LiveCapture& capture, uint16_t port) {
+    Recorder recorder;
+    recorder.type = capture.link_type();
+    while (recorder.ports.empty() || recorder.ports.back() != port) {
+      pollfd readable{capture.fd(), POLLIN, 0};
+      poll(&readable, 1, -1);
+      capture.read(recorder, 100);
+    }
+    return recorder.ports;
+  }
+
+  static CaptureTrouble trouble_of(const std::string& interface) {
+    try {
+      LiveCapture capture(interface);
+    } catch (const CaptureError& error) {
+      EXPECT_NE(std::string(error.what()), "");
+      return error.kind();
+    }
+    ADD_FAILURE() << "opened";
+    return CaptureTrouble::kOther;
+  }
+};
+
+TEST_F(LiveCaptureTest, HearsWhatComes_OnADeviceOrOnAny) {
+  LiveCapture wan("wan"), any("any");
+  EXPECT_EQ(wan.link_type(), LinkType::kEthernet);
+  EXPECT_EQ(any.link_type(), LinkType::kLinuxCooked2);
+  FrameSender sender("lan");
+  sender.syn("192.0.2.7", 7000);
+  sender.syn("192.0.2.7", 8000);
+  EXPECT_THAT(ports_until(wan, 8000), ElementsAre(7000, 8000));
+  EXPECT_THAT(ports_until(any, 8000), ::testing::Contains(7000));
+}
+
+TEST_F(LiveCaptureTest, ReadNeverWaits_AndClosesOnExec) {
+  LiveCapture capture("wan");
+  Recorder recorder;
+  capture.read(recorder, 100);
+  EXPECT_EQ(fcntl(capture.fd(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+}
+
+TEST_F(LiveCaptureTest, FilterOfTheKernelHolds) {
+  for (const std::string name : {"wan", "any"}) {
+    LiveCapture capture(name);
+    CaptureWishes wishes;
+    DoorRule door;
+    door.sequence = {{7000, Protocol::kTcp}, {8000, Protocol::kTcp}};
+    wishes.doors = {door};
+    wishes.own_addresses = {IpAddress::parse("198.51.100.1").value()};
+    wishes.scan_guard = false;
+    ASSERT_TRUE(capture.set_filter(make_capture_filter(wishes, capture.filter_layout())));
+    FrameSender sender("lan");
+    for (const uint16_t port : std::initializer_list<uint16_t>{22, 7000, 443, 8000})
+      sender.syn("192.0.2.7", port);
+    const auto ports = ports_until(capture, 8000);
+    EXPECT_THAT(ports, ::testing::Each(::testing::AnyOf(7000, 8000))) << name;
+    EXPECT_THAT(ports, ::testing::Contains(7000)) << name;
+  }
+}
+
+TEST_F(LiveCaptureTest, EverythingIsHeard_WhenTheKernelRefusesTheFilter) {
+  LiveCapture capture("wan");
+  ASSERT_TRUE(capture.set_filter({{0x06, 0, 0, 0}}));  // lets nothing through (BPF_RET, 0)
+  EXPECT_FALSE(capture.set_filter({{0xffff, 0, 0, 0}}));
+  FrameSender("lan").syn("192.0.2.7", 7000);
+  EXPECT_THAT(ports_until(capture, 7000), ElementsAre(7000));
+}
+
+TEST_F(LiveCaptureTest, CountsWhatPassed) {
+  LiveCapture capture("wan");
+  FrameSender("lan").syn("192.0.2.7", 7000);
+  ports_until(capture, 7000);
+  EXPECT_GE(capture.counts().packets, 1u);
+  EXPECT_EQ(capture.counts().dropped, 0u);
+}
+
+TEST_F(LiveCaptureTest, TroubleIsOfTheRightKind) {
+  EXPECT_EQ(trouble_of("ppp0"), CaptureTrouble::kNoDevice);
+  ip("link set wan down");
+  EXPECT_EQ(trouble_of("wan"), CaptureTrouble::kDown);
+}
+
+TEST_F(LiveCaptureTest, DeviceThatGoesAwayEndsTheCapture) {
+  LiveCapture capture("wan");
+  ip("link del wan");
+  const auto read_on = [&] {
+    Recorder recorder;
+    for (;;) {
+      pollfd readable{capture.fd(), POLLIN, 0};
+      poll(&readable, 1, -1);
+      capture.read(recorder, 100);
+    }
+  };
+  EXPECT_THROW(read_on(), CaptureError);
+}
+
+}  // namespace
+}  // namespace knockd
