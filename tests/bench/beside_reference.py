@@ -9,8 +9,10 @@ import os
 import pathlib
 import platform
 import random
+import select
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 
 from daemon import Daemon  # noqa: E402
 from network import Network  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 PORTS = (7000, 8000, 9000)
 
@@ -45,11 +48,38 @@ class Knocker:
             connection.connect_ex((self.destination, port))
 
 
+def private_memory(host):
+    """kB that belong to the host's processes alone."""
+    total = 0
+    for pid in host.processes():
+        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Private_"):
+                total += int(line.split()[1])
+    return total
+
+
+def cpu_seconds(host):
+    """Processor time of the host's processes so far, children that have ended included."""
+    ticks = 0
+    for pid in host.processes():
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def is_at_rest(host):
+    before = cpu_seconds(host)
+    time.sleep(0.3)
+    return cpu_seconds(host) == before
+
+
 class Bench:
-    def __init__(self, folder, ours, reference):
+    def __init__(self, folder, ours, reference, tools):
         self.folder = pathlib.Path(folder)
         self.ours = ours
         self.reference = reference
+        self.flood_tool = tools / "flood"
+        self.bare_capture_tool = tools / "bare_capture"
         self.rows = []
 
     def start(self, network, binary, door, name):
@@ -104,6 +134,94 @@ class Bench:
             self.row("    95th percentile", statistics.quantiles(ours, n=20)[-1],
                      statistics.quantiles(theirs, n=20)[-1])
 
+    # --- flood ---------------------------------------------------------------------------------
+
+    def flood_of(self, binary, rate, name, knocks):
+        """What real knocks meet with while a stranger sends forged first knocks, and what each of
+        those costs: the share of knocks that open within 250 ms, their median in ms, microseconds
+        of processor time a packet, kB of memory gained."""
+        seconds = max(2.0, knocks * 0.1)
+        network = Network()
+        try:
+            fifo = self.folder / f"{name}.fifo"
+            os.mkfifo(fifo)
+            reader = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+            daemon = self.start(network, binary, plain_door(fifo), name)
+            memory, cpu = private_memory(network.server), cpu_seconds(network.server)
+            flood = network.stranger.start(self.flood_tool, "eth0", network.server.mac,
+                                           network.server.ipv4, PORTS[0], rate, seconds,
+                                           stdout=subprocess.PIPE, text=True)
+            knocker = Knocker(network.client, network.server.ipv4)
+            times = []
+            for _ in range(knocks):
+                began = time.monotonic()
+                for port in PORTS:
+                    knocker.knock(port)
+                    time.sleep(0.003)
+                sent = time.monotonic() - 0.003
+                opened = select.select([reader], [], [], 0.25)[0]
+                if opened:
+                    times.append((time.monotonic() - sent) * 1000)
+                    os.read(reader, 64)
+                time.sleep(max(0.0, began + seconds / knocks * 0.9 - time.monotonic()))
+            packets = int(flood.communicate(timeout=seconds + 60)[0])
+            wait_until(lambda: is_at_rest(network.server), "the daemon has caught up",
+                       deadline=120)
+            used = cpu_seconds(network.server) - cpu
+            gained = private_memory(network.server) - memory
+            daemon.process.kill()
+            os.close(reader)
+            return (len(times), statistics.median(times) if times else 250.0,
+                    used / packets * 1e6, gained, packets / seconds)
+        finally:
+            network.close()
+
+    def bare_capture_of(self, rate, seconds):
+        """Microseconds a packet for a program that only counts."""
+        network = Network()
+        try:
+            bare = network.server.start(self.bare_capture_tool, "eth0", stdout=subprocess.PIPE,
+                                        text=True)
+            bare.stdout.readline()
+            network.stranger.run(self.flood_tool, "eth0", network.server.mac,
+                                 network.server.ipv4, PORTS[0], rate, seconds, timeout=60)
+            bare.terminate()
+            packets, microseconds = bare.communicate(timeout=20)[0].split()
+            return int(microseconds) / int(packets)
+        finally:
+            network.close()
+
+    def flood(self, knocks):
+        for rate in (20000, 50000, 0):
+            title = f"{rate:,} forged first knocks a second" if rate else "as many as the sender can"
+            ours = self.flood_of(self.ours, rate, f"ours-flood-{rate}", knocks)
+            theirs = self.flood_of(self.reference, rate, f"reference-flood-{rate}", knocks)
+            bare = self.bare_capture_of(rate, max(2.0, knocks * 0.1))
+            if not rate:
+                title += f" ({ours[4]:,.0f} a second)"
+            self.rows.append((f"{title}: real knocks that open, of {knocks}", str(ours[0]),
+                              str(theirs[0]), ""))
+            self.row("    median from last knock to command", ours[1], theirs[1])
+            self.row("    processor time a packet", ours[2], theirs[2], "{:.2f} us")
+            self.rows.append(("    the same, beside a program that only counts packets",
+                              f"{ours[2] / bare:.2f} x", f"{theirs[2] / bare:.1f} x",
+                              f"(1 is {bare:.2f} us)"))
+            self.rows.append(("    memory gained", f"{ours[3]:,} kB", f"{theirs[3]:,} kB", ""))
+
+    # --- memory --------------------------------------------------------------------------------
+
+    def memory(self, _):
+        """Private memory at rest, all processes together."""
+        found = []
+        for binary, name in ((self.ours, "ours-idle"), (self.reference, "reference-idle")):
+            network = Network()
+            try:
+                self.start(network, binary, plain_door("/dev/null"), name)
+                found.append(private_memory(network.server))
+            finally:
+                network.close()
+        self.row("private memory at rest, all processes", *found, "{:.0f} kB")
+
     # --- size ----------------------------------------------------------------------------------
 
     def size(self, _):
@@ -119,15 +237,17 @@ class Bench:
 
 
 def main():
-    parts = ("latency", "size")
+    parts = ("latency", "flood", "memory", "size")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ours", required=True, help="our knockd")
     parser.add_argument("--reference", required=True, help="knockd 0.8")
+    parser.add_argument("--tools", required=True, type=pathlib.Path,
+                        help="the folder of flood and bare_capture")
     parser.add_argument("--short", action="store_true", help="a tenth of the work: does it run?")
     parser.add_argument("parts", nargs="*", default=parts, help=f"of {', '.join(parts)}")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="knockd-bench-", dir="/var/tmp") as folder:
-        bench = Bench(folder, options.ours, options.reference)
+        bench = Bench(folder, options.ours, options.reference, options.tools)
         for part in options.parts:
             print(f"measuring {part} ...", flush=True)
             getattr(bench, part)(10 if options.short else 100)
