@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""Each file of conf/examples: `knockd -t` has nothing against it, and knocked at, each of its doors
+does what the file says, with the real iptables and nft, or with a stand-in of what this machine
+cannot have."""
+
+import re
+
+import pytest
+
+import senders
+from conftest import TREE
+from daemon import Daemon
+from network import run
+from waiting import wait_until
+
+EXAMPLES = TREE / "conf/examples"
+CLIENT = "192.0.2.2"
+
+# What is there when the door is open: for each file, door by door as they stand in it, a line that
+# the rules, or the notes of stand-ins, then have; behind "no ", one that they no longer have.
+EFFECTS = {
+    "all-services": ["udp .*all_192.0.2.2_1194_udp"],
+    "firewalld": ["firewall-cmd --zone=public --add-port=7777/tcp"],
+    "game-server": ["wake-server minecraft", "wake-server valheim"],
+    "luci": ["luci_192.0.2.2_443"],
+    "notify": ["logger -t doorbell 192.0.2.2 has knocked at bell"],
+    "one-time": ["ssh_192.0.2.2_22"],
+    "openwrt": [r"192\.0\.2\.2 \. tcp \. 22 timeout 1h"],
+    "port-forward": ["to-destination 192.168.1.99:22", "no to-destination 192.168.1.99:22"],
+    "protected-port": ["-A knocked -s 192.0.2.2/32 -j ACCEPT"],
+    "scan-trap": ["-A INPUT -s 192.0.2.2/32 -j DROP"],
+    "ssh": ["-A INPUT -s 192.0.2.2/32 -p tcp .*--dport 22 -j ACCEPT",
+            "no -A INPUT -s 192.0.2.2/32 -p tcp .*--dport 22 -j ACCEPT"],
+    "ssh-timed": ["-A INPUT -s 192.0.2.2/32 -p tcp .*--dport 22 -j ACCEPT"],
+    "udp": ["ssh_192.0.2.2_22"],
+    "vpn": ["udp .*vpn_192.0.2.2_1194_udp"],
+    "web": ["web_192.0.2.2_443", "no web_192.0.2.2_443"],
+}
+
+# What -t rightly says: these sequences are that easy on purpose.
+WARNINGS = {
+    "game-server": [": fewer than 3 knocks are soon guessed"] * 2,
+    "scan-trap": [": ascending neighbours: a port scan may knock them",
+                  ": well-known ports: strangers try those below 1024 first"],
+}
+
+
+class Bench:
+    """An example, made fit for this machine: its files are in the test's own folder."""
+
+    def __init__(self, name, folder):
+        self.notes = folder / "notes"
+        self.notes.touch()
+        programs = folder / "programs"
+        programs.mkdir()
+        for program, noted in (("firewall-cmd", "$*"), ("logger", "$*"),
+                               ("wake-server", "$KNOCKD_DOOR")):
+            stand_in = programs / program
+            stand_in.write_text(f'#!/bin/sh\necho "{program} {noted}" >>{self.notes}\n')
+            stand_in.chmod(0o755)
+        self.prefix = ["env", f"PATH={programs}:{TREE}/firewall:/usr/sbin:/usr/bin:/sbin:/bin",
+                       "KNOCKD_FIREWALL=iptables", f"KNOCKD_LOCK={folder}/lock"]
+        sequences = folder / "sequences"
+        sequences.write_text("7421,3096,5518\n")
+        sequences.chmod(0o600)
+        text = (EXAMPLES / f"{name}.conf").read_text()
+        self.text = text.replace("/usr/local/bin/wake-server", str(programs / "wake-server"))
+        self.text = self.text.replace("/etc/knockd.sequences", str(sequences))
+        if "StateFile" not in text:
+            self.text += f"\n[options]\nStateFile = {folder}/open-doors\n"
+
+    def doors(self):
+        """[(name, sequence)]"""
+        found = re.findall(r"^\[(.*)\]|^ +Sequence +=(.*)$|^ +(One)_Time_Sequences", self.text,
+                           re.MULTILINE)
+        sections = [name for name, _, _ in found if name and name != "options"]
+        knocks = [sequence.strip() or "7421,3096,5518" for name, sequence, _ in found if not name]
+        return list(zip(sections, knocks, strict=True))
+
+
+@pytest.fixture(params=sorted(path.stem for path in EXAMPLES.glob("*.conf")))
+def example(request):
+    return request.param
+
+
+@pytest.fixture
+def bench(example, tmp_path):
+    return Bench(example, tmp_path)
+
+
+def test_nothing_is_doubtful(knockd, example, bench, tmp_path):
+    config = tmp_path / "knockd.conf"
+    config.write_text(bench.text)
+    config.chmod(0o600)
+    *warnings, last = run(*bench.prefix, str(knockd), "-t", "-c", str(config)).stdout.splitlines()
+    assert last == "configuration OK"
+    expected = WARNINGS.get(example, [])
+    assert len(warnings) == len(expected), warnings
+    for warning, end in zip(warnings, expected):
+        assert warning.endswith(end)
+
+
+def state(server, bench):
+    rules = [server.run("iptables", "-t", table, "-S").stdout for table in ("filter", "nat")]
+    sets = server.run("nft", "list", "set", "inet", "fw4", "knockd4").stdout
+    return "".join([*rules, sets, bench.notes.read_text()]).replace('"', "")
+
+
+def test_each_door_does_what_it_says(server, client, knockd, example, bench, tmp_path):
+    server.run("nft", f'table inet fw4 {{\ninclude "{TREE}/openwrt/files/sets.nft"\n}}')
+    before = state(server, bench)
+    daemon = Daemon(server, knockd, tmp_path / "run", bench.text, prefix=bench.prefix)
+    doors = bench.doors()
+    for (name, sequence), effect in zip(doors, EFFECTS[example], strict=True):
+        senders.with_connect(client, server.ipv4, sequence)
+        daemon.wait_for(rf"{CLIENT}: {name}: OPEN SESAME")
+        pattern = effect.removeprefix("no ")
+        wait_until(
+            lambda: bool(re.search(pattern, state(server, bench))) == (pattern == effect),
+            effect, lambda: f"{state(server, bench)}\n{daemon.report()}")
+
+    assert daemon.stop() == 0
+    assert daemon.matching(r".*non-zero.*") == []
+    # All doors with a stop command are closed; those without leave what is told above.
+    if "Stop_Command" in bench.text and example not in ("firewalld", "protected-port"):
+        assert state(server, bench) == before, daemon.report()
