@@ -236,12 +236,10 @@ def test_the_commented_rule_becomes_a_door(router):
 
 
 @pytest.fixture
-def packages(build, tmp_path):
+def packages(installed, tmp_path):
     """What the feed's Makefile puts into its packages: {package: {path: mode}}."""
-    run("cmake", "--install", str(build), "--prefix", "/usr",
-        env={**os.environ, "DESTDIR": str(tmp_path / "installed")})
     run("make", "-C", str(TREE / "openwrt"), f"TOPDIR={STAND_INS}",
-        f"PKG_INSTALL_DIR={tmp_path}/installed", f"OUT={tmp_path}/packages", "packages")
+        f"PKG_INSTALL_DIR={installed}", f"OUT={tmp_path}/packages", "packages")
     return {package.name: {str(path.relative_to(package)): path.stat().st_mode & 0o777
                            for path in package.rglob("*") if path.is_file()}
             for package in (tmp_path / "packages").iterdir()}

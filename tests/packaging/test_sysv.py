@@ -46,8 +46,8 @@ class Service:
 
 
 @pytest.fixture
-def service(server, shell, build, knockd, tmp_path):
-    return Service(server, shell, build / "init.d/knockd", knockd, tmp_path)
+def service(server, shell, installed, knockd, tmp_path):
+    return Service(server, shell, installed / "etc/init.d/knockd", knockd, tmp_path)
 
 
 def test_life_of_the_service(service):
