@@ -4,8 +4,10 @@
 
 #include "knockd/app/command_line.h"
 #include "knockd/app/daemon.h"
+#include "knockd/base/privileges.h"
 
 int main(int argc, char** argv) {
+  knockd::fill_standard_streams();
   try {
     return knockd::run_task(knockd::parse_command_line(argc, argv));
   } catch (const knockd::UsageError& error) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/base/privileges.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -34,6 +35,14 @@ void close_range_of(unsigned first, unsigned last) {
 }
 
 }  // namespace
+
+void fill_standard_streams() {
+  for (int fd = 0; fd <= STDERR_FILENO;) {
+    fd = open("/dev/null", O_RDWR);  // the lowest that is free, and meant to be inherited
+    if (fd < 0) return;
+    if (fd > STDERR_FILENO) close(fd);
+  }
+}
 
 void close_inherited(int keep) {
   const auto kept = static_cast<unsigned>(std::max(keep, STDERR_FILENO));

@@ -71,6 +71,7 @@ Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload
              [this](const IpAddress& source) { return name_source(source); }),
       started_(loop_.now()),
       retry_(loop_, [this] { update_posts(); }),
+      picture_(loop_, [this] { follow_network(); }),
       left_out_(loop_, [this] { report_left_out(); }),
       give_up_(loop_, [this] { give_up(); }) {
   if (options_.debug) debug_ = make_descriptor_sink(STDOUT_FILENO);
@@ -85,14 +86,13 @@ int Keeper::run() {
   if (options_.lookup) resolver_ = std::make_unique<Resolver>(loop_);
   loop_.watch_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD},
                       [this](int signal) { on_signal(signal); });
-  loop_.watch(monitor_.fd(), EPOLLIN, [this] {
-    if (monitor_.read()) update_posts();
-  });
+  loop_.watch(monitor_.fd(), EPOLLIN, [this] { follow_network(); });
   states_.assign(config_.doors.size(), {});
   rate_ = RateLimit(config_.log_rate);
   choose_interfaces();
   doors_.take_up(config_.state_file);
   update_posts();
+  follow_network();
   loop_.run();
   doors_.leave();
   return status_;
@@ -261,6 +261,11 @@ void Keeper::choose_interfaces() {
     if (device) interfaces_ = {*device};
   }
   log_.info(format("no interface is named, choosing %s", interfaces_.front().c_str()));
+}
+
+void Keeper::follow_network() {
+  if (monitor_.read()) update_posts();
+  if (monitor_.is_stale()) picture_.set(loop_.now() + kFirstPause);
 }
 
 void Keeper::update_posts() {

@@ -450,8 +450,11 @@ Tracker::RecordNumber Tracker::add_record(const IpAddress& source, uint32_t buck
   fresh.scanned = 0;
   fresh.fingerprint = 0;
   fresh.set_began(now);
-  fresh.next_in_bucket = buckets_[bucket];
-  buckets_[bucket] = number;
+  fresh.next_in_bucket = 0;
+  // Last in its bucket: doors that share their knocks go on in the order of the configuration.
+  RecordNumber* end = &buckets_[bucket];
+  while (*end != 0) end = &record(*end).next_in_bucket;
+  *end = number;
   if (!known) ++sources_;
   join_expiry_class(number, states_[door].expiry_class);
   append(stages_[0], number, records_.get(), &Record::by_stage);

@@ -66,13 +66,14 @@ class Reporter : public TrackerSink {
   // When what was left out is to be told; unset while nothing was.
   std::optional<Instant> report_due() const {
     if (rate_.refused() == 0) return std::nullopt;
-    return rate_.window_end();
+    return std::max(rate_.window_end(), next_report_);
   }
 
   void report_left_out() {
     const uint64_t count = rate_.take_refused();
     if (count != 0 && channel_.send(encode(FromListener(LeftOut{count}))) != Sent::kYes) {
       rate_.add_refused(count);
+      next_report_ = loop_.now() + std::chrono::seconds(1);  // the keeper has other things to do
     }
   }
 
@@ -84,6 +85,7 @@ class Reporter : public TrackerSink {
   const Channel& channel_;
   const EventLoop& loop_;
   RateLimit rate_;
+  Instant next_report_{};
 };
 
 class Listener : LiveCapture::Handler {

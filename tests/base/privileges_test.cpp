@@ -40,6 +40,19 @@ TEST(CloseInherited, KeepsTheStandardStreamsAndOneMore) {
             "0 1 2 50 ");
 }
 
+TEST(FillStandardStreams, OpensThoseThatAreMissing_AndNoOther) {
+  EXPECT_EQ(in_child(
+                [] {
+                  close_inherited(50);
+                  close(STDIN_FILENO);
+                  close(STDERR_FILENO);
+                  fill_standard_streams();
+                  return open_descriptors();
+                },
+                50),
+            "0 1 2 50 ");
+}
+
 TEST(CloseInherited, KeepsTheLowestThatCanBeKept) {
   EXPECT_EQ(in_child(
                 [] {

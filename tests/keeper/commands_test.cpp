@@ -172,7 +172,8 @@ TEST_F(CommandsTest, OvertakenOnesCountNoLongerAmongThoseAtOnce) {
   EXPECT_TRUE(commands_.overtake(lane(1), 1));
   EXPECT_EQ(commands_.running(), 33u);
   run_until_noted({"stop"});
-  run("another", note("another"));
+  run_until([&] { return commands_.running() == 32; });  // it was heard, too, that the stop ended
+  run("another", wait_for("go"));
   EXPECT_EQ(commands_.running(), 33u);
   run("waits", note("waits"));
   EXPECT_EQ(commands_.waiting(), 1u) << "31 that hang, and the other";

@@ -254,6 +254,14 @@ TEST_F(InterfaceMonitorTest, ThousandAddresses_AtStartAndAsEvents) {
   EXPECT_EQ(monitor.interfaces(), InterfaceMonitor().interfaces());
 }
 
+// With so small a buffer even a dump may be disturbed by an event, and is taken again as its owner
+// would. Whether the picture changed.
+bool read_until_true(InterfaceMonitor& monitor) {
+  bool changed = monitor.read();
+  for (int tries = 0; tries < 1000 && monitor.is_stale(); ++tries) changed |= monitor.read();
+  return changed && !monitor.is_stale();
+}
+
 TEST_F(InterfaceMonitorTest, LostEventsAreMadeUpForByADump) {
   ip("address add 192.0.2.1/24 dev wan");
   InterfaceMonitor monitor;
@@ -264,7 +272,7 @@ TEST_F(InterfaceMonitorTest, LostEventsAreMadeUpForByADump) {
   ip("link del wan");
   ip("link add new type veth peer name lan");
   ip("address add 203.0.113.9/24 dev new");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(read_until_true(monitor));
   EXPECT_EQ(monitor.find("wan"), nullptr);
   ASSERT_NE(monitor.find("new"), nullptr);
   EXPECT_EQ(monitor.interfaces(), InterfaceMonitor().interfaces());
@@ -276,7 +284,7 @@ TEST_F(InterfaceMonitorTest, FollowsEventsAfterALoss) {
   const int least = 1;
   ASSERT_EQ(setsockopt(monitor.fd(), SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)), 0);
   ip_batch(for_each_of_1000_addresses("add"));
-  ASSERT_TRUE(monitor.read());
+  ASSERT_TRUE(read_until_true(monitor));
   ip("address add 192.0.2.1/24 dev wan");
   EXPECT_TRUE(monitor.read());
   EXPECT_THAT(monitor.find("wan")->addresses, SizeIs(1001));

@@ -4,6 +4,10 @@
 
 namespace knockd {
 
+// Opens /dev/null where a standard stream is missing, lest a file of ours take its place and get
+// what is printed.
+void fill_standard_streams();
+
 // Closes every descriptor but the standard streams and `keep`.
 void close_inherited(int keep);
 

@@ -35,6 +35,8 @@ class InterfaceMonitor {
   // Where events were lost it asks for everything anew. Throws nothing: if even that fails, the
   // picture stays as it was and the next read() tries again.
   bool read();
+  // Whether that failed: read() is to be called again soon, even if nothing more comes.
+  bool is_stale() const { return stale_; }
 
   const std::map<uint32_t, Interface>& interfaces() const { return table_.by_index(); }
   // Null if there is none. Valid until the next read().

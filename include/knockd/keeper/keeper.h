@@ -93,6 +93,7 @@ class Keeper : ListenerProcess::Owner {
   void run_global_command(const char* name, const std::string& text, std::function<void()> ended);
 
   void choose_interfaces();
+  void follow_network();
   void update_posts();
   void update_post(Post& post);
   void start_listener(Post& post, uint32_t index, std::vector<IpAddress> addresses);
@@ -135,7 +136,8 @@ class Keeper : ListenerProcess::Owner {
   bool leaving_ = false;
   bool on_stop_run_ = false;
   int status_ = 0;
-  EventLoop::Alarm retry_;
+  EventLoop::Alarm retry_;    // of listeners that failed
+  EventLoop::Alarm picture_;  // of the network, taken anew after it failed
   EventLoop::Alarm left_out_;
   EventLoop::Alarm give_up_;
 };
