@@ -21,6 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 
 from daemon import Daemon  # noqa: E402
 from network import Network  # noqa: E402
+from storm import Storm, source  # noqa: E402
 from waiting import wait_until  # noqa: E402
 
 PORTS = (7000, 8000, 9000)
@@ -208,6 +209,66 @@ class Bench:
                               f"(1 is {bare:.2f} us)"))
             self.rows.append(("    memory gained", f"{ours[3]:,} kB", f"{theirs[3]:,} kB", ""))
 
+    # --- open doors ----------------------------------------------------------------------------
+
+    def open_doors_of(self, binary, count, name, probes):
+        """What it takes to open one more door, in ms, while none and while many are open, and the
+        processes and kB that those take."""
+        network = Network()
+        try:
+            fifo = self.folder / f"{name}.fifo"
+            os.mkfifo(fifo)
+            reader = os.open(fifo, os.O_RDWR)
+            started = self.folder / f"{name}.started"
+            started.touch()
+            doors = "".join(
+                f"[{door}]\nsequence = {port}:udp\ncmd_timeout = 3600\n"
+                f"start_command = {command}\nstop_command = :\n"
+                for door, port, command in (("many", 7000, f"echo >> {started}"),
+                                            ("probe", 7001, f"echo > {fifo}")))
+            daemon = self.start(network, binary, doors, name)
+            storm = Storm(network.client, network.server)
+
+            def probe(first):
+                times = []
+                for number in range(first, first + probes):
+                    time.sleep(0.06)
+                    sent = time.monotonic()
+                    storm.knock(source(number), 7001)
+                    os.read(reader, 1)
+                    times.append((time.monotonic() - sent) * 1000)
+                return statistics.median(times)
+
+            with_none = probe(1_000_000)
+            memory = private_memory(network.server)
+            for number in range(count):
+                storm.knock(source(number), 7000)
+                # As many at once as commands are run at once: this is no test of queues.
+                if number % 32 == 31:
+                    wait_until(lambda least=number - 32: started.stat().st_size >= least,
+                               "the doors open", daemon.report, deadline=60)
+            wait_until(lambda: started.stat().st_size >= count, "all doors are open",
+                       daemon.report, deadline=120)
+            wait_until(lambda: is_at_rest(network.server), "the daemon is at rest", deadline=60)
+            gained = private_memory(network.server) - memory
+            processes = len(network.server.processes())
+            with_many = probe(2_000_000)
+            storm.close()
+            os.close(reader)
+            daemon.process.kill()
+            return with_none, with_many, processes, gained
+        finally:
+            network.close()
+
+    def open_doors(self, knocks):
+        many, fewer = 100 * knocks, 10 * knocks
+        ours = self.open_doors_of(self.ours, many, "ours-open", max(5, knocks // 4))
+        theirs = self.open_doors_of(self.reference, fewer, "reference-open", max(5, knocks // 4))
+        self.row("to open a door while none is open, median", ours[0], theirs[0])
+        self.row(f"to open one more while {many:,} are open (0.8: {fewer:,})", ours[1], theirs[1])
+        self.rows.append(("    processes then", str(ours[2]), str(theirs[2]), ""))
+        self.rows.append(("    private memory gained", f"{ours[3]:,} kB", f"{theirs[3]:,} kB", ""))
+
     # --- memory --------------------------------------------------------------------------------
 
     def memory(self, _):
@@ -237,7 +298,7 @@ class Bench:
 
 
 def main():
-    parts = ("latency", "flood", "memory", "size")
+    parts = ("latency", "flood", "open_doors", "memory", "size")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ours", required=True, help="our knockd")
     parser.add_argument("--reference", required=True, help="knockd 0.8")
