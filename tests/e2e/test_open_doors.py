@@ -14,7 +14,7 @@ import pytest
 from network import run
 from storm import Storm, source
 from timed_ledger import TimedLedger
-from waiting import wait_until
+from waiting import repeat_until, wait_until
 
 TEST_SECONDS = 150
 LONG = 600  # seconds: a door that is not shut by time in any test
@@ -55,6 +55,13 @@ def open_doors(storm, ledger):
         assert set(started()) == {f"start {source(number)}" for number in range(1, count + 1)}
 
     return knock
+
+
+def wait_until_none_is_open(daemon):
+    """A stop command may be seen at work before the daemon has heard of its end and noted it."""
+    repeat_until(lambda: daemon.send(signal.SIGUSR1),
+                 lambda: daemon.matching(r"status: .* doors, 0 open; .*"), "every door is shut",
+                 daemon.report)
 
 
 def kill(daemon):
@@ -218,6 +225,7 @@ def test_reknock(start, storm, tmp_path, how, restart):
     shuts = 2 if how == "run" else 1
     wait_until(lambda: [event.what for event in ledger.events()].count("stop") == shuts,
                "the door is shut", daemon.report)
+    wait_until_none_is_open(daemon)
     kill(daemon)
     daemon = start(text)
     assert not daemon.matching(".*open since an earlier run")
@@ -259,6 +267,7 @@ def test_a_start_command_that_ends_late_is_undone_late(start, storm, ledger, tmp
     gate.write_text("go on\n")
     ledger.wait_for(f"stop {source(1)}", 2, also_found=daemon.report)
     assert ledger.lines() == [f"{what} {source(1)}" for what in ("stop", "start", "stop")]
+    wait_until_none_is_open(daemon)
     kill(daemon)
     daemon = start(options() + door(ledger))
     assert not daemon.matching(".*open since an earlier run")
