@@ -1,4 +1,5 @@
 // fuzzes: config
+// longest: 4096
 // SPDX-License-Identifier: MIT
 // Any text is either refused, with complaints that are safe to print, or gives a configuration that
 // keeps its promises. What stands behind two NUL bytes is the text of every file that

@@ -1,4 +1,5 @@
 // fuzzes: message
+// longest: 1200
 // SPDX-License-Identifier: MIT
 // The first byte is the number of doors, the rest a message, to either process. What is believed
 // must be within its bounds and survive being sent on.

@@ -25,7 +25,8 @@ int main(int argc, char** argv) {
   int fed = 0;
   for (int i = 1; i < argc; ++i) {
     if (std::filesystem::is_directory(argv[i])) {
-      for (const auto& entry : std::filesystem::directory_iterator(argv[i])) fed += feed(entry.path());
+      for (const auto& entry : std::filesystem::directory_iterator(argv[i]))
+        fed += feed(entry.path());
     } else {
       fed += feed(argv[i]);
     }

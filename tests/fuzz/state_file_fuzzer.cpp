@@ -1,4 +1,5 @@
 // fuzzes: keeper
+// longest: 2048
 // SPDX-License-Identifier: MIT
 // The reader of the file of open doors. The first byte of an input says what the rest is: 0, a file
 // as it stands; anything else, payloads (a length byte before each) that get a good header and
