@@ -3,6 +3,7 @@
 the ledger: a file in which the commands of doors leave a line, so that a test knows of them."""
 
 import re
+import signal
 import subprocess
 
 from waiting import wait_until
@@ -82,6 +83,14 @@ class Daemon:
 
     def send(self, signal_number):
         self.process.send_signal(signal_number)
+
+    def packets_heard(self, interface="eth0"):
+        """How many packets the kernel has copied to the listener of ours so far."""
+        pattern = rf"status: {interface}: .*; (\d+) packets, \d+ lost, .*"
+        known = len(self.matching(pattern))
+        self.send(signal.SIGUSR1)
+        self.wait_for(pattern, known + 1)
+        return int(re.fullmatch(pattern, self.matching(pattern)[-1])[1])
 
     def wait_for_end(self, timeout=10):
         """Its exit status."""

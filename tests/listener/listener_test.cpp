@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include <array>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -107,6 +108,17 @@ TEST_F(ListenerTest, KnocksOnTheCableBecomeEvents) {
   EXPECT_EQ(next(), "192.0.2.7: door 0: Stage 1, generation 0");
   sender_->syn("192.0.2.7", 8000);
   EXPECT_EQ(next(), "192.0.2.7: door 0: OPEN SESAME, generation 0");
+}
+
+TEST_F(ListenerTest, TellsThatTheKernelRefusedTheFilter_AndHearsAllTheSame) {
+  // What the kernel grants a socket for its options; of this namespace, since Linux 6.9.
+  constexpr const char* kLimit = "/proc/sys/net/core/optmem_max";
+  if (access(kLimit, W_OK) != 0) GTEST_SKIP() << "the kernel knows no bound for a namespace";
+  ASSERT_EQ(std::system(format("echo 64 >%s", kLimit).c_str()), 0);
+  start();
+  EXPECT_EQ(next(), "listening without a filter");
+  sender_->syn("192.0.2.7", 7000);
+  EXPECT_EQ(next(), "192.0.2.7: door 0: Stage 1, generation 0");
 }
 
 TEST_F(ListenerTest, TimeoutComesByItself) {
