@@ -4,142 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <memory>
 #include <string>
 #include <vector>
 
+#include "tests/knock/tracker_fixture.h"
+
 namespace knockd {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr uint8_t kSyn = kTcpSyn;
-constexpr uint8_t kAck = kTcpAck;
-constexpr uint8_t kSynAck = kTcpSyn | kTcpAck;
-
-// A house with doors, told as a story: door("openSSH", "7000,8000"); knock(7000); after(3s);
-// expect("openSSH: Stage 1"). `expect` wants all that happened since the last one, and nothing
-// else; what nobody expected fails the test at its end. What one packet does to several doors comes
-// in the order of their names.
-class TrackerTest : public testing::Test, public TrackerSink {
- protected:
-  struct DoorFacts {
-    Duration timeout = 25s;
-    Duration cooldown = 0s;
-    FlagMask flags = {};
-    const char* target = nullptr;
-  };
-
-  void door(std::string name, std::string_view sequence) { door(std::move(name), sequence, {}); }
-  void door(std::string name, std::string_view sequence, const DoorFacts& facts) {
-    DoorRule rule;
-    rule.sequence = std::get<Sequence>(parse_sequence(sequence));
-    rule.seq_timeout = facts.timeout;
-    rule.seq_cooldown = facts.cooldown;
-    rule.flags = facts.flags;
-    if (facts.target != nullptr) rule.target = address(facts.target);
-    rules_.push_back(rule);
-    names_.push_back(std::move(name));
-  }
-  void own_addresses(const std::vector<std::string_view>& texts) {
-    std::vector<IpAddress> addresses;
-    for (const auto text : texts) addresses.push_back(address(text));
-    tracker().set_own_addresses(addresses);
-  }
-  void new_sequence(DoorNumber number, std::string_view sequence, uint32_t generation) {
-    tracker().set_sequence(number, std::get<Sequence>(parse_sequence(sequence)), generation);
-  }
-  void close_for_good(DoorNumber number) { tracker().set_sequence(number, {}, 1); }
-
-  // Who speaks from here on, and to whom.
-  void from(std::string_view source) { packet_.source = address(source); }
-  void from_number(uint32_t number) {
-    packet_.source = IpAddress::from_v4(
-        std::array<uint8_t, 4>{10, static_cast<uint8_t>(number >> 16),
-                               static_cast<uint8_t>(number >> 8), static_cast<uint8_t>(number)});
-  }
-  void to(std::string_view destination) { packet_.destination = address(destination); }
-
-  void knock(uint16_t port, uint8_t flags = kSyn) {
-    packet_.protocol = Protocol::kTcp;
-    packet_.destination_port = port;
-    packet_.tcp_flags = flags;
-    packet_.source_port = static_cast<uint16_t>(40000 + knocks_ % 20000);
-    packet_.tcp_sequence = ++knocks_;
-    send(packet_);
-  }
-  void knock_udp(uint16_t port) {
-    packet_.protocol = Protocol::kUdp;
-    packet_.destination_port = port;
-    packet_.tcp_flags = 0;
-    packet_.source_port = 40000;
-    packet_.tcp_sequence = 0;
-    send(packet_);
-  }
-  void retransmit() { send(packet_); }
-  void send(const Packet& packet) {
-    tracker().handle(packet, now_);
-  }
-
-  void after(Duration time) {
-    now_ += time;
-    tracker().expire(now_);
-  }
-  // As after(), but the loop has not turned.
-  void unnoticed(Duration time) { now_ += time; }
-
-  void expect(const std::string& happened) {
-    EXPECT_EQ(happened_, happened);
-    happened_.clear();
-  }
-  void expect_nothing() { expect(""); }
-
-  Tracker& tracker() {
-    if (!tracker_) {
-      tracker_ = std::make_unique<Tracker>(rules_, options, *this);
-      tracker_->set_own_addresses({address("192.0.2.1"), address("2001:db8::1")});
-    }
-    return *tracker_;
-  }
-
-  static IpAddress address(std::string_view text) { return IpAddress::parse(text).value(); }
-
-  void TearDown() override { expect_nothing(); }
-
-  TrackerOptions options;
-  Verdict verdict = Verdict::kNotAddressed;  // the last one, with options.explain
-  KnockEvent event;                          // the last one
-
- private:
-  void on_event(const KnockEvent& told) override {
-    event = told;
-    std::string text = names_[told.door] + ": ";
-    switch (told.kind) {
-      case EventKind::kStage:
-        text += "Stage " + std::to_string(told.stage);
-        break;
-      case EventKind::kOpen:
-        text += "OPEN SESAME";
-        break;
-      case EventKind::kTimeout:
-        text += "timeout at " + std::to_string(told.stage);
-        break;
-      case EventKind::kScan:
-        text += "port scan at " + std::to_string(told.stage);
-        break;
-    }
-    happened_ += (happened_.empty() ? "" : ", ") + text;
-  }
-  void on_explanation(const Explanation& explanation) override { verdict = explanation.verdict; }
-
-  std::vector<DoorRule> rules_;
-  std::vector<std::string> names_;
-  std::unique_ptr<Tracker> tracker_;
-  std::string happened_;
-  Instant now_{1000s};
-  uint32_t knocks_ = 0;
-  Packet packet_{.source = address("203.0.113.9"), .destination = address("192.0.2.1")};
-};
 
 // ---- matching ----
 
@@ -722,17 +593,6 @@ TEST_F(TrackerTest, GuardsNothing_WhenTheScanLimitIsNone) {
   for (uint16_t port = 1; port < 1000; ++port) knock(port);
   knock(8000);
   expect("openSSH: Stage 1, openSSH: OPEN SESAME");
-}
-
-// The orders in which scanners go through all ports.
-TEST_F(TrackerTest, OpensNoDoor_ForAScanInOrder) {
-  door("close", "7000,8000,9000");
-  door("open", "9000,8000,7000");
-  const auto scan = [&](uint32_t port) { knock(static_cast<uint16_t>(port)); };
-  for (uint32_t port = 1; port <= 65535; ++port) scan(port);
-  expect("close: Stage 1, close: port scan at 1, open: Stage 1, open: port scan at 1");
-  for (uint32_t port = 65535; port >= 1; --port) scan(port);
-  expect("open: Stage 1, open: port scan at 1, close: Stage 1, close: port scan at 1");
 }
 
 // ---- bounds ----
