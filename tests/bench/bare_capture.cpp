@@ -3,7 +3,9 @@
 // times a second, and count it. What knockd costs is told beside this. Ends with SIGTERM and prints
 // the packets and its CPU time in microseconds.
 //
-//   bare_capture INTERFACE
+//   bare_capture INTERFACE [FILTER]
+//
+// FILTER is one of libpcap's; without it, connection attempts are counted.
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <signal.h>
@@ -26,9 +28,10 @@ long long microseconds(const timeval& time) {
 
 int main(int argc, char** argv) {
   char error[PCAP_ERRBUF_SIZE] = "";
-  pcap_t* handle = argc == 2 ? pcap_create(argv[1], error) : nullptr;
+  const char* wanted = argc == 3 ? argv[2] : "tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn";
+  pcap_t* handle = argc == 2 || argc == 3 ? pcap_create(argv[1], error) : nullptr;
   if (handle == nullptr) {
-    std::fprintf(stderr, "usage: bare_capture INTERFACE %s\n", error);
+    std::fprintf(stderr, "usage: bare_capture INTERFACE [FILTER] %s\n", error);
     return 1;
   }
   struct sigaction action {};
@@ -39,8 +42,7 @@ int main(int argc, char** argv) {
   pcap_set_buffer_size(handle, 2 * 1024 * 1024);
   bpf_program filter{};
   if (pcap_activate(handle) < 0 || pcap_setnonblock(handle, 1, error) != 0 ||
-      pcap_compile(handle, &filter, "tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn", 1,
-                   PCAP_NETMASK_UNKNOWN) != 0 ||
+      pcap_compile(handle, &filter, wanted, 1, PCAP_NETMASK_UNKNOWN) != 0 ||
       pcap_setfilter(handle, &filter) != 0) {
     std::fprintf(stderr, "bare_capture: %s %s\n", pcap_geterr(handle), error);
     return 1;

@@ -5,6 +5,7 @@ Prints a table for README: what, ours, 0.8's, how many times better. Called by s
 
 import argparse
 import contextlib
+import ctypes
 import datetime
 import os
 import pathlib
@@ -12,6 +13,7 @@ import platform
 import random
 import select
 import socket
+import stat
 import statistics
 import subprocess
 import sys
@@ -25,7 +27,12 @@ from network import Network  # noqa: E402
 from storm import Storm, source  # noqa: E402
 from waiting import wait_until  # noqa: E402
 
+_PIDFD_GETFD = 438  # asm-generic/unistd.h
+_SO_GET_FILTER = 26  # asm-generic/socket.h
+_libc = ctypes.CDLL(None, use_errno=True)
+
 PORTS = (7000, 8000, 9000)
+WEB = 443  # a port of no door
 
 
 def plain_door(fifo):
@@ -35,6 +42,16 @@ def plain_door(fifo):
 def door_that_closes(fifo):
     return ("[door]\nsequence = 7000,8000,9000\ntcpflags = syn\ncmd_timeout = 1\n"
             f"start_command = echo > {fifo}\nstop_command = :\n")
+
+
+def many_doors(count, fifo):
+    """Doors with three ports each that no other has; the last is the plain one."""
+    doors = []
+    ports = iter(range(10000, 60000, 13))
+    for number in range(count - 1):
+        sequence = ",".join(str(next(ports)) for _ in PORTS)
+        doors.append(f"[door{number}]\nsequence = {sequence}\ntcpflags = syn\ncommand = :\n")
+    return "".join(doors) + plain_door(fifo)
 
 
 class Knocker:
@@ -50,23 +67,52 @@ class Knocker:
             connection.connect_ex((self.destination, port))
 
 
+def read_of_each(host, name):
+    """A file of /proc of each of the host's processes, without those that end meanwhile."""
+    for pid in host.processes():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            yield pathlib.Path(f"/proc/{pid}/{name}").read_text()
+
+
 def private_memory(host):
     """kB that belong to the host's processes alone."""
-    total = 0
-    for pid in host.processes():
-        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Private_"):
-                total += int(line.split()[1])
-    return total
+    return sum(int(line.split()[1])
+               for text in read_of_each(host, "smaps_rollup") for line in text.splitlines()
+               if line.startswith("Private_"))
 
 
 def cpu_seconds(host):
     """Processor time of the host's processes so far, without that of commands that have ended."""
     ticks = 0
-    for pid in host.processes():
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    for text in read_of_each(host, "stat"):
+        fields = text.rsplit(")", 1)[1].split()
         ticks += sum(map(int, fields[11:13]))
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def copies_of_captures(host):
+    """The capture sockets of the host's processes, as descriptors of our own."""
+    for pid in host.processes():
+        process = os.pidfd_open(pid)
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            fd = _libc.syscall(_PIDFD_GETFD, process, int(number), 0)
+            if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                with socket.socket(fileno=fd) as copy:
+                    if copy.family == socket.AF_PACKET:
+                        yield copy
+            else:
+                os.close(fd)
+        os.close(process)
+
+
+def filter_size(host):
+    """Instructions of the filter that the kernel has for the host's one capture; 0: none. (`ss
+    --bpf` leaves out sockets with a large one.)"""
+    size = ctypes.c_uint(0)  # no room for them: the kernel tells how many there are
+    for capture in copies_of_captures(host):
+        _libc.getsockopt(capture.fileno(), socket.SOL_SOCKET, _SO_GET_FILTER, None,
+                         ctypes.byref(size))
+    return size.value
 
 
 def is_at_rest(host):
@@ -85,10 +131,14 @@ class Bench:
         self.rows = []
 
     def start(self, network, binary, door, name):
-        """A daemon with its state on a disk like /var's, where it keeps one."""
+        """A daemon with its state on a disk like /var's, where it keeps one. Waits for it longer
+        than a test: with a thousand doors 0.8 takes its time."""
         folder = self.folder / name
         options = f"[options]\nStateFile = {folder}/open-doors\n" if binary == self.ours else ""
-        return Daemon(network.server, binary, folder, options + door)
+        daemon = Daemon(network.server, binary, folder, options + door, listens=False)
+        wait_until(lambda: daemon.matching("starting up, listening on .*"), "the daemon listens",
+                   daemon.report, deadline=300)
+        return daemon
 
     def row(self, what, ours, reference, form="{:.2f} ms"):
         ratio = f"{reference / ours:.1f} x" if reference is not None and ours else "-"
@@ -97,28 +147,33 @@ class Bench:
 
     # --- latency -------------------------------------------------------------------------------
 
-    def latency_of(self, binary, door_text, name, knocks):
+    @staticmethod
+    def knock_times(network, reader, knocks):
         """From the last knock to the first thing that the command does, in ms, for each of many
         knocks at random moments: 0.8's buffer waits for its own rhythm."""
+        knocker = Knocker(network.client, network.server.ipv4)
+        times = []
+        for _ in range(knocks):
+            for port in PORTS[:-1]:
+                knocker.knock(port)
+                time.sleep(0.002)
+            time.sleep(random.uniform(0.1, 0.2))
+            with network.client.socket(socket.AF_INET) as last:
+                last.setblocking(False)
+                sent = time.monotonic()
+                last.connect_ex((network.server.ipv4, PORTS[-1]))
+                os.read(reader, 1)
+                times.append((time.monotonic() - sent) * 1000)
+        return times
+
+    def latency_of(self, binary, door_text, name, knocks):
         network = Network()
         try:
             fifo = self.folder / f"{name}.fifo"
             os.mkfifo(fifo)
             reader = os.open(fifo, os.O_RDWR)
             daemon = self.start(network, binary, door_text(fifo), name)
-            knocker = Knocker(network.client, network.server.ipv4)
-            times = []
-            for _ in range(knocks):
-                for port in PORTS[:-1]:
-                    knocker.knock(port)
-                    time.sleep(0.002)
-                time.sleep(random.uniform(0.1, 0.2))
-                with network.client.socket(socket.AF_INET) as last:
-                    last.setblocking(False)
-                    sent = time.monotonic()
-                    last.connect_ex((network.server.ipv4, PORTS[-1]))
-                    os.read(reader, 1)
-                    times.append((time.monotonic() - sent) * 1000)
+            times = self.knock_times(network, reader, knocks)
             daemon.stop()
             os.close(reader)
             return times
@@ -180,13 +235,18 @@ class Bench:
         finally:
             network.close()
 
+    def bare_capture(self, network, *kernel_filter):
+        """A program that only counts packets."""
+        bare = network.server.start(self.bare_capture_tool, "eth0", *kernel_filter,
+                                    stdout=subprocess.PIPE, text=True)
+        bare.stdout.readline()
+        return bare
+
     def bare_capture_of(self, rate, seconds):
         """Microseconds a packet for a program that only counts."""
         network = Network()
         try:
-            bare = network.server.start(self.bare_capture_tool, "eth0", stdout=subprocess.PIPE,
-                                        text=True)
-            bare.stdout.readline()
+            bare = self.bare_capture(network)
             network.stranger.run(self.flood_tool, "eth0", network.server.mac,
                                  network.server.ipv4, PORTS[0], rate, seconds, timeout=60)
             bare.terminate()
@@ -211,6 +271,77 @@ class Bench:
                               f"{ours[2] / bare:.2f} x", f"{theirs[2] / bare:.1f} x",
                               f"(1 is {bare:.2f} us)"))
             self.rows.append(("    memory gained", f"{ours[3]:,} kB", f"{theirs[3]:,} kB", ""))
+
+    # --- noise ---------------------------------------------------------------------------------
+
+    def noise_cost(self, network, seconds, *kind):
+        """Microseconds of processor time that the programs of the server spend on a packet to a
+        port of no door, of 50,000 a second."""
+        wait_until(lambda: is_at_rest(network.server), "the daemon is at rest", deadline=60)
+        cpu = cpu_seconds(network.server)
+        sent = network.stranger.run(self.flood_tool, "eth0", network.server.mac,
+                                    network.server.ipv4, WEB, 50000, seconds, *kind, timeout=90)
+        wait_until(lambda: is_at_rest(network.server), "the daemon has caught up", deadline=120)
+        return (cpu_seconds(network.server) - cpu) / int(sent.stdout) * 1e6
+
+    def noise_of(self, start, seconds, *kind):
+        network = Network()
+        try:
+            start(network)
+            return self.noise_cost(network, seconds, *kind)
+        finally:
+            network.close()
+
+    def noise(self, knocks):
+        """The bare program hears every packet: what each would cost without a filter."""
+        seconds = max(2.0, knocks * 0.1)
+        door = plain_door("/dev/null")
+        programs = (lambda network: self.start(network, self.ours, door, "ours-noise"),
+                    lambda network: self.start(network, self.reference, door, "reference-noise"),
+                    lambda network: self.bare_capture(network, "tcp"))
+        for title, kind in (("segments of established connections", ("established",)),
+                            ("connection attempts at a port of no door", ())):
+            ours, theirs, bare = (self.noise_of(start, seconds, *kind) for start in programs)
+            self.rows.append((f"50,000 a second of {title}: processor time a packet",
+                              f"{ours:.2f} us", f"{theirs:.2f} us",
+                              f"({bare:.2f} us to count each)"))
+
+    # --- many doors ----------------------------------------------------------------------------
+
+    def many_doors_of(self, binary, count, name, knocks):
+        """Milliseconds from start to listening, instructions of the filter in the kernel, the
+        median of knock_times(), the cost of noise."""
+        network = Network()
+        try:
+            server = network.server
+            server.run("ip", "address", "add", "192.0.2.101/24", "dev", "eth0")
+            server.run("ip", "address", "add", "2001:db8::101/64", "dev", "eth0", "nodad")
+            fifo = self.folder / f"{name}.fifo"
+            os.mkfifo(fifo)
+            reader = os.open(fifo, os.O_RDWR)
+            began = time.monotonic()
+            daemon = self.start(network, binary, many_doors(count, fifo), name)
+            started = (time.monotonic() - began) * 1000
+            instructions = filter_size(server)
+            latency = statistics.median(self.knock_times(network, reader, knocks))
+            noise = self.noise_cost(network, max(2.0, knocks * 0.1), "established")
+            daemon.process.kill()
+            os.close(reader)
+            return started, instructions, latency, noise
+        finally:
+            network.close()
+
+    def many_doors(self, knocks):
+        count = 10 * knocks
+        ours = self.many_doors_of(self.ours, count, "ours-many", knocks)
+        theirs = self.many_doors_of(self.reference, count, "reference-many", knocks)
+        self.row(f"{count:,} doors at 2 IPv4 and 2 IPv6 addresses: start until listening", ours[0],
+                 theirs[0], "{:,.0f} ms")
+        self.rows.append(("    instructions of the filter in the kernel",
+                          *(f"{size:,}" if size else "refused" for size in (ours[1], theirs[1])), ""))
+        self.row(f"    last knock to command, median of {knocks}", ours[2], theirs[2])
+        self.rows.append(("    processor time a segment of 50,000 a second of established "
+                          "connections", f"{ours[3]:.2f} us", f"{theirs[3]:.2f} us", ""))
 
     # --- open doors ----------------------------------------------------------------------------
 
@@ -301,7 +432,7 @@ class Bench:
 
 
 def main():
-    parts = ("latency", "flood", "open_doors", "memory", "size")
+    parts = ("latency", "flood", "noise", "many_doors", "open_doors", "memory", "size")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ours", required=True, help="our knockd")
     parser.add_argument("--reference", required=True, help="knockd 0.8")
@@ -310,11 +441,16 @@ def main():
     parser.add_argument("--short", action="store_true", help="a tenth of the work: does it run?")
     parser.add_argument("parts", nargs="*", default=parts, help=f"of {', '.join(parts)}")
     options = parser.parse_args()
+    for part in options.parts:
+        if part not in parts:
+            parser.error(f"no part {part}; there are {', '.join(parts)}")
     with tempfile.TemporaryDirectory(prefix="knockd-bench-", dir="/var/tmp") as folder:
         bench = Bench(folder, options.ours, options.reference, options.tools)
         for part in options.parts:
-            print(f"measuring {part} ...", flush=True)
+            began = time.monotonic()
+            print(f"measuring {part} ...", end=" ", flush=True)
             getattr(bench, part)(10 if options.short else 100)
+            print(f"{time.monotonic() - began:.0f} s", flush=True)
         bench.print_table()
 
 

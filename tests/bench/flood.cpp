@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Sends connection attempts with ever new forged sources out of one interface, at a given rate:
-// what an attacker does to a daemon that remembers who knocked. For network namespaces made for the
-// purpose; bounded in time.
+// what an attacker does to a daemon that remembers who knocked. Or segments such as established
+// connections carry: what a busy host hears all day. For network namespaces made for the purpose;
+// bounded in time.
 //
-//   flood INTERFACE DESTINATION-MAC DESTINATION-IPV4 PORT PACKETS-A-SECOND SECONDS
+//   flood INTERFACE DESTINATION-MAC DESTINATION-IPV4 PORT PACKETS-A-SECOND SECONDS [established]
 //
 // A rate of 0 is as fast as it goes. PORT 0 means a port that is another one each time. Prints how
 // many packets were sent.
@@ -26,6 +27,8 @@ namespace {
 constexpr size_t kFrameBytes = 14 + 20 + 20;
 constexpr size_t kBatch = 32;
 constexpr uint64_t kMostPackets = 20'000'000;
+
+constexpr uint8_t kSyn = 0x02, kPshAck = 0x18;  // RFC 9293, 3.1
 
 using FrameBytes = std::array<uint8_t, kFrameBytes>;
 
@@ -54,8 +57,8 @@ void put_ip_checksum(FrameBytes& frame) {
   put16(&frame[24], ~sum);
 }
 
-// Ethernet, IPv4 and TCP with SYN alone; nobody on the way looks at the TCP checksum, which is 0.
-FrameBytes make_frame(const char* mac, const char* destination, uint32_t port) {
+// Ethernet, IPv4 and TCP without data; nobody on the way looks at the TCP checksum, which is 0.
+FrameBytes make_frame(const char* mac, const char* destination, uint32_t port, uint8_t flags) {
   FrameBytes frame{};
   unsigned octets[6] = {};
   std::sscanf(mac, "%x:%x:%x:%x:%x:%x", &octets[0], &octets[1], &octets[2], &octets[3], &octets[4],
@@ -72,7 +75,7 @@ FrameBytes make_frame(const char* mac, const char* destination, uint32_t port) {
   put16(&frame[34], 40000);
   put16(&frame[36], port);
   frame[46] = 5 << 4;
-  frame[47] = 0x02;
+  frame[47] = flags;
   put16(&frame[48], 1024);
   return frame;
 }
@@ -80,8 +83,9 @@ FrameBytes make_frame(const char* mac, const char* destination, uint32_t port) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 7) {
-    std::fprintf(stderr, "usage: flood INTERFACE MAC IPV4 PORT RATE SECONDS\n");
+  const bool established = argc == 8 && std::strcmp(argv[7], "established") == 0;
+  if (argc != 7 && !established) {
+    std::fprintf(stderr, "usage: flood INTERFACE MAC IPV4 PORT RATE SECONDS [established]\n");
     return 1;
   }
   const auto port = static_cast<uint32_t>(std::atoi(argv[4]));
@@ -97,7 +101,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   std::array<FrameBytes, kBatch> frames;
-  frames.fill(make_frame(argv[2], argv[3], port));
+  frames.fill(make_frame(argv[2], argv[3], port, established ? kPshAck : kSyn));
   std::array<iovec, kBatch> parts{};
   std::array<mmsghdr, kBatch> messages{};
   for (size_t i = 0; i < kBatch; ++i) {
