@@ -9,8 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -19,6 +17,7 @@
 
 #include "knockd/config/parser.h"
 #include "tests/base/child.h"
+#include "tests/base/folder_cases.h"
 #include "tests/base/temporary_folder.h"
 
 namespace knockd {
@@ -44,23 +43,6 @@ std::string replay_of(const std::string& config_file, const ReplayOptions& optio
       STDOUT_FILENO);
 }
 
-std::vector<std::string> captures() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(kCaptures)) {
-    const std::string extension = entry.path().extension();
-    if (extension == ".pcap" || extension == ".pcapng") names.push_back(entry.path().filename());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-std::string test_name(const testing::TestParamInfo<std::string>& info) {
-  std::string name = info.param;
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
-  return name;
-}
-
 class Replay : public testing::TestWithParam<std::string> {};
 
 TEST_P(Replay, TellsWhatIsExpected) {
@@ -80,7 +62,8 @@ TEST_P(Replay, TellsWhatIsExpected) {
   EXPECT_EQ(read_file(expected_file), told);
 }
 
-INSTANTIATE_TEST_SUITE_P(, Replay, testing::ValuesIn(captures()), test_name);
+INSTANTIATE_TEST_SUITE_P(, Replay, testing::ValuesIn(files_in(kCaptures, {".pcap", ".pcapng"})),
+                         name_of_case);
 
 TEST(ReplayRunsNothing, NoCommand_NoMark_NoStateFile) {
   const TemporaryFolder folder;

@@ -26,6 +26,8 @@ class OwnNetwork : public ::testing::Test {
     for (const std::string name : {"wan", "lan"}) {
       ip("link set " + name + " addrgenmode none up");
     }
+    // Until the kernel has seen to the carrier, a device drops in silence what it is to send.
+    for (const std::string name : {"wan", "lan"}) wait_until_up(name);
     ip("address add 198.51.100.1/24 dev wan");
     ip("address add 2001:db8::1/64 dev wan nodad");
   }
@@ -36,6 +38,11 @@ class OwnNetwork : public ::testing::Test {
   }
   static void ip(const std::string& arguments) {
     ASSERT_EQ(std::system(("ip " + arguments).c_str()), 0) << arguments;
+  }
+  // ctest ends what hangs.
+  static void wait_until_up(const std::string& name) {
+    const std::string look = "ip link show " + name + " | grep -q 'state UP'";
+    while (std::system(look.c_str()) != 0) usleep(1000);
   }
 
  private:

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
-// A folder for one test, gone when the test is over.
+// A folder for one test, gone when the test is over; if that was killed, when the next one begins.
 #pragma once
 
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -19,7 +23,8 @@ class TemporaryFolder {
     const std::string parent = std::filesystem::is_directory("/dev/shm")
                                    ? "/dev/shm"
                                    : std::filesystem::temp_directory_path().string();
-    std::string name = parent + "/knockd-test-XXXXXX";
+    remove_those_of_the_dead(parent);
+    std::string name = parent + '/' + kPrefix + std::to_string(getpid()) + "-XXXXXX";
     if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp " + name);
     path_ = name;
   }
@@ -34,6 +39,20 @@ class TemporaryFolder {
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
 
  private:
+  static constexpr const char* kPrefix = "knockd-test-";  // the process number follows
+
+  static void remove_those_of_the_dead(const std::string& parent) {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
+      const std::string name = entry.path().filename();
+      if (!name.starts_with(kPrefix)) continue;
+      const pid_t owner = std::atoi(name.c_str() + std::string(kPrefix).size());
+      if (owner > 0 && kill(owner, 0) != 0 && errno == ESRCH) {
+        std::filesystem::remove_all(entry.path(), ignored);
+      }
+    }
+  }
+
   std::filesystem::path path_;
 };
 

@@ -5,17 +5,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cctype>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "knockd/config/parser.h"
+#include "tests/base/folder_cases.h"
+#include "tests/base/temporary_folder.h"
 #include "tests/config/dump.h"
 #include "tests/config/folder_files.h"
 
@@ -24,38 +23,23 @@ namespace {
 
 const std::string kData = KNOCKD_TEST_DATA "/config/";
 
-std::string text_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 std::vector<std::string> configurations_in(const std::string& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(kData + folder)) {
-    if (entry.path().extension() == ".conf") names.push_back(entry.path().stem().string());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
+  return files_in(kData + folder, {".conf"});
 }
 
-std::string test_name(const testing::TestParamInfo<std::string>& info) {
-  std::string name = info.param;
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
-  return name;
-}
+std::string stem(const std::string& file) { return std::filesystem::path(file).stem(); }
 
 class GoodConfig : public testing::TestWithParam<std::string> {};
 
 TEST_P(GoodConfig, IsReadAsItsDumpSays) {
   FolderFiles files(kData + "good");
-  const std::string dump_path = kData + "good/" + GetParam() + ".dump";
-  const std::string read = dump(load_config(GetParam() + ".conf", files));
-  if (std::getenv("KNOCKD_UPDATE_DUMPS") != nullptr) std::ofstream(dump_path) << read;
-  EXPECT_EQ(text_of(dump_path), read);
+  const std::string dump_path = kData + "good/" + stem(GetParam()) + ".dump";
+  const std::string read = dump(load_config(GetParam(), files));
+  if (std::getenv("KNOCKD_UPDATE_DUMPS") != nullptr) write_file(dump_path, read);
+  EXPECT_EQ(read_file(dump_path), read);
 }
 
-INSTANTIATE_TEST_SUITE_P(, GoodConfig, testing::ValuesIn(configurations_in("good")), test_name);
+INSTANTIATE_TEST_SUITE_P(, GoodConfig, testing::ValuesIn(configurations_in("good")), name_of_case);
 
 // What is shipped opens nothing before the user has chosen a sequence.
 TEST(ShippedConfig, HasNoDoor) {
@@ -81,8 +65,8 @@ class BadConfig : public testing::TestWithParam<std::string> {};
 
 TEST_P(BadConfig, IsRefusedWithWhatItExpects) {
   FolderFiles files(kData + "bad");
-  const std::string file = GetParam() + ".conf";
-  const auto expected = expected_complaints(file, text_of(kData + "bad/" + file));
+  const std::string& file = GetParam();
+  const auto expected = expected_complaints(file, read_file(kData + "bad/" + file));
   ASSERT_FALSE(expected.empty()) << "no # expect line";
   try {
     load_config(file, files);
@@ -94,7 +78,7 @@ TEST_P(BadConfig, IsRefusedWithWhatItExpects) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, BadConfig, testing::ValuesIn(configurations_in("bad")), test_name);
+INSTANTIATE_TEST_SUITE_P(, BadConfig, testing::ValuesIn(configurations_in("bad")), name_of_case);
 
 }  // namespace
 }  // namespace knockd

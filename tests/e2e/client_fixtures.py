@@ -21,11 +21,6 @@ _ETH_P_ALL = 3  # linux/if_ether.h
 
 
 @pytest.fixture(scope="session")
-def knock_binary():
-    return os.environ["KNOCK_BINARY"]
-
-
-@pytest.fixture(scope="session")
 def reference_knock():
     return f"{os.environ['KNOCKD_REFERENCE']}/usr/bin/knock"
 
@@ -47,10 +42,7 @@ def start_daemon(request, server, knockd, reference, tmp_path):
     runs = []
 
     def start(config):
-        binary = reference
-        if request.param == "ours":
-            binary = knockd
-            config += f"\n[options]\nStateFile = {tmp_path}/open-doors\n"
+        binary = knockd if request.param == "ours" else reference
         runs.append(Daemon(server, binary, tmp_path / f"run{len(runs)}", config))
         return runs[-1]
 

@@ -3,77 +3,19 @@
 client, KNOCKD_REFERENCE the folder into which scripts/fetch-reference unpacked Debian's package."""
 
 import os
-import pathlib
 import shutil
-import signal
 
 import pytest
 
-from daemon import Daemon, Ledger
-from network import Network
+import daemon
+from daemon import Daemon
+from fixtures import (  # noqa: F401: fixtures
+    client, knock_binary, knockd, ledger, network, prepare, server, stranger, time_limit)
 from senders import Frames
-
-TREE = pathlib.Path(__file__).resolve().parents[2]
-TEST_SECONDS = 60  # a test that hangs is ended by its own process; a file may say otherwise
 
 
 def pytest_configure(config):
-    if os.geteuid() != 0:
-        pytest.exit("the end-to-end tests make network namespaces: run them as root", returncode=1)
-    for name in ("KNOCKD_BINARY", "KNOCKD_REFERENCE"):
-        if name not in os.environ:
-            pytest.exit(f"{name} is not set: see tests/e2e/CMakeLists.txt", returncode=1)
-
-    def interrupt(_number, _frame):
-        raise KeyboardInterrupt  # as SIGINT does: fixtures are taken down
-
-    signal.signal(signal.SIGTERM, interrupt)
-
-
-@pytest.fixture(autouse=True)
-def _time_limit(request):
-    seconds = getattr(request.module, "TEST_SECONDS", TEST_SECONDS)
-
-    def expire(_number, _frame):
-        raise TimeoutError(f"the test took more than {seconds} s")
-
-    signal.signal(signal.SIGALRM, expire)
-    signal.alarm(seconds)
-    yield
-    signal.alarm(0)
-
-
-@pytest.fixture
-def network():
-    network = Network()
-    yield network
-    network.close()
-
-
-@pytest.fixture
-def server(network):
-    return network.server
-
-
-@pytest.fixture
-def client(network):
-    return network.client
-
-
-@pytest.fixture
-def stranger(network):
-    return network.stranger
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    return Ledger(tmp_path / "ledger")
-
-
-@pytest.fixture(scope="session")
-def knockd():
-    """The path of the daemon under test."""
-    return os.environ["KNOCKD_BINARY"]
+    prepare("KNOCKD_BINARY", "KNOCKD_REFERENCE")
 
 
 @pytest.fixture(scope="session")
@@ -85,20 +27,17 @@ def reference():
 
 
 @pytest.fixture(scope="session")
-def is_reference(knockd, reference):
+def is_reference(knockd):
     """Whether the tests run against 0.8 itself, to try the tests."""
-    return os.path.samefile(knockd, reference)
+    return daemon.is_reference(knockd)
 
 
 @pytest.fixture
-def start(server, knockd, is_reference, tmp_path):
-    """start(configuration, *arguments) runs the daemon under test on the server. What is open is
-    kept in the test's own folder, unless the configuration says where."""
+def start(server, knockd, tmp_path):
+    """start(configuration, *arguments) runs the daemon under test on the server."""
     runs = []
 
     def start_daemon(config, *arguments, **options):
-        if not is_reference and "StateFile" not in config:
-            config += f"\n[options]\nStateFile = {tmp_path}/open-doors\n"
         folder = tmp_path / f"run{len(runs)}"
         runs.append(Daemon(server, knockd, folder, config, *arguments, **options))
         return runs[-1]

@@ -2,10 +2,12 @@
 """Runs a knockd, ours or Debian's 0.8, on a host of the test network, and reads what it says. And
 the ledger: a file in which the commands of doors leave a line, so that a test knows of them."""
 
+import functools
 import re
 import signal
 import subprocess
 
+from network import run
 from waiting import wait_until
 
 _STAMP = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d\] ")
@@ -30,14 +32,23 @@ class Ledger:
                    lambda: f"ledger: {self.lines()}\n{also_found()}")
 
 
+@functools.cache
+def is_reference(binary):
+    """Whether this is 0.8."""
+    return run(binary, "-V").stdout.startswith("knockd 0.8")
+
+
 class Daemon:
     """One run of a knockd in the foreground. It listens once the constructor returns, unless
-    `listens` says that it is not meant to."""
+    `listens` says that it is not meant to. What is open is kept beside its folder, where the test's
+    next run finds it, unless the configuration says where."""
 
     def __init__(self, host, binary, folder, config, *arguments, interface="eth0", listens=True,
                  own_log=True, prefix=()):
         self.host = host
         folder.mkdir(exist_ok=True)
+        if "StateFile" not in config and not is_reference(binary):
+            config += f"\n[options]\nStateFile = {folder.parent}/open-doors\n"
         self.config_file = folder / "knockd.conf"
         self.config_file.write_text(config)
         self.config_file.chmod(0o600)

@@ -24,6 +24,21 @@ _IFF_TUN = 0x0001
 _IFF_NO_PI = 0x1000
 ARPHRD_PPP = 512  # linux/if_arp.h
 
+SEQUENCE = "7000,8000:udp,9000"
+
+
+def config(ledger, extra=""):
+    """A door that tells who opened it by which interface; `extra` are more lines for it."""
+    return f"""
+[options]
+    UseSyslog
+[door]
+    sequence      = {SEQUENCE}
+    tcpflags      = syn
+    start_command = echo opened %IP% $KNOCKD_INTERFACE >> {ledger.path}
+    {extra}
+"""
+
 
 def ip_packet(source, destination, payload, extended=False):
     """An IP packet of the addresses' family; `extended`: with IPv4 options, with IPv6 extension

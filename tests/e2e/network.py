@@ -25,7 +25,7 @@ def run(*argv, timeout=30, check=True, **options):
                           stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False,
                           **options)
     if check and done.returncode != 0:
-        raise AssertionError(f"{' '.join(argv)}: status {done.returncode}\n{done.stdout}")
+        raise AssertionError(f"{' '.join(map(str, argv))}: status {done.returncode}\n{done.stdout}")
     return done
 
 

@@ -11,7 +11,7 @@ from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
 
 from client_fixtures import (  # noqa: F401: fixtures
-    SECRET, SEQUENCE, door, guarded, knock, knock_binary, open_command, start_daemon)
+    SECRET, SEQUENCE, door, guarded, knock, open_command, start_daemon)
 from senders import Frames
 from waiting import wait_until
 

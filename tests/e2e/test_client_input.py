@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from client_fixtures import knock, knock_binary  # noqa: F401: fixtures
+from client_fixtures import knock  # noqa: F401: a fixture
 
 USAGE, NAME_NOT_FOUND, NO_PERMISSION, NOT_OPENED = 1, 2, 3, 4
 NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]

@@ -7,7 +7,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 
 from client_fixtures import (  # noqa: F401: fixtures
-    capture, knock, knock_binary, reference_knock, without_chance)
+    capture, knock, reference_knock, without_chance)
 from waiting import wait_until
 
 MIXED = ["7000", "8000:udp", "9000:tcp"]

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from client_fixtures import (  # noqa: F401: fixtures
-    SECRET, SEQUENCE, door, knock_binary, open_command, start_daemon)
+    SECRET, SEQUENCE, door, open_command, start_daemon)
 from network import run
 from waiting import wait_until
 

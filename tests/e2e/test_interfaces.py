@@ -7,23 +7,10 @@ import time
 
 import pytest
 
-from links import LINKS, Link, add_addresses, ethernet, ip, open_tun
+from links import LINKS, SEQUENCE, Link, add_addresses, config, ethernet, ip, open_tun
 from waiting import wait_until
 
-SEQUENCE = "7000,8000:udp,9000"
 SETTLED = 0.2  # seconds: a knock sent so long after a change opens the door
-
-
-def config(ledger, extra=""):
-    return f"""
-[options]
-    UseSyslog
-[door]
-    sequence      = {SEQUENCE}
-    tcpflags      = syn
-    start_command = echo opened %IP% $KNOCKD_INTERFACE >> {ledger.path}
-    {extra}
-"""
 
 
 class Knocker:

@@ -6,20 +6,7 @@ import itertools
 
 import pytest
 
-from links import LINKS, Link, ethernet, ip_packet
-
-SEQUENCE = "7000,8000:udp,9000"
-
-
-def config(ledger):
-    return f"""
-[options]
-    UseSyslog
-[door]
-    sequence      = {SEQUENCE}
-    tcpflags      = syn
-    start_command = echo opened %IP% $KNOCKD_INTERFACE >> {ledger.path}
-"""
+from links import LINKS, SEQUENCE, Link, config, ethernet, ip_packet
 
 
 def source(family, number):

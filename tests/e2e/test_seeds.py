@@ -9,7 +9,7 @@ import shlex
 import pytest
 
 import senders
-from conftest import TREE
+from fixtures import TREE
 from waiting import wait_until
 
 SEEDS = sorted((TREE / "tests/data/config/good").glob("seed*.conf"))

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // The monitor against the real kernel, each test in a network namespace of its own. The kernel
-// queues an event before the command that caused it returns, so nothing here has to wait.
+// queues most events before the command that caused them returns; that of a new IPv6 address comes
+// from a work queue, maybe later.
 #include "knockd/keeper/interface_monitor.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -56,6 +58,14 @@ class InterfaceMonitorTest : public ::testing::Test {
   static bool ip_succeeds(const std::string& arguments) {
     return std::system(("ip " + arguments).c_str()) == 0;
   }
+  // Waits for it; ctest ends what hangs.
+  static bool sees_a_change(InterfaceMonitor& monitor) {
+    while (!monitor.read()) {
+      pollfd readable{monitor.fd(), POLLIN, 0};
+      if (poll(&readable, 1, -1) != 1) return false;
+    }
+    return true;
+  }
   // Runs many in one go, in their order.
   static void ip_batch(const std::vector<std::string>& commands) {
     FILE* batch = popen("ip -batch -", "w");
@@ -101,17 +111,17 @@ TEST_F(InterfaceMonitorTest, ReadSaysNothingChanged_WhenNothingDid) {
 TEST_F(InterfaceMonitorTest, FollowsAddresses) {
   InterfaceMonitor monitor;
   ip("address add 192.0.2.1/24 dev wan");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_THAT(monitor.find("wan")->addresses, ElementsAre(address("192.0.2.1")));
   ip("address add 2001:db8::1/64 dev wan nodad");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_THAT(monitor.find("wan")->addresses,
               ElementsAre(address("192.0.2.1"), address("2001:db8::1")));
   ip("address del 192.0.2.1/24 dev wan");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_THAT(monitor.find("wan")->addresses, ElementsAre(address("2001:db8::1")));
   ip("address del 2001:db8::1/64 dev wan");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_THAT(monitor.find("wan")->addresses, IsEmpty());
 }
 
@@ -120,7 +130,7 @@ TEST_F(InterfaceMonitorTest, FollowsAnAddressThatIsReplaced) {
   InterfaceMonitor monitor;
   ip("address add 198.51.100.7/24 dev wan");
   ip("address del 192.0.2.1/24 dev wan");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_THAT(monitor.find("wan")->addresses, ElementsAre(address("198.51.100.7")));
 }
 
@@ -141,7 +151,7 @@ TEST_F(InterfaceMonitorTest, AddressStays_WhenOneOfItsTwoAssignmentsGoes) {
   EXPECT_FALSE(monitor.read());
   EXPECT_THAT(monitor.find("wan")->addresses, ElementsAre(address("192.0.2.1")));
   ip("address del 192.0.2.1/32 dev wan");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_THAT(monitor.find("wan")->addresses, IsEmpty());
 }
 
@@ -158,11 +168,11 @@ TEST_F(InterfaceMonitorTest, FollowsDownAndUp) {
   ip("address add 192.0.2.1/24 dev wan");
   InterfaceMonitor monitor;
   ip("link set wan down");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_FALSE(monitor.find("wan")->up);
   EXPECT_THAT(monitor.find("wan")->addresses, ElementsAre(address("192.0.2.1")));
   ip("link set wan up");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_TRUE(monitor.find("wan")->up);
 }
 
@@ -178,12 +188,12 @@ TEST_F(InterfaceMonitorTest, DeviceThatIsDeletedAndCreatedAgainHasANewIndex) {
   InterfaceMonitor monitor;
   const uint32_t before = monitor.find("wan")->index;
   ip("link del wan");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_EQ(monitor.find("wan"), nullptr);
   EXPECT_EQ(monitor.find(before), nullptr);
   ip("link add wan type veth peer name lan");
   ip("address add 198.51.100.7/24 dev wan");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_NE(monitor.find("wan")->index, before);
   EXPECT_THAT(monitor.find("wan")->addresses, ElementsAre(address("198.51.100.7")));
 }
@@ -194,13 +204,13 @@ TEST_F(InterfaceMonitorTest, FollowsADeviceThatIsRenamedAwayAndBack) {
   const Interface before = *monitor.find("wan");
   ip("link set wan down");
   ip("link set wan name wan-old");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_EQ(monitor.find("wan"), nullptr);
   EXPECT_EQ(monitor.find("wan-old")->index, before.index);
   EXPECT_THAT(monitor.find("wan-old")->addresses, ElementsAre(address("192.0.2.1")));
   ip("link set wan-old name wan");
   ip("link set wan up");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_EQ(*monitor.find("wan"), before);
 }
 
@@ -211,7 +221,7 @@ TEST_F(InterfaceMonitorTest, DeviceThatLeavesABridgeIsStillThere) {
   InterfaceMonitor monitor;
   EXPECT_EQ(monitor.find("wan")->port_of, monitor.find("br0")->index);
   ip("link set wan nomaster");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_EQ(monitor.find("wan")->port_of, 0u);
   EXPECT_EQ(monitor.interfaces(), InterfaceMonitor().interfaces());
 }
@@ -223,7 +233,7 @@ TEST_F(InterfaceMonitorTest, DeviceThatMovesToAnotherNamespaceIsGone) {
   const UniqueFd there = this_namespace();
   ASSERT_EQ(setns(here.get(), CLONE_NEWNET), 0);
   ip(format("link set wan netns /proc/%d/fd/%d", getpid(), there.get()));
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_EQ(monitor.find("wan"), nullptr);
   EXPECT_NE(monitor.find("lan"), nullptr);
 }
@@ -236,7 +246,7 @@ TEST_F(InterfaceMonitorTest, HundredChangesAreOneUpdate) {
     if (i > 0) commands.push_back(format("address del 192.0.2.%d/32 dev wan", i));
   }
   ip_batch(commands);
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_THAT(monitor.find("wan")->addresses, ElementsAre(address("192.0.2.50")));
   EXPECT_FALSE(monitor.read());
 }
@@ -247,10 +257,10 @@ TEST_F(InterfaceMonitorTest, ThousandAddresses_AtStartAndAsEvents) {
   EXPECT_THAT(monitor.find("wan")->addresses, SizeIs(1000));
   EXPECT_EQ(monitor.find("wan")->addresses.back(), address("10.1.3.250"));
   ip_batch(for_each_of_1000_addresses("del"));
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_THAT(monitor.find("wan")->addresses, IsEmpty());
   ip_batch(for_each_of_1000_addresses("add"));
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_EQ(monitor.interfaces(), InterfaceMonitor().interfaces());
 }
 
@@ -286,7 +296,7 @@ TEST_F(InterfaceMonitorTest, FollowsEventsAfterALoss) {
   ip_batch(for_each_of_1000_addresses("add"));
   ASSERT_TRUE(read_until_true(monitor));
   ip("address add 192.0.2.1/24 dev wan");
-  EXPECT_TRUE(monitor.read());
+  EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_THAT(monitor.find("wan")->addresses, SizeIs(1001));
 }
 

@@ -241,6 +241,7 @@ TEST_F(ListenerTest, HearsAgain_WhenTheDeviceWasDown) {
   send(StatusRequest());
   ASSERT_EQ(next(), "0 sources");
   ip("link set wan up");
+  for (const std::string name : {"wan", "lan"}) wait_until_up(name);
   sender_->syn("192.0.2.7", 7000);
   EXPECT_EQ(next(), "192.0.2.7: door 0: Stage 1, generation 0");
 }

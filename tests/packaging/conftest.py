@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures of the packaging tests. The test network is that of the end-to-end tests."""
+"""Fixtures of the packaging tests. The test network and its tools are those of the end-to-end
+tests."""
 
 import os
 import pathlib
@@ -7,33 +8,15 @@ import sys
 
 import pytest
 
-TREE = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TREE / "tests/e2e"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
-from network import Network, run  # noqa: E402  (the path comes first)
-
-
-@pytest.fixture
-def network():
-    network = Network()
-    yield network
-    network.close()
+from fixtures import (  # noqa: E402,F401: the path comes first; fixtures
+    TREE, client, knock_binary, knockd, ledger, network, prepare, server, stranger, time_limit)
+from network import run  # noqa: E402
 
 
-@pytest.fixture
-def server(network):
-    return network.server
-
-
-@pytest.fixture
-def client(network):
-    return network.client
-
-
-@pytest.fixture(scope="session")
-def knockd():
-    """The path of the daemon."""
-    return pathlib.Path(os.environ["KNOCKD_BINARY"]).resolve()
+def pytest_configure(config):
+    prepare("KNOCKD_BUILD", "KNOCKD_BINARY", "KNOCK_BINARY")
 
 
 @pytest.fixture(scope="session")

@@ -66,8 +66,6 @@ class Bench:
         text = (EXAMPLES / f"{name}.conf").read_text()
         self.text = text.replace("/usr/local/bin/wake-server", str(programs / "wake-server"))
         self.text = self.text.replace("/etc/knockd.sequences", str(sequences))
-        if "StateFile" not in text:
-            self.text += f"\n[options]\nStateFile = {folder}/open-doors\n"
 
     def doors(self):
         """[(name, sequence)]"""

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures of all tests that run the real programs: the end-to-end tests, and those of what is
+around the programs. A conftest.py imports what it offers."""
+
+import os
+import pathlib
+import signal
+
+import pytest
+
+from daemon import Ledger
+from network import Network
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
+TEST_SECONDS = 60  # a test that hangs is ended by its own process; a file may say otherwise
+
+
+def prepare(*variables):
+    """What a conftest does first: the rights and the environment have to be there, and SIGTERM is
+    to take fixtures down, as SIGINT does."""
+    if os.geteuid() != 0:
+        pytest.exit("these tests make network namespaces: run them as root", returncode=1)
+    for name in variables:
+        if name not in os.environ:
+            pytest.exit(f"{name} is not set: see CMakeLists.txt beside the tests", returncode=1)
+
+    def interrupt(_number, _frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+@pytest.fixture(autouse=True)
+def time_limit(request):
+    seconds = getattr(request.module, "TEST_SECONDS", TEST_SECONDS)
+
+    def expire(_number, _frame):
+        raise TimeoutError(f"the test took more than {seconds} s")
+
+    signal.signal(signal.SIGALRM, expire)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+
+
+@pytest.fixture
+def network():
+    network = Network()
+    yield network
+    network.close()
+
+
+@pytest.fixture
+def server(network):
+    return network.server
+
+
+@pytest.fixture
+def client(network):
+    return network.client
+
+
+@pytest.fixture
+def stranger(network):
+    return network.stranger
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "ledger")
+
+
+@pytest.fixture(scope="session")
+def knockd():
+    """The path of the daemon under test."""
+    return pathlib.Path(os.environ["KNOCKD_BINARY"]).resolve()
+
+
+@pytest.fixture(scope="session")
+def knock_binary():
+    """The path of the client."""
+    return pathlib.Path(os.environ["KNOCK_BINARY"]).resolve()
