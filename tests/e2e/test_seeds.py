@@ -3,32 +3,18 @@
 knocked at runs its command. iptables is the real one; a program that this machine cannot have is
 replaced by a stand-in that enters its name and arguments in the ledger."""
 
-import re
 import shlex
 
 import pytest
 
 import senders
 from fixtures import TREE
+from guides import SEEDS, doors_of
 from waiting import wait_until
 
-SEEDS = sorted((TREE / "tests/data/config/good").glob("seed*.conf"))
 PROGRAMS_OF_THE_GUIDES = ["/root/scripts/open-ssh.sh", "/root/scripts/open-all-services.sh",
                           "/root/scripts/close-all-services.sh", "/path/to/forward.sh",
                           "/etc/uciknockd.sh", "/usr/bin/firewall-cmd"]
-
-
-def doors_of(text):
-    """[(name, {directive: value})] of a configuration, as a reader of the guide reads it."""
-    doors = []
-    for line in text.splitlines():
-        section = re.match(r"\s*\[(.+)\]", line)
-        directive = re.match(r"\s*(\w+)\s*=\s*(.*?)\s*$", line)
-        if section:
-            doors.append((section.group(1), {}))
-        elif directive and doors:
-            doors[-1][1][directive.group(1).lower()] = directive.group(2)
-    return [(name, directives) for name, directives in doors if name.lower() != "options"]
 
 
 class Programs:

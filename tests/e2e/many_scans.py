@@ -1,0 +1,84 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Scans a server with the doors of all guides many times, in each of the ways that people scan,
+while others knock. Prints a table for README; fails if a door opened for the scanner, or a knock opened
+none. Called by scripts/scans."""
+
+import argparse
+import pathlib
+import sys
+import tempfile
+import time
+
+from network import Network
+from scans import COMMON, COMMON_BY_CONNECT, COMMON_UDP, DOWN, UP, Street, common_ports, luck
+
+# What is printed, the scans that begin together, and whether they try the common tcp ports in
+# disorder, so that a door may open by luck.
+KINDS = {
+    "common": ("nmap -sS", [COMMON], True),
+    "up": ("nmap -sS -r -p1-65535", [UP], False),
+    "connect": ("nmap -sT", [COMMON_BY_CONNECT], True),
+    "udp": ("nmap -sU --top-ports 100", [COMMON_UDP], False),
+    "down": ("65535 down to 1", [DOWN], False),
+    "two": ("two nmap -sS at once", [COMMON, COMMON], True),
+}
+
+
+def scan_and_knock(network, binary, knock, kind, scans):
+    """A row of the table, and whether all was as it should be."""
+    title, commands, in_disorder = KINDS[kind]
+    with tempfile.TemporaryDirectory() as folder:
+        street = Street(network, binary, knock, pathlib.Path(folder))
+        packets = sent = opened = 0
+        for _ in range(-(-scans // len(commands))):
+            scan = street.scan(*commands)
+            knocks = street.knock_during(scan)
+            packets += scan.wait()
+            sent += knocks[0]
+            opened += knocks[1]
+        street.settle()
+        attempts = street.told("Stage 1")
+        discarded = street.told("port scan, knock discarded")
+        broken = street.told("OPEN SESAME")
+        lost = street.lost()
+        for line in broken + street.failures:
+            print(line, file=sys.stderr)
+    chance = f"{scans * luck(common_ports()):.4f}" if in_disorder else "0"
+    row = (title, scans, f"{packets:,}", len(attempts), len(discarded), len(broken), chance,
+           f"{opened} of {sent}", lost)
+    return row, not broken and 0 < opened == sent
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--knockd", required=True)
+    parser.add_argument("--knock", required=True)
+    parser.add_argument("--scans", type=int, default=100, help="how many of each kind")
+    parser.add_argument("kinds", nargs="*", metavar="kind",
+                        help=f"of {', '.join(KINDS)}; all if none is given")
+    arguments = parser.parse_args()
+    unknown = set(arguments.kinds) - set(KINDS)
+    if unknown:
+        parser.error(f"no such kind: {', '.join(sorted(unknown))}")
+
+    print("| scan | scans | packets | attempts begun | discarded as scans | doors opened"
+          " | chance that luck opens one | knocks of others meanwhile that opened | packets lost |")
+    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    all_well = True
+    for kind in arguments.kinds or KINDS:
+        began = time.monotonic()
+        network = Network()
+        try:
+            row, well = scan_and_knock(network, arguments.knockd, arguments.knock, kind,
+                                       arguments.scans)
+        finally:
+            network.close()
+        print(f"| {' | '.join(map(str, row))} |", flush=True)
+        print(f"{kind}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+        all_well = all_well and well
+    return 0 if all_well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""Port scans by the programs that people scan with, and a server with the doors of all guides for
+them to try. scripts/scans runs many, test_scans.py a few whose outcome is sure."""
+
+import itertools
+import math
+import re
+import signal
+import subprocess
+
+from daemon import Daemon
+from guides import knock_rules
+from network import run
+from waiting import NeverHappened
+
+SCAN_LIMIT = 4  # knockd's default
+_KNOCKERS = "198.18.0.0/15"  # RFC 2544: addresses for tests
+_CLOSING_KNOCK = "60001:udp"  # none of nmap's common ports
+
+
+def nmap(*options):
+    """A scan of one host at the pace that is usual in a local network."""
+    return ["nmap", "-n", "-Pn", "-T4", *options]
+
+
+# With as many daemons listening as there are guides, so that none of them loses packets.
+UP = nmap("-sS", "-r", "-p1-65535", "--max-rate", "20000")
+# nmap, nc and hping3 put the ports that they are given in ascending order.
+DOWN = ["bash", "-c",
+        "for ((port = 65535; port > 0; --port)); do : < /dev/tcp/$0/$port; done 2> /dev/null"]
+COMMON = nmap("-sS")  # the thousand ports most often found open, in disorder
+COMMON_BY_CONNECT = nmap("-sT")
+# The rate bounds the wait for answers: a kernel tells of few closed udp ports a second.
+COMMON_UDP = nmap("-sU", "--top-ports", "100", "--min-rate", "500")
+
+
+class Scan:
+    """Scans that begin together from one host; each command gets the address to scan at its end."""
+
+    def __init__(self, host, address, *commands):
+        self._host = host
+        self._before = self._sent()
+        self._processes = [
+            host.start(*command, address, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+            for command in commands]
+
+    def is_running(self):
+        return any(process.poll() is None for process in self._processes)
+
+    def wait(self):
+        """Returns how many packets were sent."""
+        for process in self._processes:
+            process.wait()
+        return self._sent() - self._before
+
+    def _sent(self):
+        counter = "/sys/class/net/eth0/statistics/tx_packets"
+        return int(self._host.run("cat", counter).stdout)
+
+
+class House:
+    """A daemon with the doors of one guide, whose commands do nothing; it tells all it sees."""
+
+    def __init__(self, server, binary, folder, doors, options=""):
+        self.doors = doors
+        config = f"[options]\nStateFile = {folder}.open-doors\nLog_Rate = 0\n{options}\n"
+        for name, directives in [*doors, ("closing", {"sequence": _CLOSING_KNOCK})]:
+            config += f"[{name}]\ncommand = :\n"
+            config += "".join(f"{key} = {value}\n" for key, value in directives.items())
+        self.daemon = Daemon(server, binary, folder, config)
+
+    def told(self, source, what):
+        """Its log lines that tell `what`, a pattern, of a source."""
+        return self.daemon.matching(rf"{re.escape(source)}: .*: {what}")
+
+    def wait_for_opening(self, source, door):
+        self.daemon.wait_for(rf"{re.escape(source)}: {re.escape(door)}: OPEN SESAME")
+
+    def lost(self):
+        """Packets that its captures could not take."""
+        pattern = r"status: .* packets, (\d+) lost, .*"
+        before = len(self.daemon.matching(pattern))
+        self.daemon.send(signal.SIGUSR1)
+        self.daemon.wait_for(pattern, before + 1)
+        return int(re.fullmatch(pattern, self.daemon.matching(pattern)[-1]).group(1))
+
+
+class Street:
+    """A house for each guide, all at the server's address and hearing the same packets. Scans come
+    from the client. Knocks come from the stranger, each from an address of its own."""
+
+    def __init__(self, network, binary, knock, folder, guides=None, options=""):
+        self.network = network
+        self._knock = knock
+        # The stranger is whoever it says of these, and the server answers to there.
+        stranger, server = network.stranger, network.server
+        stranger.run("ip", "route", "add", "local", _KNOCKERS, "dev", "lo")
+        server.run("ip", "route", "add", _KNOCKERS, "via", stranger.ipv4)
+        self._sources = (f"198.18.{i // 250}.{1 + i % 250}" for i in range(256 * 250))
+        self.houses = [House(server, binary, folder / f"house{number}", doors, options)
+                       for number, doors in enumerate(guides or knock_rules())]
+        self._doors = itertools.cycle([(house, name, directives["sequence"])
+                                       for house in self.houses
+                                       for name, directives in house.doors])
+        self.failures = []  # of knocks that should have opened
+
+    def scan(self, *commands):
+        return Scan(self.network.client, self.network.server.ipv4, *commands)
+
+    def knock(self, sequence):
+        """Returns the address from which it knocked."""
+        source = next(self._sources)
+        self.network.stranger.run(self._knock, "--delay", "2ms", "--source", source,
+                                  self.network.server.ipv4, sequence)
+        return source
+
+    def knock_during(self, scan):
+        """Knocks at one door after another for as long as the scan runs. Returns how many knocks
+        were sent while it did, and how many of these opened."""
+        sent = opened = 0
+        while scan.is_running():
+            house, door, sequence = next(self._doors)
+            source = self.knock(sequence)
+            if not scan.is_running():
+                break  # its last packets may have come after the scan
+            sent += 1
+            try:
+                house.wait_for_opening(source, door)
+                opened += 1
+            except NeverHappened as failure:
+                self.failures.append(str(failure))
+        return sent, opened
+
+    def settle(self):
+        """Returns when each house has seen to all that was sent before."""
+        source = self.knock(_CLOSING_KNOCK)
+        for house in self.houses:
+            house.wait_for_opening(source, "closing")
+
+    def lost(self):
+        return sum(house.lost() for house in self.houses)
+
+    def told(self, what):
+        """What the houses have told of the scanner."""
+        return [line for house in self.houses
+                for line in house.told(self.network.client.ipv4, what)]
+
+
+def common_ports():
+    """The tcp ports that nmap tries if it is not told."""
+    ports = set()
+    listed = run("nmap", "-v", "-oG", "-", check=False).stdout
+    for part in re.search(r"TCP\(\d+;([\d,-]+)\)", listed).group(1).split(","):
+        first, _, last = part.partition("-")
+        ports.update(range(int(first), int(last or first) + 1))
+    return ports
+
+
+def luck(ports):
+    """The chance that a scan of these ports in disorder opens a door of the guides all the same: the
+    knocks come in order, with SCAN_LIMIT other ports at most between the first and the last."""
+    sequences = {directives["sequence"] for doors in knock_rules() for _, directives in doors}
+    chance = 0.0
+    for sequence in sequences:
+        knocks = sequence.split(",")
+        if all(knock.isdigit() and int(knock) in ports for knock in knocks):
+            gaps = len(knocks) - 1
+            chance += math.comb(SCAN_LIMIT + gaps, gaps) / math.perm(len(ports) - 1, gaps)
+    return chance

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Real port scans open none of the guides' doors, and keep nobody else from opening them. These are
+scans whose outcome is sure; scripts/scans runs many of those in which a door may open by luck."""
+
+import pytest
+
+from guides import knock_rules
+from network import Network
+from scans import COMMON_UDP, DOWN, UP, Street, luck, nmap
+
+COMMON_UP = nmap("-sS", "-r")
+COMMON_UP_BY_CONNECT = nmap("-sT", "-r")
+ALL_IN_DISORDER = nmap("-sS", "-p1-65535", "--max-rate", "20000")
+
+MOST_DOORS = max(knock_rules(), key=len)  # of one guide
+
+
+@pytest.fixture(scope="module")
+def street_of(knockd, knock_binary, is_reference, tmp_path_factory):
+    """street_of(guides, options): a street with the doors of these guides."""
+    if is_reference:
+        pytest.skip("0.8 has no scan guard")
+    networks = []
+
+    def build(guides, options=""):
+        networks.append(Network())
+        return Street(networks[-1], knockd, knock_binary, tmp_path_factory.mktemp("street"), guides,
+                      options)
+
+    yield build
+    for network in networks:
+        network.close()
+
+
+@pytest.fixture(scope="module")
+def street(street_of):
+    return street_of(knock_rules())
+
+
+@pytest.fixture(scope="module")
+def corner(street_of):
+    """One guide alone: long scans are much to hear for many daemons at once."""
+    return street_of([MOST_DOORS])
+
+
+def assert_all_stay_shut(street, *commands):
+    scan = street.scan(*commands)
+    sent, opened = street.knock_during(scan)
+    assert scan.wait() >= 100, "the scan itself failed"
+    street.settle()
+    assert not street.told("OPEN SESAME")
+    # A machine too busy for the listeners to run loses packets, knocks like others.
+    assert opened == sent or street.lost() > 0, "\n".join(street.failures)
+    return opened
+
+
+@pytest.mark.parametrize("commands", [
+    [COMMON_UP], [COMMON_UP_BY_CONNECT], [COMMON_UP, COMMON_UP_BY_CONNECT]],
+    ids=["-sS", "-sT", "two at once"])
+def test_a_scan_of_the_common_ports_opens_no_door(street, commands):
+    before = len(street.told("port scan, knock discarded"))
+    assert_all_stay_shut(street, *commands)
+    assert len(street.told("port scan, knock discarded")) > before
+
+
+def test_a_scan_of_udp_ports_opens_no_door(street):
+    assert_all_stay_shut(street, COMMON_UDP)
+
+
+@pytest.mark.parametrize("command", [UP, DOWN, ALL_IN_DISORDER],
+                         ids=["up", "down", "in disorder"])
+def test_a_scan_of_all_ports_opens_no_door_but_those_of_others(corner, command):
+    before = len(corner.told("port scan, knock discarded"))
+    opened = assert_all_stay_shut(corner, command)
+    assert len(corner.told("port scan, knock discarded")) >= before + 3
+    assert opened > 0
+
+
+def test_a_scan_opens_doors_without_the_guard(street_of):
+    """Guards the tests above: what they send does open doors, and they would see it."""
+    street = street_of([MOST_DOORS], "Scan_Limit = 0")
+    street.scan(COMMON_UP).wait()
+    street.settle()
+    assert street.told("OPEN SESAME")
+
+
+def test_luck_is_scarce_among_all_ports():
+    assert luck(set(range(1, 65536))) < 1e-6
