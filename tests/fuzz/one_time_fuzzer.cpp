@@ -1,5 +1,5 @@
 // fuzzes: config
-// longest: 1024
+// longest: 400
 // SPDX-License-Identifier: MIT
 // Whatever a one-time file holds: each sequence in force begins a line, and marking the used ones
 // comes to an end.
