@@ -14,6 +14,7 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 PAGES = sorted((TREE / "man").glob("*.[1-8]"))
 KNOCKD = os.environ["KNOCKD_BINARY"]
 KNOCK = os.environ["KNOCK_BINARY"]
+FIREWALL = str(TREE / "firewall/knockd-firewall")
 
 
 def page(name):
@@ -56,6 +57,28 @@ def test_synopsis_has_every_letter():
     letters = set("".join(re.findall(r"Fl (\w+)", synopsis)))
     letters |= set(re.findall(r"Fl h \| (\w)", synopsis))
     assert letters == {letter for letter, _ in options_in_usage(KNOCKD)}
+
+
+# knockd-firewall has forms instead of options.
+
+
+def words(form):
+    return [word for word in re.findall(r"\w[\w-]*", form.lower()) if word not in ("ar", "cm", "fl")]
+
+
+def test_firewall_page_has_the_forms_of_the_usage():
+    usage = run(FIREWALL, "--help").stdout
+    forms = re.findall(r"^(?:usage:| {6}) knockd-firewall (.*)$", usage, re.MULTILINE)
+    synopsis = section_of_page(page("knockd-firewall.8"), "SYNOPSIS")
+    described = re.split(r"^\.Nm\n", synopsis, flags=re.MULTILINE)[1:]
+    assert list(map(words, described)) == list(map(words, forms))
+
+
+def test_firewall_page_has_the_variables_of_the_program():
+    environment = section_of_page(page("knockd-firewall.8"), "ENVIRONMENT")
+    program = pathlib.Path(FIREWALL).read_text()
+    assert re.findall(r"^\.It Ev (\w+)", environment, re.MULTILINE) == sorted(
+        set(re.findall(r"KNOCKD_[A-Z]+", program)))
 
 
 # Directives, as {full name: section in which it may stand}. The parser has them in one table.
@@ -107,20 +130,22 @@ def test_page_gives_the_range_that_the_parser_accepts(tmp_path):
 # Examples.
 
 
-def examples():
-    """The literal displays of knockd.conf(5) that are configurations."""
-    displays = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", page("knockd.conf.5"),
-                          re.MULTILINE | re.DOTALL)
+def examples(name, least):
+    """The literal displays of a page that are configurations."""
+    displays = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", page(name), re.MULTILINE | re.DOTALL)
     configurations = [text for text in displays if text.startswith("[")]
-    assert len(configurations) >= 5
+    assert len(configurations) >= least
     return configurations
+
+
+EXAMPLES = examples("knockd.conf.5", 5) + examples("knockd-firewall.8", 2)
 
 
 # What depends on the machine, and what an example is meant to show.
 EXPECTED_WARNINGS = ("does not exist", "fewer than 3 knocks")
 
 
-@pytest.mark.parametrize("text", examples(), ids=lambda text: re.findall(r"\[(.*)\]", text)[-1])
+@pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: re.findall(r"\[(.*)\]", text)[-1])
 def test_example_is_a_configuration_without_fault(text, tmp_path):
     sequences = tmp_path / "travel.list"
     sequences.write_text(" 5117,6226:udp,4334\n")

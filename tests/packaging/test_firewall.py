@@ -9,6 +9,7 @@ import re
 import pytest
 
 from conftest import TREE
+from network import run
 from waiting import wait_until
 
 PROGRAM = TREE / "firewall/knockd-firewall"
@@ -35,6 +36,7 @@ class Firewall:
 
     def __init__(self, host, shell, folder, kind=""):
         self._host = host
+        self.shell = shell
         self._argv = [*shell, PROGRAM]
         self.environment = {**os.environ, "KNOCKD_FIREWALL": kind,
                             "KNOCKD_LOCK": str(folder / "lock"), "STAND_IN_STATE": str(folder)}
@@ -179,7 +181,46 @@ def test_doors_that_open_at_once_give_one_rule(client, shut_server, shell, tmp_p
     assert rules(shut_server, kind).count("ssh_192.0.2.2_22") == 1
 
 
+def test_the_commands_of_older_guides_work_under_their_names(network, router, firewall, tmp_path,
+                                                             kind):
+    """As they stand there, with the blanks of there."""
+    for name in ("uciknockd.sh", "forward.sh"):
+        (tmp_path / name).symlink_to(PROGRAM)
+    guides = "".join(path.read_text() for path in (TREE / "tests/data/config/good").glob("seed001*"))
+    commands = re.findall(r"= */(?:etc|path/to)/((?:uciknockd|forward)\.sh .*)$", guides, re.MULTILINE)
+    assert len(commands) >= 6
+    for command in commands:
+        name, *arguments = command.replace("%IP%", network.client.ipv4).split()
+        done = router.run(*firewall.shell, tmp_path / name, *arguments, check=False,
+                          env=firewall.environment)
+        assert done.returncode == 0, f"{command}\n{done.stdout}"
+        opens = not re.search(r"close|remove|-D", command)
+        mark = f"{arguments[1] if name == 'uciknockd.sh' else 'Knockd'}_{network.client.ipv4}_"
+        assert (mark in rules(router, kind)) == opens, f"{command}\n{rules(router, kind)}"
+
+
+def test_a_drawn_door_is_one_that_the_daemon_takes(shell, knockd, tmp_path):
+    made = set()
+    for number in range(20):
+        door = run(*shell, str(PROGRAM), "new-door", "ssh", "22", "1194:udp").stdout
+        config = tmp_path / f"{number}.conf"
+        config.write_text(door)
+        config.chmod(0o600)
+        said = run(str(knockd), "-t", "-c", str(config),
+                   env={**os.environ, "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}"}).stdout
+        assert said == "configuration OK\n", f"{door}\n{said}"
+        knocks = re.search(r"Sequence += (.*)", door)[1].replace(",", " ")
+        assert f"knock HOST {knocks}\n" in door
+        assert "Start_Command = knockd-firewall open-port ssh %IP% 22 1194:udp\n" in door
+        made.add(knocks)
+    assert len(made) == 20
+
+
 REFUSED = [
+    ("new-door", "options", "22"),
+    ("new-door", "a b", "22"),
+    ("new-door", "ssh"),
+    ("new-door", "ssh", "22\nCommand = reboot"),
     ("open-port", "ssh", "192.0.2.7; reboot", "22"),
     ("open-port", "ssh", "192.0.2.256", "22"),
     ("open-port", "ssh", "192.0.2.010", "22"),

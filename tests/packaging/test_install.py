@@ -18,6 +18,7 @@ PROGRAMS = {
     "usr/share/man/man1/knock.1": 0o644,
     "usr/share/man/man5/knockd.conf.5": 0o644,
     "usr/share/man/man8/knockd.8": 0o644,
+    "usr/share/man/man8/knockd-firewall.8": 0o644,
     "usr/share/bash-completion/completions/knock": 0o644,
     "usr/share/bash-completion/completions/knockd": 0o644,
 }
