@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""The Debian package, installed, upgraded and purged in a Debian of its own: this machine's files
-below a layer that takes all changes, without systemd, on a host of the test network."""
+"""The Debian package in a Debian of its own: installed with what it needs, upgraded with open doors
+and from Debian's 0.8, removed and purged, with its log rotated; under systemd, and with init scripts
+alone."""
 
+import itertools
 import os
-import subprocess
+import re
 
 import pytest
 
 import senders
+from debian import Debian
+from fixtures import TREE
 from network import run
-from waiting import wait_until
+from storm import Storm, source
+from waiting import repeat_until, wait_until
 
+TEST_SECONDS = 240  # apt and systemd take their time
 CONFIG = """
 [options]
 LogFile = /var/log/knockd.log
@@ -25,128 +31,117 @@ Stop_Command = echo closed %IP% >>/root/ledger
 """
 
 
-class Debian:
-    def __init__(self, host, folder):
-        self._host = host
-        self.root = folder / "debian"
-        upper = folder / "upper"
-        for path in (self.root, upper):
-            path.mkdir()
-        # A file system of its own below, because a layer cannot lie on another layer. All mounts end
-        # with this process.
-        self._holder = host.start(
-            "unshare", "--mount", "sh", "-c",
-            f"mount -t tmpfs none {upper} && mkdir {upper}/changes {upper}/work &&"
-            f" mount -t overlay -o lowerdir=/,upperdir={upper}/changes,workdir={upper}/work none"
-            f" {self.root} && mount -t proc none {self.root}/proc &&"
-            f" mount --rbind /dev {self.root}/dev &&"
-            f" rm -rf {self.root}/run/systemd && echo up && exec sleep infinity",
-            stdout=subprocess.PIPE, text=True)
-        self.is_up = self._holder.stdout.readline() == "up\n"
-        self._outside = ["nsenter", "-t", str(self._holder.pid), "-m", "-n"]
-
-    def run(self, *argv, check=True):
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive",
-                       "LC_ALL": "C"}
-        return run(*self._outside, "chroot", str(self.root), *argv, check=check, env=environment)
-
-    def exists(self, path):
-        return self.run("test", "-e", path, check=False).returncode == 0
-
-    def read(self, path):
-        return self.run("cat", path, check=False).stdout
-
-    def write(self, path, text):
-        subprocess.run([*self._outside, "tee", f"{self.root}{path}"], input=text, text=True,
-                       stdout=subprocess.DEVNULL, check=True)
-
-    def receive(self, package):
-        subprocess.run([*self._outside, "tee", f"{self.root}/root/knockd.deb"],
-                       input=package.read_bytes(), stdout=subprocess.DEVNULL, check=True)
+class Machine(Debian):
+    """With what is asked of the service, whichever starts it."""
 
     def install(self):
-        self.run("dpkg", "--force-confold", "-i", "/root/knockd.deb")
+        """Once more, over what is there."""
+        self.run("dpkg", "--force-confold", "-i", f"/root/{self.package}")
+
+    def start_for_good(self):
+        if self.systemd:
+            self.run("systemctl", "enable", "--now", "knockd")
+        else:
+            self.write("/etc/default/knockd", "START_KNOCKD=1\n")
+            self.run("service", "knockd", "start")
 
     def pid(self):
-        return self.read("/var/run/knockd.pid").strip()
+        """Of the service, as seen from inside; "0" if it does not run."""
+        if self.systemd:
+            return self.run("systemctl", "show", "-p", "MainPID", "--value", "knockd").stdout.strip()
+        return self.read("/var/run/knockd.pid").strip() or "0"
 
     def ledger(self):
         return self.read("/root/ledger").splitlines()
+
+    def log(self):
+        return self.read("/var/log/knockd.log")
+
+    def logs(self):
+        """The log and what was rotated, from the oldest line to the newest."""
+        return self.run("sh", "-c", "cd /var/log && for log in $(ls -r knockd.log*); do case $log in"
+                                    " *.gz) zcat $log ;; *) cat $log ;; esac; done").stdout
+
+    def knocked(self, client, address, count):
+        """Knocks, and waits for so many lines in the ledger."""
+        senders.with_connect(client, address, "7421,3096,5518")
+        wait_until(lambda: len(self.ledger()) == count, f"{count} lines in the ledger",
+                   lambda: f"{self.ledger()}\n{self.log()}")
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
     folder = tmp_path_factory.mktemp("package")
-    run("cpack", "-G", "DEB", "-B", str(folder), cwd=os.environ["KNOCKD_BUILD"])
+    run("cpack", "-G", "DEB", "-B", str(folder), cwd=os.environ["KNOCKD_BUILD"], timeout=120)
     return next(folder.glob("knockd_*.deb"))
 
 
+@pytest.fixture(params=["systemd", "init scripts"])
+def debian(request, server, tmp_path, package):
+    """Without the package, which lies in /root."""
+    debian = Machine(server, tmp_path, request.param == "systemd")
+    debian.package = package.name
+    debian.copy(package, f"/root/{package.name}")
+    yield debian
+    debian.close()
+
+
 @pytest.fixture
-def debian(server, tmp_path, package):
-    debian = Debian(server, tmp_path)
-    if not debian.is_up:
-        pytest.skip("this machine mounts no overlay")
-    # Without an init, and without this, packages' scripts may start nothing.
-    debian.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 0\n")
-    debian.run("chmod", "755", "/usr/sbin/policy-rc.d")
-    debian.run("dpkg", "--purge", "knockd")
-    debian.receive(package)
+def installed(debian):
+    """By apt, which finds what the package needs."""
+    debian.run("apt-get", "-q", "install", "-y", f"/root/{debian.package}", timeout=120)
     return debian
 
 
 @pytest.fixture
-def with_door(debian, server, client):
-    """Installed, with a door that is open to the client."""
+def with_door(installed, server, client):
+    """With a door that is open to the client."""
     def make(options=""):
-        debian.install()
-        debian.write("/etc/knockd.conf", CONFIG.format(options=options))
-        debian.write("/etc/default/knockd", "START_KNOCKD=1\n")
-        debian.run("service", "knockd", "start")
-        senders.with_connect(client, server.ipv4, "7421,3096,5518")
-        wait_until(lambda: debian.ledger() == [f"opened {client.ipv4}"], "the door opens",
-                   lambda: debian.read("/var/log/knockd.log"))
-        return debian
+        installed.write("/etc/knockd.conf", CONFIG.format(options=options))
+        installed.start_for_good()
+        wait_until(lambda: "starting up" in installed.log(), "it listens", installed.log)
+        installed.knocked(client, server.ipv4, 1)
+        return installed
     return make
 
 
-def test_a_fresh_installation_starts_nothing(debian, server):
-    before = set(server.processes())
-    debian.install()
-    assert set(server.processes()) == before
-    assert debian.run("stat", "-c", "%a", "/etc/knockd.conf").stdout == "640\n"
-    assert "configuration OK" in debian.run("knockd", "-t").stdout
+def test_a_fresh_installation_starts_nothing(installed):
+    assert installed.pid() == "0"
+    assert installed.run("stat", "-c", "%a", "/etc/knockd.conf").stdout == "640\n"
+    assert "configuration OK" in installed.run("knockd", "-t").stdout
+    assert installed.exists("/usr/share/man/man8/knockd-firewall.8")
 
 
 def test_an_upgrade_closes_open_doors_and_goes_on(with_door, server, client):
     debian = with_door()
     config, pid = debian.read("/etc/knockd.conf"), debian.pid()
     debian.install()
-    assert debian.pid() != pid
+    assert debian.pid() not in ("0", pid)
     assert debian.read("/etc/knockd.conf") == config
     assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
-    senders.with_connect(client, server.ipv4, "7421,3096,5518")
-    wait_until(lambda: len(debian.ledger()) == 3, "the door opens again")
+    debian.knocked(client, server.ipv4, 3)
 
 
 def test_an_upgrade_keeps_doors_open_if_told_so(with_door, client):
     debian = with_door("Shutdown = keep")
     debian.install()
+    wait_until(lambda: "1 doors are open since an earlier run" in debian.log(), "the new daemon",
+               debian.log)
     assert debian.ledger() == [f"opened {client.ipv4}"]
-    assert "1 doors are open since an earlier run" in debian.read("/var/log/knockd.log")
 
 
 def test_an_upgrade_starts_nothing_that_was_stopped(with_door):
     debian = with_door()
     debian.run("service", "knockd", "stop")
     debian.install()
-    assert not debian.exists("/var/run/knockd.pid")
+    assert debian.pid() == "0"
 
 
-def test_removal_stops_and_keeps_the_settings(with_door, server, client):
+def test_removal_stops_and_keeps_the_settings(with_door, client):
     debian = with_door()
-    pid = int(debian.pid())
+    pid = debian.pid()
     debian.run("dpkg", "--remove", "knockd")
-    assert pid not in server.processes()
+    assert not debian.exists(f"/proc/{pid}")
     assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
     assert debian.exists("/etc/knockd.conf")
     assert not debian.exists("/usr/sbin/knockd")
@@ -155,6 +150,70 @@ def test_removal_stops_and_keeps_the_settings(with_door, server, client):
 def test_purging_leaves_nothing(with_door):
     debian = with_door()
     debian.run("dpkg", "--purge", "knockd")
-    left = debian.run("find", "/etc", "/var/lib", "/usr/lib/systemd", "/usr/share/doc/knockd",
-                      "-name", "*knockd*", check=False).stdout.splitlines()
-    assert [path for path in left if path.startswith("/")] == []
+    left = debian.run("find", "/etc", "/usr", "/var", "-not", "-path", "/var/cache/*", "-not",
+                      "-path", "/var/log/knockd.log", "-name", "*knockd*").stdout
+    assert left == ""
+
+
+def test_debians_own_package_is_replaced(debian, server, client):
+    """0.8 with its settings, running: afterwards ours runs with them."""
+    debian.run("apt-get", "-q", "install", "-y", "knockd", timeout=120)
+    assert debian.run("knockd", "-V").stdout.startswith("knockd 0.8\n")
+    debian.write("/etc/knockd.conf", CONFIG.format(options=""))
+    debian.start_for_good()
+    wait_until(lambda: "starting up" in debian.log(), "0.8 listens", debian.log)
+    debian.run("apt-get", "-q", "install", "-y", "-o", "Dpkg::Options::=--force-confold",
+               f"/root/{debian.package}", timeout=120)
+    assert not debian.run("knockd", "-V").stdout.startswith("knockd 0.8\n")
+    wait_until(lambda: debian.log().count("starting up") == 2, "ours listens", debian.log)
+    assert debian.read("/etc/knockd.conf") == CONFIG.format(options="")
+    assert debian.pid() != "0"
+    debian.knocked(client, server.ipv4, 1)
+    if debian.systemd:
+        assert debian.run("systemctl", "is-enabled", "knockd").stdout == "enabled\n"
+        assert "/usr/sbin/knockd" in debian.run("systemctl", "cat", "knockd").stdout
+
+
+def test_a_rotated_log_loses_nothing(with_door, server, client):
+    """The system's logrotate does its work three times while doors open: each opening that happened
+    stands in one of the files."""
+    debian = with_door("Log_Rate = 0\n[u]\nSequence = 7000:udp\nCommand = echo %IP% >>/root/woken")
+    storm = Storm(client, server)
+    numbers = itertools.count(1)
+    for _ in range(3):
+        rotation = debian.start("logrotate", "-f", "/etc/logrotate.d/knockd")
+        repeat_until(lambda: storm.knock(source(next(numbers)), 7000),
+                     lambda: rotation.poll() is not None, "the end of the rotation")
+        assert rotation.returncode == 0
+        repeat_until(lambda: storm.knock(source(next(numbers)), 7000),
+                     lambda: "OPEN SESAME" in debian.log(), "a line in the new file", debian.log)
+    storm.close()
+    held = debian.run("sh", "-c", f"ls -l /proc/{debian.pid()}/fd").stdout
+    assert "/var/log/knockd.log\n" in held and "knockd.log.1" not in held
+    debian.run("service", "knockd", "stop")
+    opened = re.findall(r"(\S+): u: OPEN SESAME", debian.logs())
+    assert len(opened) > 10 and sorted(opened) == sorted(debian.read("/root/woken").split())
+
+
+def two_commands():
+    section = (TREE / "README.md").read_text().split("## Quick start: Debian\n")[1].split("\n## ")[0]
+    return re.findall(r"^    (.*)$", section.split("```")[0], re.MULTILINE)[:2]
+
+
+@pytest.mark.parametrize("debian", ["systemd"], indirect=True)
+def test_two_commands_give_a_running_door(debian, server, client, stranger, knock_binary):
+    """Those of README, as they stand there; then the client knocks, from its host."""
+    server.serve(22)
+    debian.run("nft", "table inet filter { chain input { type filter hook input priority filter;"
+                      " policy drop; ct state established,related accept; }; }")
+    assert not client.reaches(server.ipv4, 22)
+    # Instead of the administrator, who says yes when asked.
+    debian.write("/etc/apt/apt.conf.d/yes", 'APT::Get::Assume-Yes "true";\n')
+    for command in two_commands():
+        debian.run("sh", "-c", f"cd /root && {command}", timeout=120)
+    wait_until(lambda: "starting up" in debian.run("journalctl", "-t", "knockd").stdout, "it listens")
+    knocks = re.search(r"# From elsewhere: knock HOST (.*)", debian.read("/etc/knockd.conf"))[1]
+    done = client.run(knock_binary, "--check", "22", server.ipv4, *knocks.split())
+    assert "opened after" in done.stdout
+    assert client.reaches(server.ipv4, 22, timeout=2)
+    assert not stranger.reaches(server.ipv4, 22)

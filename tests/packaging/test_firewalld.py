@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""knockd-firewall before the real firewalld, in a Debian of its own with systemd and D-Bus."""
+
+import pytest
+
+from debian import Debian
+from fixtures import TREE
+from waiting import wait_until
+
+TEST_SECONDS = 120
+
+
+@pytest.fixture
+def debian(server, tmp_path):
+    debian = Debian(server, tmp_path, systemd=True)
+    debian.copy(TREE / "firewall/knockd-firewall", "/root/knockd-firewall")
+    debian.run("systemctl", "start", "firewalld")
+    # It is on the bus before its rules are in force.
+    wait_until(lambda: "hook input" in server.run("nft", "list", "ruleset").stdout
+               and debian.run("firewall-cmd", "--state", check=False).stdout == "running\n",
+               "firewalld is in force")
+    yield debian
+    debian.close()
+
+
+@pytest.fixture
+def firewall(debian):
+    """It finds out by itself that firewalld is in charge."""
+    def call(*arguments):
+        said = debian.run("sh", "/root/knockd-firewall", *map(str, arguments)).stdout
+        assert said == ""
+    return call
+
+
+def rules(debian):
+    return debian.run("firewall-cmd", "--list-rich-rules").stdout
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_port_is_opened_to_one_address_and_closed(network, debian, firewall, family):
+    server, client, stranger = network.server, network.client, network.stranger
+    address, knocker = server.address(family), client.address(family)
+    server.serve(2222)
+    assert not client.reaches(address, 2222)
+    for _ in range(2):
+        firewall("open-port", "ssh", knocker, 2222, "1194:udp")
+    assert client.reaches(address, 2222, timeout=2)
+    assert not stranger.reaches(address, 2222)
+    assert rules(debian).count(knocker) == 2
+    for _ in range(2):
+        firewall("close-port", "ssh", knocker, 2222, "1194:udp")
+    assert not client.reaches(address, 2222)
+    assert rules(debian).strip() == ""
+
+
+def test_a_forward_leads_one_address_to_a_machine_behind(network, debian, firewall):
+    server, client, stranger = network.server, network.client, network.stranger
+    server.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0",
+               "net.ipv4.conf.eth0.send_redirects=0")
+    stranger.run("ip", "route", "add", client.ipv4, "via", server.ipv4)
+    stranger.serve(80)
+    for _ in range(2):
+        firewall("forward-port", "web", client.ipv4, 81, stranger.ipv4, 80)
+    assert client.reaches(server.ipv4, 81, timeout=2)
+    for _ in range(2):
+        firewall("remove-forward-port", "web", client.ipv4, 81)
+    assert not client.reaches(server.ipv4, 81)
+    assert rules(debian).strip() == ""
