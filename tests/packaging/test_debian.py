@@ -141,7 +141,7 @@ def test_removal_stops_and_keeps_the_settings(with_door, client):
     debian = with_door()
     pid = debian.pid()
     debian.run("dpkg", "--remove", "knockd")
-    assert not debian.exists(f"/proc/{pid}")
+    wait_until(lambda: not debian.exists(f"/proc/{pid}"), "the daemon has left")
     assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
     assert debian.exists("/etc/knockd.conf")
     assert not debian.exists("/usr/sbin/knockd")
