@@ -39,15 +39,18 @@ class Router:
     def down(self, network):
         (self._root / f"networks/{network}").unlink()
 
-    def call(self, function):
-        """What the script asks of procd, as lines."""
+    def start(self):
+        """What the script asks of procd, as lines; first the instance, then what it is reloaded by."""
         said = run("busybox", "ash", "-u", str(STAND_INS / "rc.common"),
-                   str(FILES / "knockd.init"), function,
+                   str(FILES / "knockd.init"), "start",
                    env={**os.environ, "IPKG_INSTROOT": str(self._root)}).stdout
         return said.replace(str(self._root), "").splitlines()
 
-    def start(self):
-        return self.call("start_service")
+    def instance(self):
+        return [line for line in self.start() if "trigger" not in line]
+
+    def triggers(self):
+        return [line for line in self.start() if "trigger" in line]
 
     def checked(self):
         """What was written, in which the daemon finds no error, and its warnings."""
@@ -80,7 +83,7 @@ config rule 'openSSH'
 
 
 def test_procd_is_asked_for_one_daemon_in_the_foreground_that_is_started_for_ever(router):
-    assert router.start() == [
+    assert router.instance() == [
         "procd_open_instance",
         "procd_set_param <command> </usr/sbin/knockd> <-c> </var/run/knockd.conf>",
         "procd_set_param <file> </var/run/knockd.conf> </etc/knockd.conf>",
@@ -94,15 +97,34 @@ def test_procd_is_asked_for_one_daemon_in_the_foreground_that_is_started_for_eve
 
 def test_the_command_never_changes(router):
     """procd answers a changed command by the reload signal, and the daemon would not see it."""
-    without_rule = router.start()
+    without_rule = router.instance()
     router.uci("knockd", RULE)
     router.up("wan", "pppoe-wan")
-    assert router.start() == without_rule
+    assert router.instance() == without_rule
+
+
+def test_a_configuration_that_cannot_be_written_leaves_the_daemon_alone(router):
+    """Without an instance, procd would stop it."""
+    instance = router.instance()
+    before = router.written.read_text()
+    router.uci("knockd", RULE)
+    router.written.with_name("knockd.conf.new").mkdir()
+    assert router.instance()[-len(instance):] == instance
+    assert router.written.read_text() == before
+
+
+def test_options_left_over_from_another_package_are_none_of_a_door(router):
+    """config_load forgets no option, and sections of two packages may have one name."""
+    router.uci("network", "config interface wan\n option device eth1\n option proto static\n")
+    router.uci("knockd", RULE.replace("'openSSH'", "'wan'"))
+    router.start()
+    written, _ = router.checked()
+    assert written.count("\n[wan]\n") == 1 and "static" not in written
 
 
 def test_changes_of_configuration_and_networks_reload(router):
     router.uci("knockd", "config options 'common'\n option interface 'wan wan6'\n")
-    assert router.call("service_triggers") == [
+    assert router.triggers() == [
         "procd_add_reload_trigger <knockd> <network>",
         "procd_add_reload_interface_trigger <wan>",
         "procd_add_reload_interface_trigger <wan6>",

@@ -5,6 +5,6 @@
 
 network_get_device() {  # variable network
   local up="$IPKG_INSTROOT/networks/$2"
-  [ -f "$up" ] || return 1
+  [ -f "$up" ] || { unset "$1"; return 1; }  # as there
   eval "$1=\$(cat \"\$up\")"
 }
