@@ -3,29 +3,9 @@
 
 #include <arpa/inet.h>
 
-#include <algorithm>
 #include <cstring>
 
 namespace knockd {
-namespace {
-
-constexpr std::array<uint8_t, 12> kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-}  // namespace
-
-IpAddress IpAddress::from_v4(std::span<const uint8_t, 4> bytes) {
-  Bytes mapped{};
-  std::copy(kMappedPrefix.begin(), kMappedPrefix.end(), mapped.begin());
-  std::copy(bytes.begin(), bytes.end(), mapped.begin() + 12);
-  return IpAddress(mapped);
-}
-
-IpAddress IpAddress::from_v6(std::span<const uint8_t, 16> bytes) {
-  Bytes copy{};
-  std::copy(bytes.begin(), bytes.end(), copy.begin());
-  return IpAddress(copy);
-}
-
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   char terminated[INET6_ADDRSTRLEN];
   if (text.size() >= sizeof(terminated) || text.find('\0') != std::string_view::npos) {
@@ -39,10 +19,6 @@ std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   }
   if (inet_pton(AF_INET6, terminated, bytes.data()) == 1) return IpAddress(bytes);
   return std::nullopt;
-}
-
-bool IpAddress::is_v4() const {
-  return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes_.begin());
 }
 
 uint32_t IpAddress::v4_number() const {
