@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// SipHash-2-4 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012): who does not know
-// the key cannot choose addresses that fall into one bucket.
+// SipHash-1-3, the variant for hash tables (Aumasson and Bernstein, "SipHash: a fast short-input
+// PRF", 2012): who does not know the key cannot choose addresses that fall into one bucket.
 #pragma once
 
 #include <array>
@@ -14,6 +14,7 @@ using HashKey = std::array<uint64_t, 2>;
 // A key from the kernel's random numbers. Throws std::system_error if there are none.
 HashKey random_hash_key();
 
-uint64_t keyed_hash(const HashKey& key, std::span<const uint8_t> bytes);
+// Of the 16 bytes of an address: their number is part of the hash.
+uint64_t keyed_hash(const HashKey& key, std::span<const uint8_t, 16> bytes);
 
 }  // namespace knockd
