@@ -52,13 +52,11 @@ struct Tracker::Record {
   }
 };
 
-size_t Tracker::AddressHash::operator()(const IpAddress& address) const {
-  // The keys are our own addresses, not a stranger's choice: any mixing will do.
-  uint64_t high, low;
-  std::memcpy(&high, address.bytes().data(), 8);
-  std::memcpy(&low, address.bytes().data() + 8, 8);
-  return static_cast<size_t>((high * 0x9e3779b97f4a7c15 ^ low) * 0x9e3779b97f4a7c15 >> 16);
+uint64_t Tracker::MixAddress::operator()(const IpAddress& address) const {
+  return (address.high_word() * 0x9e3779b97f4a7c15 ^ address.low_word()) * 0x9e3779b97f4a7c15;
 }
+
+uint64_t Tracker::MixPort::operator()(uint64_t port) const { return port * 0x9e3779b97f4a7c15; }
 
 Tracker::Tracker(std::vector<DoorRule> doors, const TrackerOptions& options, TrackerSink& sink)
     : options_(options),
@@ -67,17 +65,17 @@ Tracker::Tracker(std::vector<DoorRule> doors, const TrackerOptions& options, Tra
       states_(doors_.size()),
       stages_(kMaxKnocks + 1) {
   linger_class_ = expiry_class_for(kRetransmissionLinger);
-  std::unordered_map<IpAddress, uint32_t, AddressHash> numbers;
+  LookupTable<IpAddress, uint32_t, MixAddress> numbers;
   for (size_t i = 0; i < doors_.size(); ++i) {
     states_[i].expiry_class = expiry_class_for(doors_[i].seq_timeout);
     if (!doors_[i].target) continue;
-    const auto [at, fresh] = numbers.try_emplace(*doors_[i].target, targets_ + 1);
-    if (fresh) ++targets_;
-    states_[i].target = at->second;
+    uint32_t& number = numbers[*doors_[i].target];
+    if (number == 0) number = ++targets_;
+    states_[i].target = number;
   }
   index_doors();
   size_t side_by_side = 1;
-  for (const auto& [key, knockable] : knockables_) {
+  for (const auto& [port, knockable] : knockables_.entries()) {
     side_by_side = std::max(side_by_side, knockable.begins.size());
   }
   capacity_ = static_cast<uint32_t>(options_.max_sources * std::min(side_by_side, kMostSideBySide));
@@ -135,16 +133,14 @@ void Tracker::index_port(uint32_t target, const Knock& knock, FlagMask mask) {
 }
 
 Tracker::Place Tracker::place_of(const IpAddress& destination) const {
-  const auto found = places_.find(destination);
-  Place place = found == places_.end() ? Place{} : found->second;
+  const Place* const found = places_.find(destination);
+  Place place = found == nullptr ? Place{} : *found;
   place.own |= options_.any_destination;
   return place;
 }
 
 const Tracker::Knockable* Tracker::knockable(uint32_t target, const Packet& packet) const {
-  const auto found =
-      knockables_.find(knockable_key(target, packet.protocol, packet.destination_port));
-  return found == knockables_.end() ? nullptr : &found->second;
+  return knockables_.find(knockable_key(target, packet.protocol, packet.destination_port));
 }
 
 bool Tracker::addressed(DoorNumber door, const Place& place) const {
@@ -205,20 +201,23 @@ void Tracker::handle(const Packet& packet, uint32_t bucket, Instant now) {
   const Place place = place_of(packet.destination);
   if (!place.own && place.target == 0) return explain(packet, Verdict::kNotAddressed);
   const Matches matches = matches_of(place, packet);
+  // Nothing is known of most sources, least of all in a flood: their bucket is read once.
+  const bool known = remembers(packet.source, bucket);
   if (!counts(matches, packet)) {
-    if (!count_against_scan(packet, bucket)) {
+    if (!known || !count_against_scan(packet, bucket)) {
       const bool has_port = matches.own != nullptr || matches.targeted != nullptr;
       explain(packet, has_port ? Verdict::kFlagsRefused : Verdict::kPortOfNoDoor);
     }
     return;
   }
   const uint32_t fingerprint = fingerprint_of(packet);
-  if (is_retransmission(packet, bucket, fingerprint)) {  // rule 2
+  if (known && is_retransmission(packet, bucket, fingerprint)) {  // rule 2
     return explain(packet, Verdict::kRetransmission);
   }
-  const bool taken = hold_against_attempts(packet, place, bucket, fingerprint, now) ||  // 3 and 5
-                     begin_attempts(packet, matches, bucket, fingerprint, now);         // 4 and 5
-  if (!taken) count_against_scan(packet, bucket);
+  const bool taken =
+      (known && hold_against_attempts(packet, place, bucket, fingerprint, now)) ||  // 3 and 5
+      begin_attempts(packet, matches, bucket, known, fingerprint, now);             // 4 and 5
+  if (known && !taken) count_against_scan(packet, bucket);
 }
 
 // A packet that no attempt took. Whether it is a connection attempt at a port that some attempt of
@@ -304,7 +303,7 @@ bool Tracker::hold_against_attempts(const Packet& packet, const Place& place, ui
 
 // Whether there is one that began.
 bool Tracker::begin_attempts(const Packet& packet, const Matches& matches, uint32_t bucket,
-                             uint32_t fingerprint, Instant now) {
+                             bool known, uint32_t fingerprint, Instant now) {
   bool began = false;
   bool cooling = false;
   const auto begin_at = [&](const Knockable* doors) {
@@ -315,7 +314,8 @@ bool Tracker::begin_attempts(const Packet& packet, const Matches& matches, uint3
         explain(packet, Verdict::kCoolingDown, door);
         cooling = true;
       } else {
-        accept(add_record(packet.source, bucket, door, now), packet, fingerprint, now);
+        accept(add_record(packet.source, bucket, known || began, door, now), packet, fingerprint,
+               now);
         began = true;
       }
     }
@@ -423,19 +423,20 @@ bool Tracker::remembers(const IpAddress& source, uint32_t bucket) const {
   return false;
 }
 
-// A record of stage 0 that begins now. What was left of the source at this door makes way.
-Tracker::RecordNumber Tracker::add_record(const IpAddress& source, uint32_t bucket, DoorNumber door,
-                                          Instant now) {
-  for (RecordNumber number = buckets_[bucket]; number != 0;) {
+// A record of stage 0 that begins now. What was left of the source at this door makes way. `known`
+// says whether the source may have records.
+Tracker::RecordNumber Tracker::add_record(const IpAddress& source, uint32_t bucket, bool known,
+                                          DoorNumber door, Instant now) {
+  for (RecordNumber number = known ? buckets_[bucket] : 0; number != 0;) {
     const Record& old = record(number);
     const RecordNumber here = number;
     number = old.next_in_bucket;
     if (old.source == source && old.door == door) remove_record(here);
   }
-  bool known = remembers(source, bucket);
+  known = known && remembers(source, bucket);
   while ((!known && sources_ >= options_.max_sources) || (free_ == 0 && never_used_ > capacity_)) {
     make_room();
-    known = remembers(source, bucket);
+    known = known && remembers(source, bucket);
   }
   RecordNumber number = free_;
   if (number != 0) {
@@ -450,11 +451,11 @@ Tracker::RecordNumber Tracker::add_record(const IpAddress& source, uint32_t buck
   fresh.scanned = 0;
   fresh.fingerprint = 0;
   fresh.set_began(now);
-  fresh.next_in_bucket = 0;
-  // Last in its bucket: doors that share their knocks go on in the order of the configuration.
-  RecordNumber* end = &buckets_[bucket];
-  while (*end != 0) end = &record(*end).next_in_bucket;
-  *end = number;
+  // Behind the source's others: doors that share their knocks go on in the configuration's order.
+  RecordNumber* place = &buckets_[bucket];
+  while (known && *place != 0) place = &record(*place).next_in_bucket;
+  fresh.next_in_bucket = *place;
+  *place = number;
   if (!known) ++sources_;
   join_expiry_class(number, states_[door].expiry_class);
   append(stages_[0], number, records_.get(), &Record::by_stage);
@@ -464,10 +465,17 @@ Tracker::RecordNumber Tracker::add_record(const IpAddress& source, uint32_t buck
 void Tracker::remove_record(RecordNumber number) {
   Record& old = record(number);
   const uint32_t bucket = bucket_of(number);
-  RecordNumber* link = &buckets_[bucket];
-  while (*link != number) link = &record(*link).next_in_bucket;
-  *link = old.next_in_bucket;
-  if (!remembers(old.source, bucket)) --sources_;
+  bool was_last = true;
+  for (RecordNumber* link = &buckets_[bucket]; *link != 0;) {
+    if (*link == number) {
+      *link = old.next_in_bucket;
+      continue;
+    }
+    Record& other = record(*link);
+    was_last = was_last && !(other.source == old.source);
+    link = &other.next_in_bucket;
+  }
+  if (was_last) --sources_;
   unlink(expiry_classes_[expiry_class_of(old)].records, number, records_.get(), &Record::by_age);
   unlink(stages_[old.stage], number, records_.get(), &Record::by_stage);
   old.next_in_bucket = free_;

@@ -9,11 +9,11 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "knockd/base/clock.h"
 #include "knockd/base/keyed_hash.h"
+#include "knockd/base/lookup_table.h"
 #include "knockd/base/zeroed_memory.h"
 #include "knockd/knock/door.h"
 #include "knockd/knock/event.h"
@@ -96,8 +96,11 @@ class Tracker {
     const Knockable* own = nullptr;
     const Knockable* targeted = nullptr;
   };
-  struct AddressHash {
-    size_t operator()(const IpAddress& address) const;
+  struct MixAddress {
+    uint64_t operator()(const IpAddress& address) const;
+  };
+  struct MixPort {
+    uint64_t operator()(uint64_t port) const;
   };
   struct DoorState {
     uint32_t target = 0;  // number of the target; 0: the own addresses
@@ -130,14 +133,15 @@ class Tracker {
   bool is_retransmission(const Packet& packet, uint32_t bucket, uint32_t fingerprint) const;
   bool hold_against_attempts(const Packet& packet, const Place& place, uint32_t bucket,
                              uint32_t fingerprint, Instant now);
-  bool begin_attempts(const Packet& packet, const Matches& matches, uint32_t bucket,
+  bool begin_attempts(const Packet& packet, const Matches& matches, uint32_t bucket, bool known,
                       uint32_t fingerprint, Instant now);
   void accept(RecordNumber number, const Packet& packet, uint32_t fingerprint, Instant now);
 
   uint32_t bucket_of(const IpAddress& source) const;
   uint32_t bucket_of(RecordNumber number) const;
   static uint32_t fingerprint_of(const Packet& packet);
-  RecordNumber add_record(const IpAddress& source, uint32_t bucket, DoorNumber door, Instant now);
+  RecordNumber add_record(const IpAddress& source, uint32_t bucket, bool known, DoorNumber door,
+                          Instant now);
   void remove_record(RecordNumber number);
   void make_room();
   void look_ahead(const List& list, Link Record::*link);
@@ -162,8 +166,8 @@ class Tracker {
   uint16_t linger_class_ = 0;
   std::optional<Instant> next_expiry_;
 
-  std::unordered_map<IpAddress, Place, AddressHash> places_;
-  std::unordered_map<uint64_t, Knockable> knockables_;
+  LookupTable<IpAddress, Place, MixAddress> places_;
+  LookupTable<uint64_t, Knockable, MixPort> knockables_;
   uint32_t targets_ = 0;
 
   uint32_t capacity_ = 0;             // records
