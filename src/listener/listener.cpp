@@ -24,8 +24,12 @@ namespace {
 // A lone packet is looked at as soon as it comes. When they come faster than this, they are taken
 // together: a flood then costs a thousand wake-ups a second, not one for each packet.
 constexpr Duration kShortestPause = std::chrono::milliseconds(1);
-// Frames between two looks at the clock and at the keeper's messages.
+// Frames between two looks at the clock.
 constexpr int kMostFramesAtOnce = 4096;
+// With so many frames after a pause there will be more after the next, and the kernel need not be
+// asked; but now and then the keeper's messages and the alarms have their turn.
+constexpr size_t kFramesOfAFlood = 8;
+constexpr int kMostReadsInARow = 16;
 
 Trouble trouble(CaptureTrouble kind, const char* text) {
   Trouble message;
@@ -135,20 +139,33 @@ class Listener : LiveCapture::Handler {
   }
 
   void on_capture() {
+    for (int reads = 0; reads < kMostReadsInARow; ++reads) {
+      pause();
+      if (read_frames() < kFramesOfAFlood) return;
+    }
+  }
+
+  void pause() {
     const Duration since_last = loop_.now() - last_read_;
     if (since_last >= Duration::zero() && since_last < kShortestPause) {
-      const timespec pause{0, static_cast<long>((kShortestPause - since_last).count())};
-      nanosleep(&pause, nullptr);
+      const timespec rest{0, static_cast<long>((kShortestPause - since_last).count())};
+      nanosleep(&rest, nullptr);
       loop_.refresh_clock();
     }
     last_read_ = loop_.now();
+  }
+
+  // How many there were. None once the capture has failed.
+  size_t read_frames() {
     try {
-      capture_.read(*this, kMostFramesAtOnce);
+      const size_t frames = capture_.read(*this, kMostFramesAtOnce);
       hand_over();
+      return frames;
     } catch (const CaptureError& error) {
       hand_over();
       send(trouble(error.kind(), error.what()));
       stop(0);
+      return 0;
     }
   }
 
