@@ -13,6 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from fixtures import (  # noqa: E402,F401: the path comes first; fixtures
     TREE, client, knock_binary, knockd, ledger, network, prepare, server, stranger, time_limit)
 from network import run  # noqa: E402
+from senders import Frames  # noqa: E402
 
 
 def pytest_configure(config):
@@ -23,6 +24,12 @@ def pytest_configure(config):
 def build():
     """The folder in which it was built."""
     return pathlib.Path(os.environ["KNOCKD_BUILD"]).resolve()
+
+
+@pytest.fixture
+def frames(client, server):
+    """Frames from the client to the server."""
+    return Frames(client, server)
 
 
 def install(build, destination, *options):
