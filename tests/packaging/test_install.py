@@ -21,6 +21,7 @@ PROGRAMS = {
     "usr/share/man/man8/knockd-firewall.8": 0o644,
     "usr/share/bash-completion/completions/knock": 0o644,
     "usr/share/bash-completion/completions/knockd": 0o644,
+    "usr/share/bash-completion/completions/knockd-firewall": 0o644,
 }
 # Whatever the prefix.
 SETTINGS = {
