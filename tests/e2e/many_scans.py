@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Scans a server with the doors of all guides many times, in each of the ways that people scan,
-while others knock. Prints a table for README; fails if a door opened for the scanner, or a knock opened
-none. Called by scripts/scans."""
+while others knock. Prints a table; fails if a door opened for the scanner, or did not for a knocker.
+Called by scripts/scans."""
 
 import argparse
 import pathlib

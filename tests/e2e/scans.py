@@ -157,8 +157,8 @@ def common_ports():
 
 
 def luck(ports):
-    """The chance that a scan of these ports in disorder opens a door of the guides all the same: the
-    knocks come in order, with SCAN_LIMIT other ports at most between the first and the last."""
+    """The chance that a scan of these ports in disorder opens a door of the guides all the same:
+    its knocks come in order, with SCAN_LIMIT other ports at most on the way."""
     sequences = {directives["sequence"] for doors in knock_rules() for _, directives in doors}
     chance = 0.0
     for sequence in sequences:
