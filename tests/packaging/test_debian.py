@@ -174,6 +174,29 @@ def test_debians_own_package_is_replaced(debian, server, client):
         assert "/usr/sbin/knockd" in debian.run("systemctl", "cat", "knockd").stdout
 
 
+@pytest.mark.parametrize("debian", ["systemd"], indirect=True)
+def test_systemd_reloads_and_mends_and_ends_no_command(with_door, server, client):
+    debian = with_door("[bell]\nSequence = 7000:udp\nCommand = exec sleep 1234567")
+    senders.with_nc(client, server.ipv4, "7000:udp")
+    wait_until(lambda: "bell: running command" in debian.log(), "a command that goes on", debian.log)
+
+    pid = debian.pid()
+    debian.run("systemctl", "reload", "knockd")
+    wait_until(lambda: "re-reading config file" in debian.log(), "the reload", debian.log)
+    assert debian.pid() == pid
+
+    debian.run("kill", "-KILL", pid)
+    wait_until(lambda: "1 doors are open since an earlier run" in debian.log(), "the next daemon",
+               debian.log, deadline=30)
+    assert debian.pid() not in ("0", pid)
+
+    debian.write("/etc/default/knockd", 'KNOCKD_OPTS="-i lo"\n')
+    debian.run("systemctl", "restart", "knockd")
+    wait_until(lambda: "listening on lo\n" in debian.log(), "the option", debian.log)
+    assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
+    assert "1234567" in debian.run("ps", "-eo", "args").stdout
+
+
 def test_a_rotated_log_loses_nothing(with_door, server, client):
     """The system's logrotate does its work three times while doors open: each opening that happened
     stands in one of the files."""
