@@ -42,7 +42,7 @@ def knock(link, number, address):
 def test_knocks_are_heard_soon_after_start(link, start):
     begin = time.monotonic()
     daemon = start(CONFIG)
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 3  # a busy machine included
     for number, address in enumerate(ADDRESSES):
         door = 999 - number * 142
         source = knock(link, door, address)

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <chrono>
 #include <initializer_list>
 #include <string>
@@ -220,11 +221,15 @@ TEST_F(LiveCaptureTest, FilterOfAThousandDoorsIsInTheKernel_Soon) {
   }
   for (const std::string name : {"wan", "any"}) {
     LiveCapture capture(name);
-    const auto begin = std::chrono::steady_clock::now();
-    const auto filter = make_capture_filter(wishes, capture.filter_layout());
-    ASSERT_TRUE(capture.set_filter(filter));
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, 100ms);
-    EXPECT_EQ(filter_in_kernel(capture), filter) << name;
+    auto fastest = std::chrono::steady_clock::duration::max();
+    for (int i = 0; i < 3; ++i) {  // other tests want the processor, too
+      const auto begin = std::chrono::steady_clock::now();
+      const auto filter = make_capture_filter(wishes, capture.filter_layout());
+      ASSERT_TRUE(capture.set_filter(filter));
+      fastest = std::min(fastest, std::chrono::steady_clock::now() - begin);
+      EXPECT_EQ(filter_in_kernel(capture), filter) << name;
+    }
+    EXPECT_LT(fastest, 100ms) << name;
   }
 }
 
