@@ -47,6 +47,9 @@ class Replay : public testing::TestWithParam<std::string> {};
 
 TEST_P(Replay, TellsWhatIsExpected) {
   const std::string name = std::filesystem::path(GetParam()).stem();
+  if (name == "far-times" && sizeof(time_t) < sizeof(int64_t)) {
+    GTEST_SKIP() << "libpcap cuts times to 32 bits here";
+  }
   const std::string config = read_file(kCaptures + '/' + name + ".conf");
   ReplayOptions options;
   options.capture_file = GetParam();

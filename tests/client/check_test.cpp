@@ -4,7 +4,10 @@
 #include "knockd/client/check.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
 
+#include <cerrno>
 #include <thread>
 
 namespace knockd::client {
@@ -25,6 +28,23 @@ class Check : public testing::Test {
     port_ = ntohs(own.sin_port);
   }
 
+  // What the kernel says of a connection to a shut port, once as errno and once as SO_ERROR.
+  bool system_errors_agree() const {
+    const UniqueFd at_once(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const UniqueFd later(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const Endpoint shut = localhost_.with_port(port_);
+    EXPECT_NE(connect(at_once.get(), shut.get(), shut.size()), 0);
+    const int number = errno;
+    EXPECT_NE(connect(later.get(), shut.get(), shut.size()), 0);
+    if (errno != EINPROGRESS) return errno == number;
+    pollfd refused{later.get(), POLLOUT, 0};
+    poll(&refused, 1, -1);
+    int error = 0;
+    socklen_t size = sizeof(error);
+    EXPECT_EQ(getsockopt(later.get(), SOL_SOCKET, SO_ERROR, &error, &size), 0);
+    return error == number;
+  }
+
   void listen() { EXPECT_EQ(::listen(socket_.get(), 10), 0); }
 
   const Endpoint localhost_{*IpAddress::parse("127.0.0.1")};
@@ -43,8 +63,11 @@ TEST_F(Check, OpenPort_GivesAConnection) {
 TEST_F(Check, ShutPort_GivesUpAfterTheTimeWithTheReason) {
   const CheckResult result = wait_until_open(knocker_, port_, milliseconds(50));
   EXPECT_FALSE(result.connection);
-  EXPECT_EQ(result.error, ECONNREFUSED);
   EXPECT_GE(result.took, milliseconds(50));
+  if (!system_errors_agree()) {
+    GTEST_SKIP() << "SO_ERROR holds another machine's error numbers: qemu does not translate them";
+  }
+  EXPECT_EQ(result.error, ECONNREFUSED);
 }
 
 TEST_F(Check, PortThatOpensLater_IsFound) {

@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "tests/base/own_network.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/listener/capture_network.h"
 #include "tests/listener/frame_sender.h"
 
 namespace knockd {
@@ -87,6 +87,7 @@ TEST(CaptureFileTest, TimesAreReadToTheNanosecond) {
 }
 
 TEST(CaptureFileTest, TimeThatCannotBeIsTheEpoch) {
+  if (sizeof(time_t) < sizeof(int64_t)) GTEST_SKIP() << "libpcap cuts times to 32 bits here";
   CaptureFile file(kCaptures + "far-times.pcapng");
   std::vector<Instant> times;
   while (const auto frame = file.next()) times.push_back(frame->time);
@@ -120,7 +121,7 @@ TEST(CaptureFileTest, UnreadableIsNamed) {
 
 // --- A live device -----------------------------------------------------------------------------
 
-class LiveCaptureTest : public OwnNetwork {
+class LiveCaptureTest : public CaptureNetwork {
  protected:
   struct Recorder : LiveCapture::Handler {
     void on_frame(const Frame& frame) override {

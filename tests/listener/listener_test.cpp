@@ -19,7 +19,7 @@
 #include "knockd/base/text.h"
 #include "knockd/knock/event_text.h"
 #include "knockd/message/messages.h"
-#include "tests/base/own_network.h"
+#include "tests/listener/capture_network.h"
 #include "tests/listener/frame_sender.h"
 
 namespace knockd {
@@ -27,10 +27,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class ListenerTest : public OwnNetwork {
+class ListenerTest : public CaptureNetwork {
  protected:
   void SetUp() override {
-    OwnNetwork::SetUp();
+    CaptureNetwork::SetUp();
     if (IsSkipped()) return;
     sender_ = std::make_unique<FrameSender>("lan");
     settings_.interface = "wan";
@@ -45,7 +45,7 @@ class ListenerTest : public OwnNetwork {
       keeper_ = Channel(UniqueFd());
       wait_for_end();
     }
-    OwnNetwork::TearDown();
+    CaptureNetwork::TearDown();
   }
 
   void start() {
