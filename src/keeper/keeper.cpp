@@ -57,6 +57,14 @@ std::string duration_text(Duration duration) {
                 seconds / 60 % 60, seconds % 60);
 }
 
+// Whether a listener that was started with one configuration does what the other says.
+bool are_heard_alike(const Config& one, const Config& other) {
+  return one.scan_limit == other.scan_limit && one.max_sources == other.max_sources &&
+         one.log_rate == other.log_rate &&
+         std::equal(one.doors.begin(), one.doors.end(), other.doors.begin(), other.doors.end(),
+                    [](const Door& left, const Door& right) { return left.rule == right.rule; });
+}
+
 }  // namespace
 
 Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload reload,
@@ -496,8 +504,11 @@ void Keeper::reap() {
 void Keeper::reload() {
   if (leaving_) return;
   log_.notice("re-reading config file: " + config_.file);
+  bool heard_alike = false;
   try {
-    config_ = reload_();
+    Config fresh = reload_();
+    heard_alike = are_heard_alike(config_, fresh);
+    config_ = std::move(fresh);
   } catch (const ConfigError& error) {
     for (const Complaint& complaint : error.complaints()) log_.error(complaint.to_string());
     log_.error("the configuration is faulty, the old one stays in force");
@@ -507,9 +518,10 @@ void Keeper::reload() {
   if (!file.empty()) log_.notice("re-opening log file: " + file);
   open_log();
   rate_ = RateLimit(config_.log_rate);
-  states_.assign(config_.doors.size(), {});
-  // Fresh listeners know the new doors; doors that are open are none of their business.
-  posts_.clear();
+  // Who hears what it should goes on: a new listener misses what comes before it is ready.
+  std::erase_if(posts_, [&](const auto& post) { return !heard_alike || !post->listening; });
+  // Doors that are open are none of their business.
+  if (!heard_alike) states_.assign(config_.doors.size(), {});
   choose_interfaces();
   update_posts();
 }

@@ -206,7 +206,7 @@ def test_relative_paths_hold_in_the_background(background, config_file, server, 
     assert done.returncode == 0, done.stderr
     os.kill(int(done.pid_file.read_text()), signal.SIGHUP)
     log = tmp_path / "log"
-    wait_until(lambda: "now listening on" in log.read_text(), "the reload", log.read_text)
+    wait_until(lambda: "re-opening log file" in log.read_text(), "the reload", log.read_text)
     senders.with_knock(client, server.ipv4, "7000,8000,9000")
     wait_until(lambda: (tmp_path / "ones").read_text().startswith("#"), "the mark", log.read_text)
 
@@ -454,6 +454,21 @@ def test_a_faulty_configuration_leaves_the_old_one_in_force(start, ledger, serve
         daemon.wait_for(rf".*{re.escape(str(daemon.config_file))}:{place}.*")
     repeat_until(lambda: senders.with_knock(client, server.ipv4, "7000,8000,9000"), ledger.lines,
                  "the door opens", daemon.report)
+
+
+def test_sighup_disturbs_no_knock_of_doors_that_stay(start, server, frames):
+    """Log files are rotated while people knock. The names and commands of doors may change."""
+    daemon = start(DOOR.format(command="true"))
+    listening = set(server.processes())
+    frames.tcp(7000)
+    daemon.wait_for(r"\S+: a: Stage 1")
+    daemon.config_file.write_text(daemon.config_file.read_text().replace("[a]", "[b]"))
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("re-opening log file: .*")
+    frames.tcp(8000)
+    frames.tcp(9000)
+    daemon.wait_for(r"\S+: b: OPEN SESAME")
+    assert listening <= set(server.processes())
 
 
 def test_sighup_keeps_open_doors(start, ledger, frames, client):

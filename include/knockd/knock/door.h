@@ -18,6 +18,8 @@ struct DoorRule {
   Duration seq_timeout = std::chrono::seconds(25);  // from the first knock to the last
   Duration seq_cooldown = std::chrono::seconds(0);  // after OPEN SESAME the door ignores knocks
   std::optional<IpAddress> target;                  // absent: the listening interface's addresses
+
+  friend bool operator==(const DoorRule&, const DoorRule&) = default;
 };
 
 }  // namespace knockd
