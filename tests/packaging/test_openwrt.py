@@ -257,6 +257,16 @@ def test_the_commented_rule_becomes_a_door(router):
     assert "nft add element inet fw4 knockd4 '{ %IP% . tcp . 22 timeout 1h }'" in written
 
 
+def test_the_quick_start_of_the_readme_is_a_door(router):
+    section = (TREE / "README.md").read_text().split("## Quick start: OpenWrt\n")[1]
+    block = re.search(r"^    config options.*?(?=\n\S)", section, re.DOTALL | re.MULTILINE)[0]
+    router.uci("knockd", block)
+    router.start()
+    written, _ = router.checked()
+    assert "interface = eth1\n[ssh]\n" in written
+    assert "command_6 = nft add element inet fw4 knockd6 '{ %IP% . tcp . 22 timeout 1h }'" in written
+
+
 @pytest.fixture
 def packages(installed, tmp_path):
     """What the feed's Makefile puts into its packages: {package: {path: mode}}."""
