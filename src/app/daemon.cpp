@@ -2,14 +2,19 @@
 #include "knockd/app/daemon.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <climits>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
+#include <string_view>
 #include <system_error>
 
 #include "knockd/app/replay.h"
@@ -107,6 +112,26 @@ class Background {
   UniqueFd ready_;
 };
 
+// Tells systemd, or who else asks for it, that we listen: a datagram to the socket that it names
+// (sd_notify(3)). Commands are not to speak for us.
+void tell_service_manager() {
+  const char* const path = getenv("NOTIFY_SOCKET");
+  if (path == nullptr) return;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const size_t length = std::strlen(path);
+  const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (length <= sizeof(address.sun_path) && socket) {
+    std::memcpy(address.sun_path, path, length);
+    if (path[0] == '@') address.sun_path[0] = '\0';  // an abstract one
+    constexpr std::string_view kReady = "READY=1";
+    sendto(socket.get(), kReady.data(), kReady.size(), MSG_NOSIGNAL,
+           reinterpret_cast<const sockaddr*>(&address),
+           static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
+  }
+  unsetenv("NOTIFY_SOCKET");
+}
+
 int print_errors(const ConfigError& error) {
   for (const Complaint& complaint : error.complaints()) {
     std::fprintf(stderr, "%s\n", complaint.to_string().c_str());
@@ -147,7 +172,10 @@ int listen(const CommandLine& line) {
   Keeper keeper(
       std::move(config), std::move(options), run_listener,
       [file = line.config_file, directory] { return load_from(file, directory); },
-      [&background] { background.set_ready(); });
+      [&background] {
+        background.set_ready();
+        tell_service_manager();
+      });
   return keeper.run();
 }
 

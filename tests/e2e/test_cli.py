@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -15,6 +16,7 @@ from scapy.layers.inet import TCP
 from scapy.utils import wrpcap
 
 import senders
+from daemon import Daemon
 from waiting import repeat_until, wait_until
 
 DOOR = "[a]\nsequence = 7000,8000,9000\ntcpflags = syn\ncommand = {command}\n"
@@ -266,6 +268,19 @@ def test_a_container_needs_net_raw_alone(server, client, knockd, public_folder):
     senders.with_connect(client, server.ipv4, "25565")
     wait_until(lambda: ledger.read_text() == f"woken by {client.ipv4}\n", "the command",
                ledger.read_text)
+
+
+def test_a_service_manager_is_told_when_it_listens(server, knockd, ledger, frames, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        daemon = Daemon(server, knockd, tmp_path / "run",
+                        DOOR.format(command=f"echo ${{NOTIFY_SOCKET-unset}} >> {ledger.path}"),
+                        prefix=["env", f"NOTIFY_SOCKET={tmp_path}/notify"], listens=False)
+        assert manager.recv(100) == b"READY=1"
+        assert daemon.matching("starting up, listening on eth0")
+        frames.knock("7000,8000,9000")
+        ledger.wait_for("unset")
 
 
 # --- options of a running daemon

@@ -98,7 +98,7 @@ def with_door(installed, server, client):
     def make(options=""):
         installed.write("/etc/knockd.conf", CONFIG.format(options=options))
         installed.start_for_good()
-        wait_until(lambda: "starting up" in installed.log(), "it listens", installed.log)
+        assert "starting up" in installed.log()  # whichever starts it waits for that
         installed.knocked(client, server.ipv4, 1)
         return installed
     return make
@@ -109,6 +109,14 @@ def test_a_fresh_installation_starts_nothing(installed):
     assert installed.run("stat", "-c", "%a", "/etc/knockd.conf").stdout == "640\n"
     assert "configuration OK" in installed.run("knockd", "-t").stdout
     assert installed.exists("/usr/share/man/man8/knockd-firewall.8")
+
+
+def test_a_faulty_configuration_fails_the_start(installed):
+    installed.write("/etc/knockd.conf", "[ssh]\nSequence = many\n")
+    with pytest.raises(AssertionError):
+        installed.start_for_good()
+    if installed.systemd:
+        assert "/etc/knockd.conf:2:" in installed.run("journalctl", "-u", "knockd").stdout
 
 
 def test_an_upgrade_closes_open_doors_and_goes_on(with_door, server, client):
@@ -236,7 +244,6 @@ def test_two_commands_give_a_running_door(debian, server, client, stranger, knoc
     debian.write("/etc/apt/apt.conf.d/yes", 'APT::Get::Assume-Yes "true";\n')
     for command in two_commands():
         debian.run("sh", "-c", f"cd /root && {command}", timeout=120)
-    wait_until(lambda: "starting up" in debian.run("journalctl", "-t", "knockd").stdout, "it listens")
     knocks = re.search(r"# From elsewhere: knock HOST (.*)", debian.read("/etc/knockd.conf"))[1]
     done = client.run(knock_binary, "--check", "22", server.ipv4, *knocks.split())
     assert "opened after" in done.stdout
