@@ -76,20 +76,17 @@ def read_of_each(host, name):
 
 def private_memory(host):
     """kB that belong to the host's processes alone."""
-    total = 0
-    for pid in host.processes():
-        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Private_"):
-                total += int(line.split()[1])
-    return total
+    return sum(int(line.split()[1])
+               for text in read_of_each(host, "smaps_rollup") for line in text.splitlines()
+               if line.startswith("Private_"))
 
 
 def ring_memory(host):
     """kB of that which are the rings into which the kernel writes what is captured."""
     total = 0
     in_ring = False
-    for pid in host.processes():
-        for line in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
+    for text in read_of_each(host, "smaps"):
+        for line in text.splitlines():
             name = line.split()[0]
             if "-" in name:
                 in_ring = "socket:[" in line
