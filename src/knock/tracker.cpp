@@ -492,19 +492,21 @@ void Tracker::make_room() {
   }
 }
 
-// Fetches the memory that forgetting the next three of a list will need, a step further each time:
-// when a flood fills the table, one is forgotten for each that comes.
+// Fetches the memory that forgetting the next of a list will need, a step further each time: when a
+// flood fills the table, one is forgotten for each that comes. A step takes about as long as memory
+// takes to answer, or less: hence two between what is asked for and what is read.
 void Tracker::look_ahead(const List& list, Link Record::*link) {
-  const RecordNumber first = list.oldest;
-  const RecordNumber second = (record(first).*link).newer;
-  const RecordNumber third = (record(second).*link).newer;
-  if (third == 0) return;
-  prefetch_record((record(third).*link).newer);
-  Ahead& ahead = ahead_[third % ahead_.size()];
-  ahead = {record(third).source, bucket_of(record(third).source)};
-  prefetch(&buckets_[ahead.bucket]);
-  prefetch_record(buckets_[bucket_of(second)]);
-  prefetch_record(record(buckets_[bucket_of(first)]).next_in_bucket);
+  std::array<RecordNumber, 8> next;
+  next[0] = list.oldest;
+  for (size_t i = 1; i < next.size(); ++i) next[i] = (record(next[i - 1]).*link).newer;
+  if (next.back() == 0) return;
+  prefetch_record(next[7]);
+  const IpAddress& source = record(next[6]).source;
+  const uint32_t bucket = bucket_of(source);
+  ahead_[next[6] % ahead_.size()] = {source, bucket};
+  prefetch(&buckets_[bucket]);
+  prefetch_record(buckets_[bucket_of(next[3])]);
+  prefetch_record(record(buckets_[bucket_of(next[1])]).next_in_bucket);
 }
 
 void Tracker::prefetch_record(RecordNumber number) const {

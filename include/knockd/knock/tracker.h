@@ -177,7 +177,7 @@ class Tracker {
   RecordNumber never_used_ = 1;       // records from here on were never used
   RecordNumber free_ = 0;             // used and free again, chained by next_in_bucket
   uint32_t sources_ = 0;
-  std::array<Ahead, 4> ahead_;  // by record number
+  std::array<Ahead, 8> ahead_;  // by record number
   std::vector<List> stages_;    // by knocks accepted; [0]: sources without an attempt
 };
 
