@@ -8,10 +8,8 @@
 
 int main(int argc, char** argv) {
   knockd::fill_standard_streams();
-  try {
-    return knockd::run_task(knockd::parse_command_line(argc, argv));
-  } catch (const knockd::UsageError& error) {
-    std::fprintf(stderr, "knockd: %s\n%s", error.what(), knockd::kUsage);
-    return 1;
-  }
+  const auto line = knockd::parse_command_line(argc, argv);
+  if (line) return knockd::run_task(*line);
+  std::fprintf(stderr, "knockd: %s\n%s", line.error().text.c_str(), knockd::kUsage);
+  return 1;
 }

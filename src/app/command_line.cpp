@@ -63,7 +63,7 @@ std::string not_understood(const char* argument) {
 
 }  // namespace
 
-CommandLine parse_command_line(int argc, char** argv) {
+Result<CommandLine, UsageError> parse_command_line(int argc, char** argv) {
   CommandLine line;
   line.config_file = kDefaultConfigFile;
   optind = 0;  // begins anew, for a second call in one process
@@ -122,18 +122,18 @@ CommandLine parse_command_line(int argc, char** argv) {
         set_task(CommandLine::Task::kHelp);
         break;
       case ':':
-        throw UsageError(format("option %s needs a value", printable(argv[optind - 1]).c_str()));
+        return UsageError{format("option %s needs a value", printable(argv[optind - 1]).c_str())};
       default:
-        throw UsageError("unknown option " + not_understood(argv[optind - 1]));
+        return UsageError{"unknown option " + not_understood(argv[optind - 1])};
     }
   }
   if (optind < argc) {
-    throw UsageError(format("unexpected argument \"%s\"", printable(argv[optind]).c_str()));
+    return UsageError{format("unexpected argument \"%s\"", printable(argv[optind]).c_str())};
   }
   if (interfaces) {
     auto list = parse_interface_list(*interfaces);
     if (const auto* fault = std::get_if<TextFault>(&list)) {
-      throw UsageError("option -i: " + fault->message);
+      return UsageError{"option -i: " + fault->message};
     }
     line.interfaces = std::move(std::get<InterfaceList>(list).names);
     for (const TextFault& remark : std::get<InterfaceList>(list).remarks) {

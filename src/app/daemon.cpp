@@ -13,9 +13,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
+#include <optional>
 #include <string_view>
-#include <system_error>
 
 #include "knockd/app/replay.h"
 #include "knockd/base/privileges.h"
@@ -56,13 +55,14 @@ class FilesFrom : public SystemFiles {
   const std::string& directory_;
 };
 
-Config load_from(const std::string& file, const std::string& directory) {
+Result<Config, ConfigError> load_from(const std::string& file, const std::string& directory) {
   FilesFrom files(directory);
-  Config config = load_config(absolute(file, directory), files);
-  for (std::string* path : {&config.log_file, &config.pid_file, &config.state_file}) {
+  auto config = load_config(absolute(file, directory), files);
+  if (!config) return config;
+  for (std::string* path : {&config->log_file, &config->pid_file, &config->state_file}) {
     *path = absolute(*path, directory);
   }
-  for (Door& door : config.doors) door.one_time_file = absolute(door.one_time_file, directory);
+  for (Door& door : config->doors) door.one_time_file = absolute(door.one_time_file, directory);
   return config;
 }
 
@@ -70,17 +70,16 @@ Config load_from(const std::string& file, const std::string& directory) {
 class Background {
  public:
   // Forks. Returns in the new process alone; the caller's exits with what became of it.
-  void enter() {
+  [[nodiscard]] std::optional<Fault> enter() {
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-      throw std::system_error(errno, std::generic_category(), "pipe");
-    }
+    if (pipe2(ends, O_CLOEXEC) != 0) return fault_of("pipe");
     UniqueFd waiting(ends[0]);
     ready_.reset(ends[1]);
     const pid_t child = fork();
-    if (child < 0) throw std::system_error(errno, std::generic_category(), "fork");
+    if (child < 0) return fault_of("fork");
     if (child > 0) wait_and_exit(waiting, child);
     setsid();
+    return std::nullopt;
   }
 
   // Lets the caller go, with success, and the terminal with it.
@@ -133,28 +132,36 @@ void tell_service_manager() {
 }
 
 int print_errors(const ConfigError& error) {
-  for (const Complaint& complaint : error.complaints()) {
+  for (const Complaint& complaint : error.complaints) {
     std::fprintf(stderr, "%s\n", complaint.to_string().c_str());
   }
   return 1;
 }
 
 int test_config(const CommandLine& line) {
-  const Config config = load_config(line.config_file);
-  for (const Complaint& warning : check(config, Machine())) {
+  const auto config = load_config(line.config_file);
+  if (!config) return print_errors(config.error());
+  for (const Complaint& warning : check(*config, Machine())) {
     std::printf("%s\n", warning.to_string().c_str());
   }
   std::printf("configuration OK\n");
   return 0;
 }
 
+int replay_capture(const CommandLine& line) {
+  const auto config = load_config(line.config_file);
+  if (!config) return print_errors(config.error());
+  return replay(*config, {line.capture_file, line.debug, line.only_v4});
+}
+
 int listen(const CommandLine& line) {
   // What the caller left open is neither ours nor our commands'.
   close_inherited(STDERR_FILENO);
   const std::string directory = working_directory();
-  Config config = load_from(line.config_file, directory);
+  auto config = load_from(line.config_file, directory);
+  if (!config) return print_errors(config.error());
   if (line.debug) {
-    for (const std::string& text : describe(config)) std::printf("%s\n", text.c_str());
+    for (const std::string& text : describe(*config)) std::printf("%s\n", text.c_str());
   }
   KeeperOptions options;
   options.interfaces = line.interfaces;
@@ -168,9 +175,14 @@ int listen(const CommandLine& line) {
 
   std::fflush(stdout);
   Background background;
-  if (line.daemon) background.enter();
+  if (line.daemon) {
+    if (const auto fault = background.enter()) {
+      std::fprintf(stderr, "knockd: %s\n", fault->text.c_str());
+      return 1;
+    }
+  }
   Keeper keeper(
-      std::move(config), std::move(options), run_listener,
+      *std::move(config), std::move(options), run_listener,
       [file = line.config_file, directory] { return load_from(file, directory); },
       [&background] {
         background.set_ready();
@@ -182,28 +194,22 @@ int listen(const CommandLine& line) {
 }  // namespace
 
 int run_task(const CommandLine& line) {
-  try {
-    switch (line.task) {
-      case CommandLine::Task::kHelp:
-        std::fputs(kUsage, stdout);
-        return 0;
-      case CommandLine::Task::kVersion:
-        std::printf("knockd %s\nMIT License\n", KNOCKD_VERSION);
-        return 0;
-      case CommandLine::Task::kTest:
-        return test_config(line);
-      case CommandLine::Task::kReplay:
-        return replay(load_config(line.config_file), {line.capture_file, line.debug, line.only_v4});
-      case CommandLine::Task::kListen:
-        for (const std::string& remark : line.remarks) {
-          std::fprintf(stderr, "knockd: warning: %s\n", remark.c_str());
-        }
-        return listen(line);
-    }
-  } catch (const ConfigError& error) {
-    return print_errors(error);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "knockd: %s\n", error.what());
+  switch (line.task) {
+    case CommandLine::Task::kHelp:
+      std::fputs(kUsage, stdout);
+      return 0;
+    case CommandLine::Task::kVersion:
+      std::printf("knockd %s\nMIT License\n", KNOCKD_VERSION);
+      return 0;
+    case CommandLine::Task::kTest:
+      return test_config(line);
+    case CommandLine::Task::kReplay:
+      return replay_capture(line);
+    case CommandLine::Task::kListen:
+      for (const std::string& remark : line.remarks) {
+        std::fprintf(stderr, "knockd: warning: %s\n", remark.c_str());
+      }
+      return listen(line);
   }
   return 1;
 }

@@ -60,12 +60,14 @@ class OneTimeLists {
 
 class Replay : TrackerSink {
  public:
-  Replay(const Config& config, const ReplayOptions& options)
+  Replay(const Config& config, const ReplayOptions& options, const HashKey& hash_key)
       : config_(config),
         one_time_(config),
-        tracker_(rules(config), tracker_options(config, options), *this),
+        tracker_(rules(config), tracker_options(config, options, hash_key), *this),
         generations_(config.doors.size()),
         rate_(config.log_rate) {}
+
+  bool has_memory() const { return tracker_.has_memory(); }
 
   // Lets time pass, with what happens on the way at its own time. A capture's clock may have been
   // set back; here time stands still until it is caught up.
@@ -101,13 +103,14 @@ class Replay : TrackerSink {
     return rules;
   }
 
-  static TrackerOptions tracker_options(const Config& config, const ReplayOptions& options) {
+  static TrackerOptions tracker_options(const Config& config, const ReplayOptions& options,
+                                        const HashKey& hash_key) {
     TrackerOptions result;
     result.max_sources = config.max_sources;
     result.scan_limit = config.scan_limit;
     result.any_destination = true;
     result.explain = options.explain;
-    result.hash_key = random_hash_key();
+    result.hash_key = hash_key;
     return result;
   }
 
@@ -197,19 +200,24 @@ class Replay : TrackerSink {
   Instant now_{};
 };
 
+int fail(const std::string& why) {
+  std::fprintf(stderr, "knockd: %s\n", why.c_str());
+  return 1;
+}
+
 }  // namespace
 
 int replay(const Config& config, const ReplayOptions& options) {
-  std::optional<CaptureFile> capture;
-  try {
-    capture.emplace(options.capture_file);
-  } catch (const CaptureError& error) {
-    std::fprintf(stderr, "knockd: %s\n", error.what());
-    return 1;
+  CaptureFile capture(options.capture_file);
+  if (capture.fault()) return fail(capture.fault()->text);
+  const auto hash_key = random_hash_key();
+  if (!hash_key) return fail(hash_key.error().text);
+  Replay run(config, options, *hash_key);
+  if (!run.has_memory()) {
+    return fail(format("no memory for %u sources (Max_Sources)", config.max_sources));
   }
-  Replay run(config, options);
-  while (const std::optional<Frame> frame = capture->next()) {
-    const Decoded decoded = decode(capture->link_type(), frame->captured, frame->wire_length);
+  while (const std::optional<Frame> frame = capture.next()) {
+    const Decoded decoded = decode(capture.link_type(), frame->captured, frame->wire_length);
     run.advance(frame->time);
     if (!decoded.packet) {
       if (options.explain) run.explain(*frame, decoded.reason);
@@ -219,9 +227,9 @@ int replay(const Config& config, const ReplayOptions& options) {
   }
   run.finish();
   std::fflush(stdout);
-  if (!capture->cut_short().empty()) {
+  if (!capture.cut_short().empty()) {
     std::fprintf(stderr, "knockd: %s: the capture is cut short, replayed up to there: %s\n",
-                 options.capture_file.c_str(), capture->cut_short().c_str());
+                 options.capture_file.c_str(), capture.cut_short().c_str());
   }
   return 0;
 }

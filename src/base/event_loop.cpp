@@ -7,17 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <system_error>
 
 namespace knockd {
-namespace {
-
-UniqueFd checked(int fd, const char* what) {
-  if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
-  return UniqueFd(fd);
-}
-
-}  // namespace
 
 EventLoop::Alarm::Alarm(EventLoop& loop, std::function<void()> callback)
     : loop_(loop), callback_(std::move(callback)) {
@@ -37,20 +28,34 @@ EventLoop::EventLoop()
   });
 }
 
-void EventLoop::watch(int fd, uint32_t events, std::function<void()> callback) {
-  const bool known = watches_.count(fd) != 0;
-  watches_[fd] = std::make_shared<std::function<void()>>(std::move(callback));
+bool EventLoop::watch(int fd, uint32_t events, std::function<void()> callback) {
+  auto old = watches_.extract(fd);
+  const bool known = !old.empty();
+  if (known) ended_.push_back(std::move(old));
+  watches_.emplace(fd, std::move(callback));
   epoll_event event{};
   event.events = events;
   event.data.fd = fd;
-  if (epoll_ctl(epoll_.get(), known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0) {
-    watches_.erase(fd);
-    throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+  if (epoll_ctl(epoll_.get(), known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) == 0) {
+    return true;
   }
+  const int error = errno;
+  if (!fault_) fault_ = fault_of("epoll_ctl");
+  watches_.erase(fd);
+  errno = error;
+  return false;
+}
+
+UniqueFd EventLoop::checked(int fd, const char* what) {
+  if (fd < 0 && !fault_) fault_ = fault_of(what);
+  return UniqueFd(fd);
 }
 
 void EventLoop::unwatch(int fd) {
-  if (watches_.erase(fd) != 0) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  auto old = watches_.extract(fd);
+  if (old.empty()) return;
+  ended_.push_back(std::move(old));
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
 void EventLoop::watch_signals(const std::vector<int>& signals, std::function<void(int)> callback) {
@@ -80,12 +85,11 @@ void EventLoop::turn() {
   const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
   now_ = BootClock::now();
   for (int i = 0; i < count; ++i) {
-    // An earlier callback of this turn may have ended this watch, or may end it while it runs.
+    // An earlier callback of this turn may have ended this watch.
     const auto found = watches_.find(events[static_cast<size_t>(i)].data.fd);
-    if (found == watches_.end()) continue;
-    const std::shared_ptr<std::function<void()>> callback = found->second;
-    (*callback)();
+    if (found != watches_.end()) found->second();
   }
+  ended_.clear();
   ring();
 }
 

@@ -4,9 +4,7 @@
 #include <sys/random.h>
 
 #include <bit>
-#include <cerrno>
 #include <cstring>
-#include <system_error>
 
 namespace knockd {
 namespace {
@@ -41,10 +39,10 @@ uint64_t word_at(const uint8_t* bytes) {
 
 }  // namespace
 
-HashKey random_hash_key() {
+Result<HashKey> random_hash_key() {
   HashKey key{};
   if (getrandom(key.data(), sizeof(key), 0) != static_cast<ssize_t>(sizeof(key))) {
-    throw std::system_error(errno, std::generic_category(), "no random numbers from the kernel");
+    return fault_of("no random numbers from the kernel");
   }
   return key;
 }

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <system_error>
 
 namespace knockd {
 namespace {
@@ -18,11 +17,7 @@ namespace {
 constexpr uid_t kNobody = 65534;
 
 // A user namespace may forbid the change (EPERM) or have nobody to change to (EINVAL).
-void check(int status, const char* what) {
-  if (status != 0 && errno != EPERM && errno != EINVAL) {
-    throw std::system_error(errno, std::generic_category(), what);
-  }
-}
+bool worked(int status) { return status == 0 || errno == EPERM || errno == EINVAL; }
 
 void close_range_of(unsigned first, unsigned last) {
   if (first > last) return;
@@ -50,11 +45,12 @@ void close_inherited(int keep) {
   close_range_of(kept + 1, UINT_MAX);
 }
 
-void become_nobody() {
-  if (geteuid() != 0) return;
-  check(setgroups(0, nullptr), "setgroups");
-  check(setresgid(kNobody, kNobody, kNobody), "setresgid");
-  check(setresuid(kNobody, kNobody, kNobody), "setresuid");
+std::optional<Fault> become_nobody() {
+  if (geteuid() != 0) return std::nullopt;
+  if (!worked(setgroups(0, nullptr))) return fault_of("setgroups");
+  if (!worked(setresgid(kNobody, kNobody, kNobody))) return fault_of("setresgid");
+  if (!worked(setresuid(kNobody, kNobody, kNobody))) return fault_of("setresuid");
+  return std::nullopt;
 }
 
 }  // namespace knockd

@@ -3,8 +3,6 @@
 
 #include <sys/mman.h>
 
-#include <new>
-
 namespace knockd {
 namespace {
 
@@ -19,7 +17,7 @@ void Unmap::operator()(void* memory) const { munmap(memory, size); }
 void* map_zeroes(size_t size) {
   void* const memory =
       mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc();
+  if (memory == MAP_FAILED) return nullptr;
   if (size >= kWorthHugePages) madvise(memory, size, MADV_HUGEPAGE);  // a kernel may have none
   return memory;
 }

@@ -35,15 +35,17 @@ class Attempts {
  public:
   Attempts(const Knocker& knocker, uint16_t port) : knocker_(knocker), port_(port) {}
 
-  void begin_one() {
+  std::optional<Failure> begin_one() {
     if (fds_.size() == kMostAttempts) fds_.erase(fds_.begin());
-    UniqueFd fd = knocker_.open_socket(SOCK_STREAM);
+    auto fd = knocker_.open_socket(SOCK_STREAM);
+    if (!fd) return std::move(fd.error());
     const Endpoint to = knocker_.at(port_);
-    if (connect(fd.get(), to.get(), to.size()) == 0 || errno == EINPROGRESS) {
-      fds_.push_back(std::move(fd));
+    if (connect(fd->get(), to.get(), to.size()) == 0 || errno == EINPROGRESS) {
+      fds_.push_back(*std::move(fd));
     } else {
       last_error_ = errno;
     }
+    return std::nullopt;
   }
 
   // Waits at most so long; an attempt that failed is dropped.
@@ -72,7 +74,7 @@ class Attempts {
 
 }  // namespace
 
-CheckResult wait_until_open(const Knocker& knocker, uint16_t port, Duration timeout) {
+OrFailure<CheckResult> wait_until_open(const Knocker& knocker, uint16_t port, Duration timeout) {
   const Instant start = BootClock::now();
   const Instant end = start + timeout;
   Attempts attempts(knocker, port);
@@ -83,7 +85,7 @@ CheckResult wait_until_open(const Knocker& knocker, uint16_t port, Duration time
   for (Instant now = start; !result.connection; now = BootClock::now()) {
     if (now >= end) break;
     if (now >= next) {
-      attempts.begin_one();
+      if (auto failure = attempts.begin_one()) return std::move(*failure);
       next = now + step;
       step = std::min(step * 2, kLongestStep);
     }

@@ -23,22 +23,22 @@ namespace {
 
 constexpr size_t kMostBytes = 1 << 20;  // a larger file is no list of doors or sequences
 
-[[noreturn]] void fail_on_file(const std::string& path, int error) {
+Failure file_failure(const std::string& path, int error) {
   const bool forbidden = error == EACCES || error == EPERM || error == EROFS;
-  throw Failure(forbidden ? ExitStatus::kNoPermission : ExitStatus::kUsage,
-                format("%s: %s", printable(path).c_str(), std::strerror(error)));
+  return {forbidden ? ExitStatus::kNoPermission : ExitStatus::kUsage,
+          format("%s: %s", printable(path).c_str(), std::strerror(error))};
 }
 
-std::string read_to_end(int fd, const std::string& path) {
+OrFailure<std::string> read_to_end(int fd, const std::string& path) {
   std::string text;
   char part[4096];
   for (ssize_t size; (size = read(fd, part, sizeof(part))) != 0;) {
     if (size > 0) {
       text.append(part, static_cast<size_t>(size));
     } else if (errno != EINTR) {
-      fail_on_file(path, errno);
+      return file_failure(path, errno);
     }
-    if (text.size() > kMostBytes) fail_on_file(path, EFBIG);
+    if (text.size() > kMostBytes) return file_failure(path, EFBIG);
   }
   return text;
 }
@@ -50,17 +50,19 @@ class DoorReader {
  public:
   DoorReader(std::string file, std::string_view door) : file_(std::move(file)), door_(door) {}
 
-  DoorKnocks read(std::string_view text) {
+  OrFailure<DoorKnocks> read(std::string_view text) {
     if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
     for (const std::string_view line : split(text, '\n')) {
       ++line_number_;
       line_ = line;
       read_line(trim(line));
+      if (failure_) return std::move(*failure_);
     }
-    if (!found_) fail_without_door();
+    if (!found_) return unknown_door();
     if (knocks_.sequence.empty() && knocks_.one_time_file.empty()) {
-      throw Failure(ExitStatus::kUsage, format("%s: door \"%s\" has no sequence",
-                                               printable(file_).c_str(), printable(door_).c_str()));
+      return Failure{ExitStatus::kUsage,
+                     format("%s: door \"%s\" has no sequence", printable(file_).c_str(),
+                            printable(door_).c_str())};
     }
     return std::move(knocks_);
   }
@@ -86,30 +88,33 @@ class DoorReader {
   // A directive that is given again replaces the earlier one, as for the daemon.
   void read_directive(std::string_view key, std::string_view value) {
     if (equals_ignoring_case(key, "sequence")) {
-      knocks_.sequence = take(parse_sequence(value), value);
+      take(parse_sequence(value), value, knocks_.sequence);
     } else if (equals_ignoring_case(key, "one_time_sequences")) {
       knocks_.one_time_file = value;
     } else if (equals_ignoring_case(key, "tcpflags")) {
-      const FlagMask mask = take(parse_tcp_flags(value), value);
+      FlagMask mask;
+      take(parse_tcp_flags(value), value, mask);
       knocks_.flags.reset();
       if (!mask.passes(kTcpSyn)) knocks_.flags = mask.wanted;
     }
   }
 
-  template <typename Result>
-  Result take(std::variant<Result, TextFault> parsed, std::string_view value) const {
-    if (auto* const result = std::get_if<Result>(&parsed)) return std::move(*result);
+  template <typename Parsed>
+  void take(std::variant<Parsed, TextFault> parsed, std::string_view value, Parsed& result) {
+    if (auto* const sound = std::get_if<Parsed>(&parsed)) {
+      result = std::move(*sound);
+      return;
+    }
     const TextFault& fault = std::get<TextFault>(parsed);
     const auto before = static_cast<size_t>(value.data() - line_.data());
-    throw Failure(ExitStatus::kUsage,
-                  format("%s:%d:%zu: %s", printable(file_).c_str(), line_number_,
-                         before + fault.offset + 1, fault.message.c_str()));
+    failure_ = {ExitStatus::kUsage, format("%s:%d:%zu: %s", printable(file_).c_str(), line_number_,
+                                           before + fault.offset + 1, fault.message.c_str())};
   }
 
-  [[noreturn]] void fail_without_door() const {
-    throw Failure(ExitStatus::kUsage,
-                  format("%s: no door \"%s\": expected one of: %s", printable(file_).c_str(),
-                         printable(door_).c_str(), others_.empty() ? "(none)" : others_.c_str()));
+  Failure unknown_door() const {
+    return {ExitStatus::kUsage,
+            format("%s: no door \"%s\": expected one of: %s", printable(file_).c_str(),
+                   printable(door_).c_str(), others_.empty() ? "(none)" : others_.c_str())};
   }
 
   std::string file_;
@@ -120,34 +125,39 @@ class DoorReader {
   bool found_ = false;
   std::string others_;
   DoorKnocks knocks_;
+  std::optional<Failure> failure_;
 };
 
 }  // namespace
 
-DoorKnocks knocks_of_door(const std::string& config_file, const std::string& door) {
+OrFailure<DoorKnocks> knocks_of_door(const std::string& config_file, const std::string& door) {
   const UniqueFd fd(open(config_file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd) fail_on_file(config_file, errno);
-  return DoorReader(config_file, door).read(read_to_end(fd.get(), config_file));
+  if (!fd) return file_failure(config_file, errno);
+  const auto text = read_to_end(fd.get(), config_file);
+  if (!text) return text.error();
+  return DoorReader(config_file, door).read(*text);
 }
 
-Sequence use_one_time_sequence(const std::string& file) {
+OrFailure<Sequence> use_one_time_sequence(const std::string& file) {
   const UniqueFd fd(open(file.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  if (!fd) fail_on_file(file, errno);
+  if (!fd) return file_failure(file, errno);
   struct stat info {};
-  if (fstat(fd.get(), &info) != 0) fail_on_file(file, errno);
+  if (fstat(fd.get(), &info) != 0) return file_failure(file, errno);
   if (!S_ISREG(info.st_mode)) {
-    throw Failure(ExitStatus::kUsage, printable(file) + ": not a regular file");
+    return Failure{ExitStatus::kUsage, printable(file) + ": not a regular file"};
   }
   // Two clients at once must not take the same line.
   while (flock(fd.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) fail_on_file(file, errno);
+    if (errno != EINTR) return file_failure(file, errno);
   }
-  const auto next = find_one_time_sequence(read_to_end(fd.get(), file));
+  const auto text = read_to_end(fd.get(), file);
+  if (!text) return text.error();
+  const auto next = find_one_time_sequence(*text);
   if (!next) {
-    throw Failure(ExitStatus::kUsage, printable(file) + ": no sequence is left in this list");
+    return Failure{ExitStatus::kUsage, printable(file) + ": no sequence is left in this list"};
   }
-  if (pwrite(fd.get(), "#", 1, static_cast<off_t>(next->offset)) != 1) fail_on_file(file, errno);
-  if (fdatasync(fd.get()) != 0) fail_on_file(file, errno);
+  const bool marked = pwrite(fd.get(), "#", 1, static_cast<off_t>(next->offset)) == 1;
+  if (!marked || fdatasync(fd.get()) != 0) return file_failure(file, errno);
   return next->sequence;
 }
 

@@ -8,7 +8,6 @@
 #include <memory>
 
 #include "knockd/base/text.h"
-#include "knockd/client/failure.h"
 
 namespace knockd::client {
 namespace {
@@ -83,7 +82,7 @@ std::string Endpoint::to_string() const {
   return text;
 }
 
-Endpoint resolve(const std::string& host, Family family) {
+OrFailure<Endpoint> resolve(const std::string& host, Family family) {
   addrinfo hints{};
   hints.ai_family = address_family(family);
   hints.ai_socktype = SOCK_STREAM;
@@ -91,8 +90,8 @@ Endpoint resolve(const std::string& host, Family family) {
   const int error = getaddrinfo(host.c_str(), nullptr, &hints, &found);
   if (error != 0) {
     const char* reason = error == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(error);
-    throw Failure(ExitStatus::kNameNotFound,
-                  format("host \"%s\": %s", printable(host).c_str(), reason));
+    return Failure{ExitStatus::kNameNotFound,
+                   format("host \"%s\": %s", printable(host).c_str(), reason)};
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
   return Endpoint(found->ai_addr, found->ai_addrlen);

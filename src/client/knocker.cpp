@@ -9,27 +9,20 @@
 #include <cstring>
 
 #include "knockd/base/text.h"
-#include "knockd/client/failure.h"
 #include "knockd/client/segment.h"
 
 namespace knockd::client {
 namespace {
 
-[[noreturn]] void fail(int error, const std::string& what) {
+// The range of RFC 6335, 6 for short-lived ports.
+constexpr uint32_t kFirstDynamicPort = 49152;
+constexpr uint32_t kDynamicPorts = 16384;
+
+Failure failure_of(int error, const std::string& what) {
   const bool forbidden = error == EPERM || error == EACCES;
-  throw Failure(forbidden ? ExitStatus::kNoPermission : ExitStatus::kNotOpened,
-                format("%s: %s", what.c_str(), std::strerror(error)));
+  return {forbidden ? ExitStatus::kNoPermission : ExitStatus::kNotOpened,
+          format("%s: %s", what.c_str(), std::strerror(error))};
 }
-
-// A number that nobody can foresee; never blocks for long, as the pool is filled since boot.
-uint32_t random_number() {
-  uint32_t number = 0;
-  if (getrandom(&number, sizeof(number), 0) != sizeof(number)) fail(errno, "random number");
-  return number;
-}
-
-// From the range of RFC 6335, 6 for short-lived ports.
-uint16_t random_port() { return static_cast<uint16_t>(49152 + random_number() % 16384); }
 
 }  // namespace
 
@@ -38,100 +31,104 @@ Knocker::Knocker(const Endpoint& host, const Options& options)
   if (!interface_.empty()) {
     const unsigned index = if_nametoindex(interface_.c_str());
     if (index == 0) {
-      throw Failure(ExitStatus::kUsage, format("interface \"%s\": there is none of this name",
-                                               printable(interface_).c_str()));
+      failure_ = {ExitStatus::kUsage, format("interface \"%s\": there is none of this name",
+                                             printable(interface_).c_str())};
+      return;
     }
     host_ = host_.in_zone(index);
   }
   if (options.source) source_ = Endpoint(*options.source);
-  if (flags_) {
-    raw_ = UniqueFd(socket(host_.family(), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
-    if (!raw_) fail(errno, "--flags needs a raw socket (CAP_NET_RAW)");
-    bind(raw_.get());
-    raw_source_ = local_address().address();
-  }
+  if (flags_) failure_ = open_raw_socket();
 }
 
-void Knocker::send(const Knock& knock) {
-  if (knock.protocol == Protocol::kUdp) {
-    send_datagram(knock);
-  } else if (flags_) {
-    send_segment(knock);
-  } else {
-    send_connection_attempt(knock);
-  }
+std::optional<Failure> Knocker::send(const Knock& knock) {
+  if (knock.protocol == Protocol::kUdp) return send_datagram(knock);
+  return flags_ ? send_segment(knock) : send_connection_attempt(knock);
 }
 
-UniqueFd Knocker::open_socket(int type) const {
+OrFailure<UniqueFd> Knocker::open_socket(int type) const {
   UniqueFd fd(socket(host_.family(), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) fail(errno, "socket");
-  bind(fd.get());
+  if (!fd) return failure_of(errno, "socket");
+  if (auto failure = bind(fd.get())) return std::move(*failure);
   return fd;
 }
 
-void Knocker::bind(int fd) const {
+std::optional<Failure> Knocker::bind(int fd) const {
   if (!interface_.empty() && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface_.c_str(),
                                         static_cast<socklen_t>(interface_.size())) != 0) {
-    fail(errno, format("interface \"%s\"", printable(interface_).c_str()));
+    return failure_of(errno, format("interface \"%s\"", printable(interface_).c_str()));
   }
   if (source_ && ::bind(fd, source_->get(), source_->size()) != 0) {
     const int error = errno;
     const std::string what = "source " + source_->to_string();
-    if (error == EADDRNOTAVAIL) {
-      throw Failure(ExitStatus::kUsage, what + ": not an address of this host");
-    }
-    fail(error, what);
+    if (error != EADDRNOTAVAIL) return failure_of(error, what);
+    return Failure{ExitStatus::kUsage, what + ": not an address of this host"};
   }
+  return std::nullopt;
 }
 
 // Closing the socket ends the attempt: the system repeats nothing and answers what comes by RST.
-void Knocker::send_connection_attempt(const Knock& knock) {
-  const UniqueFd fd = open_socket(SOCK_STREAM);
+std::optional<Failure> Knocker::send_connection_attempt(const Knock& knock) {
+  const auto fd = open_socket(SOCK_STREAM);
+  if (!fd) return fd.error();
   const Endpoint to = at(knock.port);
-  if (connect(fd.get(), to.get(), to.size()) == 0) return;
+  if (connect(fd->get(), to.get(), to.size()) == 0) return std::nullopt;
   // On this host itself the refusal is there before connect() returns: the knock was heard.
-  if (errno == EINPROGRESS || errno == ECONNREFUSED) return;
-  fail(errno, to.to_string());
+  if (errno == EINPROGRESS || errno == ECONNREFUSED) return std::nullopt;
+  return failure_of(errno, to.to_string());
 }
 
-void Knocker::send_datagram(const Knock& knock) {
-  const UniqueFd fd = open_socket(SOCK_DGRAM);
+std::optional<Failure> Knocker::send_datagram(const Knock& knock) {
+  const auto fd = open_socket(SOCK_DGRAM);
+  if (!fd) return fd.error();
   const Endpoint to = at(knock.port);
   const uint8_t payload = 0;
-  if (sendto(fd.get(), &payload, sizeof(payload), 0, to.get(), to.size()) != 1) {
-    fail(errno, to.to_string());
+  if (sendto(fd->get(), &payload, sizeof(payload), 0, to.get(), to.size()) == 1) {
+    return std::nullopt;
   }
+  return failure_of(errno, to.to_string());
 }
 
-void Knocker::send_segment(const Knock& knock) {
+std::optional<Failure> Knocker::send_segment(const Knock& knock) {
+  // What nobody can foresee; never blocks for long, as the pool is filled since boot.
+  uint32_t random[2];
+  if (getrandom(random, sizeof(random), 0) != sizeof(random)) {
+    return failure_of(errno, "random number");
+  }
   Segment segment;
   segment.source = raw_source_;
   segment.destination = host_.address();
-  segment.source_port = random_port();
+  segment.source_port = static_cast<uint16_t>(kFirstDynamicPort + random[0] % kDynamicPorts);
   segment.destination_port = knock.port;
-  segment.sequence = random_number();
+  segment.sequence = random[1];
   segment.flags = *flags_;
   const TcpHeader bytes = encode(segment);
   // A raw socket takes no port in the address: the header has it.
   const Endpoint to = at(0);
-  if (sendto(raw_.get(), bytes.data(), bytes.size(), 0, to.get(), to.size()) !=
+  if (sendto(raw_.get(), bytes.data(), bytes.size(), 0, to.get(), to.size()) ==
       static_cast<ssize_t>(bytes.size())) {
-    fail(errno, to.to_string());
+    return std::nullopt;
   }
+  return failure_of(errno, to.to_string());
 }
 
-// The address that the routes choose for packets to the host. Connecting a datagram socket asks
-// them and sends nothing.
-Endpoint Knocker::local_address() const {
-  const UniqueFd fd = open_socket(SOCK_DGRAM);
+// With the source address that the routes choose for packets to the host. Connecting a datagram
+// socket asks them and sends nothing.
+std::optional<Failure> Knocker::open_raw_socket() {
+  raw_ = UniqueFd(socket(host_.family(), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
+  if (!raw_) return failure_of(errno, "--flags needs a raw socket (CAP_NET_RAW)");
+  if (auto failure = bind(raw_.get())) return failure;
+  const auto fd = open_socket(SOCK_DGRAM);
+  if (!fd) return fd.error();
   const Endpoint to = at(1);
-  if (connect(fd.get(), to.get(), to.size()) != 0) fail(errno, to.to_string());
+  if (connect(fd->get(), to.get(), to.size()) != 0) return failure_of(errno, to.to_string());
   sockaddr_storage own{};
   socklen_t size = sizeof(own);
-  if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &size) != 0) {
-    fail(errno, "own address");
+  if (getsockname(fd->get(), reinterpret_cast<sockaddr*>(&own), &size) != 0) {
+    return failure_of(errno, "own address");
   }
-  return Endpoint(reinterpret_cast<const sockaddr*>(&own), size);
+  raw_source_ = Endpoint(reinterpret_cast<const sockaddr*>(&own), size).address();
+  return std::nullopt;
 }
 
 }  // namespace knockd::client

@@ -6,6 +6,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <thread>
 
 #include "knockd/base/text.h"
@@ -24,32 +25,43 @@ class Run {
  public:
   explicit Run(Options options) : options_(std::move(options)) {}
 
-  ExitStatus execute() {
-    const std::string one_time_file = look_up_door();
-    const Endpoint host = resolve(options_.host, options_.family);
-    name_ = host.to_string();
-    Knocker knocker(host, options_);
+  // Nothing, if all went well.
+  std::optional<Failure> execute() {
+    if (!options_.door.empty()) {
+      if (auto failure = look_up_door()) return failure;
+    }
+    const auto host = resolve(options_.host, options_.family);
+    if (!host) return host.error();
+    name_ = host->to_string();
+    Knocker knocker(*host, options_);
+    if (knocker.failure()) return knocker.failure();
     // Last of all, so that no mistake costs a sequence that can be used only once.
-    if (!one_time_file.empty()) options_.knocks = use_one_time_sequence(one_time_file);
+    if (!options_.one_time_file.empty()) {
+      auto sequence = use_one_time_sequence(options_.one_time_file);
+      if (!sequence) return std::move(sequence.error());
+      options_.knocks = *std::move(sequence);
+    }
 
-    knock_all(knocker);
-    if (!options_.check_port) return ExitStatus::kDone;
-    const CheckResult result = check(knocker);
-    if (options_.carry) carry(STDIN_FILENO, STDOUT_FILENO, result.connection.get());
-    return ExitStatus::kDone;
+    if (auto failure = knock_all(knocker)) return failure;
+    if (!options_.check_port) return std::nullopt;
+    const auto connection = check(knocker);
+    if (!connection) return connection.error();
+    if (options_.carry) carry(STDIN_FILENO, STDOUT_FILENO, connection->get());
+    return std::nullopt;
   }
 
  private:
-  // Returns the list to take the knocks from, or nothing.
-  std::string look_up_door() {
-    if (options_.door.empty()) return options_.one_time_file;
-    DoorKnocks door = knocks_of_door(options_.config_file, options_.door);
-    options_.knocks = std::move(door.sequence);
-    if (!options_.flags) options_.flags = door.flags;
-    return std::move(door.one_time_file);
+  // Makes of the door's name what the command line could have said.
+  std::optional<Failure> look_up_door() {
+    auto door = knocks_of_door(options_.config_file, options_.door);
+    if (!door) return std::move(door.error());
+    options_.knocks = std::move(door->sequence);
+    if (!options_.flags) options_.flags = door->flags;
+    options_.one_time_file = std::move(door->one_time_file);
+    return std::nullopt;
   }
 
-  void knock_all(Knocker& knocker) {
+  std::optional<Failure> knock_all(Knocker& knocker) {
     bool first = true;
     for (const Knock& knock : options_.knocks) {
       if (!first) std::this_thread::sleep_for(options_.delay);
@@ -57,28 +69,31 @@ class Run {
       if (options_.verbose) {
         say("hitting %s %s:%u\n", protocol_name(knock.protocol), name_.c_str(), knock.port);
       }
-      knocker.send(knock);
+      if (auto failure = knocker.send(knock)) return failure;
     }
+    return std::nullopt;
   }
 
-  // Returns a connection, or throws.
-  CheckResult check(Knocker& knocker) {
+  // The connection to the door that opened.
+  OrFailure<UniqueFd> check(Knocker& knocker) {
     const uint16_t port = *options_.check_port;
     for (unsigned round = 0;; ++round) {
-      CheckResult result = wait_until_open(knocker, port, options_.timeout);
+      auto waited = wait_until_open(knocker, port, options_.timeout);
+      if (!waited) return std::move(waited.error());
+      CheckResult& result = *waited;
       if (result.connection) {
         if (!options_.carry || options_.verbose) {
           say("port %u of %s opened after %s\n", port, name_.c_str(),
               in_seconds(result.took).c_str());
         }
-        return result;
+        return std::move(result.connection);
       }
       const std::string why = format("port %u of %s did not open within %s: %s", port,
                                      name_.c_str(), in_seconds(options_.timeout).c_str(),
                                      result.error ? std::strerror(result.error) : "no answer");
-      if (round == options_.retries) throw Failure(ExitStatus::kNotOpened, why);
+      if (round == options_.retries) return Failure{ExitStatus::kNotOpened, why};
       if (options_.verbose) say("%s; knocking again\n", why.c_str());
-      knock_all(knocker);
+      if (auto failure = knock_all(knocker)) return std::move(*failure);
     }
   }
 
@@ -100,17 +115,19 @@ class Run {
   std::string name_;  // the host's address, as text
 };
 
-ExitStatus run(int argc, char** argv) {
-  Options options = parse_options(argc, argv);
-  switch (options.task) {
+// Nothing, if all went well.
+std::optional<Failure> run(int argc, char** argv) {
+  auto options = parse_options(argc, argv);
+  if (!options) return std::move(options.error());
+  switch (options->task) {
     case Options::Task::kHelp:
       std::fputs(usage_text(), stdout);
-      return ExitStatus::kDone;
+      return std::nullopt;
     case Options::Task::kVersion:
       std::puts("knock " KNOCKD_VERSION);
-      return ExitStatus::kDone;
+      return std::nullopt;
     default:
-      return Run(std::move(options)).execute();
+      return Run(*std::move(options)).execute();
   }
 }
 
@@ -118,15 +135,9 @@ ExitStatus run(int argc, char** argv) {
 }  // namespace knockd::client
 
 int main(int argc, char** argv) {
-  using knockd::client::Failure;
   signal(SIGPIPE, SIG_IGN);  // a reader that left is an error of write() like others
-  try {
-    return static_cast<int>(knockd::client::run(argc, argv));
-  } catch (const Failure& failure) {
-    if (*failure.what() != '\0') std::fprintf(stderr, "knock: %s\n", failure.what());
-    return static_cast<int>(failure.status());
-  } catch (const std::exception& error) {  // out of memory
-    std::fprintf(stderr, "knock: %s\n", error.what());
-    return static_cast<int>(knockd::client::ExitStatus::kUsage);
-  }
+  const auto failure = knockd::client::run(argc, argv);
+  if (!failure) return static_cast<int>(knockd::client::ExitStatus::kDone);
+  if (!failure->message.empty()) std::fprintf(stderr, "knock: %s\n", failure->message.c_str());
+  return static_cast<int>(failure->status);
 }

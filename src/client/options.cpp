@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "knockd/base/text.h"
-#include "knockd/client/failure.h"
 #include "knockd/config/config.h"
 #include "knockd/config/values.h"
 
@@ -62,15 +61,6 @@ const option kLongOptions[] = {
     {nullptr, 0, nullptr, 0},
 };
 
-[[noreturn]] void fail(std::string message) {
-  throw Failure(ExitStatus::kUsage, std::move(message));
-}
-
-// Quotes what the user gave and says what was expected instead.
-[[noreturn]] void reject(const char* option, std::string_view given, const char* expected) {
-  fail(format("%s \"%s\": expected %s", option, printable(given).c_str(), expected));
-}
-
 bool is_port_number(std::string_view text) { return parse_number(text, 65535).value_or(0) != 0; }
 
 // getopt knows an optional argument only as --check=PORT. A port number that follows --check as a
@@ -88,49 +78,10 @@ std::vector<std::string> join_check_port(int argc, char** argv) {
   return words;
 }
 
-Duration duration_argument(const char* option, std::string_view text, Duration unit) {
-  const auto duration = parse_duration(text, unit);
-  if (!duration) reject(option, text, "a time like 300ms or 0.3s");
-  return *duration;
-}
-
-uint16_t port_argument(const char* option, std::string_view text) {
-  const auto port = parse_port(text, Protocol::kTcp);
-  if (!port) reject(option, text, "a port from 1 to 65535");
-  return *port;
-}
-
-// One knock, whose port may also be the name of a service, as 0.8 takes it.
-Knock read_knock(std::string_view text, Protocol unsaid) {
-  auto result = parse_knock(text, unsaid);
-  if (const auto* knock = std::get_if<Knock>(&result)) return *knock;
-
-  const size_t colon = text.find(':');
-  const std::string any_port =
-      colon == std::string_view::npos ? "1" : "1" + std::string(text.substr(colon));
-  const auto stand_in = parse_knock(any_port, unsaid);
-  if (const auto* knock = std::get_if<Knock>(&stand_in)) {
-    const auto port = parse_port(trim(text.substr(0, colon)), knock->protocol);
-    if (port) return Knock{*port, knock->protocol};
-  }
-  fail(std::get<TextFault>(result).message);
-}
-
-void append_knocks(Sequence& knocks, std::string_view list, Protocol unsaid) {
-  if (trim(list).empty()) fail("empty sequence: expected a list of ports like 7000,8000:udp,9000");
-  for (const std::string_view part : split(list, ',')) knocks.push_back(read_knock(part, unsaid));
-}
-
-uint8_t flags_argument(std::string_view text) {
-  auto result = parse_tcp_flags(text);
-  if (const auto* fault = std::get_if<TextFault>(&result)) fail(fault->message);
-  return std::get<FlagMask>(result).wanted;
-}
-
 // What the words say, before it is looked at as a whole.
 class Reader {
  public:
-  Options read(int argc, char** argv) {
+  OrFailure<Options> read(int argc, char** argv) {
     std::vector<std::string> words = join_check_port(argc, argv);
     std::vector<char*> pointers;
     for (std::string& word : words) pointers.push_back(word.data());
@@ -141,22 +92,58 @@ class Reader {
     for (int c;
          (c = getopt_long(count, pointers.data(), "ud:46vVh", kLongOptions, nullptr)) != -1;) {
       take(c);
+      if (failure_) return std::move(*failure_);
       // As 0.8 does, whatever stands behind it.
       if (options_.task != Options::Task::kKnock) return options_;
     }
     take_words(pointers.data() + optind, pointers.data() + count);
     check_as_a_whole();
+    if (failure_) return std::move(*failure_);
     return std::move(options_);
   }
 
  private:
+  // The first failure counts; what is read after it does not matter any more.
+  void fail(std::string message) {
+    if (!failure_) failure_ = {ExitStatus::kUsage, std::move(message)};
+  }
+
+  // Quotes what the user gave and says what was expected instead.
+  void reject(const char* option, std::string_view given, const char* expected) {
+    fail(format("%s \"%s\": expected %s", option, printable(given).c_str(), expected));
+  }
+
+  template <typename Value, typename Result>
+  void set(Result& result, const std::optional<Value>& value, const char* option,
+           const char* expected) {
+    if (value) {
+      result = static_cast<Result>(*value);
+    } else {
+      reject(option, optarg, expected);
+    }
+  }
+
+  void set_duration(Duration& result, const char* option, Duration unit) {
+    set(result, parse_duration(optarg, unit), option, "a time like 300ms or 0.3s");
+  }
+
+  void set_check_port(const char* option) {
+    set(options_.check_port, parse_port(optarg, Protocol::kTcp), option, "a port from 1 to 65535");
+  }
+
+  void set_flags(std::string_view text) {
+    const auto result = parse_tcp_flags(text);
+    if (const auto* fault = std::get_if<TextFault>(&result)) return fail(fault->message);
+    options_.flags = std::get<FlagMask>(result).wanted;
+  }
+
   void take(int c) {
     switch (c) {
       case 'u':
         unsaid_ = Protocol::kUdp;
         break;
       case 'd':
-        options_.delay = duration_argument("delay", optarg, milliseconds(1));
+        set_duration(options_.delay, "delay", milliseconds(1));
         break;
       case '4':
         options_.family = Family::kV4;
@@ -189,24 +176,26 @@ class Reader {
         lists_.emplace_back(optarg);
         break;
       case kCheck:
-        options_.check_port = optarg ? port_argument("check", optarg) : kDefaultCheckPort;
+        options_.check_port = kDefaultCheckPort;
+        if (optarg != nullptr) set_check_port("check");
         break;
       case kProxy:
-        options_.check_port = port_argument("proxy", optarg);
+        set_check_port("proxy");
         options_.carry = true;
         break;
       case kTimeout:
-        options_.timeout = duration_argument("timeout", optarg, seconds(1));
+        set_duration(options_.timeout, "timeout", seconds(1));
         timeout_said_ = true;
         break;
       case kRetry:
-        options_.retries = retries_argument(optarg);
+        set(options_.retries, parse_number(optarg, kMostRetries), "retry",
+            "a number from 0 to 1000");
         break;
       case kInterface:
         options_.interface = optarg;
         break;
       case kSource:
-        options_.source = source_argument(optarg);
+        set(options_.source, IpAddress::parse(optarg), "source", "an address of this host");
         break;
       case kConfig:
         options_.config_file = optarg;
@@ -220,29 +209,40 @@ class Reader {
         one_time_said_ = true;
         break;
       case kFlags:
-        options_.flags = flags_argument(optarg);
+        set_flags(optarg);
         break;
       default:
-        throw Failure(ExitStatus::kUsage, "");  // getopt has said it
+        fail("");  // getopt has said it
     }
   }
 
-  static unsigned retries_argument(std::string_view text) {
-    const auto retries = parse_number(text, kMostRetries);
-    if (!retries) reject("retry", text, "a number from 0 to 1000");
-    return static_cast<unsigned>(*retries);
+  // A list of knocks. A port may also be the name of a service, as 0.8 takes it.
+  void append_knocks(std::string_view list) {
+    if (trim(list).empty()) {
+      return fail("empty sequence: expected a list of ports like 7000,8000:udp,9000");
+    }
+    for (const std::string_view part : split(list, ',')) append_knock(part);
   }
 
-  static IpAddress source_argument(std::string_view text) {
-    const auto address = IpAddress::parse(text);
-    if (!address) reject("source", text, "an address of this host");
-    return *address;
+  void append_knock(std::string_view text) {
+    const auto result = parse_knock(text, unsaid_);
+    if (const auto* knock = std::get_if<Knock>(&result)) return options_.knocks.push_back(*knock);
+
+    const size_t colon = text.find(':');
+    const std::string any_port =
+        colon == std::string_view::npos ? "1" : "1" + std::string(text.substr(colon));
+    const auto stand_in = parse_knock(any_port, unsaid_);
+    if (const auto* knock = std::get_if<Knock>(&stand_in)) {
+      const auto port = parse_port(trim(text.substr(0, colon)), knock->protocol);
+      if (port) return options_.knocks.push_back({*port, knock->protocol});
+    }
+    fail(std::get<TextFault>(result).message);
   }
 
   void take_words(char** first, char** end) {
     if (!target_said_ && first != end) options_.host = *first++;
     lists_.insert(lists_.end(), first, end);
-    for (const std::string& list : lists_) append_knocks(options_.knocks, list, unsaid_);
+    for (const std::string& list : lists_) append_knocks(list);
   }
 
   void check_as_a_whole() {
@@ -270,6 +270,7 @@ class Reader {
   }
 
   Options options_;
+  std::optional<Failure> failure_;
   Protocol unsaid_ = Protocol::kTcp;  // of knocks without one: only known when all options are read
   std::vector<std::string> lists_;
   bool target_said_ = false;
@@ -280,7 +281,7 @@ class Reader {
 
 }  // namespace
 
-Options parse_options(int argc, char** argv) { return Reader().read(argc, argv); }
+OrFailure<Options> parse_options(int argc, char** argv) { return Reader().read(argc, argv); }
 
 std::optional<Duration> parse_duration(std::string_view text, Duration unit) {
   if (text.ends_with("ms")) {

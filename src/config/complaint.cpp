@@ -2,6 +2,8 @@
 #include "knockd/config/complaint.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -17,19 +19,16 @@ std::string Complaint::to_string() const {
 }
 
 void sort_by_place(std::vector<Complaint>& complaints, const std::vector<std::string>& files) {
-  const auto rank = [&files](const Complaint& complaint) {
-    const auto file = std::find(files.begin(), files.end(), complaint.place.file);
-    return std::make_tuple(file - files.begin(), complaint.place.line, complaint.place.column);
-  };
-  std::stable_sort(complaints.begin(), complaints.end(),
-                   [&](const Complaint& a, const Complaint& b) { return rank(a) < rank(b); });
-}
-
-ConfigError::ConfigError(std::vector<Complaint> complaints) : complaints_(std::move(complaints)) {
-  for (const Complaint& complaint : complaints_) {
-    if (!what_.empty()) what_ += '\n';
-    what_ += complaint.to_string();
+  // Of two with one place the first stays before the second: its index belongs to its rank.
+  std::set<std::tuple<ptrdiff_t, int, int, size_t>> ranks;
+  for (size_t i = 0; i < complaints.size(); ++i) {
+    const Place& place = complaints[i].place;
+    const auto file = std::find(files.begin(), files.end(), place.file);
+    ranks.emplace(file - files.begin(), place.line, place.column, i);
   }
+  std::vector<Complaint> sorted;
+  for (const auto& rank : ranks) sorted.push_back(std::move(complaints[std::get<3>(rank)]));
+  complaints = std::move(sorted);
 }
 
 }  // namespace knockd

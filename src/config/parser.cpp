@@ -92,14 +92,14 @@ class Parser {
  public:
   explicit Parser(ConfigFiles& files) : files_(files) {}
 
-  // Reads the main file; the result, or ConfigError.
-  Config parse(std::string_view text, const std::string& name) {
+  // Reads the main file.
+  Result<Config, ConfigError> parse(std::string_view text, const std::string& name) {
     config_.file = name;
     read_text(text, name);
     if (!errors_.empty()) {
       // A door without a sequence is found at its end but stands at its beginning.
       sort_by_place(errors_, config_.files);
-      throw ConfigError(std::move(errors_));
+      return ConfigError{std::move(errors_)};
     }
     return std::move(config_);
   }
@@ -554,20 +554,21 @@ void Parser::remark(Place place, std::string message) {
 
 }  // namespace
 
-Config parse_config(std::string_view text, const std::string& name, ConfigFiles& files) {
+Result<Config, ConfigError> parse_config(std::string_view text, const std::string& name,
+                                         ConfigFiles& files) {
   return Parser(files).parse(text, name);
 }
 
-Config load_config(const std::string& path, ConfigFiles& files) {
+Result<Config, ConfigError> load_config(const std::string& path, ConfigFiles& files) {
   const auto text = files.read(path);
   if (const auto* failure = std::get_if<ConfigFiles::Failure>(&text)) {
-    throw ConfigError({{Complaint::Severity::kError, Place{path, 0, 0},
-                        std::string("cannot be read: ") + strerror(failure->error)}});
+    return ConfigError{{{Complaint::Severity::kError, Place{path, 0, 0},
+                         std::string("cannot be read: ") + strerror(failure->error)}}};
   }
   return parse_config(std::get<std::string>(text), path, files);
 }
 
-Config load_config(const std::string& path) {
+Result<Config, ConfigError> load_config(const std::string& path) {
   SystemFiles files;
   return load_config(path, files);
 }

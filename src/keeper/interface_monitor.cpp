@@ -15,7 +15,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <system_error>
 #include <utility>
 
 namespace knockd {
@@ -30,20 +29,26 @@ constexpr int kMostDumps = 10;
 // While one is taken, the events that do not fit the buffer say so this often at most.
 constexpr int kMostLosses = 1000;
 
-[[noreturn]] void fail(const char* what) {
-  throw std::system_error(errno == 0 ? EIO : errno, std::generic_category(), what);
+// libnl does not always leave an errno.
+Fault netlink_fault(const char* what) {
+  if (errno == 0) errno = EIO;
+  return fault_of(what);
 }
 
-NetlinkSocket open_socket() {
+Result<NetlinkSocket> open_socket() {
   errno = 0;
   NetlinkSocket socket(nl_socket_alloc());
-  if (socket == nullptr) fail("netlink: cannot allocate a socket");
+  if (socket == nullptr) return netlink_fault("netlink: cannot allocate a socket");
   nl_socket_disable_auto_ack(socket.get());
   // libnl-3 would look at each message before it reads it. The look alone makes the kernel go on
   // with a dump; where the buffer is too full for that, the read then fails and takes nothing out.
   nl_socket_disable_msg_peek(socket.get());
-  if (nl_connect(socket.get(), NETLINK_ROUTE) < 0) fail("netlink: cannot open a socket");
-  if (nl_socket_set_nonblocking(socket.get()) < 0) fail("netlink: cannot set up the socket");
+  if (nl_connect(socket.get(), NETLINK_ROUTE) < 0) {
+    return netlink_fault("netlink: cannot open a socket");
+  }
+  if (nl_socket_set_nonblocking(socket.get()) < 0) {
+    return netlink_fault("netlink: cannot set up the socket");
+  }
   return socket;
 }
 
@@ -156,14 +161,21 @@ void take_route(const nlmsghdr& message, DefaultRoute& best) {
 
 void NetlinkSocketCloser::operator()(nl_sock* socket) const { nl_socket_free(socket); }
 
-InterfaceMonitor::InterfaceMonitor() : socket_(open_socket()) {
+InterfaceMonitor::InterfaceMonitor() {
+  auto socket = open_socket();
+  if (!socket) {
+    fault_ = std::move(socket.error());
+    return;
+  }
+  socket_ = *std::move(socket);
   enlarge_receive_buffer(fd());
   if (nl_socket_add_memberships(socket_.get(), RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR,
                                 RTNLGRP_IPV6_IFADDR, 0) < 0) {
-    fail("netlink: cannot subscribe to interface changes");
+    fault_ = netlink_fault("netlink: cannot subscribe to interface changes");
+    return;
   }
   refresh();
-  if (stale_ && interfaces().empty()) fail("netlink: cannot list the interfaces");
+  if (stale_ && interfaces().empty()) fault_ = netlink_fault("netlink: cannot list the interfaces");
 }
 
 int InterfaceMonitor::fd() const { return nl_socket_get_fd(socket_.get()); }
@@ -199,18 +211,21 @@ bool InterfaceMonitor::refresh() {
   return changed;
 }
 
-std::optional<std::string> default_route_interface() {
-  const NetlinkSocket socket = open_socket();
+Result<std::optional<std::string>> default_route_interface() {
+  const auto socket = open_socket();
+  if (!socket) return socket.error();
   for (const int family : {AF_INET, AF_INET6}) {
     rtmsg body{};
     body.rtm_family = static_cast<unsigned char>(family);
     DefaultRoute best;
-    dump(socket.get(), RTM_GETROUTE, body,
+    dump(socket->get(), RTM_GETROUTE, body,
          [&best](const nlmsghdr& message) { take_route(message, best); });
     char name[IF_NAMESIZE];
-    if (best.device != 0 && if_indextoname(best.device, name) != nullptr) return name;
+    if (best.device != 0 && if_indextoname(best.device, name) != nullptr) {
+      return std::optional<std::string>(name);
+    }
   }
-  return std::nullopt;
+  return std::optional<std::string>();
 }
 
 }  // namespace knockd

@@ -8,11 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <exception>
 
 #include "knockd/base/spawn.h"
 #include "knockd/base/text.h"
-#include "knockd/config/complaint.h"
 #include "knockd/keeper/one_time_list.h"
 #include "knockd/knock/event_text.h"
 
@@ -90,11 +88,10 @@ Keeper::~Keeper() = default;
 int Keeper::run() {
   open_log();
   if (!take_pid_file()) return 1;
-  signal(SIGPIPE, SIG_IGN);
-  if (options_.lookup) resolver_ = std::make_unique<Resolver>(loop_);
-  loop_.watch_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD},
-                      [this](int signal) { on_signal(signal); });
-  loop_.watch(monitor_.fd(), EPOLLIN, [this] { follow_network(); });
+  if (const auto fault = set_up()) {
+    log_.error(fault->text);
+    return 1;
+  }
   states_.assign(config_.doors.size(), {});
   rate_ = RateLimit(config_.log_rate);
   choose_interfaces();
@@ -104,6 +101,18 @@ int Keeper::run() {
   loop_.run();
   doors_.leave();
   return status_;
+}
+
+// What nothing works without.
+std::optional<Fault> Keeper::set_up() {
+  if (monitor_.fault()) return monitor_.fault();
+  signal(SIGPIPE, SIG_IGN);
+  if (options_.lookup) resolver_ = std::make_unique<Resolver>(loop_);
+  if (resolver_ && resolver_->fault()) return resolver_->fault();
+  loop_.watch_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD},
+                      [this](int signal) { on_signal(signal); });
+  loop_.watch(monitor_.fd(), EPOLLIN, [this] { follow_network(); });
+  return loop_.fault();
 }
 
 // --- What listeners report ---------------------------------------------------------------------
@@ -260,13 +269,12 @@ void Keeper::choose_interfaces() {
   if (!interfaces_.empty()) return;
   interfaces_ = {"eth0"};
   if (monitor_.find("eth0") == nullptr) {
-    std::optional<std::string> device;
-    try {
-      device = default_route_interface();
-    } catch (const std::exception& error) {
-      log_.warning(error.what());
+    const auto device = default_route_interface();
+    if (!device) {
+      log_.warning(device.error().text);
+    } else if (*device) {
+      interfaces_ = {**device};
     }
-    if (device) interfaces_ = {*device};
   }
   log_.info(format("no interface is named, choosing %s", interfaces_.front().c_str()));
 }
@@ -344,14 +352,14 @@ void Keeper::start_listener(Post& post, uint32_t index, std::vector<IpAddress> a
   post.addresses = std::move(addresses);
   post.listening = false;
   post.retry_at.reset();
-  try {
-    ListenerProcess::Owner& owner = *this;
-    post.process = std::make_unique<ListenerProcess>(loop_, settings, entry_, owner);
-  } catch (const std::exception& error) {
+  ListenerProcess::Owner& owner = *this;
+  auto process = std::make_unique<ListenerProcess>(loop_, settings, entry_, owner);
+  if (process->fault()) {
     log_.error(format("%s: no listener could be started: %s; trying again", post.interface.c_str(),
-                      error.what()));
-    retry_later(post);
+                      process->fault()->text.c_str()));
+    return retry_later(post);
   }
+  post.process = std::move(process);
 }
 
 void Keeper::stop_listener(Post& post) {
@@ -504,16 +512,14 @@ void Keeper::reap() {
 void Keeper::reload() {
   if (leaving_) return;
   log_.notice("re-reading config file: " + config_.file);
-  bool heard_alike = false;
-  try {
-    Config fresh = reload_();
-    heard_alike = are_heard_alike(config_, fresh);
-    config_ = std::move(fresh);
-  } catch (const ConfigError& error) {
-    for (const Complaint& complaint : error.complaints()) log_.error(complaint.to_string());
+  auto fresh = reload_();
+  if (!fresh) {
+    for (const Complaint& complaint : fresh.error().complaints) log_.error(complaint.to_string());
     log_.error("the configuration is faulty, the old one stays in force");
     return;
   }
+  const bool heard_alike = are_heard_alike(config_, *fresh);
+  config_ = *std::move(fresh);
   const std::string& file = options_.log_file.empty() ? config_.log_file : options_.log_file;
   if (!file.empty()) log_.notice("re-opening log file: " + file);
   open_log();

@@ -6,8 +6,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <system_error>
 
 namespace knockd {
 namespace {
@@ -20,17 +18,25 @@ constexpr int kMostMessagesAtOnce = 1024;
 ListenerProcess::ListenerProcess(EventLoop& loop, const ListenerSettings& settings,
                                  ListenerEntry entry, Owner& owner)
     : loop_(loop), owner_(owner), doors_(settings.doors.size()) {
-  auto [ours, theirs] = Channel::make_pair();
+  auto pair = Channel::make_pair();
+  if (!pair) {
+    fault_ = pair.error();
+    return;
+  }
+  auto& [ours, theirs] = *pair;
   const pid_t keeper = getpid();
   pid_ = fork();
-  if (pid_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (pid_ < 0) {
+    fault_ = fault_of("fork");
+    return;
+  }
   if (pid_ == 0) {
     // A keeper that died before this line sends no death signal any more.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     _exit(getppid() == keeper ? entry(settings, std::move(theirs)) : 0);
   }
   channel_ = std::move(ours);
-  watch();
+  if (!watch()) fault_ = fault_of("epoll_ctl");
 }
 
 ListenerProcess::~ListenerProcess() {
@@ -55,9 +61,9 @@ bool ListenerProcess::flush() {
   return true;
 }
 
-void ListenerProcess::watch() {
+bool ListenerProcess::watch() {
   const uint32_t events = unsent_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT;
-  loop_.watch(channel_.fd(), events, [this] { on_channel(); });
+  return loop_.watch(channel_.fd(), events, [this] { on_channel(); });
 }
 
 void ListenerProcess::on_channel() {

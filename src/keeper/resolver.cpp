@@ -11,9 +11,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
-#include <system_error>
 #include <vector>
 
 #include "knockd/base/privileges.h"
@@ -80,20 +78,25 @@ std::string clean_host_name(std::string_view name) {
 }
 
 Resolver::Resolver(EventLoop& loop) : loop_(loop) {
-  auto [ours, theirs] = Channel::make_pair();
+  auto pair = Channel::make_pair();
+  if (!pair) {
+    fault_ = pair.error();
+    return;
+  }
+  auto& [ours, theirs] = *pair;
   pid_ = fork();
-  if (pid_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (pid_ < 0) {
+    fault_ = fault_of("fork");
+    return;
+  }
   if (pid_ == 0) {
     close_inherited(theirs.fd());
-    try {
-      become_nobody();
-    } catch (const std::exception&) {
-      _exit(1);
-    }
+    if (become_nobody()) _exit(1);
     answer_questions(theirs);
   }
   channel_ = std::move(ours);
-  loop_.watch(channel_.fd(), EPOLLIN, [this] { on_answer(); });
+  gone_ = !loop_.watch(channel_.fd(), EPOLLIN, [this] { on_answer(); });
+  if (gone_) fault_ = fault_of("epoll_ctl");
 }
 
 Resolver::~Resolver() {

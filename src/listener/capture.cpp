@@ -33,15 +33,10 @@ CaptureTrouble trouble_of(int status) {
   }
 }
 
-LinkType checked_link_type(pcap_t* handle) {
-  const int number = pcap_datalink(handle);
-  const auto type = link_type_from_number(number);
-  if (!type) {
-    const char* name = pcap_datalink_val_to_name(number);
-    throw CaptureError(CaptureTrouble::kLinkType,
-                       format("link type %s is not understood", name == nullptr ? "?" : name));
-  }
-  return *type;
+CaptureFault link_type_fault(pcap_t* handle) {
+  const char* name = pcap_datalink_val_to_name(pcap_datalink(handle));
+  return {CaptureTrouble::kLinkType,
+          format("link type %s is not understood", name == nullptr ? "?" : name)};
 }
 
 // What a file claims may be any number; beyond this (the year 2242) it is no time, and the epoch.
@@ -62,21 +57,28 @@ void CaptureFile::Close::operator()(pcap* handle) const { pcap_close(handle); }
 LiveCapture::LiveCapture(const std::string& interface) {
   char error[PCAP_ERRBUF_SIZE] = "";
   handle_.reset(pcap_create(interface.c_str(), error));
-  if (!handle_) throw CaptureError(CaptureTrouble::kOther, error);
+  if (!handle_) {
+    fault_ = {CaptureTrouble::kOther, error};
+    return;
+  }
   pcap_set_snaplen(handle_.get(), kSnapshotBytes);
   pcap_set_buffer_size(handle_.get(), kRingBytes);
   pcap_set_immediate_mode(handle_.get(), 1);
   const int status = pcap_activate(handle_.get());
   if (status < 0) {
     const std::string text = pcap_geterr(handle_.get());
-    throw CaptureError(trouble_of(status), text.empty() ? pcap_statustostr(status) : text);
+    fault_ = {trouble_of(status), text.empty() ? pcap_statustostr(status) : text};
+    return;
   }
   // Cooked version 2 names the interface of each packet; version 1 is for old libraries.
   if (interface == "any") pcap_set_datalink(handle_.get(), DLT_LINUX_SLL2);
-  link_type_ = checked_link_type(handle_.get());
-  if (pcap_setnonblock(handle_.get(), 1, error) != 0) {
-    throw CaptureError(CaptureTrouble::kOther, error);
+  const auto link_type = link_type_from_number(pcap_datalink(handle_.get()));
+  if (!link_type) {
+    fault_ = link_type_fault(handle_.get());
+  } else if (pcap_setnonblock(handle_.get(), 1, error) != 0) {
+    fault_ = {CaptureTrouble::kOther, error};
   }
+  link_type_ = link_type.value_or(LinkType::kEthernet);
   fcntl(fd(), F_SETFD, FD_CLOEXEC);
 }
 
@@ -104,18 +106,16 @@ bool LiveCapture::set_filter(const std::vector<FilterInstruction>& filter) {
   return false;
 }
 
-size_t LiveCapture::read(Handler& handler, int most) {
+std::optional<size_t> LiveCapture::read(Handler& handler, int most) {
   const auto take = [](u_char* user, const pcap_pkthdr* header, const u_char* bytes) {
     reinterpret_cast<Handler*>(user)->on_frame(
         {std::span<const uint8_t>(bytes, header->caplen), header->len, Instant()});
   };
   const int count = pcap_dispatch(handle_.get(), most, take, reinterpret_cast<u_char*>(&handler));
-  if (count < 0) {
-    throw CaptureError(
-        count == PCAP_ERROR_IFACE_NOT_UP ? CaptureTrouble::kDown : CaptureTrouble::kNoDevice,
-        pcap_geterr(handle_.get()));
-  }
-  return static_cast<size_t>(count);
+  if (count >= 0) return static_cast<size_t>(count);
+  fault_ = {count == PCAP_ERROR_IFACE_NOT_UP ? CaptureTrouble::kDown : CaptureTrouble::kNoDevice,
+            pcap_geterr(handle_.get())};
+  return std::nullopt;
 }
 
 LiveCapture::Counts LiveCapture::counts() {
@@ -132,13 +132,15 @@ CaptureFile::CaptureFile(const std::string& path) {
   if (!handle_) {
     // Some of libpcap's messages begin with the path, others do not know it.
     const std::string text = error;
-    throw CaptureError(CaptureTrouble::kOther, text.starts_with(path) ? text : path + ": " + text);
+    fault_ = {CaptureTrouble::kOther, text.starts_with(path) ? text : path + ": " + text};
+    return;
   }
-  try {
-    link_type_ = checked_link_type(handle_.get());
-  } catch (const CaptureError& trouble) {
-    throw CaptureError(trouble.kind(), path + ": " + trouble.what());
+  const auto link_type = link_type_from_number(pcap_datalink(handle_.get()));
+  if (!link_type) {
+    fault_ = link_type_fault(handle_.get());
+    fault_->text.insert(0, path + ": ");
   }
+  link_type_ = link_type.value_or(LinkType::kEthernet);
 }
 
 CaptureFile::~CaptureFile() = default;

@@ -7,12 +7,14 @@
 
 #include <algorithm>
 #include <array>
-#include <exception>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "knockd/base/event_loop.h"
 #include "knockd/base/privileges.h"
 #include "knockd/base/rate_limit.h"
+#include "knockd/base/text.h"
 #include "knockd/knock/tracker.h"
 #include "knockd/listener/capture.h"
 #include "knockd/listener/sandbox.h"
@@ -31,20 +33,19 @@ constexpr int kMostFramesAtOnce = 4096;
 constexpr size_t kFramesOfAFlood = 8;
 constexpr int kMostReadsInARow = 16;
 
-Trouble trouble(CaptureTrouble kind, const char* text) {
+Trouble trouble(CaptureTrouble kind, std::string_view text) {
   Trouble message;
   message.kind = kind;
-  const std::string_view view(text);
-  view.copy(message.text.data(), message.text.size() - 1);
+  text.copy(message.text.data(), message.text.size() - 1);
   return message;
 }
 
-TrackerOptions tracker_options(const ListenerSettings& settings) {
+TrackerOptions tracker_options(const ListenerSettings& settings, const HashKey& hash_key) {
   TrackerOptions options;
   options.max_sources = settings.max_sources;
   options.scan_limit = settings.scan_limit;
   options.explain = settings.explain;
-  options.hash_key = random_hash_key();
+  options.hash_key = hash_key;
   return options;
 }
 
@@ -94,32 +95,27 @@ class Reporter : public TrackerSink {
 
 class Listener : LiveCapture::Handler {
  public:
-  Listener(const ListenerSettings& settings, const Channel& channel)
+  Listener(const ListenerSettings& settings, const Channel& channel, const HashKey& hash_key)
       : settings_(settings),
         channel_(channel),
         capture_(settings.interface),
         reporter_(channel_, loop_, settings.log_rate),
-        tracker_(settings.doors, tracker_options(settings), reporter_),
+        tracker_(settings.doors, tracker_options(settings, hash_key), reporter_),
         expiry_(loop_, [this] { tracker_.expire(loop_.now()); }),
-        left_out_(loop_, [this] { reporter_.report_left_out(); }) {
-    for (size_t door = 0; door < settings.generations.size(); ++door) {
-      if (settings.generations[door] != 0) {
-        tracker_.set_sequence(static_cast<DoorNumber>(door), settings.doors[door].sequence,
-                              settings.generations[door]);
-      }
-    }
-  }
+        left_out_(loop_, [this] { reporter_.report_left_out(); }) {}
 
   int run() {
+    if (capture_.fault()) return fail(capture_.fault()->kind, capture_.fault()->text);
+    if (!tracker_.has_memory()) {
+      return fail(CaptureTrouble::kOther,
+                  format("no memory for %u sources (Max_Sources)", settings_.max_sources));
+    }
+    take_up_generations();
     const bool in_kernel = set_addresses(settings_.own_addresses);
     loop_.watch(capture_.fd(), EPOLLIN, [this] { on_capture(); });
     loop_.watch(channel_.fd(), EPOLLIN, [this] { on_channel(); });
-    try {
-      enter_sandbox();
-    } catch (const std::exception& error) {
-      send(trouble(CaptureTrouble::kSandbox, error.what()));
-      return 1;
-    }
+    if (loop_.fault()) return fail(CaptureTrouble::kOther, loop_.fault()->text);
+    if (const auto fault = enter_sandbox()) return fail(CaptureTrouble::kSandbox, fault->text);
     send(Listening{static_cast<uint8_t>(in_kernel ? 1 : 0)});
     running_ = true;
     while (running_) {
@@ -127,16 +123,26 @@ class Listener : LiveCapture::Handler {
       left_out_.set(reporter_.report_due());
       loop_.turn();
     }
-    return status_;
+    return 0;
   }
 
  private:
   void send(const FromListener& message) { channel_.send_waiting(encode(message)); }
 
-  void stop(int status) {
-    running_ = false;
-    status_ = status;
+  int fail(CaptureTrouble kind, std::string_view text) {
+    send(trouble(kind, text));
+    return 1;
   }
+
+  void take_up_generations() {
+    for (size_t door = 0; door < settings_.generations.size(); ++door) {
+      if (settings_.generations[door] == 0) continue;
+      tracker_.set_sequence(static_cast<DoorNumber>(door), settings_.doors[door].sequence,
+                            settings_.generations[door]);
+    }
+  }
+
+  void stop() { running_ = false; }
 
   void on_capture() {
     for (int reads = 0; reads < kMostReadsInARow; ++reads) {
@@ -157,16 +163,12 @@ class Listener : LiveCapture::Handler {
 
   // How many there were. None once the capture has failed.
   size_t read_frames() {
-    try {
-      const size_t frames = capture_.read(*this, kMostFramesAtOnce);
-      hand_over();
-      return frames;
-    } catch (const CaptureError& error) {
-      hand_over();
-      send(trouble(error.kind(), error.what()));
-      stop(0);
-      return 0;
-    }
+    const std::optional<size_t> frames = capture_.read(*this, kMostFramesAtOnce);
+    hand_over();
+    if (frames) return *frames;
+    send(trouble(capture_.fault()->kind, capture_.fault()->text));
+    stop();
+    return 0;
   }
 
   void on_frame(const Frame& frame) override {
@@ -188,7 +190,7 @@ class Listener : LiveCapture::Handler {
       const Channel::Received received = channel_.receive(buffer_);
       if (received.kind == Channel::Received::Kind::kNothing) return;
       // Without a keeper there is nobody to tell.
-      if (received.kind == Channel::Received::Kind::kClosed) return stop(0);
+      if (received.kind == Channel::Received::Kind::kClosed) return stop();
       const auto message =
           decode_to_listener(std::span<const uint8_t>(buffer_.data(), received.length));
       if (message) std::visit([this](const auto& body) { on_message(body); }, *message);
@@ -249,7 +251,6 @@ class Listener : LiveCapture::Handler {
   std::array<uint8_t, kLongestMessage> buffer_{};
   Instant last_read_{};
   bool running_ = false;
-  int status_ = 0;
 };
 
 }  // namespace
@@ -263,13 +264,10 @@ int run_listener(const ListenerSettings& settings, Channel channel) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   close_inherited(channel.fd());
-  try {
-    return Listener(settings, channel).run();
-  } catch (const CaptureError& error) {
-    channel.send_waiting(encode(FromListener(trouble(error.kind(), error.what()))));
-  } catch (const std::exception& error) {
-    channel.send_waiting(encode(FromListener(trouble(CaptureTrouble::kOther, error.what()))));
-  }
+  const auto hash_key = random_hash_key();
+  if (hash_key) return Listener(settings, channel, *hash_key).run();
+  const std::string& why = hash_key.error().text;
+  channel.send_waiting(encode(FromListener(trouble(CaptureTrouble::kOther, why))));
   return 1;
 }
 

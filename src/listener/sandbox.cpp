@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <system_error>
 
 #include "knockd/base/privileges.h"
 
@@ -21,39 +20,34 @@
 namespace knockd {
 namespace {
 
-[[noreturn]] void fail(const char* what) {
-  throw std::system_error(errno, std::generic_category(), what);
-}
+// Each step says what failed, with errno; null if nothing did.
+using Step = const char*;
 
-void check(int status, const char* what) {
-  if (status != 0) fail(what);
+Step limit(int resource, rlim_t most, const char* what) {
+  const rlimit limit{most, most};
+  return setrlimit(static_cast<__rlimit_resource_t>(resource), &limit) == 0 ? nullptr : what;
 }
 
 #ifdef KNOCKD_SANDBOX
-void silence_standard_streams() {
+Step silence_standard_streams() {
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (null < 0) fail("/dev/null");
+  if (null < 0) return "/dev/null";
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (dup2(null, fd) < 0) fail("dup2");
+    if (dup2(null, fd) < 0) return "dup2";
   }
   if (null > STDERR_FILENO) close(null);
-}
-#endif
-
-void limit(int resource, rlim_t most, const char* what) {
-  const rlimit limit{most, most};
-  check(setrlimit(static_cast<__rlimit_resource_t>(resource), &limit), what);
+  return nullptr;
 }
 
-#ifdef KNOCKD_SANDBOX
-void drop_capabilities() {
+Step drop_capabilities() {
   capng_clear(CAPNG_SELECT_BOTH);
   // The bounding set can only be emptied with CAP_SETPCAP; without it, no_new_privs does.
-  if (capng_apply(CAPNG_SELECT_CAPS) != 0) fail("capng_apply");
+  if (capng_apply(CAPNG_SELECT_CAPS) != 0) return "capng_apply";
   if (capng_have_capabilities(CAPNG_SELECT_CAPS) != CAPNG_NONE) {
     errno = EPERM;
-    fail("capabilities are left");
+    return "capabilities are left";
   }
+  return nullptr;
 }
 
 // What turning frames into messages takes; the C library's memory and time included.
@@ -102,9 +96,9 @@ constexpr int kAllowed[] = {
     SCMP_SYS(time),
 };
 
-void allow_few_system_calls() {
+Step allow_few_system_calls() {
   const scmp_filter_ctx context = seccomp_init(SCMP_ACT_KILL_PROCESS);
-  if (context == nullptr) fail("seccomp_init");
+  if (context == nullptr) return "seccomp_init";
   int status = 0;
   for (const int call : kAllowed) {
     // A call that this architecture does not have needs no permission.
@@ -121,35 +115,42 @@ void allow_few_system_calls() {
   // A kernel without seccomp (some routers) still has all the rest.
   if (status != 0 && status != -EINVAL && status != -ENOSYS && status != -ECANCELED) {
     errno = -status;
-    fail("seccomp");
+    return "seccomp";
   }
+  return nullptr;
 }
 #endif
 
-}  // namespace
-
-void enter_sandbox() {
-  check(chdir("/"), "chdir");
+// After the change of user, which clears the death signal: no listener outlives its keeper.
+Step give_up_rights() {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return "PR_SET_PDEATHSIG";
+  if (prctl(PR_SET_DUMPABLE, 0) != 0) return "PR_SET_DUMPABLE";
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return "PR_SET_NO_NEW_PRIVS";
 #ifdef KNOCKD_SANDBOX
-  silence_standard_streams();
-#endif
-  become_nobody();
-  // After the change of user, which clears it: no listener outlives its keeper.
-  check(prctl(PR_SET_PDEATHSIG, SIGKILL), "PR_SET_PDEATHSIG");
-  check(prctl(PR_SET_DUMPABLE, 0), "PR_SET_DUMPABLE");
-  check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS");
-#ifdef KNOCKD_SANDBOX
-  drop_capabilities();
+  if (Step failed = drop_capabilities()) return failed;
 #endif
   // Nothing more can be opened, with the standard streams in the places that are left. Not 0:
   // poll() refuses more descriptors than the limit, and libpcap polls one or two.
-  limit(RLIMIT_NOFILE, STDERR_FILENO + 1, "RLIMIT_NOFILE");
-  limit(RLIMIT_NPROC, 0, "RLIMIT_NPROC");
-  limit(RLIMIT_FSIZE, 0, "RLIMIT_FSIZE");
-  limit(RLIMIT_CORE, 0, "RLIMIT_CORE");
+  if (Step failed = limit(RLIMIT_NOFILE, STDERR_FILENO + 1, "RLIMIT_NOFILE")) return failed;
+  if (Step failed = limit(RLIMIT_NPROC, 0, "RLIMIT_NPROC")) return failed;
+  if (Step failed = limit(RLIMIT_FSIZE, 0, "RLIMIT_FSIZE")) return failed;
+  if (Step failed = limit(RLIMIT_CORE, 0, "RLIMIT_CORE")) return failed;
 #ifdef KNOCKD_SANDBOX
-  allow_few_system_calls();
+  if (Step failed = allow_few_system_calls()) return failed;
 #endif
+  return nullptr;
+}
+
+}  // namespace
+
+std::optional<Fault> enter_sandbox() {
+  if (chdir("/") != 0) return fault_of("chdir");
+#ifdef KNOCKD_SANDBOX
+  if (Step failed = silence_standard_streams()) return fault_of(failed);
+#endif
+  if (auto fault = become_nobody()) return fault;
+  if (Step failed = give_up_rights()) return fault_of(failed);
+  return std::nullopt;
 }
 
 }  // namespace knockd

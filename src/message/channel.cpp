@@ -5,17 +5,16 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <system_error>
 
 namespace knockd {
 
-std::pair<Channel, Channel> Channel::make_pair() {
+Result<std::pair<Channel, Channel>> Channel::make_pair() {
   int fds[2];
   // Sequenced packets keep the bounds of messages and tell when the other end is gone.
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0) {
-    throw std::system_error(errno, std::generic_category(), "socketpair");
+    return fault_of("socketpair");
   }
-  return {Channel(UniqueFd(fds[0])), Channel(UniqueFd(fds[1]))};
+  return std::pair(Channel(UniqueFd(fds[0])), Channel(UniqueFd(fds[1])));
 }
 
 Sent Channel::send(std::span<const uint8_t> message) const {

@@ -17,7 +17,7 @@ using ::testing::IsEmpty;
 using ::testing::StartsWith;
 using Task = CommandLine::Task;
 
-CommandLine parse(std::vector<std::string> arguments) {
+Result<CommandLine, UsageError> try_to_parse(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "knockd");
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
@@ -25,13 +25,11 @@ CommandLine parse(std::vector<std::string> arguments) {
   return parse_command_line(static_cast<int>(arguments.size()), pointers.data());
 }
 
+CommandLine parse(const std::vector<std::string>& arguments) { return *try_to_parse(arguments); }
+
 std::string error_of(const std::vector<std::string>& arguments) {
-  try {
-    parse(arguments);
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "understood";
+  const auto line = try_to_parse(arguments);
+  return line ? "understood" : line.error().text;
 }
 
 TEST(CommandLineTest, WithoutOptionsTheDefaultsHold) {

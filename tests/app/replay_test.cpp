@@ -36,7 +36,7 @@ std::string replay_of(const std::string& config_file, const ReplayOptions& optio
         tzset();
         dup2(STDOUT_FILENO, STDERR_FILENO);
         if (chdir(kCaptures.c_str()) != 0) return std::string("no folder of captures");
-        const int status = replay(load_config(config_file), options);
+        const int status = replay(*load_config(config_file), options);
         std::fflush(stdout);
         return format("exit status %d\n", status);
       },

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <exception>
 #include <functional>
 #include <string>
 
@@ -16,7 +15,7 @@
 
 namespace knockd {
 
-// What `body` returns in a forked child; or "threw ...", or "killed by signal N". The
+// What `body` returns in a forked child, or "killed by signal N". The
 // socket to here is moved to `reply_fd`, so that the body knows which descriptor to keep; the reply
 // is sent, not written, which a sandbox may allow alone.
 inline std::string in_child(const std::function<std::string()>& body, int reply_fd = 100) {
@@ -28,12 +27,7 @@ inline std::string in_child(const std::function<std::string()>& body, int reply_
     close(ends[0]);
     if (dup2(ends[1], reply_fd) != reply_fd) _exit(1);
     if (ends[1] != reply_fd) close(ends[1]);
-    std::string said;
-    try {
-      said = body();
-    } catch (const std::exception& error) {
-      said = std::string("threw ") + error.what();
-    }
+    const std::string said = body();
     _exit(send(reply_fd, said.data(), said.size(), MSG_NOSIGNAL) ==
                   static_cast<ssize_t>(said.size())
               ? 0

@@ -25,7 +25,7 @@ class TemporaryFolder {
                                    : std::filesystem::temp_directory_path().string();
     remove_those_of_the_dead(parent);
     std::string name = parent + '/' + kPrefix + std::to_string(getpid()) + "-XXXXXX";
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp " + name);
+    if (mkdtemp(name.data()) == nullptr) std::abort();
     path_ = name;
   }
   ~TemporaryFolder() {

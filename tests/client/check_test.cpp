@@ -55,13 +55,13 @@ class Check : public testing::Test {
 
 TEST_F(Check, OpenPort_GivesAConnection) {
   listen();
-  const CheckResult result = wait_until_open(knocker_, port_, seconds(30));
+  const CheckResult result = *wait_until_open(knocker_, port_, seconds(30));
   EXPECT_TRUE(result.connection);
   EXPECT_LT(result.took, seconds(30));
 }
 
 TEST_F(Check, ShutPort_GivesUpAfterTheTimeWithTheReason) {
-  const CheckResult result = wait_until_open(knocker_, port_, milliseconds(50));
+  const CheckResult result = *wait_until_open(knocker_, port_, milliseconds(50));
   EXPECT_FALSE(result.connection);
   EXPECT_GE(result.took, milliseconds(50));
   if (!system_errors_agree()) {
@@ -75,7 +75,7 @@ TEST_F(Check, PortThatOpensLater_IsFound) {
     std::this_thread::sleep_for(milliseconds(100));
     listen();
   });
-  const CheckResult result = wait_until_open(knocker_, port_, seconds(30));
+  const CheckResult result = *wait_until_open(knocker_, port_, seconds(30));
   door.join();
   EXPECT_TRUE(result.connection);
 }

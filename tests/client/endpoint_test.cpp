@@ -34,20 +34,17 @@ TEST(Endpoint, ZoneIsForLinkLocalAddressesAlone) {
 }
 
 TEST(Resolve, AddressesNeedNoNameServer) {
-  EXPECT_EQ(resolve("192.0.2.1", Family::kAny).address(), ip("192.0.2.1"));
-  EXPECT_EQ(resolve("2001:db8::1", Family::kV6).address(), ip("2001:db8::1"));
+  EXPECT_EQ(resolve("192.0.2.1", Family::kAny)->address(), ip("192.0.2.1"));
+  EXPECT_EQ(resolve("2001:db8::1", Family::kV6)->address(), ip("2001:db8::1"));
 }
 
 TEST(Resolve, WhatHasNoAddress_IsNotFound) {
   for (const auto& [host, family] :
        {std::pair{"127.0.0.1", Family::kV6}, std::pair{"::1", Family::kV4},
         std::pair{"123.456.789.012", Family::kAny}, std::pair{"", Family::kAny}}) {
-    try {
-      resolve(host, family);
-      ADD_FAILURE() << host;
-    } catch (const Failure& failure) {
-      EXPECT_EQ(failure.status(), ExitStatus::kNameNotFound) << host;
-    }
+    const auto endpoint = resolve(host, family);
+    ASSERT_FALSE(endpoint) << host;
+    EXPECT_EQ(endpoint.error().status, ExitStatus::kNameNotFound) << host;
   }
 }
 

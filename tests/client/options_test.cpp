@@ -16,7 +16,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::HasSubstr;
 
-Options parse(std::initializer_list<const char*> arguments) {
+OrFailure<Options> try_to_parse(std::initializer_list<const char*> arguments) {
   std::vector<std::string> words = {"/usr/bin/knock"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
@@ -25,16 +25,16 @@ Options parse(std::initializer_list<const char*> arguments) {
   return parse_options(static_cast<int>(words.size()), argv.data());
 }
 
+Options parse(std::initializer_list<const char*> arguments) { return *try_to_parse(arguments); }
+
 // What is said of a command line that is refused, by us or by getopt.
 std::string complaint(std::initializer_list<const char*> arguments) {
   testing::internal::CaptureStderr();
-  std::string message;
-  try {
-    parse(arguments);
-    message = "(accepted)";
-  } catch (const Failure& failure) {
-    EXPECT_EQ(failure.status(), ExitStatus::kUsage);
-    message = failure.what();
+  const auto options = try_to_parse(arguments);
+  std::string message = "(accepted)";
+  if (!options) {
+    EXPECT_EQ(options.error().status, ExitStatus::kUsage);
+    message = options.error().message;
   }
   return testing::internal::GetCapturedStderr() + message;
 }

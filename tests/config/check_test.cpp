@@ -42,7 +42,7 @@ class CheckTest : public testing::Test {
   // The warnings, one a line.
   std::string warnings(const std::string& text) {
     std::string lines;
-    for (const Complaint& warning : check(parse_config(text, "k.conf", files_), here_)) {
+    for (const Complaint& warning : check(*parse_config(text, "k.conf", files_), here_)) {
       EXPECT_EQ(warning.severity, Complaint::Severity::kWarning);
       lines += warning.to_string() + '\n';
     }

@@ -71,13 +71,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const size_t end = std::min(input.find(kSeparator), input.size());
   SameTextEverywhere files(input.substr(std::min(end + kSeparator.size(), input.size())));
-  try {
-    const Config config = parse_config(input.substr(0, end), "knockd.conf", files);
-    demand_sound(config);
-    for (const Complaint& warning : check(config, Nowhere())) demand_safe(warning);
-  } catch (const ConfigError& error) {
-    demand(!error.complaints().empty());
-    for (const Complaint& complaint : error.complaints()) demand_safe(complaint);
+  const auto config = parse_config(input.substr(0, end), "knockd.conf", files);
+  if (config) {
+    demand_sound(*config);
+    for (const Complaint& warning : check(*config, Nowhere())) demand_safe(warning);
+  } else {
+    demand(!config.error().complaints.empty());
+    for (const Complaint& complaint : config.error().complaints) demand_safe(complaint);
   }
   return 0;
 }

@@ -319,18 +319,18 @@ using DefaultRouteTest = InterfaceMonitorTest;
 
 TEST_F(DefaultRouteTest, NoneWithoutARoute) {
   ip("address add 192.0.2.1/24 dev wan");
-  EXPECT_EQ(default_route_interface(), std::nullopt);
+  EXPECT_EQ(*default_route_interface(), std::nullopt);
 }
 
 TEST_F(DefaultRouteTest, LowestMetricWins) {
   ip("address add 192.0.2.1/24 dev wan");
   ip("address add 198.51.100.1/24 dev lan");
   ip("route add default via 192.0.2.254 metric 200");
-  EXPECT_EQ(default_route_interface(), "wan");
+  EXPECT_EQ(*default_route_interface(), "wan");
   ip("route add default via 198.51.100.254 metric 100");
-  EXPECT_EQ(default_route_interface(), "lan");
+  EXPECT_EQ(*default_route_interface(), "lan");
   ip("route add default via 192.0.2.254");  // no metric is the lowest
-  EXPECT_EQ(default_route_interface(), "wan");
+  EXPECT_EQ(*default_route_interface(), "wan");
 }
 
 TEST_F(DefaultRouteTest, OtherTablesAndPrefixesDoNotCount) {
@@ -338,23 +338,23 @@ TEST_F(DefaultRouteTest, OtherTablesAndPrefixesDoNotCount) {
   ip("route add default via 192.0.2.254 table 100");
   ip("route add 0.0.0.0/1 via 192.0.2.254");
   ip("route add unreachable default metric 4000");
-  EXPECT_EQ(default_route_interface(), std::nullopt);
+  EXPECT_EQ(*default_route_interface(), std::nullopt);
 }
 
 TEST_F(DefaultRouteTest, FirstOfSeveralNextHops) {
   ip("address add 192.0.2.1/24 dev wan");
   ip("address add 198.51.100.1/24 dev lan");
   ip("route add default nexthop via 198.51.100.254 nexthop via 192.0.2.254");
-  EXPECT_EQ(default_route_interface(), "lan");
+  EXPECT_EQ(*default_route_interface(), "lan");
 }
 
 TEST_F(DefaultRouteTest, IPv6Counts_WhereIPv4HasNone) {
   ip("address add 192.0.2.1/24 dev wan");
   ip("address add 2001:db8::1/64 dev lan nodad");
   ip("-6 route add default via 2001:db8::2");
-  EXPECT_EQ(default_route_interface(), "lan");
+  EXPECT_EQ(*default_route_interface(), "lan");
   ip("route add default via 192.0.2.254 metric 9999");
-  EXPECT_EQ(default_route_interface(), "wan");
+  EXPECT_EQ(*default_route_interface(), "wan");
 }
 
 }  // namespace

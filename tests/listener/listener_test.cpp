@@ -49,7 +49,7 @@ class ListenerTest : public CaptureNetwork {
   }
 
   void start() {
-    auto [ours, theirs] = Channel::make_pair();
+    auto [ours, theirs] = *Channel::make_pair();
     pid_ = fork();
     ASSERT_GE(pid_, 0);
     if (pid_ == 0) _exit(run_listener(settings_, std::move(theirs)));
@@ -247,7 +247,7 @@ TEST_F(ListenerTest, HearsAgain_WhenTheDeviceWasDown) {
 }
 
 TEST_F(ListenerTest, TellsThatARightIsMissing) {
-  auto [ours, theirs] = Channel::make_pair();
+  auto [ours, theirs] = *Channel::make_pair();
   pid_ = fork();
   ASSERT_GE(pid_, 0);
   if (pid_ == 0) {

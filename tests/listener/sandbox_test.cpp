@@ -34,8 +34,8 @@ constexpr bool kWholeSandbox = false;
 // What became of a child that tried it: "killed by signal 31" (SIGSYS), or what it says.
 std::string in_sandbox(const std::function<std::string()>& body) {
   return in_child([&] {
-    enter_sandbox();
-    return body();
+    const auto fault = enter_sandbox();
+    return fault ? fault->text : body();
   });
 }
 
@@ -118,11 +118,7 @@ std::string seen_from_outside(const std::function<std::string(pid_t)>& look) {
   const pid_t child = fork();
   if (child == 0) {
     close(ends[0]);
-    try {
-      enter_sandbox();
-    } catch (const std::exception&) {
-      _exit(1);
-    }
+    if (enter_sandbox()) _exit(1);
     char byte = 'x';
     send(ends[1], &byte, 1, MSG_NOSIGNAL);
     recv(ends[1], &byte, 1, 0);
@@ -176,8 +172,8 @@ TEST_F(Sandbox, PlainUserEntersItToo) {
     if (setgroups(0, nullptr) != 0 || setgid(1234) != 0 || setuid(1234) != 0) {
       return std::string("could not become 1234");
     }
-    enter_sandbox();
-    return std::string("inside");
+    const auto fault = enter_sandbox();
+    return fault ? fault->text : std::string("inside");
   });
   EXPECT_EQ(said, "inside");
 }

@@ -41,7 +41,7 @@ class ChannelTest : public ::testing::Test {
   }
   void close_b() { b_ = Channel(UniqueFd()); }
 
-  std::pair<Channel, Channel> pair_ = Channel::make_pair();
+  std::pair<Channel, Channel> pair_ = *Channel::make_pair();
   Channel& a_ = pair_.first;
   Channel& b_ = pair_.second;
 };

@@ -2,9 +2,10 @@
 // The options of knockd(8), from argv to plain values.
 #pragma once
 
-#include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "knockd/base/result.h"
 
 namespace knockd {
 
@@ -25,14 +26,12 @@ struct CommandLine {
   bool only_v4 = false;
 };
 
-// Something on the command line that is not understood; what() is one line.
-class UsageError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
+// Something on the command line that is not understood, in one line.
+struct UsageError {
+  std::string text;
 };
 
-// Throws UsageError.
-CommandLine parse_command_line(int argc, char** argv);
+Result<CommandLine, UsageError> parse_command_line(int argc, char** argv);
 
 // What -h prints.
 extern const char kUsage[];

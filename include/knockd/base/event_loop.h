@@ -8,17 +8,17 @@
 
 #include <functional>
 #include <map>
-#include <memory>
 #include <optional>
 #include <vector>
 
 #include "knockd/base/clock.h"
+#include "knockd/base/result.h"
 #include "knockd/base/unique_fd.h"
 
 namespace knockd {
 
-// One thread's loop. The clock is read once per turn. A callback must not throw; one that throws
-// ends the program in std::terminate. Callbacks may watch, unwatch and set alarms freely.
+// One thread's loop. The clock is read once per turn. Callbacks may watch, unwatch and set alarms
+// freely.
 class EventLoop {
  public:
   // A point in time at which to call back, once; unset after construction. Outlived by its loop.
@@ -38,11 +38,13 @@ class EventLoop {
     std::optional<Instant> when_;
   };
 
-  EventLoop();  // throws std::system_error
+  EventLoop();
+  // The first thing that the kernel refused. A loop with a fault may never call back.
+  const std::optional<Fault>& fault() const { return fault_; }
 
   // Calls back while `fd` has any of `events` (EPOLLIN ...). Watching again replaces. The owner of
-  // the descriptor unwatches it before it closes it.
-  void watch(int fd, uint32_t events, std::function<void()> callback);
+  // the descriptor unwatches it before it closes it. False, with errno, if the kernel refuses.
+  bool watch(int fd, uint32_t events, std::function<void()> callback);
   void unwatch(int fd);
 
   // Blocks the signals and calls back for each that comes, as part of the loop's turn.
@@ -59,13 +61,17 @@ class EventLoop {
   void turn();
 
  private:
+  UniqueFd checked(int fd, const char* what);
   void arm();
   void ring();
 
+  std::optional<Fault> fault_;
   UniqueFd epoll_;
   UniqueFd timer_;
   UniqueFd signals_;
-  std::map<int, std::shared_ptr<std::function<void()>>> watches_;
+  std::map<int, std::function<void()>> watches_;
+  // Those that ended in this turn, in which one of them may be running.
+  std::vector<std::map<int, std::function<void()>>::node_type> ended_;
   std::vector<Alarm*> alarms_;
   std::optional<Instant> armed_;
   Instant now_;

@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <span>
 
+#include "knockd/base/result.h"
+
 namespace knockd {
 
 using HashKey = std::array<uint64_t, 2>;
 
-// A key from the kernel's random numbers. Throws std::system_error if there are none.
-HashKey random_hash_key();
+// A key from the kernel's random numbers.
+Result<HashKey> random_hash_key();
 
 // Of the 16 bytes of an address: their number is part of the hash.
 uint64_t keyed_hash(const HashKey& key, std::span<const uint8_t, 16> bytes);

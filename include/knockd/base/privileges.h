@@ -2,6 +2,10 @@
 // What a process gives up that it was born with.
 #pragma once
 
+#include <optional>
+
+#include "knockd/base/result.h"
+
 namespace knockd {
 
 // Opens /dev/null where a standard stream is missing, lest a file of ours take its place and get
@@ -13,7 +17,7 @@ void close_inherited(int keep);
 
 // As root: changes for good to user and group 65534 without other groups; with capabilities in use,
 // those are lost with it. As anyone else, or where a container's root may not: does nothing.
-// Throws std::system_error if it should have worked.
-void become_nobody();
+// Tells if it should have worked and did not.
+[[nodiscard]] std::optional<Fault> become_nobody();
 
 }  // namespace knockd

@@ -14,12 +14,13 @@ struct Unmap {
   void operator()(void* memory) const;
 };
 
-// `size` bytes of zeroes, in huge pages where they are many. Throws std::bad_alloc.
+// `size` bytes of zeroes, in huge pages where they are many; null if there is not so much memory.
 void* map_zeroes(size_t size);
 
 template <typename T>
 using ZeroedArray = std::unique_ptr<T[], Unmap>;
 
+// Null if there is not so much memory.
 template <typename T>
 ZeroedArray<T> zeroed_array(size_t count) {
   static_assert(std::is_trivially_destructible_v<T>);

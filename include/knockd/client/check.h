@@ -7,6 +7,7 @@
 
 #include "knockd/base/clock.h"
 #include "knockd/base/unique_fd.h"
+#include "knockd/client/failure.h"
 #include "knockd/client/knocker.h"
 
 namespace knockd::client {
@@ -19,8 +20,8 @@ struct CheckResult {
 
 // A firewall drops the attempts that come before the daemon has opened the port, and the system
 // repeats a lost SYN only after a whole second. So new attempts are begun in short, growing steps
-// while the older ones stay: a distant host needs longer than a step to answer. Throws Failure if
-// no attempt can be begun.
-CheckResult wait_until_open(const Knocker& knocker, uint16_t port, Duration timeout);
+// while the older ones stay: a distant host needs longer than a step to answer. Fails if no
+// attempt can be begun.
+OrFailure<CheckResult> wait_until_open(const Knocker& knocker, uint16_t port, Duration timeout);
 
 }  // namespace knockd::client

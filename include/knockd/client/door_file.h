@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "knockd/client/failure.h"
 #include "knockd/knock/sequence.h"
 
 namespace knockd::client {
@@ -17,10 +18,10 @@ struct DoorKnocks {
   std::string one_time_file;     // not empty: the sequence is to be taken from there instead
 };
 
-// What the door of this name is knocked at with. Uses nothing up. Throws Failure.
-DoorKnocks knocks_of_door(const std::string& config_file, const std::string& door);
+// What the door of this name is knocked at with. Uses nothing up.
+OrFailure<DoorKnocks> knocks_of_door(const std::string& config_file, const std::string& door);
 
-// Marks the first sequence in force as used, on disk, and returns it. Throws Failure.
-Sequence use_one_time_sequence(const std::string& file);
+// Marks the first sequence in force as used, on disk, and returns it.
+OrFailure<Sequence> use_one_time_sequence(const std::string& file);
 
 }  // namespace knockd::client

@@ -8,6 +8,7 @@
 
 #include <string>
 
+#include "knockd/client/failure.h"
 #include "knockd/client/options.h"
 #include "knockd/net/address.h"
 
@@ -38,7 +39,7 @@ class Endpoint {
 };
 
 // The first address of the host, which is also the one that ssh and others try first (RFC 6724
-// orders them). Throws Failure (kNameNotFound).
-Endpoint resolve(const std::string& host, Family family);
+// orders them), or kNameNotFound.
+OrFailure<Endpoint> resolve(const std::string& host, Family family);
 
 }  // namespace knockd::client

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// How a run of `knock` ends: its exit statuses, and the exception that carries one of them with the
-// one line that says why. Only main() catches it.
+// How a run of `knock` ends: its exit statuses, and what goes up to main() with one of them: the
+// one line that says why.
 #pragma once
 
-#include <exception>
 #include <string>
-#include <utility>
+
+#include "knockd/base/result.h"
 
 namespace knockd::client {
 
@@ -18,17 +18,12 @@ enum class ExitStatus : int {
   kNotOpened = 4,     // the host cannot be reached, or the door did not open in time
 };
 
-class Failure : public std::exception {
- public:
-  Failure(ExitStatus status, std::string message) : status_(status), message_(std::move(message)) {}
-
-  ExitStatus status() const { return status_; }
-  // One line without its end, fit for a terminal.
-  const char* what() const noexcept override { return message_.c_str(); }
-
- private:
-  ExitStatus status_;
-  std::string message_;
+struct Failure {
+  ExitStatus status = ExitStatus::kUsage;
+  std::string message;  // one line without its end, fit for a terminal; empty: it has been said
 };
+
+template <typename Value>
+using OrFailure = Result<Value, Failure>;
 
 }  // namespace knockd::client

@@ -9,32 +9,36 @@
 
 #include "knockd/base/unique_fd.h"
 #include "knockd/client/endpoint.h"
+#include "knockd/client/failure.h"
 #include "knockd/client/options.h"
 
 namespace knockd::client {
 
 class Knocker {
  public:
-  // `options` tells source, interface and flags. Throws Failure if those cannot be had.
+  // `options` tells source, interface and flags.
   Knocker(const Endpoint& host, const Options& options);
+  // Why those cannot be had.
+  const std::optional<Failure>& failure() const { return failure_; }
 
-  // Sends one packet, without waiting for an answer. Throws Failure if it cannot leave.
-  void send(const Knock& knock);
+  // Sends one packet, without waiting for an answer. Tells why it cannot leave.
+  std::optional<Failure> send(const Knock& knock);
 
   // A socket that leaves by the chosen source and interface. `type` is SOCK_STREAM or SOCK_DGRAM.
-  // Never blocks. Throws Failure.
-  UniqueFd open_socket(int type) const;
+  // Never blocks.
+  OrFailure<UniqueFd> open_socket(int type) const;
 
   // The host at this port.
   Endpoint at(uint16_t port) const { return host_.with_port(port); }
 
  private:
-  void send_connection_attempt(const Knock& knock);
-  void send_datagram(const Knock& knock);
-  void send_segment(const Knock& knock);
-  void bind(int fd) const;
-  Endpoint local_address() const;
+  std::optional<Failure> send_connection_attempt(const Knock& knock);
+  std::optional<Failure> send_datagram(const Knock& knock);
+  std::optional<Failure> send_segment(const Knock& knock);
+  std::optional<Failure> open_raw_socket();
+  std::optional<Failure> bind(int fd) const;
 
+  std::optional<Failure> failure_;
   Endpoint host_;
   std::string interface_;
   std::optional<Endpoint> source_;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "knockd/base/clock.h"
+#include "knockd/client/failure.h"
 #include "knockd/knock/sequence.h"
 #include "knockd/net/address.h"
 #include "knockd/net/tcp_flags.h"
@@ -43,8 +44,9 @@ struct Options {
 };
 
 // Reads argv as main() gets it. Options may stand anywhere before "--"; the first word that is none
-// is the host, unless --target names it, and the others are knocks. Throws Failure (kUsage).
-Options parse_options(int argc, char** argv);
+// is the host, unless --target names it, and the others are knocks. Fails with
+// kUsage.
+OrFailure<Options> parse_options(int argc, char** argv);
 
 // "300ms", "0.3s" or "2s"; without a unit, a number with a decimal point is seconds and a whole one
 // is taken in `unit`. At most a day. Nothing for any other text.

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <exception>
 #include <string>
 #include <vector>
 
@@ -33,17 +32,8 @@ struct Complaint {
 void sort_by_place(std::vector<Complaint>& complaints, const std::vector<std::string>& files);
 
 // A configuration that cannot be used: every error that was found in it, never none.
-class ConfigError : public std::exception {
- public:
-  explicit ConfigError(std::vector<Complaint> complaints);
-
-  const std::vector<Complaint>& complaints() const { return complaints_; }
-  // The complaints' lines, joined by newlines.
-  const char* what() const noexcept override { return what_.c_str(); }
-
- private:
-  std::vector<Complaint> complaints_;
-  std::string what_;
+struct ConfigError {
+  std::vector<Complaint> complaints;
 };
 
 }  // namespace knockd

@@ -6,18 +6,20 @@
 #include <string>
 #include <string_view>
 
+#include "knockd/base/result.h"
 #include "knockd/config/complaint.h"
 #include "knockd/config/config.h"
 #include "knockd/config/files.h"
 
 namespace knockd {
 
-// Reads the configuration at `path`, the files that it includes and its one-time files. Throws
-// ConfigError, also if the file itself cannot be read.
-Config load_config(const std::string& path);
-Config load_config(const std::string& path, ConfigFiles& files);
+// Reads the configuration at `path`, the files that it includes and its one-time files. An
+// error also if the file itself cannot be read.
+Result<Config, ConfigError> load_config(const std::string& path);
+Result<Config, ConfigError> load_config(const std::string& path, ConfigFiles& files);
 
 // The same from a text; `name` stands for its path. Other files are read through `files` alone.
-Config parse_config(std::string_view text, const std::string& name, ConfigFiles& files);
+Result<Config, ConfigError> parse_config(std::string_view text, const std::string& name,
+                                         ConfigFiles& files);
 
 }  // namespace knockd

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "knockd/base/result.h"
 #include "knockd/keeper/interface_table.h"
 
 struct nl_sock;
@@ -25,15 +26,17 @@ using NetlinkSocket = std::unique_ptr<nl_sock, NetlinkSocketCloser>;
 // own: the owner calls read() whenever fd() is readable. One thread.
 class InterfaceMonitor {
  public:
-  // Subscribes and takes the first picture. Throws std::system_error if the kernel refuses either.
+  // Subscribes and takes the first picture.
   InterfaceMonitor();
+  // Why the kernel refused either.
+  const std::optional<Fault>& fault() const { return fault_; }
 
   // Never blocks, closes on exec; stays the same.
   int fd() const;
 
   // Takes in all that waits, so that many events make one update; true if the picture changed.
-  // Where events were lost it asks for everything anew. Throws nothing: if even that fails, the
-  // picture stays as it was and the next read() tries again.
+  // Where events were lost it asks for everything anew. If even that fails, the picture
+  // stays as it was and the next read() tries again.
   bool read();
   // Whether that failed: read() is to be called again soon, even if nothing more comes.
   bool is_stale() const { return stale_; }
@@ -49,13 +52,14 @@ class InterfaceMonitor {
  private:
   bool refresh();
 
+  std::optional<Fault> fault_;
   NetlinkSocket socket_;
   InterfaceTable table_;
   bool stale_ = true;  // the table may lack something: events were lost, or no dump was whole yet
 };
 
 // The device of the IPv4 default route with the lowest metric in the main table; where there is
-// none, of the IPv6 one. Throws std::system_error if the kernel cannot be asked.
-std::optional<std::string> default_route_interface();
+// none, of the IPv6 one. An error if the kernel cannot be asked.
+Result<std::optional<std::string>> default_route_interface();
 
 }  // namespace knockd

@@ -13,6 +13,8 @@
 #include "knockd/base/event_loop.h"
 #include "knockd/base/log.h"
 #include "knockd/base/rate_limit.h"
+#include "knockd/base/result.h"
+#include "knockd/config/complaint.h"
 #include "knockd/config/config.h"
 #include "knockd/keeper/commands.h"
 #include "knockd/keeper/door_keeper.h"
@@ -38,8 +40,8 @@ struct KeeperOptions {
 
 class Keeper : ListenerProcess::Owner {
  public:
-  // Reads the configuration anew; throws ConfigError.
-  using Reload = std::function<Config()>;
+  // Reads the configuration anew.
+  using Reload = std::function<Result<Config, ConfigError>()>;
   // Called once, when each interface is listened to or waited for.
   using Ready = std::function<void()>;
 
@@ -82,6 +84,7 @@ class Keeper : ListenerProcess::Owner {
   bool use_up_sequence(DoorNumber number);
   void give_sequence(DoorNumber number, const Sequence& sequence);
 
+  std::optional<Fault> set_up();
   void open_log();
   bool take_pid_file();
   void on_signal(int signal);

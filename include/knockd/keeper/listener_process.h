@@ -5,8 +5,10 @@
 #include <sys/types.h>
 
 #include <deque>
+#include <optional>
 
 #include "knockd/base/event_loop.h"
+#include "knockd/base/result.h"
 #include "knockd/message/channel.h"
 #include "knockd/message/messages.h"
 #include "knockd/message/settings.h"
@@ -27,12 +29,14 @@ class ListenerProcess {
     virtual void on_gone(ListenerProcess& from) = 0;
   };
 
-  // Forks. Throws std::system_error.
+  // Forks.
   ListenerProcess(EventLoop& loop, const ListenerSettings& settings, ListenerEntry entry,
                   Owner& owner);
   ~ListenerProcess();
   ListenerProcess(const ListenerProcess&) = delete;
   ListenerProcess& operator=(const ListenerProcess&) = delete;
+  // Why there is no process.
+  const std::optional<Fault>& fault() const { return fault_; }
 
   // Never waits: what the channel has no room for is sent later, in order.
   void send(const ToListener& message);
@@ -44,12 +48,13 @@ class ListenerProcess {
  private:
   void on_channel();
   bool flush();
-  void watch();
+  bool watch();
   void close();
 
   EventLoop& loop_;
   Owner& owner_;
   const size_t doors_;
+  std::optional<Fault> fault_;
   Channel channel_{UniqueFd()};
   pid_t pid_ = 0;
   bool gone_ = false;

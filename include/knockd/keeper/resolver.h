@@ -6,10 +6,12 @@
 #include <sys/types.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "knockd/base/event_loop.h"
+#include "knockd/base/result.h"
 #include "knockd/message/channel.h"
 #include "knockd/net/address.h"
 
@@ -20,11 +22,13 @@ std::string clean_host_name(std::string_view name);
 
 class Resolver {
  public:
-  // Forks the child. Throws std::system_error.
+  // Forks the child.
   explicit Resolver(EventLoop& loop);
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
+  // Why there is no child.
+  const std::optional<Fault>& fault() const { return fault_; }
 
   // The name if it is known, else an empty text; asks for one not asked for yet. Never waits.
   std::string name_of(const IpAddress& address);
@@ -36,9 +40,10 @@ class Resolver {
   void on_answer();
 
   EventLoop& loop_;
+  std::optional<Fault> fault_;
   Channel channel_{UniqueFd()};
   pid_t pid_ = 0;
-  bool gone_ = false;
+  bool gone_ = true;
   std::map<IpAddress, std::string> names_;  // an empty name: asked for, or there is none
 };
 

@@ -58,6 +58,9 @@ class Tracker {
   // The same for each in turn, and faster: memory is asked for ahead.
   void handle(std::span<const Packet> packets, Instant now);
 
+  // False if the system has not the memory for so many sources. Nothing else may be called then.
+  bool has_memory() const { return records_ && scan_ports_ && buckets_; }
+
   // Ends the attempts that have become too old, in the order of their age.
   void expire(Instant now);
   // When `expire` has something to do next; may be earlier than that, never later.

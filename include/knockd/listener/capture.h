@@ -6,7 +6,6 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -26,23 +25,20 @@ struct Frame {
                  // that can be; of a live one: unset
 };
 
-class CaptureError : public std::runtime_error {
- public:
-  CaptureError(CaptureTrouble kind, const std::string& text)
-      : std::runtime_error(text), kind_(kind) {}
-  CaptureTrouble kind() const { return kind_; }
-
- private:
-  CaptureTrouble kind_;
+struct CaptureFault {
+  CaptureTrouble kind = CaptureTrouble::kOther;
+  std::string text;  // one line
 };
 
 // A live interface. Takes the headers alone (256 bytes of a frame), wakes up for a lone packet at
 // once, and never blocks.
 class LiveCapture {
  public:
-  // Opens "any" or a named interface. Throws CaptureError.
+  // Opens "any" or a named interface.
   explicit LiveCapture(const std::string& interface);
   ~LiveCapture();
+  // Why it could not be opened, or went on no longer.
+  const std::optional<CaptureFault>& fault() const { return fault_; }
 
   LinkType link_type() const { return link_type_; }
   int fd() const;
@@ -60,9 +56,9 @@ class LiveCapture {
     virtual ~Handler() = default;
     virtual void on_frame(const Frame& frame) = 0;
   };
-  // Hands over what has come, at most `most` frames. Returns how many. Throws CaptureError when the
-  // interface is gone or down.
-  size_t read(Handler& handler, int most);
+  // Hands over what has come, at most `most` frames. Returns how many; nothing when the interface
+  // is gone or down, see fault().
+  [[nodiscard]] std::optional<size_t> read(Handler& handler, int most);
 
   struct Counts {
     uint64_t packets = 0;  // that passed the filter
@@ -75,15 +71,18 @@ class LiveCapture {
     void operator()(pcap* handle) const;
   };
   std::unique_ptr<pcap, Close> handle_;
+  std::optional<CaptureFault> fault_;
   LinkType link_type_ = LinkType::kEthernet;
 };
 
 // A capture file, pcap or pcapng.
 class CaptureFile {
  public:
-  // "-" is standard input. Throws CaptureError with the path.
+  // "-" is standard input.
   explicit CaptureFile(const std::string& path);
   ~CaptureFile();
+  // Why it could not be opened, with the path.
+  const std::optional<CaptureFault>& fault() const { return fault_; }
 
   LinkType link_type() const { return link_type_; }
   // Nothing at the end; after that, `cut_short` says if the end came too early, and why.
@@ -95,6 +94,7 @@ class CaptureFile {
     void operator()(pcap* handle) const;
   };
   std::unique_ptr<pcap, Close> handle_;
+  std::optional<CaptureFault> fault_;
   LinkType link_type_ = LinkType::kEthernet;
   std::string cut_short_;
 };

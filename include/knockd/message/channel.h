@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "knockd/base/result.h"
 #include "knockd/base/unique_fd.h"
 
 namespace knockd {
@@ -15,8 +16,8 @@ enum class Sent : uint8_t { kYes, kFull, kClosed };
 
 class Channel {
  public:
-  // Both ends, close-on-exec and non-blocking. Throws std::system_error.
-  static std::pair<Channel, Channel> make_pair();
+  // Both ends, close-on-exec and non-blocking.
+  static Result<std::pair<Channel, Channel>> make_pair();
 
   explicit Channel(UniqueFd fd) : fd_(std::move(fd)) {}
   int fd() const { return fd_.get(); }

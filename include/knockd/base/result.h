@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// Errors as values. Exceptions would work as well and cost a third of the program: their tables,
+// their landing pads and the library that unwinds. An object whose constructor can fail leaves the
+// reason in fault(); what it does after that is nothing.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <variant>
+
+namespace knockd {
+
+// What the system refused and why, in one line: "fork: Cannot allocate memory".
+struct Fault {
+  std::string text;
+};
+
+// What failed just now, for the reason that errno tells.
+Fault fault_of(const char* what);
+
+// A value, or the error that stands in its place.
+template <typename Value, typename Error = Fault>
+class [[nodiscard]] Result {
+ public:
+  Result(Value value) : content_(std::in_place_index<0>, std::move(value)) {}
+  Result(Error error) : content_(std::in_place_index<1>, std::move(error)) {}
+
+  explicit operator bool() const { return content_.index() == 0; }
+
+  // The value; without one, the end of the program.
+  Value& operator*() & { return std::get<0>(content_); }
+  const Value& operator*() const& { return std::get<0>(content_); }
+  Value&& operator*() && { return std::get<0>(std::move(content_)); }
+  Value* operator->() { return &**this; }
+  const Value* operator->() const { return &**this; }
+
+  // The error; without one, the end of the program.
+  Error& error() { return std::get<1>(content_); }
+  const Error& error() const { return std::get<1>(content_); }
+
+ private:
+  std::variant<Value, Error> content_;
+};
+
+}  // namespace knockd
