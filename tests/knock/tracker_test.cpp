@@ -2,11 +2,13 @@
 #include "knockd/knock/tracker.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <string>
 #include <vector>
 
+#include "tests/base/child.h"
 #include "tests/knock/tracker_fixture.h"
 
 namespace knockd {
@@ -750,6 +752,28 @@ TEST_F(TrackerTest, TellsWhereAKnockCameInAndWent) {
   expect("openSSH: OPEN SESAME");
   EXPECT_EQ(event.interface_index, 3u);
   EXPECT_EQ(event.destination, address("192.0.2.1"));
+}
+
+// ---- memory ----
+
+TEST(TrackerMemory, LackOfItIsKnown_BeforeTheFirstPacket) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer needs memory of its own";
+#endif
+  EXPECT_EQ(in_child([]() -> std::string {
+              const rlimit limit{256 << 20, 256 << 20};
+              if (setrlimit(RLIMIT_AS, &limit) != 0) return "no limit";
+              struct : TrackerSink {
+                void on_event(const KnockEvent&) override {}
+                void on_explanation(const Explanation&) override {}
+              } sink;
+              TrackerOptions options;
+              options.max_sources = 1000;
+              if (!Tracker({}, options, sink).has_memory()) return "not even for few";
+              options.max_sources = 4194304;
+              return Tracker({}, options, sink).has_memory() ? "more than there is" : "for few";
+            }),
+            "for few");
 }
 
 }  // namespace
