@@ -18,6 +18,14 @@ check_linker_flag(CXX -Wl,-z,noseparate-code have_noseparate_code)
 if(have_noseparate_code)
   target_link_options(knockd_flags INTERFACE -Wl,-z,noseparate-code)
 endif()
+# The loader binds all functions at the start, so that calls need no stubs that would bind them later.
+# Elsewhere than on x86-64 it is the stubs that are shorter.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
+  check_cxx_compiler_flag(-fno-plt have_no_plt)
+  if(have_no_plt)
+    target_compile_options(knockd_flags INTERFACE -fno-plt)
+  endif()
+endif()
 # Packed relocations need a loader that unpacks them: glibc's since 2.36.
 set(CMAKE_REQUIRED_LINK_OPTIONS -Wl,-z,pack-relative-relocs -Wl,--fatal-warnings)
 check_cxx_source_compiles("

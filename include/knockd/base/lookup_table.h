@@ -25,8 +25,8 @@ class LookupTable {
     return number == 0 ? nullptr : &entries_[number - 1].value;
   }
 
-  // Adds the key if it is new.
-  Value& operator[](const Key& key) {
+  // Adds the key if it is new. Made small where find() is made fast.
+  [[gnu::cold]] Value& operator[](const Key& key) {
     if (slots_.size() < 2 * (entries_.size() + 1)) grow();
     uint32_t& number = slots_[slot_of(key)];
     if (number == 0) {
@@ -53,7 +53,7 @@ class LookupTable {
     return slot;
   }
 
-  void grow() {
+  [[gnu::cold]] void grow() {
     slots_.assign(slots_.empty() ? 8 : 2 * slots_.size(), 0);
     for (size_t i = 0; i < entries_.size(); ++i) {
       slots_[slot_of(entries_[i].key)] = static_cast<uint32_t>(i + 1);

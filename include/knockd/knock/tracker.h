@@ -42,13 +42,15 @@ struct TrackerOptions {
 // Time handed in must not go backwards.
 class Tracker {
  public:
-  Tracker(std::vector<DoorRule> doors, const TrackerOptions& options, TrackerSink& sink);
-  ~Tracker();
+  // What is marked as cold is seldom called, and made small where the rest is made fast.
+  [[gnu::cold]] Tracker(std::vector<DoorRule> doors, const TrackerOptions& options,
+                        TrackerSink& sink);
+  [[gnu::cold]] ~Tracker();
   Tracker(const Tracker&) = delete;
   Tracker& operator=(const Tracker&) = delete;
 
   // The addresses at which doors without a target are knocked at. Attempts in progress go on.
-  void set_own_addresses(const std::vector<IpAddress>& addresses);
+  [[gnu::cold]] void set_own_addresses(const std::vector<IpAddress>& addresses);
 
   // Gives a door its next one-time sequence (empty: closed for good). Attempts at it are over.
   // Events carry the generation of the sequence that they belong to; it is 0 at construction.
@@ -119,9 +121,9 @@ class Tracker {
   };
 
   void handle(const Packet& packet, uint32_t bucket, Instant now);
-  void index_doors();
-  void index_port(uint32_t target, const Knock& knock, FlagMask mask);
-  uint16_t expiry_class_for(Duration age);
+  [[gnu::cold]] void index_doors();
+  [[gnu::cold]] void index_port(uint32_t target, const Knock& knock, FlagMask mask);
+  [[gnu::cold]] uint16_t expiry_class_for(Duration age);
   Place place_of(const IpAddress& destination) const;
   const Knockable* knockable(uint32_t target, const Packet& packet) const;
   bool addressed(DoorNumber door, const Place& place) const;
