@@ -27,7 +27,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
   endif()
 endif()
 # Packed relocations need a loader that unpacks them: glibc's since 2.36.
-set(CMAKE_REQUIRED_LINK_OPTIONS -Wl,-z,pack-relative-relocs -Wl,--fatal-warnings)
+set(CMAKE_REQUIRED_LINK_OPTIONS -Wl,--fatal-warnings -Wl,-z,pack-relative-relocs)
 check_cxx_source_compiles("
   #include <features.h>
   #if !defined(__GLIBC__) || !__GLIBC_PREREQ(2, 36)
