@@ -14,9 +14,6 @@ struct Unmap {
   void operator()(void* memory) const;
 };
 
-// The bytes to map for an array of `size`: whole huge pages, if it would fill one.
-size_t mapped_size(size_t size);
-
 // `size` bytes of zeroes, in huge pages where they are many; null if there is not so much memory.
 void* map_zeroes(size_t size);
 
@@ -27,7 +24,7 @@ using ZeroedArray = std::unique_ptr<T[], Unmap>;
 template <typename T>
 ZeroedArray<T> zeroed_array(size_t count) {
   static_assert(std::is_trivially_destructible_v<T>);
-  const size_t size = mapped_size((count == 0 ? 1 : count) * sizeof(T));
+  const size_t size = (count == 0 ? 1 : count) * sizeof(T);
   return ZeroedArray<T>(static_cast<T*>(map_zeroes(size)), Unmap{size});
 }
 
