@@ -74,26 +74,25 @@ def read_of_each(host, name):
             yield pathlib.Path(f"/proc/{pid}/{name}").read_text()
 
 
-def private_memory(host):
-    """kB that the host's processes have written and share with nobody: no page of a library, which
-    belongs to whoever happens to run it, and not the capture's ring, which the kernel writes."""
-    return sum(int(line.split()[1])
-               for text in read_of_each(host, "smaps_rollup") for line in text.splitlines()
-               if line.startswith("Private_Dirty:"))
-
-
-def ring_memory(host):
-    """kB of the rings into which the kernel writes what is captured."""
-    total = 0
-    in_ring = False
+def written_memory(host):
+    """kB that the host's processes have written and share with nobody, as two sums: their own, and
+    that of the rings into which the kernel puts what is captured. Pages of a library are no part of
+    it: they are private or not by who else runs it."""
+    own = ring = 0
     for text in read_of_each(host, "smaps"):
         for line in text.splitlines():
-            name = line.split()[0]
-            if "-" in name:
+            words = line.split()
+            if "-" in words[0]:
                 in_ring = "socket:[" in line
-            elif in_ring and name.startswith("Private_"):
-                total += int(line.split()[1])
-    return total
+            elif in_ring and words[0] == "Rss:":
+                ring += int(words[1])
+            elif not in_ring and words[0] == "Private_Dirty:":
+                own += int(words[1])
+    return own, ring
+
+
+def private_memory(host):
+    return written_memory(host)[0]
 
 
 def cpu_seconds(host):
@@ -428,8 +427,9 @@ class Bench:
             try:
                 self.start(network, binary, plain_door("/dev/null"), name)
                 wait_until(lambda at=network.server: is_at_rest(at), "the daemon is at rest")
-                rings.append(ring_memory(network.server))
-                found.append(private_memory(network.server))
+                own, ring = written_memory(network.server)
+                found.append(own)
+                rings.append(ring)
             finally:
                 network.close()
         self.row("private memory at rest, all processes", *found, "{:.0f} kB")
