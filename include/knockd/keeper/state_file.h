@@ -30,7 +30,7 @@ namespace knockd {
 // The file is ours alone: 0600, locked for this process, never reached through a link. One that
 // others may write, or that is no file of ours, is refused: complained about and left alone.
 //
-// Nothing throws but std::bad_alloc.
+// Nothing throws; lack of memory ends the program.
 class StateFile {
  public:
   // `doors` and `calls` must outlive the state file. With an empty path nothing is kept, and
