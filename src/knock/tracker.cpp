@@ -2,6 +2,7 @@
 #include "knockd/knock/tracker.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cstring>
 
@@ -16,6 +17,10 @@ constexpr Duration kRetransmissionLinger = std::chrono::seconds(64);
 // Doors that share their first knock take a record each; room is made for so many of them.
 constexpr size_t kMostSideBySide = 16;
 
+// From so many sources on the table is larger than the caches, and speed counts for more than some
+// megabytes.
+constexpr uint32_t kWorthHugePages = 1 << 18;
+
 uint64_t knockable_key(uint32_t target, Protocol protocol, uint16_t port) {
   return uint64_t{target} << 24 | uint64_t{static_cast<uint8_t>(protocol)} << 16 | port;
 }
@@ -29,18 +34,18 @@ struct Tracker::Link {
   RecordNumber newer;
 };
 
-// 52 bytes: with the default four scan ports and its bucket a tracked source takes 64.
+// 48 bytes: with the default four scan ports, its bucket and its entry a tracked source takes 64.
 struct Tracker::Record {
   IpAddress source;
-  RecordNumber next_in_bucket;
   Link by_age;           // in the list of its expiry class
   Link by_stage;         // in the list of its stage
   uint32_t fingerprint;  // of the segment last accepted; 0 for udp
   uint32_t began_high;   // when the attempt began; if there is none, when it was over
   uint32_t began_low;
   DoorNumber door;
-  uint8_t stage;    // knocks accepted; 0: no attempt, remembered for retransmissions alone
-  uint8_t scanned;  // scan ports in use
+  uint8_t stage : 7;         // knocks accepted; 0: no attempt, remembered for retransmissions alone
+  uint8_t has_siblings : 1;  // its source had other records beside it
+  uint8_t scanned;           // scan ports in use
 
   Instant began() const {
     return Instant(Duration(static_cast<int64_t>(uint64_t{began_high} << 32 | began_low)));
@@ -79,17 +84,21 @@ Tracker::Tracker(std::vector<DoorRule> doors, const TrackerOptions& options, Tra
     side_by_side = std::max(side_by_side, knockable.begins.size());
   }
   capacity_ = static_cast<uint32_t>(options_.max_sources * std::min(side_by_side, kMostSideBySide));
-  records_ = zeroed_array<Record>(size_t{capacity_} + 1);
-  scan_ports_ = zeroed_array<uint16_t>((size_t{capacity_} + 1) * options_.scan_limit);
-  buckets_ = zeroed_array<uint32_t>(options_.max_sources);
-  ahead_.fill({IpAddress(), bucket_of(IpAddress())});
+  const size_t places = size_t{capacity_} + 1;
+  const Pages pages = options_.max_sources < kWorthHugePages ? Pages::kSmall : Pages::kHuge;
+  records_ = zeroed_array<Record>(places, pages);
+  scan_ports_ = zeroed_array<uint16_t>(places * options_.scan_limit, pages);
+  buckets_ = zeroed_array<Entry>(options_.max_sources, pages);
+  behind_ = zeroed_array<Entry>(places, pages);
+  number_mask_ = std::bit_ceil(capacity_ + 1) - 1;
+  ahead_.fill({IpAddress(), spot_of(IpAddress())});
   set_own_addresses({});
 }
 
 Tracker::~Tracker() = default;
 
 size_t Tracker::bytes_per_source() const {
-  return sizeof(Record) + options_.scan_limit * sizeof(uint16_t) + sizeof(uint32_t);
+  return sizeof(Record) + options_.scan_limit * sizeof(uint16_t) + 2 * sizeof(Entry);
 }
 
 // --- What the doors are at -------------------------------------------------------------------
@@ -175,64 +184,70 @@ bool Tracker::counts(const Matches& matches, const Packet& packet) {
 // --- A packet ----------------------------------------------------------------------------------
 
 void Tracker::handle(const Packet& packet, Instant now) {
-  handle(packet, bucket_of(packet.source), now);
+  handle(packet, spot_of(packet.source), now);
 }
 
+// Memory takes as long to answer as some packets to be handled: each packet's is asked for in steps,
+// so many packets ahead.
 void Tracker::handle(std::span<const Packet> packets, Instant now) {
-  constexpr size_t kTogether = 16;
-  for (; !packets.empty(); packets = packets.subspan(std::min(kTogether, packets.size()))) {
-    const auto together = packets.first(std::min(kTogether, packets.size()));
-    std::array<uint32_t, kTogether> buckets;
-    for (size_t i = 0; i < together.size(); ++i) {
-      buckets[i] = bucket_of(together[i].source);
-      prefetch(&buckets_[buckets[i]]);
+  constexpr size_t kApart = 4;
+  std::array<Spot, 4 * kApart> spots;
+  const auto spot = [&](size_t packet) -> Spot& { return spots[packet % spots.size()]; };
+  for (size_t step = 0; step < packets.size() + 3 * kApart; ++step) {
+    if (const size_t packet = step; packet < packets.size()) {
+      spot(packet) = spot_of(packets[packet].source);
+      prefetch(&buckets_[spot(packet).bucket]);
     }
-    for (size_t i = 0; i < together.size(); ++i) prefetch_record(buckets_[buckets[i]]);
-    for (size_t i = 0; i < together.size(); ++i) {
-      prefetch_record(record(buckets_[buckets[i]]).next_in_bucket);
+    if (const size_t packet = step - kApart; packet < packets.size()) {
+      prefetch(&behind_[number_of(buckets_[spot(packet).bucket])]);
     }
-    for (size_t i = 0; i < together.size(); ++i) handle(together[i], buckets[i], now);
+    if (const size_t packet = step - 2 * kApart; packet < packets.size()) {
+      prefetch_record(likely_record(spot(packet)));
+    }
+    if (const size_t packet = step - 3 * kApart; packet < packets.size()) {
+      handle(packets[packet], spot(packet), now);
+    }
   }
 }
 
-void Tracker::handle(const Packet& packet, uint32_t bucket, Instant now) {
+void Tracker::handle(const Packet& packet, const Spot& spot, Instant now) {
   if (next_expiry_ && now >= *next_expiry_) expire(now);  // rule 1
 
   const Place place = place_of(packet.destination);
   if (!place.own && place.target == 0) return explain(packet, Verdict::kNotAddressed);
   const Matches matches = matches_of(place, packet);
   // Nothing is known of most sources, least of all in a flood: their bucket is read once.
-  const bool known = remembers(packet.source, bucket);
+  const bool known = first_of(packet.source, spot) != 0;
   if (!counts(matches, packet)) {
-    if (!known || !count_against_scan(packet, bucket)) {
+    if (!known || !count_against_scan(packet, spot)) {
       const bool has_port = matches.own != nullptr || matches.targeted != nullptr;
       explain(packet, has_port ? Verdict::kFlagsRefused : Verdict::kPortOfNoDoor);
     }
     return;
   }
   const uint32_t fingerprint = fingerprint_of(packet);
-  if (known && is_retransmission(packet, bucket, fingerprint)) {  // rule 2
+  if (known && is_retransmission(packet, spot, fingerprint)) {  // rule 2
     return explain(packet, Verdict::kRetransmission);
   }
   const bool taken =
-      (known && hold_against_attempts(packet, place, bucket, fingerprint, now)) ||  // 3 and 5
-      begin_attempts(packet, matches, bucket, known, fingerprint, now);             // 4 and 5
-  if (known && !taken) count_against_scan(packet, bucket);
+      (known && hold_against_attempts(packet, place, spot, fingerprint, now)) ||  // 3 and 5
+      begin_attempts(packet, matches, spot, known, fingerprint, now);             // 4 and 5
+  if (known && !taken) count_against_scan(packet, spot);
 }
 
 // A packet that no attempt took. Whether it is a connection attempt at a port that some attempt of
 // its source has not accepted as a knock; too many of those end the attempt.
-bool Tracker::count_against_scan(const Packet& packet, uint32_t bucket) {
+bool Tracker::count_against_scan(const Packet& packet, const Spot& spot) {
   if (options_.scan_limit == 0 || packet.protocol != Protocol::kTcp ||
       !is_connection_attempt(packet.tcp_flags)) {
     return false;
   }
   bool counted = false;
-  for (RecordNumber number = buckets_[bucket]; number != 0;) {
+  for (RecordNumber number = first_of(packet.source, spot); number != 0;) {
     const RecordNumber here = number;
     const Record& attempt = record(number);
-    number = attempt.next_in_bucket;
-    if (attempt.stage == 0 || attempt.source != packet.source) continue;
+    number = next_of(number, spot);
+    if (attempt.stage == 0) continue;
     if (has_accepted(attempt, {packet.destination_port, Protocol::kTcp})) continue;
     counted = true;
     explain(packet, Verdict::kScanCounted, attempt.door, attempt.stage);
@@ -261,26 +276,26 @@ bool Tracker::add_scan_port(RecordNumber number, uint16_t port) {
   return true;
 }
 
-bool Tracker::is_retransmission(const Packet& packet, uint32_t bucket, uint32_t fingerprint) const {
+bool Tracker::is_retransmission(const Packet& packet, const Spot& spot,
+                                uint32_t fingerprint) const {
   if (packet.protocol != Protocol::kTcp) return false;
-  for (RecordNumber number = buckets_[bucket]; number != 0;
-       number = record(number).next_in_bucket) {
-    const Record& known = record(number);
-    if (known.fingerprint == fingerprint && known.source == packet.source) return true;
+  for (RecordNumber number = first_of(packet.source, spot); number != 0;
+       number = next_of(number, spot)) {
+    if (record(number).fingerprint == fingerprint) return true;
   }
   return false;
 }
 
 // Whether an attempt of this source advanced or was repeated.
-bool Tracker::hold_against_attempts(const Packet& packet, const Place& place, uint32_t bucket,
+bool Tracker::hold_against_attempts(const Packet& packet, const Place& place, const Spot& spot,
                                     uint32_t fingerprint, Instant now) {
   const Knock knock{packet.destination_port, packet.protocol};
   bool taken = false;
-  for (RecordNumber number = buckets_[bucket]; number != 0;) {
-    Record& attempt = record(number);
+  for (RecordNumber number = first_of(packet.source, spot); number != 0;) {
+    const Record& attempt = record(number);
     const RecordNumber here = number;
-    number = attempt.next_in_bucket;
-    if (attempt.stage == 0 || attempt.source != packet.source) continue;
+    number = next_of(number, spot);
+    if (attempt.stage == 0) continue;
     if (!addressed(attempt.door, place)) continue;
     if (!flags_pass(attempt.door, packet)) {
       explain(packet, Verdict::kFlagsRefused, attempt.door, attempt.stage);
@@ -302,7 +317,7 @@ bool Tracker::hold_against_attempts(const Packet& packet, const Place& place, ui
 }
 
 // Whether there is one that began.
-bool Tracker::begin_attempts(const Packet& packet, const Matches& matches, uint32_t bucket,
+bool Tracker::begin_attempts(const Packet& packet, const Matches& matches, const Spot& spot,
                              bool known, uint32_t fingerprint, Instant now) {
   bool began = false;
   bool cooling = false;
@@ -314,7 +329,7 @@ bool Tracker::begin_attempts(const Packet& packet, const Matches& matches, uint3
         explain(packet, Verdict::kCoolingDown, door);
         cooling = true;
       } else {
-        accept(add_record(packet.source, bucket, known || began, door, now), packet, fingerprint,
+        accept(add_record(packet.source, spot, known || began, door, now), packet, fingerprint,
                now);
         began = true;
       }
@@ -393,17 +408,49 @@ void Tracker::join_expiry_class(RecordNumber number, uint16_t expiry_class) {
 
 Tracker::Record& Tracker::record(RecordNumber number) const { return records_[number]; }
 
-uint32_t Tracker::bucket_of(const IpAddress& source) const {
+Tracker::Spot Tracker::spot_of(const IpAddress& source) const {
+  const uint64_t hash = keyed_hash(options_.hash_key, source.bytes());
   // The upper half of hash times count: one bucket a source, without a division.
-  const uint64_t hash = keyed_hash(options_.hash_key, source.bytes()) >> 32;
-  return static_cast<uint32_t>(hash * options_.max_sources >> 32);
+  return {static_cast<uint32_t>((hash >> 32) * options_.max_sources >> 32),
+          static_cast<uint32_t>(hash) & ~number_mask_};
 }
 
 // The same for a record, which may have been looked at ahead.
-uint32_t Tracker::bucket_of(RecordNumber number) const {
+Tracker::Spot Tracker::spot_of(RecordNumber number) const {
   const IpAddress& source = record(number).source;
   const Ahead& ahead = ahead_[number % ahead_.size()];
-  return ahead.source == source ? ahead.bucket : bucket_of(source);
+  return ahead.source == source ? ahead.spot : spot_of(source);
+}
+
+// The record at the head of the chain or behind it that bears the mark; 0 if neither does. Without
+// a branch: which of them it is nobody can foretell.
+Tracker::RecordNumber Tracker::likely_record(const Spot& spot) const {
+  const Entry first = buckets_[spot.bucket];
+  const Entry second = behind_[number_of(first)];
+  prefetch(&behind_[number_of(second)]);
+  const auto if_marked = [&](Entry entry) {
+    return number_of(entry) & (RecordNumber{(entry & ~number_mask_) != spot.mark} - 1);
+  };
+  const RecordNumber head = if_marked(first);
+  return head | (if_marked(second) & (RecordNumber{head != 0} - 1));
+}
+
+Tracker::RecordNumber Tracker::first_of(const IpAddress& source, const Spot& spot) const {
+  return find_from(buckets_[spot.bucket], source, spot);
+}
+
+Tracker::RecordNumber Tracker::next_of(RecordNumber number, const Spot& spot) const {
+  if (!record(number).has_siblings) return 0;
+  return find_from(behind_[number], record(number).source, spot);
+}
+
+Tracker::RecordNumber Tracker::find_from(Entry entry, const IpAddress& source,
+                                         const Spot& spot) const {
+  for (; entry != 0; entry = behind_[number_of(entry)]) {
+    const RecordNumber number = number_of(entry);
+    if ((entry & ~number_mask_) == spot.mark && record(number).source == source) return number;
+  }
+  return 0;
 }
 
 // Tells a segment from others of its source: different for different ports, if the sequence number
@@ -415,32 +462,23 @@ uint32_t Tracker::fingerprint_of(const Packet& packet) {
   return std::max(packet.tcp_sequence + ports * 0x9e3779b1u, 1u);
 }
 
-bool Tracker::remembers(const IpAddress& source, uint32_t bucket) const {
-  for (RecordNumber number = buckets_[bucket]; number != 0;
-       number = record(number).next_in_bucket) {
-    if (record(number).source == source) return true;
-  }
-  return false;
-}
-
 // A record of stage 0 that begins now. What was left of the source at this door makes way. `known`
 // says whether the source may have records.
-Tracker::RecordNumber Tracker::add_record(const IpAddress& source, uint32_t bucket, bool known,
+Tracker::RecordNumber Tracker::add_record(const IpAddress& source, const Spot& spot, bool known,
                                           DoorNumber door, Instant now) {
-  for (RecordNumber number = known ? buckets_[bucket] : 0; number != 0;) {
-    const Record& old = record(number);
+  for (RecordNumber number = known ? first_of(source, spot) : 0; number != 0;) {
     const RecordNumber here = number;
-    number = old.next_in_bucket;
-    if (old.source == source && old.door == door) remove_record(here);
+    number = next_of(number, spot);
+    if (record(here).door == door) remove_record(here);
   }
-  known = known && remembers(source, bucket);
+  known = known && first_of(source, spot) != 0;
   while ((!known && sources_ >= options_.max_sources) || (free_ == 0 && never_used_ > capacity_)) {
     make_room();
-    known = known && remembers(source, bucket);
+    known = known && first_of(source, spot) != 0;
   }
   RecordNumber number = free_;
   if (number != 0) {
-    free_ = record(number).next_in_bucket;
+    free_ = behind_[number];
   } else {
     number = never_used_++;
   }
@@ -451,11 +489,17 @@ Tracker::RecordNumber Tracker::add_record(const IpAddress& source, uint32_t buck
   fresh.scanned = 0;
   fresh.fingerprint = 0;
   fresh.set_began(now);
-  // Behind the source's others: doors that share their knocks go on in the configuration's order.
-  RecordNumber* place = &buckets_[bucket];
-  while (known && *place != 0) place = &record(*place).next_in_bucket;
-  fresh.next_in_bucket = *place;
-  *place = number;
+  fresh.has_siblings = known;
+  for (RecordNumber other = known ? first_of(source, spot) : 0; other != 0;
+       other = next_of(other, spot)) {
+    record(other).has_siblings = true;
+  }
+  // At the end: doors that share their knocks go on in the configuration's order, and what is
+  // forgotten first stands first.
+  Entry* end = &buckets_[spot.bucket];
+  while (*end != 0) end = &behind_[number_of(*end)];
+  *end = spot.mark | number;
+  behind_[number] = 0;
   if (!known) ++sources_;
   join_expiry_class(number, states_[door].expiry_class);
   append(stages_[0], number, records_.get(), &Record::by_stage);
@@ -463,22 +507,15 @@ Tracker::RecordNumber Tracker::add_record(const IpAddress& source, uint32_t buck
 }
 
 void Tracker::remove_record(RecordNumber number) {
-  Record& old = record(number);
-  const uint32_t bucket = bucket_of(number);
-  bool was_last = true;
-  for (RecordNumber* link = &buckets_[bucket]; *link != 0;) {
-    if (*link == number) {
-      *link = old.next_in_bucket;
-      continue;
-    }
-    Record& other = record(*link);
-    was_last = was_last && !(other.source == old.source);
-    link = &other.next_in_bucket;
-  }
-  if (was_last) --sources_;
+  const Record& old = record(number);
+  const Spot spot = spot_of(number);
+  Entry* entry = &buckets_[spot.bucket];
+  while (number_of(*entry) != number) entry = &behind_[number_of(*entry)];
+  *entry = behind_[number];
+  if (!old.has_siblings || first_of(old.source, spot) == 0) --sources_;
   unlink(expiry_classes_[expiry_class_of(old)].records, number, records_.get(), &Record::by_age);
   unlink(stages_[old.stage], number, records_.get(), &Record::by_stage);
-  old.next_in_bucket = free_;
+  behind_[number] = free_;
   free_ = number;
 }
 
@@ -493,20 +530,24 @@ void Tracker::make_room() {
 }
 
 // Fetches the memory that forgetting the next of a list will need, a step further each time: when a
-// flood fills the table, one is forgotten for each that comes. A step takes about as long as memory
-// takes to answer, or less: hence two between what is asked for and what is read.
+// flood fills the table, one is forgotten for each that comes. Records may since have changed their
+// lists: then what is fetched is of no use, but does no harm.
 void Tracker::look_ahead(const List& list, Link Record::*link) {
-  std::array<RecordNumber, 8> next;
-  next[0] = list.oldest;
-  for (size_t i = 1; i < next.size(); ++i) next[i] = (record(next[i - 1]).*link).newer;
-  if (next.back() == 0) return;
+  auto& next = next_numbers_;  // the farthest last
+  const RecordNumber farther = (record(next.back()).*link).newer;
+  if (ahead_in_ == &list && farther != 0) {
+    std::copy(next.begin() + 1, next.end(), next.begin());
+    next.back() = farther;
+  } else {
+    ahead_in_ = &list;
+    next[0] = list.oldest;
+    for (size_t i = 1; i < next.size(); ++i) next[i] = (record(next[i - 1]).*link).newer;
+  }
   prefetch_record(next[7]);
   const IpAddress& source = record(next[6]).source;
-  const uint32_t bucket = bucket_of(source);
-  ahead_[next[6] % ahead_.size()] = {source, bucket};
-  prefetch(&buckets_[bucket]);
-  prefetch_record(buckets_[bucket_of(next[3])]);
-  prefetch_record(record(buckets_[bucket_of(next[1])]).next_in_bucket);
+  const Spot spot = spot_of(source);
+  ahead_[next[6] % ahead_.size()] = {source, spot};
+  prefetch(&buckets_[spot.bucket]);
 }
 
 void Tracker::prefetch_record(RecordNumber number) const {

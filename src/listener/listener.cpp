@@ -145,20 +145,17 @@ class Listener : LiveCapture::Handler {
   void stop() { running_ = false; }
 
   void on_capture() {
-    for (int reads = 0; reads < kMostReadsInARow; ++reads) {
-      pause();
-      if (read_frames() < kFramesOfAFlood) return;
-    }
-  }
-
-  void pause() {
-    const Duration since_last = loop_.now() - last_read_;
-    if (since_last >= Duration::zero() && since_last < kShortestPause) {
-      const timespec rest{0, static_cast<long>((kShortestPause - since_last).count())};
-      nanosleep(&rest, nullptr);
-      loop_.refresh_clock();
+    if (loop_.now() - last_read_ < kShortestPause) rest();
+    for (int reads = 1; read_frames() >= kFramesOfAFlood && reads < kMostReadsInARow; ++reads) {
+      rest();
     }
     last_read_ = loop_.now();
+  }
+
+  void rest() {
+    constexpr timespec kPause{0, std::chrono::nanoseconds(kShortestPause).count()};
+    nanosleep(&kPause, nullptr);
+    loop_.refresh_clock();
   }
 
   // How many there were. None once the capture has failed.
@@ -243,7 +240,7 @@ class Listener : LiveCapture::Handler {
   EventLoop loop_;
   Reporter reporter_;
   Tracker tracker_;
-  std::array<Packet, 16> packets_;  // read, but not handed over
+  std::array<Packet, 64> packets_;  // read, but not handed over
   size_t waiting_ = 0;
   EventLoop::Alarm expiry_;
   EventLoop::Alarm left_out_;

@@ -80,7 +80,7 @@ class Flood {
   Counter counter_;
   Tracker tracker_;
   Packet packet_;
-  std::array<Packet, 16> read_;
+  std::array<Packet, 64> read_;
   size_t waiting_ = 0;
   Instant now_{seconds(1000)};
 };

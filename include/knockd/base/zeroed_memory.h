@@ -14,18 +14,22 @@ struct Unmap {
   void operator()(void* memory) const;
 };
 
-// `size` bytes of zeroes, in huge pages where they are many; null if there is not so much memory.
-void* map_zeroes(size_t size);
+// Huge pages (of 2 MiB, where the kernel has some) spare random reads a walk through the page tables,
+// but the first touch of one costs all of it.
+enum class Pages { kSmall, kHuge };
+
+// `size` bytes of zeroes; null if there is not so much memory.
+void* map_zeroes(size_t size, Pages pages);
 
 template <typename T>
 using ZeroedArray = std::unique_ptr<T[], Unmap>;
 
 // Null if there is not so much memory.
 template <typename T>
-ZeroedArray<T> zeroed_array(size_t count) {
+ZeroedArray<T> zeroed_array(size_t count, Pages pages) {
   static_assert(std::is_trivially_destructible_v<T>);
   const size_t size = (count == 0 ? 1 : count) * sizeof(T);
-  return ZeroedArray<T>(static_cast<T*>(map_zeroes(size)), Unmap{size});
+  return ZeroedArray<T>(static_cast<T*>(map_zeroes(size, pages)), Unmap{size});
 }
 
 }  // namespace knockd

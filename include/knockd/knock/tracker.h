@@ -61,7 +61,7 @@ class Tracker {
   void handle(std::span<const Packet> packets, Instant now);
 
   // False if the system has not the memory for so many sources. Nothing else may be called then.
-  bool has_memory() const { return records_ && scan_ports_ && buckets_; }
+  bool has_memory() const { return records_ && scan_ports_ && buckets_ && behind_; }
 
   // Ends the attempts that have become too old, in the order of their age.
   void expire(Instant now);
@@ -114,13 +114,21 @@ class Tracker {
     std::optional<Instant> cooling_until;
   };
 
-  // The bucket of a source that will soon be forgotten.
+  // Where a source is looked for: its bucket, and what the entries of its records bear.
+  struct Spot {
+    uint32_t bucket = 0;
+    uint32_t mark = 0;
+  };
+  // A record in its bucket's chain: its number and, in the bits that no number needs, a mark of its
+  // source. So a chain is followed without a look at the records of others. 0 is the end.
+  using Entry = uint32_t;
+  // A source that will soon be forgotten.
   struct Ahead {
     IpAddress source;
-    uint32_t bucket = 0;
+    Spot spot;
   };
 
-  void handle(const Packet& packet, uint32_t bucket, Instant now);
+  void handle(const Packet& packet, const Spot& spot, Instant now);
   [[gnu::cold]] void index_doors();
   [[gnu::cold]] void index_port(uint32_t target, const Knock& knock, FlagMask mask);
   [[gnu::cold]] uint16_t expiry_class_for(Duration age);
@@ -132,26 +140,31 @@ class Tracker {
   Matches matches_of(const Place& place, const Packet& packet) const;
   static bool counts(const Matches& matches, const Packet& packet);
 
-  bool count_against_scan(const Packet& packet, uint32_t bucket);
+  bool count_against_scan(const Packet& packet, const Spot& spot);
   bool has_accepted(const Record& attempt, const Knock& knock) const;
   bool add_scan_port(RecordNumber number, uint16_t port);
-  bool is_retransmission(const Packet& packet, uint32_t bucket, uint32_t fingerprint) const;
-  bool hold_against_attempts(const Packet& packet, const Place& place, uint32_t bucket,
+  bool is_retransmission(const Packet& packet, const Spot& spot, uint32_t fingerprint) const;
+  bool hold_against_attempts(const Packet& packet, const Place& place, const Spot& spot,
                              uint32_t fingerprint, Instant now);
-  bool begin_attempts(const Packet& packet, const Matches& matches, uint32_t bucket, bool known,
+  bool begin_attempts(const Packet& packet, const Matches& matches, const Spot& spot, bool known,
                       uint32_t fingerprint, Instant now);
   void accept(RecordNumber number, const Packet& packet, uint32_t fingerprint, Instant now);
 
-  uint32_t bucket_of(const IpAddress& source) const;
-  uint32_t bucket_of(RecordNumber number) const;
+  Spot spot_of(const IpAddress& source) const;
+  Spot spot_of(RecordNumber number) const;
+  RecordNumber number_of(Entry entry) const { return entry & number_mask_; }
+  // The records of a source: the first, and the one behind another of them; 0 if there is none.
+  RecordNumber first_of(const IpAddress& source, const Spot& spot) const;
+  RecordNumber next_of(RecordNumber number, const Spot& spot) const;
+  RecordNumber likely_record(const Spot& spot) const;
+  RecordNumber find_from(Entry entry, const IpAddress& source, const Spot& spot) const;
   static uint32_t fingerprint_of(const Packet& packet);
-  RecordNumber add_record(const IpAddress& source, uint32_t bucket, bool known, DoorNumber door,
+  RecordNumber add_record(const IpAddress& source, const Spot& spot, bool known, DoorNumber door,
                           Instant now);
   void remove_record(RecordNumber number);
   void make_room();
   void look_ahead(const List& list, Link Record::*link);
   void prefetch_record(RecordNumber number) const;
-  bool remembers(const IpAddress& source, uint32_t bucket) const;
   Record& record(RecordNumber number) const;
 
   static void append(List& list, RecordNumber number, Record* records, Link Record::*link);
@@ -176,12 +189,17 @@ class Tracker {
   uint32_t targets_ = 0;
 
   uint32_t capacity_ = 0;             // records
+  uint32_t number_mask_ = 0;          // the bits of an entry that are its number
   ZeroedArray<Record> records_;       // capacity_ + 1
   ZeroedArray<uint16_t> scan_ports_;  // scan_limit for each record
-  ZeroedArray<uint32_t> buckets_;     // max_sources record numbers, 0: empty
+  ZeroedArray<Entry> buckets_;        // max_sources chains
+  ZeroedArray<Entry> behind_;         // by record number: what follows in its chain
   RecordNumber never_used_ = 1;       // records from here on were never used
-  RecordNumber free_ = 0;             // used and free again, chained by next_in_bucket
+  RecordNumber free_ = 0;             // used and free again, chained by behind_
   uint32_t sources_ = 0;
+  // What look_ahead() has come to: which list it is, and the records that come next in it.
+  const List* ahead_in_ = nullptr;
+  std::array<RecordNumber, 8> next_numbers_{};
   std::array<Ahead, 8> ahead_;  // by record number
   std::vector<List> stages_;    // by knocks accepted; [0]: sources without an attempt
 };
