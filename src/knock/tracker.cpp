@@ -533,20 +533,20 @@ void Tracker::make_room() {
 // flood fills the table, one is forgotten for each that comes. Records may since have changed their
 // lists: then what is fetched is of no use, but does no harm.
 void Tracker::look_ahead(const List& list, Link Record::*link) {
-  auto& next = next_numbers_;  // the farthest last
-  const RecordNumber farther = (record(next.back()).*link).newer;
-  if (ahead_in_ == &list && farther != 0) {
-    std::copy(next.begin() + 1, next.end(), next.begin());
-    next.back() = farther;
-  } else {
+  RecordNumber before = farthest_;  // asked for a step ago, so here by now
+  farthest_ = (record(before).*link).newer;
+  if (ahead_in_ != &list || farthest_ == 0) {
     ahead_in_ = &list;
-    next[0] = list.oldest;
-    for (size_t i = 1; i < next.size(); ++i) next[i] = (record(next[i - 1]).*link).newer;
+    farthest_ = list.oldest;
+    for (size_t i = 1; i < ahead_.size(); ++i) {
+      before = farthest_;
+      farthest_ = (record(before).*link).newer;
+    }
   }
-  prefetch_record(next[7]);
-  const IpAddress& source = record(next[6]).source;
+  prefetch_record(farthest_);
+  const IpAddress& source = record(before).source;
   const Spot spot = spot_of(source);
-  ahead_[next[6] % ahead_.size()] = {source, spot};
+  ahead_[before % ahead_.size()] = {source, spot};
   prefetch(&buckets_[spot.bucket]);
 }
 

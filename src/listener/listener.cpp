@@ -169,11 +169,10 @@ class Listener : LiveCapture::Handler {
   }
 
   void on_frame(const Frame& frame) override {
-    const Decoded decoded = decode(capture_.link_type(), frame.captured, frame.wire_length);
-    if (!decoded.packet) return;
-    if (settings_.only_v4 && !decoded.packet->destination.is_v4()) return;
-    packets_[waiting_++] = *decoded.packet;
-    if (waiting_ == packets_.size()) hand_over();
+    Packet& packet = packets_[waiting_];
+    if (decode_into(packet, capture_.link_type(), frame.captured, frame.wire_length)) return;
+    if (settings_.only_v4 && !packet.destination.is_v4()) return;
+    if (++waiting_ == packets_.size()) hand_over();
   }
 
   // Packets that were read together go to the tracker together: it works faster that way.

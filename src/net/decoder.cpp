@@ -32,8 +32,11 @@ constexpr uint8_t kShim6 = 140;
 constexpr int kMaxVlanTags = 8;
 constexpr int kMaxExtensionHeaders = 12;
 
+constexpr size_t kEthernetHeaderSize = 14;
 constexpr size_t kIpv4HeaderSize = 20;  // without options
+constexpr size_t kIpv6HeaderSize = 40;
 constexpr size_t kTcpHeaderSize = 20;   // without options
+constexpr size_t kTcpHeaderToFlags = 14;
 constexpr size_t kUdpHeaderSize = 8;
 
 using Refusal = std::optional<NotAPacket>;
@@ -53,13 +56,13 @@ Refusal refusal_of(const ByteReader& reader) {
 // RFC 9293, 3.1. The capture may end behind the flags: nothing further on tells a knock.
 Refusal read_tcp(ByteReader& reader, Packet& packet) {
   const size_t segment_size = reader.limit();
-  packet.source_port = reader.u16();
-  packet.destination_port = reader.u16();
-  packet.tcp_sequence = reader.u32();
-  reader.skip(4);  // acknowledgment number
-  const size_t header_size = size_t{4} * (reader.u8() >> 4);
-  packet.tcp_flags = reader.u8() & 0x3f;
+  const auto header = reader.take<kTcpHeaderToFlags>();
   if (!reader.ok()) return refusal_of(reader);
+  packet.source_port = u16_at<0>(header);
+  packet.destination_port = u16_at<2>(header);
+  packet.tcp_sequence = u32_at<4>(header);
+  packet.tcp_flags = header[13] & 0x3f;
+  const size_t header_size = size_t{4} * (header[12] >> 4);
   if (header_size < kTcpHeaderSize || header_size > segment_size) return NotAPacket::kMalformed;
   return std::nullopt;
 }
@@ -67,11 +70,11 @@ Refusal read_tcp(ByteReader& reader, Packet& packet) {
 // RFC 768. The length may exceed what is here: a first fragment carries that of the whole datagram.
 Refusal read_udp(ByteReader& reader, Packet& packet) {
   const bool jumbo = reader.limit() == ByteReader::kNoLimit;
-  packet.source_port = reader.u16();
-  packet.destination_port = reader.u16();
-  const uint16_t length = reader.u16();
-  reader.skip(2);  // checksum
+  const auto header = reader.take<kUdpHeaderSize>();
   if (!reader.ok()) return refusal_of(reader);
+  packet.source_port = u16_at<0>(header);
+  packet.destination_port = u16_at<2>(header);
+  const uint16_t length = u16_at<4>(header);
   const bool unsaid = length == 0 && jumbo;  // RFC 2675, 4
   if (length < kUdpHeaderSize && !unsaid) return NotAPacket::kMalformed;
   return std::nullopt;
@@ -92,29 +95,23 @@ Refusal read_transport(uint8_t protocol, ByteReader& reader, Packet& packet) {
 
 // RFC 791, 3.1.
 Refusal read_ipv4(ByteReader& reader, Packet& packet) {
-  const uint8_t version_and_size = reader.u8();
-  reader.skip(1);  // type of service
-  const uint16_t total_length = reader.u16();
-  reader.skip(2);  // identification
-  const uint16_t fragment_offset = reader.u16() & 0x1fff;
-  reader.skip(1);  // time to live
-  const uint8_t protocol = reader.u8();
-  reader.skip(2);  // checksum
-  packet.source = IpAddress::from_v4(reader.take<4>());
-  packet.destination = IpAddress::from_v4(reader.take<4>());
+  const auto header = reader.take<kIpv4HeaderSize>();
   if (!reader.ok()) return refusal_of(reader);
-
-  const size_t header_size = size_t{4} * (version_and_size & 0x0f);
-  if (version_and_size >> 4 != 4 || header_size < kIpv4HeaderSize) return NotAPacket::kMalformed;
+  packet.source = IpAddress::from_v4(header.subspan<12, 4>());
+  packet.destination = IpAddress::from_v4(header.subspan<16, 4>());
+  const size_t header_size = size_t{4} * (header[0] & 0x0f);
+  if (header[0] >> 4 != 4 || header_size < kIpv4HeaderSize) return NotAPacket::kMalformed;
   // A short Ethernet frame is padded behind the total length. 0 stands in frames that were captured
   // before the network card cut them into segments; those are not padded.
+  const uint16_t total_length = u16_at<2>(header);
   if (total_length != 0) {
     if (total_length < header_size) return NotAPacket::kMalformed;
     reader.set_limit(total_length - kIpv4HeaderSize);
   }
   reader.skip(header_size - kIpv4HeaderSize);  // options
+  const uint16_t fragment_offset = u16_at<6>(header) & 0x1fff;
   if (fragment_offset != 0) return NotAPacket::kLaterFragment;
-  return read_transport(protocol, reader, packet);
+  return read_transport(header[9], reader, packet);
 }
 
 bool is_extension_header(uint8_t protocol) {
@@ -161,18 +158,15 @@ Refusal pass_extension_headers(uint8_t& next_header, ByteReader& reader) {
 
 // RFC 8200, 3.
 Refusal read_ipv6(ByteReader& reader, Packet& packet) {
-  const uint8_t version = reader.u8() >> 4;
-  reader.skip(3);  // traffic class, flow label
-  const uint16_t payload_length = reader.u16();
-  uint8_t next_header = reader.u8();
-  reader.skip(1);  // hop limit
-  packet.source = IpAddress::from_v6(reader.take<16>());
-  packet.destination = IpAddress::from_v6(reader.take<16>());
+  const auto header = reader.take<kIpv6HeaderSize>();
   if (!reader.ok()) return refusal_of(reader);
-
-  if (version != 6) return NotAPacket::kMalformed;
+  packet.source = IpAddress::from_v6(header.subspan<8, 16>());
+  packet.destination = IpAddress::from_v6(header.subspan<24, 16>());
+  if (header[0] >> 4 != 6) return NotAPacket::kMalformed;
   if (packet.source.is_v4() || packet.destination.is_v4()) return NotAPacket::kMalformed;
+  const uint16_t payload_length = u16_at<4>(header);
   if (payload_length != 0) reader.set_limit(payload_length);  // 0: a jumbogram, RFC 2675, 3
+  uint8_t next_header = header[6];
   if (const Refusal refusal = pass_extension_headers(next_header, reader)) return refusal;
   return read_transport(next_header, reader, packet);
 }
@@ -227,9 +221,8 @@ Refusal read_cooked(uint16_t ether_type, ByteReader& reader, Packet& packet) {
 }
 
 Refusal read_ethernet(ByteReader& reader, Packet& packet) {
-  reader.skip(12);  // destination and source
-  const uint16_t ether_type = reader.u16();
-  return read_tagged(ether_type, reader, packet);
+  const auto header = reader.take<kEthernetHeaderSize>();
+  return read_tagged(u16_at<12>(header), reader, packet);
 }
 
 // LINKTYPE_LINUX_SLL.
@@ -331,13 +324,22 @@ const char* describe(NotAPacket reason) {
   return "not understood";
 }
 
-Decoded decode(LinkType link_type, std::span<const uint8_t> captured, uint32_t wire_length) {
+Refusal decode_into(Packet& packet, LinkType link_type, std::span<const uint8_t> captured,
+                    uint32_t wire_length) {
   ByteReader reader(captured);
-  Packet packet;
+  packet = {};
   packet.length = wire_length;
-  if (const Refusal refusal = read_frame(link_type, reader, packet))
-    return {std::nullopt, *refusal};
-  return {packet};
+  return read_frame(link_type, reader, packet);
+}
+
+Decoded decode(LinkType link_type, std::span<const uint8_t> captured, uint32_t wire_length) {
+  Decoded decoded;
+  Packet& packet = decoded.packet.emplace();
+  if (const Refusal refusal = decode_into(packet, link_type, captured, wire_length)) {
+    decoded.packet.reset();
+    decoded.reason = *refusal;
+  }
+  return decoded;
 }
 
 }  // namespace knockd

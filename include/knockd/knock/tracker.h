@@ -197,9 +197,9 @@ class Tracker {
   RecordNumber never_used_ = 1;       // records from here on were never used
   RecordNumber free_ = 0;             // used and free again, chained by behind_
   uint32_t sources_ = 0;
-  // What look_ahead() has come to: which list it is, and the records that come next in it.
+  // How far look_ahead() has come, and in which list.
   const List* ahead_in_ = nullptr;
-  std::array<RecordNumber, 8> next_numbers_{};
+  RecordNumber farthest_ = 0;
   std::array<Ahead, 8> ahead_;  // by record number
   std::vector<List> stages_;    // by knocks accepted; [0]: sources without an attempt
 };

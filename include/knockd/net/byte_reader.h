@@ -12,6 +12,17 @@
 
 namespace knockd {
 
+// Numbers in network order at an offset of a header that was read as a whole.
+template <size_t kOffset, size_t kSize>
+constexpr uint16_t u16_at(std::span<const uint8_t, kSize> header) {
+  static_assert(kOffset + 2 <= kSize);
+  return static_cast<uint16_t>(header[kOffset] << 8 | header[kOffset + 1]);
+}
+template <size_t kOffset, size_t kSize>
+constexpr uint32_t u32_at(std::span<const uint8_t, kSize> header) {
+  return uint32_t{u16_at<kOffset>(header)} << 16 | u16_at<kOffset + 2>(header);
+}
+
 // A place in a row of bytes that moves forward only, and never past its end or its limit. The bytes
 // belong to someone else and must outlive the reader. Numbers are read in network order.
 class ByteReader {

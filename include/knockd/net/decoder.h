@@ -50,5 +50,8 @@ struct Decoded {
 // captured without. Nor is `wire_length` held against the lengths in the headers: a capture that a
 // tool has cut may not tell the true one.
 Decoded decode(LinkType link_type, std::span<const uint8_t> captured, uint32_t wire_length);
+// The same, without a copy: into a packet of the caller's, which after a refusal holds anything.
+std::optional<NotAPacket> decode_into(Packet& packet, LinkType link_type,
+                                      std::span<const uint8_t> captured, uint32_t wire_length);
 
 }  // namespace knockd
