@@ -14,10 +14,14 @@
 namespace knockd {
 namespace {
 
-// Link header, tags, the longest IPv4 header or a few extension headers, and the TCP header. With
-// immediate mode the ring holds frames of this size: 65535 would leave 32 of them on a tunnel.
-constexpr int kSnapshotBytes = 256;
-constexpr int kRingBytes = 2 * 1024 * 1024;
+// Link header, tags, the longest IPv4 header or 88 bytes of IPv6 extension headers, and TCP as far as
+// its flags. With immediate mode each frame takes a place of this size and 68 bytes in the ring,
+// however short it is: 18 of them a page.
+constexpr int kSnapshotBytes = 156;
+// 1,548 frames: at 50,000 a second what comes within 30 ms. It is all in memory from the start, for
+// each interface, and by far the most that the daemon takes on a router; and what is read a moment
+// after it was written should still be in a cache.
+constexpr int kRingBytes = 344 * 1024;
 
 CaptureTrouble trouble_of(int status) {
   switch (status) {

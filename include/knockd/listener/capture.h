@@ -30,7 +30,7 @@ struct CaptureFault {
   std::string text;  // one line
 };
 
-// A live interface. Takes the headers alone (256 bytes of a frame), wakes up for a lone packet at
+// A live interface. Takes the headers alone (156 bytes of a frame), wakes up for a lone packet at
 // once, and never blocks.
 class LiveCapture {
  public:
