@@ -21,6 +21,8 @@ constexpr size_t kMostSideBySide = 16;
 // megabytes.
 constexpr uint32_t kWorthHugePages = 1 << 18;
 
+constexpr uint32_t kFetchedTogether = 1024;
+
 uint64_t knockable_key(uint32_t target, Protocol protocol, uint16_t port) {
   return uint64_t{target} << 24 | uint64_t{static_cast<uint8_t>(protocol)} << 16 | port;
 }
@@ -480,6 +482,7 @@ Tracker::RecordNumber Tracker::add_record(const IpAddress& source, const Spot& s
   if (number != 0) {
     free_ = behind_[number];
   } else {
+    if (never_used_ % kFetchedTogether == 0) fetch_memory();
     number = never_used_++;
   }
   Record& fresh = record(number);
@@ -504,6 +507,17 @@ Tracker::RecordNumber Tracker::add_record(const IpAddress& source, const Spot& s
   join_expiry_class(number, states_[door].expiry_class);
   append(stages_[0], number, records_.get(), &Record::by_stage);
   return number;
+}
+
+// A few sources take the few pages that they touch. With more of them it is a flood, and the pages
+// come faster in one go.
+void Tracker::fetch_memory() {
+  const size_t count = std::min(kFetchedTogether, capacity_ + 1 - never_used_);
+  fetch_zeroes(&records_[never_used_], count * sizeof(Record));
+  fetch_zeroes(&behind_[never_used_], count * sizeof(Entry));
+  if (never_used_ == kFetchedTogether && options_.max_sources < kWorthHugePages) {
+    fetch_zeroes(buckets_.get(), options_.max_sources * sizeof(Entry));
+  }
 }
 
 void Tracker::remove_record(RecordNumber number) {

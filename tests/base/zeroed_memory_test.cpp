@@ -2,6 +2,11 @@
 #include "knockd/base/zeroed_memory.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <vector>
 
 #include <cstdint>
 
@@ -18,6 +23,24 @@ TEST(ZeroedMemory, IsZero_SmallAndLarge) {
       }
     }
   }
+}
+
+TEST(ZeroedMemory, IsThereOnceItIsFetched_AndStaysAsItWas) {
+  constexpr size_t kSize = 100'000;
+  const auto array = zeroed_array<uint8_t>(kSize, Pages::kSmall);
+  const auto pages_there = [&] {
+    std::vector<unsigned char> there(kSize / 4096 + 1);
+    EXPECT_EQ(mincore(array.get(), kSize, there.data()), 0);
+    return std::count_if(there.begin(), there.end(), [](unsigned char page) { return page & 1; });
+  };
+  if (sysconf(_SC_PAGESIZE) != 4096) GTEST_SKIP() << "counts pages of 4 kB";
+  array[4200] = 7;
+  if (pages_there() != 1) GTEST_SKIP() << "no telling which pages are there: qemu says all";
+  fetch_zeroes(&array[5000], 40'000);
+  EXPECT_EQ(array[4200], 7);
+  const auto fetched = pages_there();
+  if (fetched == 1) GTEST_SKIP() << "this kernel fetches nothing: it is from before Linux 5.14";
+  EXPECT_EQ(fetched, 10);
 }
 
 TEST(ZeroedMemory, IsNull_WhenThereIsNotSoMuch) {

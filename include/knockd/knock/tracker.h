@@ -161,6 +161,7 @@ class Tracker {
   static uint32_t fingerprint_of(const Packet& packet);
   RecordNumber add_record(const IpAddress& source, const Spot& spot, bool known, DoorNumber door,
                           Instant now);
+  [[gnu::cold]] void fetch_memory();
   void remove_record(RecordNumber number);
   void make_room();
   void look_ahead(const List& list, Link Record::*link);
