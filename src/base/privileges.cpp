@@ -3,18 +3,41 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <pwd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
+#include <string_view>
 
 namespace knockd {
 namespace {
 
-// The user that owns nothing, by number: names would ask NSS, and so read files.
-constexpr uid_t kNobody = 65534;
+struct User {
+  uid_t uid;
+  gid_t gid;
+};
+
+// Owns nothing, but others may be nobody, too.
+constexpr User kNobody{65534, 65534};
+// Is ours alone, where the installation made it.
+constexpr std::string_view kOurUser = "_knockd";
+
+// From the file alone: NSS would read more, and perhaps ask the network.
+User user_without_rights() {
+  FILE* const users = fopen("/etc/passwd", "re");
+  if (users == nullptr) return kNobody;
+  User found = kNobody;
+  while (const passwd* const user = fgetpwent(users)) {
+    if (user->pw_name != kOurUser || user->pw_uid == 0 || user->pw_gid == 0) continue;
+    found = {user->pw_uid, user->pw_gid};
+  }
+  fclose(users);
+  return found;
+}
 
 // A user namespace may forbid the change (EPERM) or have nobody to change to (EINVAL).
 bool worked(int status) { return status == 0 || errno == EPERM || errno == EINVAL; }
@@ -47,9 +70,10 @@ void close_inherited(int keep) {
 
 std::optional<Fault> become_nobody() {
   if (geteuid() != 0) return std::nullopt;
+  const auto [uid, gid] = user_without_rights();
   if (!worked(setgroups(0, nullptr))) return fault_of("setgroups");
-  if (!worked(setresgid(kNobody, kNobody, kNobody))) return fault_of("setresgid");
-  if (!worked(setresuid(kNobody, kNobody, kNobody))) return fault_of("setresuid");
+  if (!worked(setresgid(gid, gid, gid))) return fault_of("setresgid");
+  if (!worked(setresuid(uid, uid, uid))) return fault_of("setresuid");
   return std::nullopt;
 }
 

@@ -189,8 +189,8 @@ void Tracker::handle(const Packet& packet, Instant now) {
   handle(packet, spot_of(packet.source), now);
 }
 
-// Memory takes as long to answer as some packets to be handled: each packet's is asked for in steps,
-// so many packets ahead.
+// Memory takes as long to answer as some packets to be handled: each packet's is asked for in
+// steps, so many packets ahead.
 void Tracker::handle(std::span<const Packet> packets, Instant now) {
   constexpr size_t kApart = 4;
   std::array<Spot, 4 * kApart> spots;

@@ -14,8 +14,8 @@
 namespace knockd {
 namespace {
 
-// Link header, tags, the longest IPv4 header or 88 bytes of IPv6 extension headers, and TCP as far as
-// its flags. With immediate mode each frame takes a place of this size and 68 bytes in the ring,
+// Link header, tags, the longest IPv4 header or 88 bytes of IPv6 extension headers, and TCP as far
+// as its flags. With immediate mode each frame takes a place of this size and 68 bytes in the ring,
 // however short it is: 18 of them a page.
 constexpr int kSnapshotBytes = 156;
 // 1,548 frames: at 50,000 a second what comes within 30 ms. It is all in memory from the start, for

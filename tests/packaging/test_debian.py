@@ -104,6 +104,15 @@ def with_door(installed, server, client):
     return make
 
 
+def test_packets_are_read_by_a_user_who_owns_nothing(with_door):
+    """While the package is there; the user goes with it."""
+    debian = with_door()
+    assert debian.run("ps", "-C", "knockd-listen", "-o", "user=,group=").stdout.split() == \
+        ["_knockd", "_knockd"]
+    debian.run("dpkg", "--purge", "knockd")
+    assert "_knockd" not in debian.read("/etc/passwd") + debian.read("/etc/group")
+
+
 def test_a_fresh_installation_starts_nothing(installed):
     assert installed.pid() == "0"
     assert installed.run("stat", "-c", "%a", "/etc/knockd.conf").stdout == "640\n"

@@ -14,6 +14,8 @@ PROGRAMS = {
     "usr/sbin/knockd-firewall": 0o755,
     "usr/bin/knock": 0o755,
     "usr/lib/systemd/system/knockd.service": 0o644,
+    "usr/lib/sysusers.d/knockd.conf": 0o644,
+    "usr/lib/tmpfiles.d/knockd.conf": 0o644,
     "usr/share/doc/knockd/copyright": 0o644,
     "usr/share/man/man1/knock.1": 0o644,
     "usr/share/man/man5/knockd.conf.5": 0o644,
@@ -70,3 +72,23 @@ def test_systemd_finds_no_fault_with_the_unit(installed, tmp_path, knockd):
     # It complains of other units of the machine, too.
     said = run("systemd-analyze", "verify", "--man=no", str(copy), check=False).stdout
     assert [line for line in said.splitlines() if "knockd" in line] == []
+
+
+@pytest.mark.skipif(not shutil.which("systemd-tmpfiles"), reason="there is no systemd")
+def test_systemd_makes_the_user_and_the_folder(installed, tmp_path):
+    """In a root of its own."""
+    root = tmp_path / "system"
+    (root / "etc").mkdir(parents=True)
+    (root / "var/lib").mkdir(parents=True)
+    for name in ("passwd", "group"):
+        (root / "etc" / name).write_text("root:x:0:0::/root:/bin/sh\n" if name == "passwd"
+                                         else "root:x:0:\n")
+    run("systemd-sysusers", f"--root={root}", str(installed / "usr/lib/sysusers.d/knockd.conf"))
+    run("systemd-tmpfiles", "--create", f"--root={root}",
+        str(installed / "usr/lib/tmpfiles.d/knockd.conf"))
+    name, _, user, group, *_, shell = next(
+        line for line in (root / "etc/passwd").read_text().splitlines()
+        if line.startswith("_knockd")).split(":")
+    assert (name, shell) == ("_knockd", "/usr/sbin/nologin")
+    assert int(user) > 0 and int(group) > 0
+    assert (root / "var/lib/knockd").stat().st_mode & 0o7777 == 0o700

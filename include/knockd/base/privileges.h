@@ -15,9 +15,10 @@ void fill_standard_streams();
 // Closes every descriptor but the standard streams and `keep`.
 void close_inherited(int keep);
 
-// As root: changes for good to user and group 65534 without other groups; with capabilities in use,
-// those are lost with it. As anyone else, or where a container's root may not: does nothing.
-// Tells if it should have worked and did not.
+// As root: changes for good to the user `_knockd` of /etc/passwd and its group, or where there is
+// none to user and group 65534, without other groups; with capabilities in use, those are lost with
+// it. As anyone else, or where a container's root may not: does nothing. Tells if it should have
+// worked and did not.
 [[nodiscard]] std::optional<Fault> become_nobody();
 
 }  // namespace knockd

@@ -14,8 +14,8 @@ struct Unmap {
   void operator()(void* memory) const;
 };
 
-// Huge pages (of 2 MiB, where the kernel has some) spare random reads a walk through the page tables,
-// but the first touch of one costs all of it.
+// Huge pages (of 2 MiB, where the kernel has some) spare random reads a walk through the page
+// tables, but the first touch of one costs all of it.
 enum class Pages { kSmall, kHuge };
 
 // `size` bytes of zeroes; null if there is not so much memory.
