@@ -23,6 +23,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 
 from daemon import Daemon  # noqa: E402
+from memory import private_memory, read_of_each, written_memory  # noqa: E402
 from network import Network  # noqa: E402
 from storm import Storm, source  # noqa: E402
 from waiting import wait_until  # noqa: E402
@@ -65,34 +66,6 @@ class Knocker:
         with self.host.socket(socket.AF_INET) as connection:
             connection.setblocking(False)
             connection.connect_ex((self.destination, port))
-
-
-def read_of_each(host, name):
-    """A file of /proc of each of the host's processes, without those that end meanwhile."""
-    for pid in host.processes():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            yield pathlib.Path(f"/proc/{pid}/{name}").read_text()
-
-
-def written_memory(host):
-    """kB that the host's processes have written and share with nobody, as two sums: their own, and
-    that of the rings into which the kernel puts what is captured. Pages of a library are no part of
-    it: they are private or not by who else runs it."""
-    own = ring = 0
-    for text in read_of_each(host, "smaps"):
-        for line in text.splitlines():
-            words = line.split()
-            if "-" in words[0]:
-                in_ring = "socket:[" in line
-            elif in_ring and words[0] == "Rss:":
-                ring += int(words[1])
-            elif not in_ring and words[0] == "Private_Dirty:":
-                own += int(words[1])
-    return own, ring
-
-
-def private_memory(host):
-    return written_memory(host)[0]
 
 
 def cpu_seconds(host):
