@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 
 namespace knockd {
 
@@ -105,7 +106,9 @@ void EventLoop::arm() {
   if (first) {
     // Zero would disarm; a time that has passed rings at once.
     const int64_t count = std::max<int64_t>(first->time_since_epoch().count(), 1);
-    setting.it_value.tv_sec = static_cast<time_t>(count / 1'000'000'000);
+    // An alarm beyond what the kernel's timer can hold is set again when the loop wakes up by then.
+    constexpr int64_t kLast = std::numeric_limits<time_t>::max();
+    setting.it_value.tv_sec = static_cast<time_t>(std::min(count / 1'000'000'000, kLast));
     setting.it_value.tv_nsec = static_cast<long>(count % 1'000'000'000);
   }
   timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &setting, nullptr);

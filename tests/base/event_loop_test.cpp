@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/timerfd.h>
 
 #include <memory>
 #include <string>
@@ -185,6 +186,18 @@ TEST_F(EventLoopTest, UnsetAndFarAlarmsAreSilent) {
   taken_back.set(Instant());
   taken_back.set(std::nullopt);
   EXPECT_THAT(turn(), IsEmpty());
+}
+
+// With 32 bits for seconds the kernel's timer does not go so far.
+TEST_F(EventLoopTest, AlarmInManyYears_DoesNotKeepTheLoopBusy) {
+  EventLoop::Alarm far(loop_, [&] { say("far"); });
+  far.set(loop_.now() + std::chrono::seconds(int64_t{1} << 32) - 1s);
+  const UniqueFd soon(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+  const itimerspec setting{{}, {0, 20'000'000}};
+  ASSERT_EQ(timerfd_settime(soon.get(), 0, &setting, nullptr), 0);
+  loop_.watch(soon.get(), EPOLLIN, [&] { say("soon"); });
+  loop_.turn();
+  EXPECT_THAT(said_, ElementsAre("soon"));
 }
 
 TEST_F(EventLoopTest, EarlierAlarmIsNotHeldUpByALaterOne) {
