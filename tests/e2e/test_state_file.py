@@ -88,6 +88,9 @@ def test_doors_opened_while_the_disk_was_full_outlive_a_kill_once_it_is_not(star
     filler.unlink()
     frames.tcp(7000, source=sources[-1])
     daemon.wait_for(OVER)
+    # Only so many commands run at once: the last doors may not be open yet.
+    wait_until(lambda: {f"start {source}" for source in sources} <= set(ledger.lines()),
+               "every door is open", daemon.report)
     daemon.send(signal.SIGKILL)
     daemon.wait_for_end()
     daemon = start(text)
