@@ -17,8 +17,12 @@ constexpr Duration kLongestPause = std::chrono::seconds(5);
 
 }  // namespace
 
-Commands::Commands(EventLoop& loop, Log& log)
-    : loop_(loop), log_(log), retry_(loop, [this] { start_what_can(); }) {}
+Commands::Commands(EventLoop& loop, Log& log, Duration patience)
+    : loop_(loop),
+      log_(log),
+      patience_(patience),
+      retry_(loop, [this] { start_what_can(); }),
+      stuck_(loop, [this] { tell_of_wait(); }) {}
 
 void Commands::run(Command command) {
   const std::string key = command.lane;
@@ -83,9 +87,23 @@ void Commands::set_ready(const std::string& key, const Lane& lane) {
 
 void Commands::start_what_can() {
   while (running_.size() - overtaken_ < kMostAtOnce && !ready_.empty() && !retry_.when()) {
+    stuck_.set(std::nullopt);
+    told_of_wait_ = false;
     if (!start(ready_.front())) return;
     ready_.pop_front();
   }
+  if (!ready_.empty() && !retry_.when() && !stuck_.when() && !told_of_wait_) {
+    stuck_.set(loop_.now() + patience_);
+  }
+}
+
+// Commands that never end could otherwise keep doors shut without a word.
+void Commands::tell_of_wait() {
+  told_of_wait_ = true;
+  log_.warning(format(
+      "%s: command waits: %zu others are running, and none has ended for %lld s",
+      lanes_.at(ready_.front()).commands.front().name.c_str(), kMostAtOnce,
+      static_cast<long long>(std::chrono::duration_cast<std::chrono::seconds>(patience_).count())));
 }
 
 // False: no process could be had; the lane stays the first in line.

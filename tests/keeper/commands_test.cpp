@@ -135,6 +135,34 @@ TEST_F(CommandsTest, AtMostThirtyTwoAtOnce_TheRestInOrder) {
               started[2].starts_with("c: "));
 }
 
+TEST_F(CommandsTest, WaitBehindThoseThatHangIsLoggedOnce) {
+  Commands impatient(loop_, log_, std::chrono::seconds(0));
+  const auto reap = [&] {
+    int status = 0;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) impatient.child_ended(pid, status);
+  };
+  for (size_t i = 0; i < Commands::kMostAtOnce; ++i) {
+    impatient.run(command(format("lane %zu", i), wait_for("go")));
+  }
+  impatient.run(command("lane 0", "exit 1"));  // waits for its own lane alone
+  loop_.refresh_clock();
+  EXPECT_THAT(log_.take(), ::testing::SizeIs(32));
+
+  impatient.run(command("ssh", ":"));
+  impatient.run(command("web", ":"));
+  loop_.turn();
+  EXPECT_THAT(log_.take(), ElementsAre("ssh: command waits: 32 others are running, and none has "
+                                       "ended for 0 s"));
+  impatient.run(command("mail", ":"));
+  release("go");
+  while (impatient.running() != 0) reap();
+  EXPECT_EQ(impatient.waiting(), 0u);
+  const auto lines = log_.take();
+  EXPECT_EQ(std::count_if(lines.begin(), lines.end(),
+                          [](const auto& line) { return line.find("waits") != line.npos; }),
+            0);
+}
+
 TEST_F(CommandsTest, StopOvertakesTheStartThatStillRuns) {
   run("ssh", wait_for("go") + "; " + note("start"), 5);
   EXPECT_TRUE(commands_.overtake("ssh", 5));

@@ -31,12 +31,13 @@ struct Command {
 
 // At most kMostAtOnce commands run at once, the rest wait in order; one that was overtaken counts
 // no longer, so that commands that hang cannot keep doors from being closed. A command that can't
-// be started (no process to be had) is tried again, with growing pauses, until it can be.
+// be started (no process to be had) is tried again, with growing pauses, until it can be. When
+// commands wait and none could be started for as long as `patience`, that is logged, once.
 class Commands {
  public:
   static constexpr size_t kMostAtOnce = 32;
 
-  Commands(EventLoop& loop, Log& log);
+  Commands(EventLoop& loop, Log& log, Duration patience = std::chrono::seconds(10));
 
   void run(Command command);
 
@@ -68,18 +69,22 @@ class Commands {
   // The command that others of its lane wait for, if it starts this opening; else the end.
   RunningMap::const_iterator find_start(const std::string& lane, uint64_t opening) const;
   void start_what_can();
+  void tell_of_wait();
   bool start(const std::string& lane);
   void set_ready(const std::string& key, const Lane& lane);
   void report(const Command& command, int status);
 
   EventLoop& loop_;
   Log& log_;
+  const Duration patience_;
   std::map<std::string, Lane> lanes_;
   std::deque<std::string> ready_;  // lanes whose first command may start, in order
   RunningMap running_;
   size_t overtaken_ = 0;  // of those running
   size_t waiting_ = 0;
   EventLoop::Alarm retry_;
+  EventLoop::Alarm stuck_;  // set while commands wait for others to end
+  bool told_of_wait_ = false;
   Duration pause_{};  // before the next try; zero: nothing failed
 };
 
