@@ -11,6 +11,7 @@
 #endif
 
 namespace knockd {
+
 void Unmap::operator()(void* memory) const { munmap(memory, size); }
 
 void* map_zeroes(size_t size, Pages pages) {

@@ -35,7 +35,7 @@ constexpr int kMaxExtensionHeaders = 12;
 constexpr size_t kEthernetHeaderSize = 14;
 constexpr size_t kIpv4HeaderSize = 20;  // without options
 constexpr size_t kIpv6HeaderSize = 40;
-constexpr size_t kTcpHeaderSize = 20;   // without options
+constexpr size_t kTcpHeaderSize = 20;  // without options
 constexpr size_t kTcpHeaderToFlags = 14;
 constexpr size_t kUdpHeaderSize = 8;
 

@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <variant>
 
-#include "tests/keeper/faulty_calls.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/keeper/faulty_calls.h"
 
 namespace knockd {
 namespace {

@@ -10,8 +10,8 @@
 #include <filesystem>
 
 #include "knockd/base/crc32c.h"
-#include "tests/keeper/faulty_calls.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/keeper/faulty_calls.h"
 
 namespace knockd {
 namespace {

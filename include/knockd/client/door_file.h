@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Where a sequence comes from that is not on the command line: a door of a knockd.conf, of which
-// only what concerns a knocker is read (Sequence, One_Time_Sequences, TCPFlags), or the next line of
-// a list of one-time sequences.
+// only what concerns a knocker is read (Sequence, One_Time_Sequences, TCPFlags), or the next line
+// of a list of one-time sequences.
 #pragma once
 
 #include <optional>
