@@ -156,10 +156,10 @@ def common_ports():
     return ports
 
 
-def luck(ports):
-    """The chance that a scan of these ports in disorder opens a door of the guides all the same:
-    its knocks come in order, with SCAN_LIMIT other ports at most on the way."""
-    sequences = {directives["sequence"] for doors in knock_rules() for _, directives in doors}
+def luck(ports, guides):
+    """The chance that a scan of these ports in disorder opens a door of one of the guides all the
+    same: its knocks come in order, with SCAN_LIMIT other ports at most on the way."""
+    sequences = {directives["sequence"] for doors in guides for _, directives in doors}
     chance = 0.0
     for sequence in sequences:
         knocks = sequence.split(",")
