@@ -28,9 +28,9 @@ namespace {
 constexpr Duration kShortestPause = std::chrono::milliseconds(1);
 // Frames between two looks at the clock.
 constexpr int kMostFramesAtOnce = 4096;
-// With so many frames after a pause there will be more after the next, and the kernel need not be
-// asked; but now and then the keeper's messages and the alarms have their turn.
-constexpr size_t kFramesOfAFlood = 8;
+// With so many frames after a pause there will be more after the next: to wait for the first of them
+// would be one more wake-up. But now and then the keeper's messages and the alarms have their turn.
+constexpr size_t kFramesOfAFlood = 2;
 constexpr int kMostReadsInARow = 16;
 
 Trouble trouble(CaptureTrouble kind, std::string_view text) {

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A daemon that nobody knocks at sleeps: none of its processes wakes, so a router's or a laptop's
-processor stays asleep too."""
+processor stays asleep too. One at which packets arrive wakes no more often than it must."""
 
 import pathlib
 import re
+import socket
 import time
 
 import pytest
@@ -62,3 +63,26 @@ def test_a_wakeup_is_seen(start, server, frames):
     frames.tcp(7000)
     daemon.wait_for(r"\S+: a: Stage 1")
     assert wakeups(server) != before
+
+
+def waits(host):
+    """How often the host's listener has begun to wait for something."""
+    for pid in host.processes():
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        if "\tknockd-listen\n" in status:
+            return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M).group(1))
+    raise AssertionError("no listener")
+
+
+def test_a_stream_of_packets_wakes_the_listener_about_once_a_millisecond(start, server, client):
+    daemon = start("[a]\nsequence = 7000:udp,8000:udp\ncommand = true\n")
+    with client.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        before, began = waits(server), time.monotonic()
+        for number in range(6000):
+            sender.sendto(b"", (server.ipv4, 7000))
+            if number % 3 == 0:
+                time.sleep(0.0005)
+        milliseconds = (time.monotonic() - began) * 1000
+        woken = waits(server) - before
+    daemon.wait_for(r"\S+: a: Stage 1")
+    assert 0 < woken < 1.3 * milliseconds
