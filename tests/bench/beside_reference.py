@@ -115,6 +115,7 @@ class Bench:
         self.reference = reference
         self.flood_tool = tools / "flood"
         self.bare_capture_tool = tools / "bare_capture"
+        self.bare_opener_tool = tools / "bare_opener"
         self.rows = []
 
     def start(self, network, binary, door, name):
@@ -167,6 +168,41 @@ class Bench:
         finally:
             network.close()
 
+    @contextlib.contextmanager
+    def bare_opener(self, fifo):
+        """A program that starts the plain door's command for each byte that it gets."""
+        opener = subprocess.Popen([self.bare_opener_tool, f"echo > {fifo}"], stdin=subprocess.PIPE,
+                                  bufsize=0)
+        try:
+            yield opener.stdin
+        finally:
+            opener.stdin.close()
+            opener.wait(timeout=20)
+
+    @staticmethod
+    def opening_time(reader, begin):
+        """Milliseconds from what begins an opening to the first thing that the command does; None
+        if that takes longer than a quarter of a second."""
+        sent = time.monotonic()
+        begin()
+        if not select.select([reader], [], [], 0.25)[0]:
+            return None
+        elapsed = (time.monotonic() - sent) * 1000
+        os.read(reader, 64)
+        return elapsed
+
+    def bare_latency(self, knocks):
+        fifo = self.folder / "bare.fifo"
+        os.mkfifo(fifo)
+        reader = os.open(fifo, os.O_RDWR)
+        times = []
+        with self.bare_opener(fifo) as opener:
+            for _ in range(knocks):
+                time.sleep(random.uniform(0.1, 0.2))
+                times.append(self.opening_time(reader, lambda: opener.write(b"\n")) or 250.0)
+        os.close(reader)
+        return statistics.median(times)
+
     def latency(self, knocks):
         for title, door in (("command", plain_door), ("start command, door recorded on disk",
                                                       door_that_closes)):
@@ -177,6 +213,9 @@ class Bench:
                      statistics.median(theirs))
             self.row("    95th percentile", statistics.quantiles(ours, n=20)[-1],
                      statistics.quantiles(theirs, n=20)[-1])
+            if door is plain_door:
+                self.rows.append(("    a program that does nothing but start the command",
+                                  f"{self.bare_latency(knocks):.2f} ms", "", ""))
 
     # --- flood ---------------------------------------------------------------------------------
 
@@ -200,13 +239,14 @@ class Bench:
 
     def flood_of(self, binary, rate, name, knocks):
         """What real knocks meet with while a stranger sends forged first knocks: the share of them
-        that open within 250 ms, their median in ms, the forged ones a second, kB of memory
-        gained."""
+        that open within 250 ms, their median in ms, that of a program which only starts the same
+        command meanwhile, the forged ones a second, kB of memory gained."""
         seconds = max(2.0, knocks * 0.1)
-        with self.flooded(binary, rate, name, seconds) as (network, fifo, flood, before):
+        with (self.flooded(binary, rate, name, seconds) as (network, fifo, flood, before),
+              self.bare_opener(fifo) as opener):
             reader = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
             knocker = Knocker(network.client, network.server.ipv4)
-            times = []
+            times, bare_times = [], []
             for _ in range(knocks):
                 began = time.monotonic()
                 for port in PORTS[:-1]:
@@ -214,17 +254,18 @@ class Bench:
                     time.sleep(0.003)
                 with contextlib.suppress(BlockingIOError):
                     os.read(reader, 64)  # of an earlier knock, answered too late
-                sent = time.monotonic()
-                knocker.knock(PORTS[-1])
-                if select.select([reader], [], [], 0.25)[0]:
-                    times.append((time.monotonic() - sent) * 1000)
-                    os.read(reader, 64)
+                elapsed = self.opening_time(reader, lambda: knocker.knock(PORTS[-1]))
+                if elapsed is not None:
+                    times.append(elapsed)
+                time.sleep(0.01)
+                bare_times.append(self.opening_time(reader, lambda: opener.write(b"\n")) or 250.0)
                 time.sleep(max(0.0, began + seconds / knocks * 0.9 - time.monotonic()))
             packets = int(flood.communicate(timeout=seconds + 60)[0])
             wait_until(lambda: is_at_rest(network.server), "the daemon has caught up",
                        deadline=120)
             os.close(reader)
-            return (len(times), statistics.median(times) if times else 250.0, packets / seconds,
+            return (len(times), statistics.median(times) if times else 250.0,
+                    statistics.median(bare_times), packets / seconds,
                     private_memory(network.server) - before[0])
 
     def flood_cost_of(self, binary, rate, name, seconds):
@@ -272,15 +313,17 @@ class Bench:
             their_cost = self.flood_cost_of(self.reference, rate, f"reference-cost-{rate}", seconds)
             ratios = sorted(our / bare for our, bare in zip(our_costs, bare_costs))
             if not rate:
-                title += f" ({ours[2]:,.0f} a second)"
+                title += f" ({ours[3]:,.0f} a second)"
             self.rows.append((f"{title}: real knocks that open, of {knocks}", str(ours[0]),
                               str(theirs[0]), ""))
             self.row("    median from last knock to command", ours[1], theirs[1])
+            self.rows.append(("    a program that does nothing but start the command, meanwhile",
+                              f"{ours[2]:.2f} ms", "", ""))
             self.row("    processor time a forged knock", our_cost, their_cost, "{:.2f} us")
             self.rows.append(("    the same, beside a program that only counts packets",
                               f"{our_cost / bare:.2f} x ({ratios[0]:.2f} to {ratios[-1]:.2f})",
                               f"{their_cost / bare:.1f} x", f"(1 is {bare:.2f} us)"))
-            self.rows.append(("    memory gained", f"{ours[3]:,} kB", f"{theirs[3]:,} kB", ""))
+            self.rows.append(("    memory gained", f"{ours[4]:,} kB", f"{theirs[4]:,} kB", ""))
 
     # --- noise ---------------------------------------------------------------------------------
 
@@ -451,7 +494,7 @@ def main():
     parser.add_argument("--ours", required=True, help="our knockd")
     parser.add_argument("--reference", required=True, help="knockd 0.8")
     parser.add_argument("--tools", required=True, type=pathlib.Path,
-                        help="the folder of flood and bare_capture")
+                        help="the folder of flood, bare_capture and bare_opener")
     parser.add_argument("--short", action="store_true", help="a tenth of the work: does it run?")
     parser.add_argument("parts", nargs="*", default=parts, help=f"of {', '.join(parts)}")
     options = parser.parse_args()
