@@ -58,7 +58,8 @@ class CommandFixture : public ::testing::Test {
   TemporaryFolder folder_;
   EventLoop loop_;
   RecordingLog log_;
-  Commands commands_{loop_, log_};
+  // Patient, for a slow machine takes more than ten seconds to end what a test has started.
+  Commands commands_{loop_, log_, std::chrono::hours(1)};
 };
 
 }  // namespace knockd
