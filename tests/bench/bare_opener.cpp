@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdio>
+#include <cstring>
 
 int main(int argc, char** argv) {
   if (argc != 2) {
@@ -22,8 +23,9 @@ int main(int argc, char** argv) {
   char byte = 0;
   while (read(STDIN_FILENO, &byte, 1) == 1) {
     pid_t pid = 0;
-    if (posix_spawn(&pid, "/bin/sh", nullptr, nullptr, arguments.data(), environ) != 0) {
-      std::perror("bare_opener");
+    const int error = posix_spawn(&pid, "/bin/sh", nullptr, nullptr, arguments.data(), environ);
+    if (error != 0) {
+      std::fprintf(stderr, "bare_opener: /bin/sh: %s\n", strerror(error));
       return 1;
     }
     waitpid(pid, nullptr, 0);

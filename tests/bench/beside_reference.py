@@ -136,7 +136,18 @@ class Bench:
     # --- latency -------------------------------------------------------------------------------
 
     @staticmethod
-    def knock_times(network, reader, knocks):
+    def opening_time(reader, begin, patience=None):
+        """Milliseconds from what begins an opening to the first thing that the command does; None
+        if that takes longer than `patience` seconds, without which there is no end to it."""
+        sent = time.monotonic()
+        begin()
+        if not select.select([reader], [], [], patience)[0]:
+            return None
+        elapsed = (time.monotonic() - sent) * 1000
+        os.read(reader, 64)
+        return elapsed
+
+    def knock_times(self, network, reader, knocks):
         """From the last knock to the first thing that the command does, in ms, for each of many
         knocks at random moments: 0.8's buffer waits for its own rhythm."""
         knocker = Knocker(network.client, network.server.ipv4)
@@ -148,10 +159,8 @@ class Bench:
             time.sleep(random.uniform(0.1, 0.2))
             with network.client.socket(socket.AF_INET) as last:
                 last.setblocking(False)
-                sent = time.monotonic()
-                last.connect_ex((network.server.ipv4, PORTS[-1]))
-                os.read(reader, 1)
-                times.append((time.monotonic() - sent) * 1000)
+                times.append(self.opening_time(reader, lambda: last.connect_ex(
+                    (network.server.ipv4, PORTS[-1]))))
         return times
 
     def latency_of(self, binary, door_text, name, knocks):
@@ -179,18 +188,6 @@ class Bench:
             opener.stdin.close()
             opener.wait(timeout=20)
 
-    @staticmethod
-    def opening_time(reader, begin):
-        """Milliseconds from what begins an opening to the first thing that the command does; None
-        if that takes longer than a quarter of a second."""
-        sent = time.monotonic()
-        begin()
-        if not select.select([reader], [], [], 0.25)[0]:
-            return None
-        elapsed = (time.monotonic() - sent) * 1000
-        os.read(reader, 64)
-        return elapsed
-
     def bare_latency(self, knocks):
         fifo = self.folder / "bare.fifo"
         os.mkfifo(fifo)
@@ -199,7 +196,7 @@ class Bench:
         with self.bare_opener(fifo) as opener:
             for _ in range(knocks):
                 time.sleep(random.uniform(0.1, 0.2))
-                times.append(self.opening_time(reader, lambda: opener.write(b"\n")) or 250.0)
+                times.append(self.opening_time(reader, lambda: opener.write(b"\n")))
         os.close(reader)
         return statistics.median(times)
 
@@ -254,11 +251,11 @@ class Bench:
                     time.sleep(0.003)
                 with contextlib.suppress(BlockingIOError):
                     os.read(reader, 64)  # of an earlier knock, answered too late
-                elapsed = self.opening_time(reader, lambda: knocker.knock(PORTS[-1]))
+                elapsed = self.opening_time(reader, lambda: knocker.knock(PORTS[-1]), 0.25)
                 if elapsed is not None:
                     times.append(elapsed)
                 time.sleep(0.01)
-                bare_times.append(self.opening_time(reader, lambda: opener.write(b"\n")) or 250.0)
+                bare_times.append(self.opening_time(reader, lambda: opener.write(b"\n")))
                 time.sleep(max(0.0, began + seconds / knocks * 0.9 - time.monotonic()))
             packets = int(flood.communicate(timeout=seconds + 60)[0])
             wait_until(lambda: is_at_rest(network.server), "the daemon has caught up",
@@ -420,10 +417,8 @@ class Bench:
                 times = []
                 for number in range(first, first + probes):
                     time.sleep(0.06)
-                    sent = time.monotonic()
-                    storm.knock(source(number), 7001)
-                    os.read(reader, 1)
-                    times.append((time.monotonic() - sent) * 1000)
+                    times.append(self.opening_time(
+                        reader, lambda number=number: storm.knock(source(number), 7001)))
                 return statistics.median(times)
 
             with_none = probe(1_000_000)

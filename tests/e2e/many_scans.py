@@ -51,7 +51,7 @@ def scan_and_knock(network, binary, knock, kind, scans):
         lost = street.lost()
         for line in broken + street.failures:
             print(line, file=sys.stderr)
-    chances = (f"{scans * chance:.4f}" if in_disorder else "0" for chance in lucks())
+    chances = [f"{scans * chance:.4f}" for chance in lucks()] if in_disorder else ["0", "0"]
     row = (title, scans, f"{packets:,}", len(attempts), len(discarded), len(broken), *chances,
            f"{opened} of {sent}", lost)
     return row, not broken and 0 < opened == sent

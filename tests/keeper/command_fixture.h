@@ -21,6 +21,10 @@ namespace knockd {
 
 class CommandFixture : public ::testing::Test {
  protected:
+  // Patient, for a slow machine takes more than ten seconds to end what a test has started.
+  explicit CommandFixture(Duration patience = std::chrono::hours(1))
+      : commands_(loop_, log_, patience) {}
+
   // A command that notes `word`.
   std::string note(const std::string& word) { return "echo " + word + " >>" + (folder_ / "notes"); }
   // A command that does not end before release(name).
@@ -58,8 +62,7 @@ class CommandFixture : public ::testing::Test {
   TemporaryFolder folder_;
   EventLoop loop_;
   RecordingLog log_;
-  // Patient, for a slow machine takes more than ten seconds to end what a test has started.
-  Commands commands_{loop_, log_, std::chrono::hours(1)};
+  Commands commands_;
 };
 
 }  // namespace knockd

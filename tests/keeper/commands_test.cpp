@@ -36,6 +36,19 @@ class CommandsTest : public CommandFixture {
   void run(const std::string& lane, const std::string& text, uint64_t opening = 0) {
     commands_.run(command(lane, text, opening));
   }
+
+  using CommandFixture::CommandFixture;
+};
+
+class ImpatientCommandsTest : public CommandsTest {
+ protected:
+  ImpatientCommandsTest() : CommandsTest(std::chrono::seconds(0)) {}
+
+  // So that an alarm which is due has rung.
+  void turn_some_times() {
+    int turns = 0;
+    run_until([&] { return ++turns > 3; });
+  }
 };
 
 TEST_F(CommandsTest, IsLoggedBeforeItIsStarted_AndSaysNothingWhenAllIsWell) {
@@ -135,32 +148,22 @@ TEST_F(CommandsTest, AtMostThirtyTwoAtOnce_TheRestInOrder) {
               started[2].starts_with("c: "));
 }
 
-TEST_F(CommandsTest, WaitBehindThoseThatHangIsLoggedOnce) {
-  Commands impatient(loop_, log_, std::chrono::seconds(0));
-  const auto reap = [&] {
-    int status = 0;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) impatient.child_ended(pid, status);
-  };
-  for (size_t i = 0; i < Commands::kMostAtOnce; ++i) {
-    impatient.run(command(format("lane %zu", i), wait_for("go")));
-  }
-  impatient.run(command("lane 0", "exit 1"));  // waits for its own lane alone
-  loop_.refresh_clock();
+TEST_F(ImpatientCommandsTest, WaitBehindThoseThatHangIsLoggedOnce) {
+  for (size_t i = 0; i < Commands::kMostAtOnce; ++i) run(format("lane %zu", i), wait_for("go"));
+  run("lane 0", "exit 1");  // waits for its own lane alone
+  turn_some_times();
   EXPECT_THAT(log_.take(), ::testing::SizeIs(32));
 
-  impatient.run(command("ssh", ":"));
-  impatient.run(command("web", ":"));
-  loop_.turn();
+  run("ssh", ":");
+  run("web", ":");
+  turn_some_times();
   EXPECT_THAT(log_.take(), ElementsAre("ssh: command waits: 32 others are running, and none has "
                                        "ended for 0 s"));
-  impatient.run(command("mail", ":"));
+  run("mail", ":");
+  turn_some_times();
+  EXPECT_THAT(log_.take(), IsEmpty());
   release("go");
-  while (impatient.running() != 0) reap();
-  EXPECT_EQ(impatient.waiting(), 0u);
-  const auto lines = log_.take();
-  EXPECT_EQ(std::count_if(lines.begin(), lines.end(),
-                          [](const auto& line) { return line.find("waits") != line.npos; }),
-            0);
+  run_until_idle();
 }
 
 TEST_F(CommandsTest, StopOvertakesTheStartThatStillRuns) {
