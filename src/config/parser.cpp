@@ -23,11 +23,11 @@
 namespace knockd {
 namespace {
 
-constexpr size_t kMaxNameLength = 200;     // bytes; names go to logs and the environment
-constexpr size_t kMaxIncludeDepth = 8;     // files that include each other
-constexpr size_t kMaxFiles = 1000;         // against patterns that match far too much
-constexpr size_t kMaxComplaints = 1000;    // a file with more is none of ours
-constexpr uint64_t kMaxSeconds = 2147483;  // 24 days: what fits in 32 bits of milliseconds
+constexpr size_t kMaxNameLength = 200;    // bytes; names go to logs and the environment
+constexpr size_t kMaxIncludeDepth = 8;    // files that include each other
+constexpr size_t kMaxFiles = 1000;        // against patterns that match far too much
+constexpr size_t kMaxComplaints = 1000;   // a file with more is none of ours
+constexpr int64_t kMaxSeconds = 2147483;  // 24 days: what fits in 32 bits of milliseconds
 
 enum class Section : uint8_t {
   kNone,
@@ -127,7 +127,7 @@ class Parser {
   // The values.
   void read_fault(const Value& value, const TextFault& fault);
   void read_number(const Value& value, uint64_t least, uint64_t most, uint32_t& result);
-  void read_seconds(const Value& value, uint64_t least, Duration& result);
+  void read_time(const Value& value, int64_t least, Duration& result);
   void read_path(const Value& value, std::string& result);
   void read_switch(const Value& value, bool& result);
   void read_interfaces(const Value& value);
@@ -162,8 +162,9 @@ std::span<const Directive> Parser::directives() {
   using enum Scope;
   using enum Form;
   using V = const Value&;
-  static constexpr std::string_view kSeconds = "a number of seconds from 1 to 2147483";
-  static constexpr std::string_view kSecondsOrNone = "a number of seconds from 0 to 2147483";
+  static constexpr std::string_view kTime = "a time like 90, 90s, 10m, 1h or 2d, 1 to 2147483 s";
+  static constexpr std::string_view kTimeOrNone =
+      "a time like 90, 90s, 10m, 1h or 2d, 0 to 2147483 s";
   static constexpr std::string_view kAPath = "a path";
   static constexpr std::string_view kACommand = "a command for /bin/sh";
   static constexpr Directive kDirectives[] = {
@@ -196,8 +197,8 @@ std::span<const Directive> Parser::directives() {
        [](Parser& p, V v) { p.read_sequence(v); }},
       {"One_Time_Sequences", "", kDoor, kText, kAPath,
        [](Parser& p, V v) { p.read_one_time_sequences(v); }},
-      {"Seq_Timeout", "Timeout", kDoor, kText, kSeconds,
-       [](Parser& p, V v) { p.read_seconds(v, 1, p.door_.rule.seq_timeout); }},
+      {"Seq_Timeout", "Timeout", kDoor, kText, kTime,
+       [](Parser& p, V v) { p.read_time(v, 1, p.door_.rule.seq_timeout); }},
       {"TCPFlags", "", kDoor, kText, "a list of flags like syn,!ack",
        [](Parser& p, V v) { p.read_tcp_flags(v); }},
       {"Target", "", kDoor, kText, "an IPv4 or IPv6 address",
@@ -210,10 +211,10 @@ std::span<const Directive> Parser::directives() {
        [](Parser& p, V v) { p.door_.start_command_6 = v.text; }},
       {"Stop_Command_6", "", kDoor, kCommandOrNothing, kACommand,
        [](Parser& p, V v) { p.door_.stop_command_6 = v.text; }},
-      {"Cmd_Timeout", "", kDoor, kText, kSecondsOrNone,
-       [](Parser& p, V v) { p.read_seconds(v, 0, p.door_.cmd_timeout); }},
-      {"Seq_Cooldown", "Cooldown", kDoor, kText, kSecondsOrNone,
-       [](Parser& p, V v) { p.read_seconds(v, 0, p.door_.rule.seq_cooldown); }},
+      {"Cmd_Timeout", "Open_For", kDoor, kText, kTimeOrNone,
+       [](Parser& p, V v) { p.read_time(v, 0, p.door_.cmd_timeout); }},
+      {"Seq_Cooldown", "Cooldown", kDoor, kText, kTimeOrNone,
+       [](Parser& p, V v) { p.read_time(v, 0, p.door_.rule.seq_cooldown); }},
       {"Reknock", "", kDoor, kText, "run, extend or ignore",
        [](Parser& p, V v) { p.read_reknock(v); }},
   };
@@ -405,10 +406,10 @@ void Parser::read_number(const Value& value, uint64_t least, uint64_t most, uint
   result = static_cast<uint32_t>(*number);
 }
 
-void Parser::read_seconds(const Value& value, uint64_t least, Duration& result) {
-  const auto number = parse_number(value.text, kMaxSeconds);
-  if (!number || *number < least) return unexpected(value);
-  result = std::chrono::seconds(*number);
+void Parser::read_time(const Value& value, int64_t least, Duration& result) {
+  const auto time = parse_time(value.text, std::chrono::seconds(kMaxSeconds));
+  if (!time || *time < std::chrono::seconds(least)) return unexpected(value);
+  result = *time;
 }
 
 void Parser::read_path(const Value& value, std::string& result) {

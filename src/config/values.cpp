@@ -69,6 +69,23 @@ size_t find_control_byte(std::string_view text) {
   return found == text.end() ? std::string_view::npos : static_cast<size_t>(found - text.begin());
 }
 
+std::optional<Duration> parse_time(std::string_view text, Duration most) {
+  constexpr std::pair<char, std::chrono::seconds> kUnits[] = {{'s', std::chrono::seconds(1)},
+                                                              {'m', std::chrono::minutes(1)},
+                                                              {'h', std::chrono::hours(1)},
+                                                              {'d', std::chrono::hours(24)}};
+  std::chrono::seconds unit(1);
+  for (const auto& [letter, length] : kUnits) {
+    if (!text.ends_with(letter)) continue;
+    unit = length;
+    text.remove_suffix(1);
+    break;
+  }
+  const auto number = parse_number(text, static_cast<uint64_t>(most / unit));
+  if (!number) return std::nullopt;
+  return unit * static_cast<int64_t>(*number);
+}
+
 std::variant<FlagMask, TextFault> parse_tcp_flags(std::string_view text) {
   FlagMask mask;
   for (const std::string_view part : split(text, ',')) {

@@ -33,6 +33,28 @@ TEST(FindControlByte, KnowsBothRanges) {
   EXPECT_EQ(find_control_byte("a b~\xc3\xbc"), std::string_view::npos);
 }
 
+TEST(ParseTime, TakesAWholeNumber_WithAndWithoutUnit) {
+  constexpr std::chrono::hours kMost(1000);
+  EXPECT_EQ(parse_time("90", kMost), std::chrono::seconds(90));
+  EXPECT_EQ(parse_time("90s", kMost), std::chrono::seconds(90));
+  EXPECT_EQ(parse_time("10m", kMost), std::chrono::minutes(10));
+  EXPECT_EQ(parse_time("1h", kMost), std::chrono::hours(1));
+  EXPECT_EQ(parse_time("2d", kMost), std::chrono::hours(48));
+  EXPECT_EQ(parse_time("0m", kMost), std::chrono::seconds(0));
+  for (const char* text : {"", "s", "1w", "1 h", "-1m", "1.5h", "1h30m", "0x1s", "1hh"}) {
+    EXPECT_EQ(parse_time(text, kMost), std::nullopt) << text;
+  }
+}
+
+TEST(ParseTime, RefusesMoreThanTheMost_InWhateverUnit) {
+  constexpr std::chrono::seconds kMost(7200);
+  EXPECT_EQ(parse_time("7200", kMost), kMost);
+  EXPECT_EQ(parse_time("2h", kMost), kMost);
+  for (const char* text : {"7201", "121m", "3h", "1d", "99999999999999999999d"}) {
+    EXPECT_EQ(parse_time(text, kMost), std::nullopt) << text;
+  }
+}
+
 TEST(ParseTcpFlags, ReadsEachFlag_BothWays) {
   const auto all = std::get<FlagMask>(parse_tcp_flags("fin,syn,RST , !psh,! ack,!URG"));
   EXPECT_EQ(all.wanted, kTcpFin | kTcpSyn | kTcpRst);

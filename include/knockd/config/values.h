@@ -3,11 +3,13 @@
 // carries its offset in the text, quotes what was found and says what was expected.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "knockd/base/clock.h"
 #include "knockd/knock/sequence.h"
 #include "knockd/net/tcp_flags.h"
 
@@ -28,6 +30,10 @@ std::string in_quotes(std::string_view text);
 
 // The first byte below 0x20 or equal to 0x7f; npos if there is none.
 size_t find_control_byte(std::string_view text);
+
+// A whole number of seconds, or of the unit behind it: "90", "90s", "10m", "1h", "2d". Nothing for
+// other text and for more than `most`.
+std::optional<Duration> parse_time(std::string_view text, Duration most);
 
 // "syn,!ack": flags that must be set and, with '!', flags that must not.
 std::variant<FlagMask, TextFault> parse_tcp_flags(std::string_view text);
