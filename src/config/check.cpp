@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "knockd/base/text.h"
+#include "knockd/config/iptables_rule.h"
 #include "knockd/config/shell_command.h"
 #include "knockd/config/values.h"
 
@@ -17,6 +18,9 @@ namespace {
 
 constexpr uint16_t kFirstUnassigned = 1024;  // below are the well-known ports (RFC 6335, 6)
 constexpr size_t kFewKnocks = 3;             // fewer are soon guessed
+// With fewer than these the scan guard, which sees tcp alone, has too little to go by.
+constexpr auto kGuardedKnocks = 2;
+constexpr std::string_view kFirewallTool = "knockd-firewall";
 
 std::vector<uint16_t> ports_of(const Sequence& sequence) {
   std::vector<uint16_t> ports;
@@ -44,6 +48,19 @@ bool changes_how_programs_are_found(const Words& words) {
                      [](const std::string& word) { return word.starts_with("PATH="); });
 }
 
+// A command, and the directive that it is of.
+struct Named {
+  const char* directive;
+  std::string_view command;
+};
+
+// The start commands of a door, without those that are absent.
+std::vector<Named> start_commands(const Door& door) {
+  std::vector<Named> commands = {{"Start_Command", door.start_command}};
+  if (door.start_command_6) commands.push_back({"Start_Command_6", *door.start_command_6});
+  return commands;
+}
+
 class Checker {
  public:
   Checker(const Config& config, const Surroundings& surroundings)
@@ -52,12 +69,13 @@ class Checker {
   std::vector<Complaint> run() {
     check_files();
     check_interfaces();
+    check_scan_limit();
     check_programs("On_Start", config_.place_of("On_Start"), config_.on_start);
     check_programs("On_Stop", config_.place_of("On_Stop"), config_.on_stop);
     if (config_.doors.empty()) warn({config_.file, 1, 1}, "no door: nothing can be knocked at");
     check_names();
     check_prefixes();
-    collect_removals();
+    collect_rules();
     for (const Door& door : config_.doors) check_door(door);
     sort_by_place(warnings_, config_.files);
     return std::move(warnings_);
@@ -93,6 +111,12 @@ class Checker {
       warn(config_.place_of("Interface"),
            "interface " + in_quotes(name) + " does not exist: it would be waited for");
     }
+  }
+
+  void check_scan_limit() {
+    if (config_.scan_limit != 0 || config_.doors.empty()) return;
+    warn(config_.place_of("Scan_Limit"),
+         "Scan_Limit = 0 turns the scan guard off: a port scan can open doors");
   }
 
   void check_names() {
@@ -131,7 +155,7 @@ class Checker {
 
   void check_door(const Door& door) {
     check_sequence(door);
-    check_tcp_flags(door);
+    check_scan_guard(door);
     check_programs("Start_Command", door.place_of("Start_Command"), door.start_command);
     check_programs("Stop_Command", door.place_of("Stop_Command"), door.stop_command);
     check_programs("Start_Command_6", door.place_of("Start_Command_6"),
@@ -139,6 +163,8 @@ class Checker {
     check_programs("Stop_Command_6", door.place_of("Stop_Command_6"),
                    door.stop_command_6.value_or(""));
     check_rules(door);
+    check_order_of_rules(door);
+    check_firewall_tool(door);
   }
 
   static const Place& place_of_sequence(const Door& door) {
@@ -147,11 +173,14 @@ class Checker {
 
   void check_sequence(const Door& door) {
     const Sequence& sequence = door.rule.sequence;
+    if (sequence.empty()) return;
     const std::vector<uint16_t> ports = ports_of(sequence);
     const auto weak = [&](const std::string& why) {
       warn(place_of_sequence(door), "sequence " + in_quotes(to_string(sequence)) + ": " + why);
     };
-    if (sequence.size() < kFewKnocks) {
+    if (sequence.size() == 1) {
+      weak("one knock: any port scan opens the door");
+    } else if (sequence.size() < kFewKnocks) {
       weak(format("fewer than %zu knocks are soon guessed", kFewKnocks));
     }
     if (goes_in_steps_of(1, ports)) weak("ascending neighbours: a port scan may knock them");
@@ -169,14 +198,24 @@ class Checker {
     }
   }
 
-  void check_tcp_flags(const Door& door) {
-    const bool has_tcp =
-        std::any_of(door.rule.sequence.begin(), door.rule.sequence.end(),
-                    [](const Knock& knock) { return knock.protocol == Protocol::kTcp; });
-    if (!has_tcp || (door.rule.flags.wanted & kTcpSyn) != 0) return;
-    warn(door.place_of("TCPFlags"), "door " + in_quotes(door.name) +
-                                        ": tcp knocks without TCPFlags = syn: other packets of "
-                                        "a connection count, too");
+  // Whether a scan can open the door because the scan guard sees too few of its knocks: it counts
+  // connection attempts (see Tracker::count_against_scan).
+  void check_scan_guard(const Door& door) {
+    const Sequence& sequence = door.rule.sequence;
+    const auto tcp_knocks = std::count_if(sequence.begin(), sequence.end(), [](const Knock& knock) {
+      return knock.protocol == Protocol::kTcp;
+    });
+    if (tcp_knocks < kGuardedKnocks && sequence.size() > 1) {
+      warn(place_of_sequence(door), "sequence " + in_quotes(to_string(sequence)) +
+                                        ": fewer than two tcp knocks: a port scan can open the "
+                                        "door, the scan guard sees tcp alone");
+    }
+    if (tcp_knocks > 0 && !is_connection_attempt(door.rule.flags.wanted)) {
+      warn(door.place_of("TCPFlags"),
+           "door " + in_quotes(door.name) +
+               ": tcp knocks without TCPFlags = syn: a port scan can open the door, the scan guard "
+               "sees connection attempts (SYN without ACK) alone");
+    }
   }
 
   void check_programs(const char* directive, const Place& place, std::string_view command) {
@@ -192,16 +231,22 @@ class Checker {
 
   // Rules that stay.
 
-  void collect_removals() {
+  void collect_rules() {
+    collect_rules(config_.on_start);
     for (const Door& door : config_.doors) {
       for (const std::string& command :
            {door.start_command, door.stop_command, door.start_command_6.value_or(""),
             door.stop_command_6.value_or("")}) {
-        for (const Words& words : simple_commands(command)) {
-          const auto change = rule_change_of(words);
-          if (change && change->kind == RuleChange::Kind::kRemoves) removed_.insert(change->rule);
-        }
+        collect_rules(command);
       }
+    }
+  }
+
+  void collect_rules(std::string_view command) {
+    for (const Words& words : simple_commands(command)) {
+      const auto change = rule_change_of(words);
+      if (change && change->kind == RuleChange::Kind::kRemoves) removed_.insert(change->rule);
+      if (auto rule = iptables_rule_of(words)) rules_.push_back(*std::move(rule));
     }
   }
 
@@ -236,9 +281,75 @@ class Checker {
     return false;
   }
 
+  // Rules that come too late.
+
+  void check_order_of_rules(const Door& door) {
+    for (const auto& [directive, command] : start_commands(door)) {
+      for (const Words& words : simple_commands(command)) {
+        const auto rule = iptables_rule_of(words);
+        if (!rule || !rule->appended || rule->target != "ACCEPT" || !is_shut_out(*rule)) continue;
+        warn(door.place_of(directive),
+             format("%s appends a rule to %s behind one that drops what it is to accept: expected "
+                    "-I in place of -A",
+                    directive, printable(rule->chain).c_str()));
+        break;
+      }
+    }
+  }
+
+  // By a rule of this configuration, or by one that is there now.
+  bool is_shut_out(const IptablesRule& wanted) const {
+    const auto shuts = [&](const IptablesRule& rule) { return shuts_out(rule, wanted); };
+    if (std::any_of(rules_.begin(), rules_.end(), shuts)) return true;
+    if (wanted.table != "filter") return false;
+    const std::string chain = surroundings_.iptables_chain(wanted.tool, wanted.chain);
+    for (const std::string_view line : split(chain, '\n')) {
+      const auto rule = iptables_rule_of(words_of_rule(wanted.tool, line));
+      if (rule && shuts(*rule)) return true;
+    }
+    return false;
+  }
+
+  // A line of `iptables -S`, as the command that makes its rule.
+  static Words words_of_rule(const std::string& tool, std::string_view line) {
+    const auto commands = simple_commands(tool + ' ' + std::string(line));
+    return commands.empty() ? Words() : commands.front();
+  }
+
+  // knockd-firewall.
+
+  void check_firewall_tool(const Door& door) {
+    const std::vector<Named> starts = start_commands(door);
+    const auto found = std::find_if(starts.begin(), starts.end(), [](const Named& start) {
+      return runs_program(start.command, kFirewallTool);
+    });
+    if (found == starts.end()) return;
+    if (!has_firewall() && !std::exchange(told_of_firewall_, true)) {
+      warn(door.place_of(found->directive),
+           format("%s: knockd-firewall has no firewall to use here: expected nft, iptables, "
+                  "firewall-cmd or uci",
+                  found->directive));
+    }
+    const bool has_stop = !door.stop_command.empty() || !door.stop_command_6.value_or("").empty();
+    if (has_stop && door.reknock == Reknock::kRun) {
+      const bool is_said = door.places.contains("Reknock");
+      warn(door.place_of(is_said ? "Reknock" : found->directive),
+           "knockd-firewall with Reknock = run: after a second knock the first stop command shuts "
+           "the port: expected Reknock = extend");
+    }
+  }
+
+  bool has_firewall() const {
+    constexpr const char* kFirewalls[] = {"nft", "iptables", "firewall-cmd", "uci"};
+    return std::any_of(std::begin(kFirewalls), std::end(kFirewalls),
+                       [this](const char* program) { return surroundings_.has_program(program); });
+  }
+
   const Config& config_;
   const Surroundings& surroundings_;
   std::vector<Complaint> warnings_;
+  std::vector<IptablesRule> rules_;  // that some command makes
+  bool told_of_firewall_ = false;
   std::set<std::string> removed_;  // the rules that some door's command takes away
 };
 

@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: MIT
 // The checks' view of the real machine.
+#include <fcntl.h>
 #include <net/if.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <string_view>
+
 #include "knockd/base/text.h"
+#include "knockd/base/unique_fd.h"
 #include "knockd/config/check.h"
 
 namespace knockd {
@@ -15,6 +24,44 @@ bool is_executable(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
          ::access(path.c_str(), X_OK) == 0;
+}
+
+// What a configuration names is not run here, however much its name is like one of these.
+bool is_iptables(std::string_view tool) {
+  constexpr std::string_view kTools[] = {"iptables",         "ip6tables",    "iptables-legacy",
+                                         "ip6tables-legacy", "iptables-nft", "ip6tables-nft"};
+  return std::find(std::begin(kTools), std::end(kTools), tool) != std::end(kTools);
+}
+
+// Standard output of a program found by PATH; its standard error goes nowhere.
+std::string output_of(std::array<const char*, 4> arguments) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return {};
+  const UniqueFd from(ends[0]);
+  UniqueFd to(ends[1]);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, to.get(), STDOUT_FILENO);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  pid_t pid = 0;
+  const int failed = posix_spawnp(&pid, arguments[0], &actions, nullptr,
+                                  const_cast<char* const*>(arguments.data()), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (failed != 0) return {};
+  to.reset();
+  std::string output;
+  char part[4096];
+  for (ssize_t length; (length = ::read(from.get(), part, sizeof(part))) != 0;) {
+    if (length > 0) {
+      output.append(part, static_cast<size_t>(length));
+    } else if (errno != EINTR) {
+      break;
+    }
+  }
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  return output;
 }
 
 }  // namespace
@@ -38,6 +85,11 @@ std::optional<unsigned> Machine::file_mode(const std::string& path) const {
 
 bool Machine::has_interface(const std::string& name) const {
   return ::if_nametoindex(name.c_str()) != 0;
+}
+
+std::string Machine::iptables_chain(const std::string& tool, const std::string& chain) const {
+  if (::geteuid() != 0 || !is_iptables(tool) || chain.starts_with('-')) return {};
+  return output_of({tool.c_str(), "-S", chain.c_str(), nullptr});
 }
 
 }  // namespace knockd

@@ -270,6 +270,14 @@ std::optional<std::string> program_of(const Words& words) {
   return *first;
 }
 
+bool runs_program(std::string_view command, std::string_view name) {
+  for (const Words& words : simple_commands(command)) {
+    const auto program = program_of(words);
+    if (program && base_name(*program) == name) return true;
+  }
+  return false;
+}
+
 std::optional<RuleChange> rule_change_of(const Words& words) {
   for (auto word = words.begin(); word != words.end(); ++word) {
     const std::string_view tool = base_name(*word);

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "knockd/config/parser.h"
+#include "tests/base/temporary_folder.h"
 #include "tests/config/text_files.h"
 
 namespace knockd {
@@ -23,6 +24,7 @@ class FakeSurroundings : public Surroundings {
   std::set<std::string> programs = {"iptables", "ip6tables", "nft"};
   std::map<std::string, unsigned> modes = {{"k.conf", 0640}};
   std::set<std::string> interfaces = {"eth0"};
+  std::map<std::string, std::string> chains;  // by "TOOL CHAIN"
 
   bool has_program(const std::string& name) const override { return programs.contains(name); }
   std::optional<unsigned> file_mode(const std::string& path) const override {
@@ -30,6 +32,10 @@ class FakeSurroundings : public Surroundings {
     return found == modes.end() ? std::nullopt : std::optional(found->second);
   }
   bool has_interface(const std::string& name) const override { return interfaces.contains(name); }
+  std::string iptables_chain(const std::string& tool, const std::string& chain) const override {
+    const auto found = chains.find(tool + ' ' + chain);
+    return found == chains.end() ? std::string() : found->second;
+  }
 };
 
 // A door on lines 1 to 3 about which nothing can be said.
@@ -89,7 +95,11 @@ TEST_F(CheckTest, WarnsOfRepeatedPorts) {
 TEST_F(CheckTest, WarnsOfFewKnocks) {
   EXPECT_EQ(warnings_of_sequence("3856,7129"),
             "k.conf:2:1: warning: sequence \"3856,7129\": fewer than 3 knocks are soon guessed\n");
-  EXPECT_THAT(warnings_of_sequence("3856"), testing::HasSubstr("fewer than 3 knocks"));
+  EXPECT_EQ(warnings_of_sequence("3856"),
+            "k.conf:2:1: warning: sequence \"3856\": one knock: any port scan opens the door\n");
+  EXPECT_EQ(
+      warnings_of_sequence("3856:udp"),
+      "k.conf:2:1: warning: sequence \"3856:udp\": one knock: any port scan opens the door\n");
 }
 
 TEST_F(CheckTest, WarnsOfWellKnownPorts) {
@@ -138,14 +148,150 @@ TEST_F(CheckTest, WarnsOfTwoDoorsOfOneName) {
             "");
 }
 
-TEST_F(CheckTest, WarnsOfTcpKnocksWithoutSyn) {
+// The scan guard sees connection attempts (SYN without ACK) alone.
+TEST_F(CheckTest, WarnsOfTcpKnocksThatTheScanGuardDoesNotSee) {
   const std::string message =
-      "door \"d\": tcp knocks without TCPFlags = syn: other packets of a connection count, too\n";
+      "door \"d\": tcp knocks without TCPFlags = syn: a port scan can open the door, the scan "
+      "guard "
+      "sees connection attempts (SYN without ACK) alone\n";
   EXPECT_EQ(warnings("[d]\nsequence = 3856,7129:udp,2487\n"), "k.conf:1:1: warning: " + message);
-  EXPECT_EQ(warnings("[d]\nsequence = 3856,7129,2487\ntcpflags = ack,!syn\n"),
-            "k.conf:3:1: warning: " + message);
-  EXPECT_EQ(warnings("[d]\nsequence = 3856,7129,2487\ntcpflags = syn,!ack\n"), "");
-  EXPECT_EQ(warnings("[d]\nsequence = 3856:udp,7129:udp,2487:udp\n"), "");
+  for (const char* flags : {"ack,!syn", "fin", "!ack", "syn,ack", "ack,syn,!rst"}) {
+    EXPECT_EQ(warnings(std::string("[d]\nsequence = 3856,7129,2487\ntcpflags = ") + flags + '\n'),
+              "k.conf:3:1: warning: " + message)
+        << flags;
+  }
+  for (const char* flags : {"syn", "syn,!ack", "syn,fin,!ack", "!rst,syn"}) {
+    EXPECT_EQ(warnings(std::string("[d]\nsequence = 3856,7129,2487\ntcpflags = ") + flags + '\n'),
+              "")
+        << flags;
+  }
+}
+
+TEST_F(CheckTest, WarnsOfFewerThanTwoTcpKnocks) {
+  const std::string message =
+      "fewer than two tcp knocks: a port scan can open the door, the scan guard sees tcp alone\n";
+  EXPECT_EQ(warnings("[d]\nsequence = 3856:udp,7129:udp,2487:udp\n"),
+            "k.conf:2:1: warning: sequence \"3856:udp,7129:udp,2487:udp\": " + message);
+  EXPECT_EQ(warnings_of_sequence("3856:udp,7129,2487:udp"),
+            "k.conf:2:1: warning: sequence \"3856:udp,7129,2487:udp\": " + message);
+  EXPECT_EQ(warnings_of_sequence("3856,7129:udp,2487"), "");
+}
+
+TEST_F(CheckTest, WarnsOfNoScanGuard_Once) {
+  EXPECT_EQ(warnings("[options]\nscan_limit = 0\n" + door_with_sequence("3856,7129,2487") +
+                     door_with_sequence("9753,7129,2487", "e")),
+            "k.conf:2:1: warning: Scan_Limit = 0 turns the scan guard off: a port scan can open "
+            "doors\n");
+}
+
+// Commands of knockd-firewall.
+class FirewallToolTest : public CheckTest {
+ protected:
+  FirewallToolTest() { here_.programs.insert("knockd-firewall"); }
+  std::string warnings_of_timed_door(const std::string& lines = "") {
+    return warnings_of_door_with(
+        "start_command = knockd-firewall open-port d %IP% 22\n"
+        "stop_command = knockd-firewall close-port d %IP% 22\n" +
+        lines);
+  }
+};
+
+TEST_F(FirewallToolTest, WarnsOfReknockRun) {
+  const std::string message =
+      "knockd-firewall with Reknock = run: after a second knock the first stop command shuts the "
+      "port: expected Reknock = extend\n";
+  EXPECT_EQ(warnings_of_timed_door(), "k.conf:4:1: warning: " + message);
+  EXPECT_EQ(warnings_of_timed_door("reknock = run\n"), "k.conf:6:1: warning: " + message);
+  EXPECT_EQ(warnings_of_timed_door("reknock = extend\n"), "");
+  EXPECT_EQ(warnings_of_timed_door("reknock = ignore\n"), "");
+  EXPECT_EQ(warnings_of_door_with("command = knockd-firewall open-port d %IP% 22\n"), "");
+  EXPECT_EQ(warnings_of_door_with("command = iptables -I INPUT -s %IP% -j ACCEPT\n"
+                                  "stop_command = iptables -D INPUT -s %IP% -j ACCEPT\n"),
+            "");
+}
+
+TEST_F(FirewallToolTest, WarnsOnce_WhenThereIsNoFirewall) {
+  here_.programs = {"knockd-firewall"};
+  const std::string extends = "reknock = extend\n";
+  const std::string expected =
+      "k.conf:4:1: warning: Start_Command: knockd-firewall has no firewall to use here: expected "
+      "nft, iptables, firewall-cmd or uci\n";
+  EXPECT_EQ(warnings_of_timed_door(extends), expected);
+  EXPECT_EQ(warnings_of_timed_door(extends + door_with_sequence("9753,2468,1357", "e") +
+                                   "command = knockd-firewall open-port e %IP% 80\n"),
+            expected);
+  for (const char* firewall : {"nft", "iptables", "firewall-cmd", "uci"}) {
+    here_.programs = {"knockd-firewall", firewall};
+    EXPECT_EQ(warnings_of_timed_door(extends), "") << firewall;
+  }
+}
+
+// An ACCEPT that is appended where something is dropped.
+class AppendedRuleTest : public CheckTest {
+ protected:
+  static constexpr const char* kTooLate =
+      " appends a rule to INPUT behind one that drops what it is to accept: expected -I in place "
+      "of -A\n";
+  static std::string commands(const std::string& match) {
+    return "start_command = iptables " + match + " -j ACCEPT\nstop_command = iptables -F\n";
+  }
+  std::string warnings_where(const std::string& drop, const std::string& match) {
+    here_.chains["iptables INPUT"] = "-P INPUT ACCEPT\n-A INPUT " + drop + '\n';
+    return warnings_of_door_with(commands(match));
+  }
+};
+
+TEST_F(AppendedRuleTest, IsWarnedOf_BehindARuleThatDropsItsPackets) {
+  for (const char* drop :
+       {"-j DROP", "-j REJECT --reject-with icmp-port-unreachable", "-p tcp -j DROP",
+        "-p tcp -m tcp --dport 22 -j DROP", "-i eth0 -p tcp -m tcp --dport 22 -j DROP",
+        "-p tcp -m tcp --dport 22 --tcp-flags FIN,SYN,RST,ACK SYN -j DROP",
+        "-m conntrack --ctstate NEW -j DROP", "-m comment --comment \"no one\" -j DROP",
+        "-s 0.0.0.0/0 -j DROP"}) {
+    EXPECT_EQ(warnings_where(drop, "-A INPUT -s %IP% -p tcp --dport 22"),
+              std::string("k.conf:4:1: warning: Start_Command") + kTooLate)
+        << drop;
+  }
+  EXPECT_THAT(warnings_where("-p tcp -m tcp --dport 22 -j DROP", "-A INPUT -s %IP%"),
+              testing::HasSubstr(kTooLate));
+  EXPECT_THAT(warnings_where("-j DROP", "--append INPUT -s %IP%"), testing::HasSubstr(kTooLate));
+}
+
+TEST_F(AppendedRuleTest, IsNotWarnedOf_WhereOtherPacketsAreDropped) {
+  for (const char* drop : {"-p tcp -m tcp --dport 25 -j DROP", "-p udp -j DROP",
+                           "-m conntrack --ctstate INVALID -j DROP", "-s 192.0.2.0/24 -j DROP",
+                           "! -i lo -j DROP", "-m set --match-set banned src -j DROP", "-j LOG",
+                           "-p tcp -m tcp --tcp-flags FIN,SYN FIN,SYN -j DROP", "-j ACCEPT"}) {
+    EXPECT_EQ(warnings_where(drop, "-A INPUT -s %IP% -p tcp --dport 22"), "") << drop;
+  }
+  EXPECT_EQ(warnings_where("-i lan0 -j DROP", "-A INPUT -i wan0 -s %IP%"), "");
+}
+
+TEST_F(AppendedRuleTest, IsNotWarnedOf_WhenItIsInserted) {
+  EXPECT_EQ(warnings_where("-j DROP", "-I INPUT -s %IP%"), "");
+  EXPECT_EQ(warnings_where("-j DROP", "-I INPUT 3 -s %IP%"), "");
+}
+
+TEST_F(AppendedRuleTest, IsNotWarnedOf_WhenTheChainIsUnknownOrDropsByPolicy) {
+  EXPECT_EQ(warnings_of_door_with(commands("-A INPUT -s %IP%")), "");
+  here_.chains["iptables INPUT"] = "-P INPUT DROP\n";
+  EXPECT_EQ(warnings_of_door_with(commands("-A INPUT -s %IP%")), "");
+}
+
+TEST_F(AppendedRuleTest, IsWarnedOf_WhenTheConfigurationItselfDrops) {
+  const std::string door = door_with_sequence("3856,7129,2487") + commands("-A INPUT -s %IP%");
+  EXPECT_EQ(warnings("[options]\non_start = iptables -I INPUT -p tcp --dport 22 -j DROP\n" + door),
+            std::string("k.conf:6:1: warning: Start_Command") + kTooLate);
+  EXPECT_EQ(warnings("[options]\non_start = ip6tables -I INPUT -j DROP\n" + door), "");
+  EXPECT_EQ(warnings("[options]\non_start = iptables -t raw -I INPUT -j DROP\n" + door), "");
+  EXPECT_EQ(warnings("[options]\non_start = iptables -I FORWARD -j DROP\n" + door), "");
+}
+
+TEST_F(AppendedRuleTest, IsWarnedOf_ForIPv6) {
+  here_.chains["ip6tables INPUT"] = "-A INPUT -j DROP\n";
+  EXPECT_EQ(warnings_of_door_with("command_6 = ip6tables -A INPUT -s %IP% -j ACCEPT\n"
+                                  "stop_command = ip6tables -F\n"),
+            std::string("k.conf:4:1: warning: Start_Command_6") + kTooLate);
 }
 
 constexpr const char* kStays =
@@ -263,6 +409,15 @@ TEST(MachineTest, KnowsThisMachine) {
   EXPECT_TRUE(machine.has_interface("lo"));
   EXPECT_FALSE(machine.has_interface("no-such-if"));
   EXPECT_EQ(machine.file_mode("/no/such/file"), std::nullopt);
+}
+
+TEST(MachineTest, RunsNoProgramThatOnlyLooksLikeIptables) {
+  const TemporaryFolder folder;
+  write_file(folder / "iptables", "#!/bin/sh\ntouch " + (folder / "ran") + '\n');
+  ASSERT_EQ(::chmod((folder / "iptables").c_str(), 0755), 0);
+  EXPECT_EQ(Machine().iptables_chain(folder / "iptables", "INPUT"), "");
+  EXPECT_EQ(Machine().iptables_chain("iptables-evil", "INPUT"), "");
+  EXPECT_NE(::access((folder / "ran").c_str(), F_OK), 0);
 }
 
 TEST(MachineTest, ReadsModeOfFile) {

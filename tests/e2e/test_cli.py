@@ -19,6 +19,7 @@ import senders
 from daemon import Daemon
 from waiting import repeat_until, wait_until
 
+TREE = pathlib.Path(__file__).resolve().parents[2]
 DOOR = "[a]\nsequence = 7000,8000,9000\ntcpflags = syn\ncommand = {command}\n"
 CONTRACT_SECONDS = 2  # in which SIGTERM is obeyed
 
@@ -122,6 +123,36 @@ def test_warnings_do_not_change_the_status(say, config_file):
     done = say("-t", "-c", path)
     assert done.returncode == 0
     assert f"{path}:2:" in done.stdout + done.stderr
+
+
+APPENDS = DOOR.format(command="{tool} -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT") + (
+    "stop_command = {tool} -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n")
+
+
+@pytest.mark.parametrize("tool", ["iptables", "/usr/sbin/iptables", "ip6tables", "iptables-legacy"])
+def test_rule_that_is_appended_behind_a_drop_is_warned_of(server, say, config_file, tool):
+    """By the rules that are in force, which -t asks the real iptables for."""
+    path = config_file(APPENDS.format(tool=tool).replace("7000,8000,9000", "7421,3096,5518"))
+    warning = "Start_Command appends a rule to INPUT behind one that drops"
+    assert warning not in say("-t", "-c", path).stdout
+    server.run(tool, "-P", "INPUT", "DROP")
+    server.run(tool, "-A", "INPUT", "-p", "tcp", "--dport", "25", "-j", "DROP")
+    before = server.run(tool, "-S").stdout
+    assert warning not in say("-t", "-c", path).stdout
+    server.run(tool, "-A", "INPUT", "-i", "eth0", "-p", "tcp", "--dport", "22", "-j", "REJECT")
+    done = say("-t", "-c", path)
+    assert f"{path}:4:1: warning: {warning}" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+    assert before in server.run(tool, "-S").stdout, "-t only reads"
+
+
+def test_knockd_firewall_without_a_firewall_is_warned_of(say, config_file, tmp_path):
+    helper = tmp_path / "knockd-firewall"
+    helper.symlink_to(TREE / "firewall/knockd-firewall")
+    path = config_file(DOOR.format(command="knockd-firewall open-port a %IP% 22"))
+    warning = "Start_Command: knockd-firewall has no firewall to use here"
+    assert warning not in say("-t", "-c", path).stdout
+    assert warning in say("-t", "-c", path, prefix=["env", f"PATH={tmp_path}"]).stdout
 
 
 def test_every_error_is_named(say, config_file):

@@ -142,7 +142,7 @@ EXAMPLES = examples("knockd.conf.5", 5) + examples("knockd-firewall.8", 2)
 
 
 # What depends on the machine, and what an example is meant to show.
-EXPECTED_WARNINGS = ("does not exist", "fewer than 3 knocks")
+EXPECTED_WARNINGS = ("does not exist", "one knock: any port scan")
 
 
 @pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: re.findall(r"\[(.*)\]", text)[-1])

@@ -21,6 +21,9 @@ class Surroundings {
   // The permission bits; nothing if there is no such file.
   virtual std::optional<unsigned> file_mode(const std::string& path) const = 0;
   virtual bool has_interface(const std::string& name) const = 0;
+  // What `TOOL -S CHAIN` prints, TOOL being an iptables; empty if this user may not see it or there
+  // is no such chain.
+  virtual std::string iptables_chain(const std::string& tool, const std::string& chain) const = 0;
 };
 
 // This machine, as it is when it is asked.
@@ -29,6 +32,7 @@ class Machine : public Surroundings {
   bool has_program(const std::string& name) const override;
   std::optional<unsigned> file_mode(const std::string& path) const override;
   bool has_interface(const std::string& name) const override;
+  std::string iptables_chain(const std::string& tool, const std::string& chain) const override;
 };
 
 // The parser's remarks and every warning of these checks, in the order of the text.

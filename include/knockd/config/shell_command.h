@@ -20,6 +20,9 @@ std::vector<Words> simple_commands(std::string_view command);
 // The program that is run; nothing if it is the shell's own or only the shell can tell ("$TOOL").
 std::optional<std::string> program_of(const Words& words);
 
+// Whether the program of this name, in whatever folder, is run by one of the simple commands.
+bool runs_program(std::string_view command, std::string_view name);
+
 // What one simple command does to the firewall, as far as it is known by iptables, nft,
 // firewall-cmd, ufw and ipset.
 struct RuleChange {
