@@ -7,6 +7,7 @@
 #include "knockd/base/privileges.h"
 
 int main(int argc, char** argv) {
+  knockd::reset_signals();
   knockd::fill_standard_streams();
   const auto line = knockd::parse_command_line(argc, argv);
   if (line) return knockd::run_task(*line);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -60,6 +61,14 @@ void fill_standard_streams() {
     if (fd < 0) return;
     if (fd > STDERR_FILENO) close(fd);
   }
+}
+
+void reset_signals() {
+  // The kernel refuses SIGKILL and SIGSTOP, the C library its own.
+  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
 void close_inherited(int keep) {

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 
@@ -75,6 +76,27 @@ TEST(CloseInherited, KeepsTheStandardStreams_WhenOneOfThemIsToBeKept) {
                 },
                 0),
             "0 1 2 ");
+}
+
+TEST(ResetSignals, TakesBackWhatTheParentIgnoredOrBlocked) {
+  EXPECT_EQ(in_child([] {
+              sigset_t set;
+              sigfillset(&set);
+              sigprocmask(SIG_SETMASK, &set, nullptr);
+              for (const int number : {SIGCHLD, SIGPIPE, SIGRTMAX}) signal(number, SIG_IGN);
+              reset_signals();
+              std::string left;
+              sigprocmask(SIG_BLOCK, nullptr, &set);
+              for (int number = 1; number < NSIG; ++number) {
+                struct sigaction action {};
+                const bool blocked = sigismember(&set, number) == 1;
+                const bool ignored =
+                    sigaction(number, nullptr, &action) == 0 && action.sa_handler != SIG_DFL;
+                if (blocked || ignored) left += format("%d ", number);
+              }
+              return left;
+            }),
+            "");
 }
 
 std::string user() {

@@ -459,6 +459,19 @@ def test_a_lookup_that_hangs_delays_no_knock(start, ledger, server, client, tmp_
 
 # --- signals
 
+@pytest.mark.parametrize("inherited", ["--ignore-signal=CHLD", "--ignore-signal",
+                                       "--block-signal"])
+def test_what_its_parent_did_with_signals_does_not_matter(start, ledger, frames, client, inherited):
+    """Some supervisors ignore SIGCHLD, and what is ignored stays so in the programs they start: the
+    end of a command was then never noticed."""
+    daemon = start(f"[a]\nsequence = 7000\ncmd_timeout = 1\nstart_command = exit 3\n"
+                   f"stop_command = {ledger.command('stop')}\n", prefix=["env", inherited])
+    frames.tcp(7000)
+    daemon.wait_for(r"a: command returned non-zero status code \(3\)")
+    ledger.wait_for(f"stop {client.ipv4}", also_found=daemon.report)
+    assert daemon.stop(timeout=CONTRACT_SECONDS + 1) == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_leaving_is_status_0(start, number):
     daemon = start(DOOR.format(command="true"))

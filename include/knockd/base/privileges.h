@@ -12,6 +12,10 @@ namespace knockd {
 // what is printed.
 void fill_standard_streams();
 
+// Default signals, none blocked, whatever the parent had ignored or blocked: an ignored SIGCHLD
+// would outlive exec, and the end of a child then be noticed by nobody (signal(7), wait(2)).
+void reset_signals();
+
 // Closes every descriptor but the standard streams and `keep`.
 void close_inherited(int keep);
 
