@@ -212,6 +212,11 @@ int replay(const Config& config, const ReplayOptions& options) {
   if (capture.fault()) return fail(capture.fault()->text);
   const auto hash_key = random_hash_key();
   if (!hash_key) return fail(hash_key.error().text);
+  for (const Door& door : config.doors) {
+    if (!door.rule.sequence.empty()) continue;
+    std::fprintf(stderr, "knockd: %s\n",
+                 no_more_sequences_line(door.name, door.one_time_file).c_str());
+  }
   Replay run(config, options, *hash_key);
   if (!run.has_memory()) {
     return fail(format("no memory for %u sources (Max_Sources)", config.max_sources));

@@ -173,7 +173,7 @@ class Checker {
 
   void check_sequence(const Door& door) {
     const Sequence& sequence = door.rule.sequence;
-    if (sequence.empty()) return;
+    if (sequence.empty()) return;  // the parser has told of the exhausted list
     const std::vector<uint16_t> ports = ports_of(sequence);
     const auto weak = [&](const std::string& why) {
       warn(place_of_sequence(door), "sequence " + in_quotes(to_string(sequence)) + ": " + why);

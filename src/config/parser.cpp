@@ -483,11 +483,15 @@ void Parser::read_one_time_sequences(const Value& value) {
                                   " cannot be read: " + strerror(failure->error));
   }
   auto in_force = find_one_time_sequence(std::get<std::string>(text));
-  if (!in_force) {
-    return error(value.place, "one-time file " + in_quotes(value.text) +
-                                  " is exhausted: expected a line like 7000,8000:udp,9000");
+  if (in_force) {
+    door_.rule.sequence = std::move(in_force->sequence);
+  } else {
+    // Its time comes in every list's life: no reason to keep the other doors shut.
+    door_.rule.sequence.clear();
+    remark(value.place, "one-time file " + in_quotes(value.text) +
+                            " is exhausted, so the door is disabled: expected a line like "
+                            "7000,8000:udp,9000");
   }
-  door_.rule.sequence = std::move(in_force->sequence);
 }
 
 void Parser::read_tcp_flags(const Value& value) {

@@ -96,6 +96,7 @@ int Keeper::run() {
   rate_ = RateLimit(config_.log_rate);
   choose_interfaces();
   doors_.take_up(config_.state_file);
+  warn_of_disabled_doors();
   update_posts();
   follow_network();
   loop_.run();
@@ -198,6 +199,14 @@ bool Keeper::use_up_sequence(DoorNumber number) {
     log_.warning(no_more_sequences_line(door.name, door.one_time_file));
   }
   return use.outcome == OneTimeUse::Outcome::kMarked;
+}
+
+// Those whose one-time list was exhausted when the configuration was read.
+void Keeper::warn_of_disabled_doors() {
+  for (const Door& door : config_.doors) {
+    if (!door.rule.sequence.empty()) continue;
+    log_.warning(no_more_sequences_line(door.name, door.one_time_file));
+  }
 }
 
 void Keeper::give_sequence(DoorNumber number, const Sequence& sequence) {
@@ -523,6 +532,7 @@ void Keeper::reload() {
   const std::string& file = options_.log_file.empty() ? config_.log_file : options_.log_file;
   if (!file.empty()) log_.notice("re-opening log file: " + file);
   open_log();
+  warn_of_disabled_doors();
   rate_ = RateLimit(config_.log_rate);
   // Who hears what it should goes on: a new listener misses what comes before it is ready.
   std::erase_if(posts_, [&](const auto& post) { return !heard_alike || !post->listening; });

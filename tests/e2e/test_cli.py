@@ -155,6 +155,14 @@ def test_knockd_firewall_without_a_firewall_is_warned_of(say, config_file, tmp_p
     assert warning in say("-t", "-c", path, prefix=["env", f"PATH={tmp_path}"]).stdout
 
 
+def test_an_exhausted_one_time_list_is_a_warning(say, config_file, tmp_path):
+    (tmp_path / "used").write_text("#7000,8000,9000\n")
+    path = config_file(f"[a]\nOne_Time_Sequences = {tmp_path}/used\ncommand = true\n")
+    done = say("-t", "-c", path)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "configuration OK"), done.stderr
+    assert f"{path}:2:22: warning: one-time file \"{tmp_path}/used\" is exhausted" in done.stdout
+
+
 def test_every_error_is_named(say, config_file):
     path = config_file("[a]\nsequence = abc\nnonsense = 1\n[b]\ncommand = true\n")
     for arguments in (["-t"], ["-i", "eth0"]):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from storm import Storm, source
-from waiting import wait_until
+from waiting import repeat_until, wait_until
 
 TEST_SECONDS = 200
 KILLS = 100
@@ -122,3 +122,52 @@ def test_with_none_left_the_door_is_shut_for_good_and_others_go_on(start, storm,
     assert ledger.lines() == [f"opened {source(1)}", f"other {source(3)}"]
     wait_until(lambda: len(daemon.matching("once: no more sequences .*")) == 1, "one line says so",
                daemon.report)
+
+
+DISABLED = "once: no more sequences .*"
+
+
+@pytest.fixture
+def exhausted(tmp_path):
+    path = tmp_path / "sequences"
+    path.write_text(f"#{port(0)}:udp\n")
+    return path
+
+
+def with_another_door(path, ledger):
+    return (config(path, ledger) + "[other]\nsequence = 7000:udp\ncmd_timeout = 600\n"
+            f"command = {ledger.command('other')}\nstop_command = {ledger.command('stop')}\n")
+
+
+def test_a_start_without_any_left_disables_that_door_alone(start, storm, ledger, exhausted):
+    """After the last sequence was used the daemon crashed, and never started again: what was open
+    stayed open, and all other doors were dead."""
+    daemon = start(with_another_door(exhausted, ledger))
+    storm.knock(source(1), port(0))
+    storm.knock(source(2), 7000)
+    ledger.wait_for(f"other {source(2)}", also_found=daemon.report)
+    kill(daemon)
+    daemon = start(with_another_door(exhausted, ledger))
+    storm.knock(source(3), 7000)
+    ledger.wait_for(f"other {source(3)}", also_found=daemon.report)
+    assert len(daemon.matching(DISABLED)) == 1, daemon.report()
+    assert daemon.stop() == 0
+    assert sorted(ledger.lines()) == [f"other {source(2)}", f"other {source(3)}",
+                                      f"stop {source(2)}", f"stop {source(3)}"]
+
+
+def test_a_reload_without_any_left_disables_that_door_alone(start, storm, ledger, exhausted):
+    daemon = start("[other]\nsequence = 7001:udp\ncommand = true\n")
+    daemon.config_file.write_text(with_another_door(exhausted, ledger))
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for(DISABLED)
+    repeat_until(lambda: storm.knock(source(1), 7000), ledger.lines, "the other door opens",
+                 daemon.report)
+    # A line that is appended counts from the next reload on.
+    with open(exhausted, "a", encoding="ascii") as file:
+        file.write(f" {port(1)}:udp\n")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("re-reading config file: .*", 2)
+    repeat_until(lambda: storm.knock(source(2), port(1)),
+                 lambda: f"opened {source(2)}" in ledger.lines(), "the door opens", daemon.report)
+    assert len(daemon.matching(DISABLED)) == 2, "at the first reload, and when that one was used"

@@ -28,7 +28,7 @@ enum class Shutdown : uint8_t { kClose, kKeep };
 struct Door {
   std::string name;
   Place place;                // of its [name]
-  DoorRule rule;              // with one-time sequences: the one in force when it was read
+  DoorRule rule;              // with one-time sequences: the one in force when it was read, or none
   std::string one_time_file;  // empty: a fixed sequence
   std::string start_command;  // empty: nothing is run
   std::string stop_command;

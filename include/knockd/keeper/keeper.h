@@ -82,6 +82,7 @@ class Keeper : ListenerProcess::Owner {
   void on_report(Post& post, const ListenerStatus& status);
   void knocked(const Post& post, const KnockEvent& event);
   bool use_up_sequence(DoorNumber number);
+  void warn_of_disabled_doors();
   void give_sequence(DoorNumber number, const Sequence& sequence);
 
   std::optional<Fault> set_up();
