@@ -58,11 +58,11 @@ class FilesFrom : public SystemFiles {
 Result<Config, ConfigError> load_from(const std::string& file, const std::string& directory) {
   FilesFrom files(directory);
   auto config = load_config(absolute(file, directory), files);
-  if (!config) return config;
-  for (std::string* path : {&config->log_file, &config->pid_file, &config->state_file}) {
+  Config& read = config ? *config : config.error().read;
+  for (std::string* path : {&read.log_file, &read.pid_file, &read.state_file}) {
     *path = absolute(*path, directory);
   }
-  for (Door& door : config->doors) door.one_time_file = absolute(door.one_time_file, directory);
+  for (Door& door : read.doors) door.one_time_file = absolute(door.one_time_file, directory);
   return config;
 }
 
@@ -158,11 +158,6 @@ int listen(const CommandLine& line) {
   // What the caller left open is neither ours nor our commands'.
   close_inherited(STDERR_FILENO);
   const std::string directory = working_directory();
-  auto config = load_from(line.config_file, directory);
-  if (!config) return print_errors(config.error());
-  if (line.debug) {
-    for (const std::string& text : describe(*config)) std::printf("%s\n", text.c_str());
-  }
   KeeperOptions options;
   options.interfaces = line.interfaces;
   options.log_file = absolute(line.log_file, directory);
@@ -172,6 +167,16 @@ int listen(const CommandLine& line) {
   options.debug = line.debug;
   options.lookup = line.lookup;
   options.only_v4 = line.only_v4;
+  auto config = load_from(line.config_file, directory);
+  if (!config) {
+    print_errors(config.error());
+    Keeper(std::move(config.error().read), std::move(options), run_listener, nullptr, nullptr)
+        .close_what_is_due();
+    return 1;
+  }
+  if (line.debug) {
+    for (const std::string& text : describe(*config)) std::printf("%s\n", text.c_str());
+  }
 
   std::fflush(stdout);
   Background background;

@@ -99,7 +99,7 @@ class Parser {
     if (!errors_.empty()) {
       // A door without a sequence is found at its end but stands at its beginning.
       sort_by_place(errors_, config_.files);
-      return ConfigError{std::move(errors_)};
+      return ConfigError{std::move(errors_), std::move(config_)};
     }
     return std::move(config_);
   }
@@ -567,8 +567,11 @@ Result<Config, ConfigError> parse_config(std::string_view text, const std::strin
 Result<Config, ConfigError> load_config(const std::string& path, ConfigFiles& files) {
   const auto text = files.read(path);
   if (const auto* failure = std::get_if<ConfigFiles::Failure>(&text)) {
-    return ConfigError{{{Complaint::Severity::kError, Place{path, 0, 0},
-                         std::string("cannot be read: ") + strerror(failure->error)}}};
+    ConfigError error;
+    error.complaints = {{Complaint::Severity::kError, Place{path, 0, 0},
+                         std::string("cannot be read: ") + strerror(failure->error)}};
+    error.read.file = path;
+    return error;
   }
   return parse_config(std::get<std::string>(text), path, files);
 }

@@ -60,6 +60,7 @@ void DoorKeeper::take_up(const std::string& state_file) {
   if (doors_.size() != 0) {
     log_.notice(format("%zu doors are open since an earlier run", doors_.size()));
   }
+  loop_.refresh_clock();  // what is overdue is due as of when the file was read
   close_due();
 }
 

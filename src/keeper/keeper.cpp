@@ -22,6 +22,8 @@ constexpr char kAny[] = "any";
 constexpr Duration kLongestShutdown = std::chrono::milliseconds(1500);
 // Listeners and the resolver, also those that are no longer wanted.
 constexpr size_t kMostOtherChildren = 64;
+// How long a start with a faulty configuration waits for the stop commands of what is due.
+constexpr Duration kLongestClosing = std::chrono::seconds(30);
 constexpr Duration kFirstPause = std::chrono::milliseconds(100);
 constexpr Duration kLongestPause = std::chrono::seconds(10);
 
@@ -102,6 +104,25 @@ int Keeper::run() {
   loop_.run();
   doors_.leave();
   return status_;
+}
+
+void Keeper::close_what_is_due() {
+  if (!StateFile::is_left_behind(config_.state_file)) return;
+  open_log();
+  bool waits = true;
+  EventLoop::Alarm patience(loop_, [&] { waits = false; });
+  patience.set(loop_.now() + kLongestClosing);
+  signal(SIGPIPE, SIG_IGN);
+  loop_.watch_signals({SIGTERM, SIGINT, SIGCHLD}, [&](int signal) {
+    if (signal == SIGCHLD) return reap();
+    waits = false;
+  });
+  if (loop_.fault()) return log_.error(loop_.fault()->text);
+  doors_.take_up(config_.state_file);
+  while (waits && commands_.running() + commands_.waiting() != 0) loop_.turn();
+  doors_.leave();
+  if (doors_.open_doors() == 0) return;
+  log_.warning(format("%zu doors stay open until a start without errors", doors_.open_doors()));
 }
 
 // What nothing works without.

@@ -45,6 +45,17 @@ StateFile::StateFile(std::string path, std::string boot_id, const OpenDoors& doo
       calls_(calls),
       refused_(path_.empty()) {}
 
+bool StateFile::is_left_behind(const std::string& path) {
+  if (path.empty()) return false;
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  // One that cannot be opened may hold doors all the same: open() is to say so.
+  if (!file) return errno != ENOENT && errno != ENOTDIR;
+  struct flock holder {};
+  holder.l_type = F_WRLCK;
+  holder.l_whence = SEEK_SET;
+  return fcntl(file.get(), F_GETLK, &holder) != 0 || holder.l_type == F_UNLCK;
+}
+
 std::vector<OpenDoor> StateFile::open(const Moment& now) {
   if (refused_) return {};
   std::vector<OpenDoor> doors;

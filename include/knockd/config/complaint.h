@@ -31,9 +31,4 @@ struct Complaint {
 // By file (in the order of `files`), line and column.
 void sort_by_place(std::vector<Complaint>& complaints, const std::vector<std::string>& files);
 
-// A configuration that cannot be used: every error that was found in it, never none.
-struct ConfigError {
-  std::vector<Complaint> complaints;
-};
-
 }  // namespace knockd

@@ -77,6 +77,12 @@ struct Config {
   }
 };
 
+// A configuration that cannot be used: every error that was found in it, never none.
+struct ConfigError {
+  std::vector<Complaint> complaints;
+  Config read;  // as far as it could be read, with defaults for the rest
+};
+
 inline constexpr size_t kMaxDoors = 65535;
 
 }  // namespace knockd

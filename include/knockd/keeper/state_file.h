@@ -38,6 +38,10 @@ class StateFile {
   StateFile(std::string path, std::string boot_id, const OpenDoors& doors,
             FileCalls& calls = FileCalls::real());
 
+  // Whether there is a file that no running knockd has locked. To be called before this process
+  // has opened it: closing it again would give up its own lock.
+  static bool is_left_behind(const std::string& path);
+
   // Opens the file, made with its folder (0700) if it is not there, and gives the doors that an
   // earlier run left open, in the order in which they were opened, numbered from 1. They are in the
   // new file already; the caller puts them into OpenDoors before it records anything. To be called
