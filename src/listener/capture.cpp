@@ -5,6 +5,8 @@
 #include <linux/filter.h>
 #include <pcap/pcap.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -97,16 +99,26 @@ FilterLayout LiveCapture::filter_layout() const {
   return {kProtocol, link_type_ == LinkType::kEthernet ? kEthernetHeader : 0};
 }
 
+// As a call of its own, also where the C library still uses socketcall(2): the sandbox cannot look
+// into that.
+bool LiveCapture::set_option(int option, const void* value, size_t length) {
+#ifdef SYS_setsockopt
+  return syscall(SYS_setsockopt, fd(), SOL_SOCKET, option, value, length) == 0;
+#else
+  return setsockopt(fd(), SOL_SOCKET, option, value, static_cast<socklen_t>(length)) == 0;
+#endif
+}
+
 bool LiveCapture::set_filter(const std::vector<FilterInstruction>& filter) {
   // Straight to the kernel: libpcap would quietly filter here what the kernel does not take.
   static_assert(sizeof(FilterInstruction) == sizeof(sock_filter));
   std::vector<sock_filter> code(filter.size());
   std::memcpy(code.data(), filter.data(), filter.size() * sizeof(sock_filter));
   const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
-  if (setsockopt(fd(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0) return true;
+  if (set_option(SO_ATTACH_FILTER, &program, sizeof(program))) return true;
   // The old filter does not know the new addresses: better to hear too much.
-  int none = 0;
-  setsockopt(fd(), SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof(none));
+  const int none = 0;
+  set_option(SO_DETACH_FILTER, &none, sizeof(none));
   return false;
 }
 

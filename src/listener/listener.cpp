@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -115,7 +116,7 @@ class Listener : LiveCapture::Handler {
     loop_.watch(capture_.fd(), EPOLLIN, [this] { on_capture(); });
     loop_.watch(channel_.fd(), EPOLLIN, [this] { on_channel(); });
     if (loop_.fault()) return fail(CaptureTrouble::kOther, loop_.fault()->text);
-    if (const auto fault = enter_sandbox()) return fail(CaptureTrouble::kSandbox, fault->text);
+    if (const auto fault = enter_sandbox({channel_.fd(), capture_.fd()})) return fail(CaptureTrouble::kSandbox, fault->text);
     send(Listening{static_cast<uint8_t>(in_kernel ? 1 : 0)});
     running_ = true;
     while (running_) {
@@ -261,7 +262,11 @@ int run_listener(const ListenerSettings& settings, Channel channel) {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   close_inherited(channel.fd());
   const auto hash_key = random_hash_key();
-  if (hash_key) return Listener(settings, channel, *hash_key).run();
+  if (hash_key) {
+    Listener listener(settings, channel, *hash_key);
+    // Nothing is taken down: libpcap would use calls that the sandbox does not know.
+    _exit(listener.run());
+  }
   const std::string& why = hash_key.error().text;
   channel.send_waiting(encode(FromListener(trouble(CaptureTrouble::kOther, why))));
   return 1;

@@ -9,12 +9,18 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <initializer_list>
+#include <vector>
 
 #include "knockd/base/privileges.h"
 
 #ifdef KNOCKD_SANDBOX
 #include <cap-ng.h>
+#include <linux/net.h>
 #include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #endif
 
 namespace knockd {
@@ -39,9 +45,19 @@ Step silence_standard_streams() {
   return nullptr;
 }
 
+// Before the change of user, which takes the right to do so. Who does not have it (an ordinary user)
+// keeps the set, in which no_new_privs lets nothing be gained.
+Step empty_bounding_set() {
+  for (unsigned long capability = 0; capability < 64; ++capability) {
+    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
+    if (errno == EINVAL || errno == EPERM) return nullptr;  // the kernel knows no more of them
+    return "PR_CAPBSET_DROP";
+  }
+  return nullptr;
+}
+
 Step drop_capabilities() {
   capng_clear(CAPNG_SELECT_BOTH);
-  // The bounding set can only be emptied with CAP_SETPCAP; without it, no_new_privs does.
   if (capng_apply(CAPNG_SELECT_CAPS) != 0) return "capng_apply";
   if (capng_have_capabilities(CAPNG_SELECT_CAPS) != CAPNG_NONE) {
     errno = EPERM;
@@ -50,68 +66,110 @@ Step drop_capabilities() {
   return nullptr;
 }
 
-// What turning frames into messages takes; the C library's memory and time included.
-constexpr int kAllowed[] = {
-    SCMP_SYS(read),
-    SCMP_SYS(recvfrom),
-    SCMP_SYS(recvmsg),
-    SCMP_SYS(recv),
-    SCMP_SYS(send),
-    SCMP_SYS(sendto),
-    SCMP_SYS(sendmsg),
-    SCMP_SYS(poll),
-    SCMP_SYS(ppoll),
-    SCMP_SYS(ppoll_time64),
-    SCMP_SYS(epoll_wait),
-    SCMP_SYS(epoll_pwait),
-    SCMP_SYS(epoll_ctl),
-    SCMP_SYS(timerfd_settime),
-    SCMP_SYS(timerfd_settime64),
-    SCMP_SYS(clock_gettime),
-    SCMP_SYS(clock_gettime64),
-    SCMP_SYS(clock_nanosleep),
-    SCMP_SYS(clock_nanosleep_time64),
-    SCMP_SYS(nanosleep),
-    SCMP_SYS(restart_syscall),
-    SCMP_SYS(setsockopt),
-    SCMP_SYS(getsockopt),
-    SCMP_SYS(getsockname),  // libpcap, to learn whether its device is down or gone
-    SCMP_SYS(brk),
-    SCMP_SYS(mmap),
-    SCMP_SYS(mmap2),
-    SCMP_SYS(munmap),
-    SCMP_SYS(mremap),
-    SCMP_SYS(madvise),
-    SCMP_SYS(futex),
-    SCMP_SYS(futex_time64),
-    SCMP_SYS(close),
-    SCMP_SYS(exit),
-    SCMP_SYS(exit_group),
-    SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(sigreturn),
-    SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(getpid),
-    SCMP_SYS(getrandom),
-    SCMP_SYS(gettimeofday),
-    SCMP_SYS(time),
+// The system calls that turning frames into messages takes, the C library's memory and time
+// included. Any other ends the process.
+class SystemCallFilter {
+ public:
+  using Conditions = std::vector<scmp_arg_cmp>;
+
+  SystemCallFilter() : context_(seccomp_init(SCMP_ACT_KILL_PROCESS)) {}
+  ~SystemCallFilter() { seccomp_release(context_); }
+  SystemCallFilter(const SystemCallFilter&) = delete;
+  SystemCallFilter& operator=(const SystemCallFilter&) = delete;
+
+  void allow(std::initializer_list<int> calls, const Conditions& conditions = {}) {
+    for (const int call : calls) {
+      const int added = seccomp_rule_add_array(context_, SCMP_ACT_ALLOW, call,
+                                               static_cast<unsigned>(conditions.size()),
+                                               conditions.empty() ? nullptr : conditions.data());
+      // A call that this architecture does not have needs no permission.
+      if (added != 0 && added != -EDOM) status_ = added;
+    }
+  }
+
+  // In force from now on; 0 or a negative errno.
+  int load() {
+    if (context_ == nullptr) return -ENOMEM;
+    return status_ == 0 ? seccomp_load(context_) : status_;
+  }
+
+ private:
+  scmp_filter_ctx context_;
+  int status_ = 0;
 };
 
-Step allow_few_system_calls() {
-  const scmp_filter_ctx context = seccomp_init(SCMP_ACT_KILL_PROCESS);
-  if (context == nullptr) return "seccomp_init";
-  int status = 0;
-  for (const int call : kAllowed) {
-    // A call that this architecture does not have needs no permission.
-    const int added = seccomp_rule_add(context, SCMP_ACT_ALLOW, call, 0);
-    if (added != 0 && added != -EDOM) status = added;
+// An argument that the kernel takes as an int: what stands above it in the register does not count.
+scmp_arg_cmp has_bits(unsigned argument, uint32_t mask, uint32_t value) {
+  return {argument, SCMP_CMP_MASKED_EQ, mask, value};
+}
+scmp_arg_cmp is(unsigned argument, int value) {
+  return has_bits(argument, 0xffffffff, static_cast<uint32_t>(value));
+}
+
+void allow_memory_and_time(SystemCallFilter& filter) {
+  // New memory alone, and nothing to be run in it (mprotect is not allowed at all).
+#if defined(__s390__)
+  filter.allow({SCMP_SYS(mmap), SCMP_SYS(mmap2)});  // the arguments stand in memory
+#else
+#ifdef __NR_mmap2
+  constexpr int kMap = SCMP_SYS(mmap2);
+#else
+  constexpr int kMap = SCMP_SYS(mmap);
+#endif
+  filter.allow({kMap}, {has_bits(2, PROT_EXEC, 0), has_bits(3, MAP_ANONYMOUS, MAP_ANONYMOUS)});
+#endif
+  filter.allow({SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
+                SCMP_SYS(getrandom)});
+  filter.allow({SCMP_SYS(clock_gettime), SCMP_SYS(clock_gettime64), SCMP_SYS(clock_nanosleep),
+                SCMP_SYS(clock_nanosleep_time64), SCMP_SYS(nanosleep), SCMP_SYS(restart_syscall),
+                SCMP_SYS(gettimeofday), SCMP_SYS(time)});
+  // Of futex, to wait and to wake (0, 1), private or not.
+  filter.allow({SCMP_SYS(futex), SCMP_SYS(futex_time64)}, {has_bits(1, ~uint32_t{129}, 0)});
+  filter.allow({SCMP_SYS(rt_sigreturn), SCMP_SYS(sigreturn), SCMP_SYS(rt_sigprocmask),
+                SCMP_SYS(getpid), SCMP_SYS(exit), SCMP_SYS(exit_group)});
+}
+
+void allow_descriptors(SystemCallFilter& filter, const SandboxDescriptors& descriptors) {
+  filter.allow({SCMP_SYS(read), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(ppoll_time64),
+                SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl),
+                SCMP_SYS(timerfd_settime), SCMP_SYS(timerfd_settime64), SCMP_SYS(close)});
+  // What is written to the capture would go out on the wire.
+  filter.allow({SCMP_SYS(write), SCMP_SYS(recv), SCMP_SYS(recvfrom)}, {is(0, descriptors.channel)});
+  const auto capture = is(0, descriptors.capture);
+  for (const int option : {SO_ATTACH_FILTER, SO_DETACH_FILTER}) {
+    filter.allow({SCMP_SYS(setsockopt)}, {capture, is(1, SOL_SOCKET), is(2, option)});
   }
-  // For the same question libpcap asks for the device's flags; no other ioctl.
-  const scmp_arg_cmp flags_request{1, SCMP_CMP_MASKED_EQ, 0xffffffff, SIOCGIFFLAGS};
-  const int flags_added =
-      seccomp_rule_add_array(context, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &flags_request);
-  if (flags_added != 0) status = flags_added;
+  // libpcap asks whether its device is down or gone, and how many packets there were.
+  filter.allow({SCMP_SYS(getsockopt), SCMP_SYS(getsockname)}, {capture});
+  filter.allow({SCMP_SYS(ioctl)}, {capture, is(1, SIOCGIFFLAGS)});
+}
+
+#ifdef __NR_socketcall
+// Where all calls for sockets also come as one, with arguments that no filter sees, libseccomp
+// allows each that is named above, whatever its arguments; the one for options must not be.
+int forbid_hidden_options() {
+  const scmp_filter_ctx context = seccomp_init(SCMP_ACT_ALLOW);
+  if (context == nullptr) return -ENOMEM;
+  const scmp_arg_cmp set_option = is(0, SYS_SETSOCKOPT);
+  int status =
+      seccomp_rule_add_array(context, SCMP_ACT_KILL_PROCESS, __NR_socketcall, 1, &set_option);
   if (status == 0) status = seccomp_load(context);
   seccomp_release(context);
+  return status;
+}
+#endif
+
+Step allow_few_system_calls(const SandboxDescriptors& descriptors) {
+  int status = 0;
+#ifdef __NR_socketcall
+  status = forbid_hidden_options();
+#endif
+  if (status == 0) {
+    SystemCallFilter filter;
+    allow_memory_and_time(filter);
+    allow_descriptors(filter, descriptors);
+    status = filter.load();
+  }
   // A kernel without seccomp (some routers) still has all the rest.
   if (status != 0 && status != -EINVAL && status != -ENOSYS && status != -ECANCELED) {
     errno = -status;
@@ -122,7 +180,7 @@ Step allow_few_system_calls() {
 #endif
 
 // After the change of user, which clears the death signal: no listener outlives its keeper.
-Step give_up_rights() {
+Step give_up_rights([[maybe_unused]] const SandboxDescriptors& descriptors) {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return "PR_SET_PDEATHSIG";
   if (prctl(PR_SET_DUMPABLE, 0) != 0) return "PR_SET_DUMPABLE";
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return "PR_SET_NO_NEW_PRIVS";
@@ -136,20 +194,21 @@ Step give_up_rights() {
   if (Step failed = limit(RLIMIT_FSIZE, 0, "RLIMIT_FSIZE")) return failed;
   if (Step failed = limit(RLIMIT_CORE, 0, "RLIMIT_CORE")) return failed;
 #ifdef KNOCKD_SANDBOX
-  if (Step failed = allow_few_system_calls()) return failed;
+  if (Step failed = allow_few_system_calls(descriptors)) return failed;
 #endif
   return nullptr;
 }
 
 }  // namespace
 
-std::optional<Fault> enter_sandbox() {
+std::optional<Fault> enter_sandbox(const SandboxDescriptors& descriptors) {
   if (chdir("/") != 0) return fault_of("chdir");
 #ifdef KNOCKD_SANDBOX
   if (Step failed = silence_standard_streams()) return fault_of(failed);
+  if (Step failed = empty_bounding_set()) return fault_of(failed);
 #endif
   if (auto fault = become_nobody()) return fault;
-  if (Step failed = give_up_rights()) return fault_of(failed);
+  if (Step failed = give_up_rights(descriptors)) return fault_of(failed);
   return std::nullopt;
 }
 

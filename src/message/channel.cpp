@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -19,7 +20,7 @@ Result<std::pair<Channel, Channel>> Channel::make_pair() {
 
 Sent Channel::send(std::span<const uint8_t> message) const {
   for (;;) {
-    if (::send(fd_.get(), message.data(), message.size(), MSG_NOSIGNAL) >= 0) return Sent::kYes;
+    if (write(fd_.get(), message.data(), message.size()) >= 0) return Sent::kYes;
     if (errno == EINTR) continue;
     return errno == EAGAIN || errno == ENOBUFS ? Sent::kFull : Sent::kClosed;
   }

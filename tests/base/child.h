@@ -17,7 +17,7 @@ namespace knockd {
 
 // What `body` returns in a forked child, or "killed by signal N". The
 // socket to here is moved to `reply_fd`, so that the body knows which descriptor to keep; the reply
-// is sent, not written, which a sandbox may allow alone.
+// is written as a listener's messages are, which a sandbox may allow alone.
 inline std::string in_child(const std::function<std::string()>& body, int reply_fd = 100) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return "no socket";
@@ -28,10 +28,7 @@ inline std::string in_child(const std::function<std::string()>& body, int reply_
     if (dup2(ends[1], reply_fd) != reply_fd) _exit(1);
     if (ends[1] != reply_fd) close(ends[1]);
     const std::string said = body();
-    _exit(send(reply_fd, said.data(), said.size(), MSG_NOSIGNAL) ==
-                  static_cast<ssize_t>(said.size())
-              ? 0
-              : 1);
+    _exit(write(reply_fd, said.data(), said.size()) == static_cast<ssize_t>(said.size()) ? 0 : 1);
   }
   close(ends[1]);
   std::string said;

@@ -6,22 +6,31 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <exception>
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "knockd/base/text.h"
+#include "knockd/listener/capture.h"
 #include "tests/base/child.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/listener/capture_network.h"
 
 namespace knockd {
 namespace {
@@ -32,12 +41,17 @@ constexpr bool kWholeSandbox = true;
 constexpr bool kWholeSandbox = false;
 #endif
 
+// Where a child that tries something has its socket to here, which is its channel.
+constexpr int kChannel = 100;
+
 // What became of a child that tried it: "killed by signal 31" (SIGSYS), or what it says.
 std::string in_sandbox(const std::function<std::string()>& body) {
-  return in_child([&] {
-    const auto fault = enter_sandbox();
-    return fault ? fault->text : body();
-  });
+  return in_child(
+      [&] {
+        const auto fault = enter_sandbox({.channel = kChannel, .capture = -1});
+        return fault ? fault->text : body();
+      },
+      kChannel);
 }
 
 std::string done(bool worked) { return worked ? "worked" : "refused"; }
@@ -119,9 +133,9 @@ std::string seen_from_outside(const std::function<std::string(pid_t)>& look) {
   const pid_t child = fork();
   if (child == 0) {
     close(ends[0]);
-    if (enter_sandbox()) _exit(1);
+    if (enter_sandbox({.channel = ends[1], .capture = -1})) _exit(1);
     char byte = 'x';
-    send(ends[1], &byte, 1, MSG_NOSIGNAL);
+    if (write(ends[1], &byte, 1) != 1) _exit(1);
     recv(ends[1], &byte, 1, 0);
     _exit(0);
   }
@@ -153,6 +167,7 @@ TEST_F(Sandbox, ProcessIsNobody_WithoutCapabilities_AndCannotGain) {
     EXPECT_EQ(field(status, set), "0000000000000000") << set;
   }
   if (kWholeSandbox) {
+    EXPECT_EQ(field(status, "CapBnd"), "0000000000000000");
     EXPECT_EQ(field(status, "Seccomp"), "2");
   }
 }
@@ -175,10 +190,167 @@ TEST_F(Sandbox, PlainUserEntersItToo) {
     if (setgroups(0, nullptr) != 0 || setgid(1234) != 0 || setuid(1234) != 0) {
       return std::string("could not become 1234");
     }
-    const auto fault = enter_sandbox();
+    const auto fault = enter_sandbox({.channel = kChannel, .capture = -1});
     return fault ? fault->text : std::string("inside");
   });
   EXPECT_EQ(said, "inside");
+}
+
+TEST_F(Sandbox, NothingCanBeMadeToRun) {
+  if (!kWholeSandbox) GTEST_SKIP() << "takes the filter of system calls";
+  constexpr int kNew = MAP_PRIVATE | MAP_ANONYMOUS;
+  expect_impossible([] {
+    return mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, kNew, -1, 0) != MAP_FAILED;
+  });
+  expect_impossible([] {
+    void* const page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, kNew, -1, 0);
+    return page != MAP_FAILED && mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0;
+  });
+}
+
+// The kernel's queues for futexes have been a way out of other sandboxes.
+TEST_F(Sandbox, FutexesOnlyWaitAndWake) {
+  if (!kWholeSandbox) GTEST_SKIP() << "takes the filter of system calls";
+  expect_impossible([] {
+    uint32_t first = 0, second = 0;
+    return syscall(SYS_futex, &first, FUTEX_REQUEUE_PRIVATE, 0, 0, &second) == 0;
+  });
+}
+
+// Descriptors that a message carries would be more than a listener began with.
+TEST_F(Sandbox, NoMessageWithDescriptorsIsSentOrReceived) {
+  if (!kWholeSandbox) GTEST_SKIP() << "takes the filter of system calls";
+  expect_impossible([] {
+    msghdr message{};
+    return recvmsg(kChannel, &message, MSG_DONTWAIT) >= 0;
+  });
+  expect_impossible([] {
+    msghdr message{};
+    return sendmsg(kChannel, &message, MSG_DONTWAIT) >= 0;
+  });
+}
+
+// A listener with its capture of a real device, which has been taken over.
+class SandboxedCapture : public CaptureNetwork {
+ protected:
+  void SetUp() override {
+    if (!kWholeSandbox) GTEST_SKIP() << "takes the filter of system calls";
+    CaptureNetwork::SetUp();
+  }
+
+  static std::string with_capture(const std::function<bool(LiveCapture&)>& body) {
+    return in_child(
+        [&] {
+          LiveCapture capture("wan");
+          if (capture.fault()) return capture.fault()->text;
+          const auto fault = enter_sandbox({.channel = kChannel, .capture = capture.fd()});
+          const std::string said = fault ? fault->text : done(body(capture));
+          // As a listener leaves: its capture is not taken down.
+          _exit(write(kChannel, said.data(), said.size()) > 0 ? 0 : 1);
+        },
+        kChannel);
+  }
+  static void expect_impossible(const std::function<bool(LiveCapture&)>& body) {
+    EXPECT_EQ(with_capture(body), kKilled);
+  }
+  template <typename Value>
+  static void expect_no_option(int level, int option, const Value& value) {
+    SCOPED_TRACE(option);
+    expect_impossible([&](LiveCapture& capture) {
+      return setsockopt(capture.fd(), level, option, &value, sizeof(value)) == 0;
+    });
+  }
+};
+
+// To everybody on the link, and from nobody in particular.
+constexpr char kFrame[60] = "\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x88\xb5";
+
+TEST_F(SandboxedCapture, NoFrameCanBeSent) {
+  expect_impossible([](LiveCapture& capture) {
+    return write(capture.fd(), kFrame, sizeof(kFrame)) == sizeof(kFrame);
+  });
+  expect_impossible([](LiveCapture& capture) {
+    return send(capture.fd(), kFrame, sizeof(kFrame), 0) == sizeof(kFrame);
+  });
+  expect_impossible([](LiveCapture& capture) {
+    sockaddr_ll address{};
+    address.sll_family = AF_PACKET;
+    address.sll_ifindex = static_cast<int>(if_nametoindex("wan"));
+    return sendto(capture.fd(), kFrame, sizeof(kFrame), 0,
+                  reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == sizeof(kFrame);
+  });
+  expect_impossible([](LiveCapture& capture) {
+    iovec part{const_cast<char*>(kFrame), sizeof(kFrame)};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    return sendmsg(capture.fd(), &message, 0) == sizeof(kFrame);
+  });
+  expect_impossible([](LiveCapture& capture) {
+    iovec part{const_cast<char*>(kFrame), sizeof(kFrame)};
+    return writev(capture.fd(), &part, 1) == sizeof(kFrame);
+  });
+}
+
+TEST_F(SandboxedCapture, NoFrameCanBeSent_WithBitsThatTheKernelPassesOver) {
+  if (sizeof(long) == 4) GTEST_SKIP() << "registers are no wider than a descriptor's number";
+  expect_impossible([](LiveCapture& capture) {
+    const long number = (1L << 32) | capture.fd();
+    return syscall(SYS_write, number, kFrame, sizeof(kFrame)) == sizeof(kFrame);
+  });
+}
+
+TEST_F(SandboxedCapture, NoOptionButTheFilterCanBeSet) {
+  packet_mreq promiscuous{};
+  promiscuous.mr_ifindex = 1;
+  promiscuous.mr_type = PACKET_MR_PROMISC;
+  expect_no_option(SOL_PACKET, PACKET_ADD_MEMBERSHIP, promiscuous);
+  expect_no_option(SOL_PACKET, PACKET_TX_RING, tpacket_req3{});
+  expect_no_option(SOL_PACKET, PACKET_RX_RING, tpacket_req3{});
+  expect_no_option(SOL_PACKET, PACKET_FANOUT, 1);
+  expect_no_option(SOL_PACKET, PACKET_AUXDATA, 1);
+  expect_no_option(SOL_SOCKET, SO_RCVBUF, 1 << 30);
+  expect_no_option(SOL_SOCKET, SO_PRIORITY, 6);
+  expect_no_option(SOL_SOCKET, SO_LOCK_FILTER, 1);
+  expect_no_option(SOL_PACKET, SO_ATTACH_FILTER, 1);
+}
+
+TEST_F(SandboxedCapture, NoFilterCanBeSetForTheKeepersSocket) {
+  expect_impossible([](LiveCapture&) {
+    sock_filter accept{BPF_RET, 0, 0, 0xffff};
+    const sock_fprog program{1, &accept};
+    return setsockopt(kChannel, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0;
+  });
+}
+
+TEST_F(SandboxedCapture, NothingElseIsAskedOfTheDevice) {
+  expect_impossible([](LiveCapture& capture) {
+    ifreq request{};
+    return ioctl(capture.fd(), SIOCGIFHWADDR, &request) == 0;
+  });
+  expect_impossible([](LiveCapture&) {
+    ifreq request{};
+    return ioctl(kChannel, SIOCGIFFLAGS, &request) == 0;
+  });
+}
+
+TEST_F(SandboxedCapture, FilterFollowsNewAddresses_AndMayBeTakenAway) {
+  EXPECT_EQ(with_capture([](LiveCapture& capture) {
+              const std::vector<FilterInstruction> nothing{{BPF_RET, 0, 0, 0}};
+              const std::vector<FilterInstruction> faulty(5000, nothing[0]);
+              return capture.set_filter(nothing) && !capture.set_filter(faulty);
+            }),
+            "worked");
+}
+
+TEST_F(SandboxedCapture, FramesAndCountsAreRead) {
+  EXPECT_EQ(with_capture([](LiveCapture& capture) {
+              class : public LiveCapture::Handler {
+                void on_frame(const Frame&) override {}
+              } handler;
+              return capture.read(handler, 1).has_value() && capture.counts().dropped == 0;
+            }),
+            "worked");
 }
 
 }  // namespace

@@ -67,6 +67,8 @@ class LiveCapture {
   Counts counts();
 
  private:
+  bool set_option(int option, const void* value, size_t length);
+
   struct Close {
     void operator()(pcap* handle) const;
   };

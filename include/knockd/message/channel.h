@@ -22,6 +22,8 @@ class Channel {
   explicit Channel(UniqueFd fd) : fd_(std::move(fd)) {}
   int fd() const { return fd_.get(); }
 
+  // With SIGPIPE ignored: it is write(2), the one call for which every architecture's sandbox can
+  // tell this descriptor from others.
   Sent send(std::span<const uint8_t> message) const;
   // Waits until the other end has room. False: it is closed.
   bool send_waiting(std::span<const uint8_t> message) const;
