@@ -148,7 +148,10 @@ void Keeper::on_message(ListenerProcess& from, const FromListener& message) {
 void Keeper::on_gone(ListenerProcess& from) {
   Post* const post = post_of(from);
   if (post == nullptr || post->dismissed) return;
-  if (post->listening) {
+  if (from.misbehaved()) {
+    log_.error(format("%s: the listener did what no listener does: ended, starting another",
+                      post->interface.c_str()));
+  } else if (post->listening) {
     log_.warning(format("%s: the listener ended, starting another", post->interface.c_str()));
   }
   retry_later(*post);
@@ -177,7 +180,7 @@ void Keeper::on_report(Post& post, const Listening& message) {
 void Keeper::on_report(Post& post, const KnockEvent& event) {
   if (is_echo(post, event)) return;
   if (event.kind == EventKind::kOpen) return knocked(post, event);
-  if (!rate_.allow(loop_.now())) return left_out_.set(rate_.window_end());
+  if (!rate_.allow(loop_.now())) return report_left_out_at(rate_.window_end());
   const std::string& door = config_.doors[event.door].name;
   for (const std::string& line : event_lines(event, door, name_source(event.source))) {
     log_.notice(line);
@@ -251,12 +254,18 @@ void Keeper::on_report(Post&, const Explanation& explanation) {
 
 void Keeper::on_report(Post&, const LeftOut& left_out) {
   rate_.add_refused(left_out.lines);
-  if (!left_out_.when()) left_out_.set(loop_.now());
+  report_left_out_at(loop_.now());
+}
+
+// Or later, since listeners are not believed to report at most once a second.
+void Keeper::report_left_out_at(Instant when) {
+  if (!left_out_.when()) left_out_.set(std::max(when, next_left_out_));
 }
 
 void Keeper::report_left_out() {
   const uint64_t lines = rate_.take_refused();
   if (lines == 0) return;
+  next_left_out_ = loop_.now() + std::chrono::seconds(1);
   log_.warning(format("%llu log lines left out, more than %u a second (Log_Rate)",
                       static_cast<unsigned long long>(lines), config_.log_rate));
 }

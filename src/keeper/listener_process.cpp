@@ -12,12 +12,14 @@ namespace {
 
 // Messages taken before others get their turn: a listener that never stops must not starve them.
 constexpr int kMostMessagesAtOnce = 1024;
+// Messages that wait for a listener to read. Ours reads them within a moment.
+constexpr size_t kMostUnsent = 8192;
 
 }  // namespace
 
 ListenerProcess::ListenerProcess(EventLoop& loop, const ListenerSettings& settings,
                                  ListenerEntry entry, Owner& owner)
-    : loop_(loop), owner_(owner), doors_(settings.doors.size()) {
+    : loop_(loop), owner_(owner), doors_(settings.doors.size()), conversation_(settings) {
   auto pair = Channel::make_pair();
   if (!pair) {
     fault_ = pair.error();
@@ -46,7 +48,14 @@ ListenerProcess::~ListenerProcess() {
 }
 
 void ListenerProcess::send(const ToListener& message) {
-  if (gone_) return;
+  if (gone_ || misbehaved_) return;
+  conversation_.told(message);
+  if (unsent_.size() == kMostUnsent) {
+    misbehaved_ = true;
+    unsent_.clear();
+    if (pid_ > 0) kill(pid_, SIGKILL);  // the channel then tells that it is gone
+    return;
+  }
   const bool was_empty = unsent_.empty();
   unsent_.push_back(encode(message));
   if (was_empty && !flush()) watch();
@@ -72,16 +81,17 @@ void ListenerProcess::on_channel() {
   for (int i = 0; i < kMostMessagesAtOnce && !gone_; ++i) {
     const Channel::Received received = channel_.receive(buffer);
     if (received.kind == Channel::Received::Kind::kNothing) return;
-    std::optional<FromListener> message;
     if (received.kind == Channel::Received::Kind::kMessage) {
-      message =
+      const auto message =
           decode_from_listener(std::span<const uint8_t>(buffer.data(), received.length), doors_);
+      misbehaved_ |= !message || !conversation_.allows(*message);
+      if (!misbehaved_) {
+        owner_.on_message(*this, *message);
+        continue;
+      }
     }
-    if (!message) {
-      close();
-      return owner_.on_gone(*this);
-    }
-    owner_.on_message(*this, *message);
+    close();
+    return owner_.on_gone(*this);
   }
 }
 

@@ -55,15 +55,15 @@ struct Sound {
   bool operator()(const Listening& message) const { return message.filter_in_kernel <= 1; }
   bool operator()(const KnockEvent& event) const {
     return in_range(event.kind, EventKind::kScan) && event.door < doors && event.stage >= 1 &&
-           event.stage <= kMaxKnocks;
+           event.stage <= kMaxKnocks && event.source.is_unicast();
   }
   bool operator()(const Explanation& explanation) const {
     return in_range(explanation.verdict, Verdict::kScanCounted) &&
            is_protocol(explanation.packet.protocol) &&
            (explanation.door == kNoDoor || explanation.door < doors) &&
-           explanation.stage <= kMaxKnocks;
+           explanation.stage <= kMaxKnocks && explanation.packet.source.is_unicast();
   }
-  bool operator()(const LeftOut&) const { return true; }
+  bool operator()(const LeftOut& left_out) const { return left_out.lines != 0; }
   bool operator()(const Trouble& trouble) const {
     return in_range(trouble.kind, CaptureTrouble::kOther) && trouble.text.back() == '\0';
   }

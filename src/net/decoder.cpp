@@ -101,6 +101,7 @@ Refusal read_ipv4(ByteReader& reader, Packet& packet) {
   packet.destination = IpAddress::from_v4(header.subspan<16, 4>());
   const size_t header_size = size_t{4} * (header[0] & 0x0f);
   if (header[0] >> 4 != 4 || header_size < kIpv4HeaderSize) return NotAPacket::kMalformed;
+  if (!packet.source.is_unicast()) return NotAPacket::kNoSender;
   // A short Ethernet frame is padded behind the total length. 0 stands in frames that were captured
   // before the network card cut them into segments; those are not padded.
   const uint16_t total_length = u16_at<2>(header);
@@ -164,6 +165,7 @@ Refusal read_ipv6(ByteReader& reader, Packet& packet) {
   packet.destination = IpAddress::from_v6(header.subspan<24, 16>());
   if (header[0] >> 4 != 6) return NotAPacket::kMalformed;
   if (packet.source.is_v4() || packet.destination.is_v4()) return NotAPacket::kMalformed;
+  if (!packet.source.is_unicast()) return NotAPacket::kNoSender;
   const uint16_t payload_length = u16_at<4>(header);
   if (payload_length != 0) reader.set_limit(payload_length);  // 0: a jumbogram, RFC 2675, 3
   uint8_t next_header = header[6];
@@ -320,6 +322,8 @@ const char* describe(NotAPacket reason) {
       return "neither tcp nor udp";
     case NotAPacket::kLaterFragment:
       return "a later fragment, which names no port";
+    case NotAPacket::kNoSender:
+      return "from an address that no host has";
   }
   return "not understood";
 }

@@ -51,6 +51,13 @@ TEST(RateLimit, CountsWhatItRefused_AndWhatOthersDid) {
   EXPECT_EQ(rate.take_refused(), 0u);
 }
 
+TEST(RateLimit, CountStaysAtTheLargestNumber) {
+  RateLimit rate(1);
+  rate.add_refused(3);
+  rate.add_refused(UINT64_MAX - 1);
+  EXPECT_EQ(rate.refused(), UINT64_MAX);
+}
+
 TEST(RateLimit, RefusalsOutliveTheirSecond) {
   RateLimit rate(1);
   rate.allow(at(10s));

@@ -152,6 +152,7 @@ TEST_F(ListenerProcessTest, GarbageEndsIt_AndNothingAfterItIsBelieved) {
   start(evil_listener);
   turn_until("gone");
   EXPECT_THAT(said_, ElementsAre("message 0", "gone"));
+  EXPECT_TRUE(process_->misbehaved());
 }
 
 TEST_F(ListenerProcessTest, KnockAtADoorThatIsNotThereIsGarbage) {
@@ -172,6 +173,14 @@ TEST_F(ListenerProcessTest, SendNeverWaits_AndLosesNothing) {
   process_->send(StatusRequest());
   ASSERT_EQ(kill(process_->pid(), SIGUSR1), 0);
   turn_until(format("left out %u", kMany));
+}
+
+TEST_F(ListenerProcessTest, WhoNeverReadsIsEnded) {
+  start(lazy_listener);
+  turn_until("message 0");
+  for (int i = 0; i < 20'000; ++i) process_->send(NextSequence());
+  turn_until("gone");
+  EXPECT_TRUE(process_->misbehaved());
 }
 
 TEST_F(ListenerProcessTest, ProcessEndsWithIt) {

@@ -167,6 +167,20 @@ TEST(FromListenerTest, EventHasADoorThatThereIs) {
   }
 }
 
+TEST(FromListenerTest, SourceIsTheAddressOfOneHost) {
+  for (const char* text : {"0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1"}) {
+    const IpAddress::Bytes bytes = IpAddress::parse(text)->bytes();
+    EXPECT_FALSE(accepts(some_event(), offsetof(KnockEvent, source), bytes)) << text;
+    constexpr size_t kOffset = offsetof(Explanation, packet) + offsetof(Packet, source);
+    EXPECT_FALSE(accepts(some_explanation(), kOffset, bytes)) << text;
+  }
+}
+
+TEST(FromListenerTest, SomethingWasLeftOut) {
+  EXPECT_FALSE(accepts(LeftOut{1}, offsetof(LeftOut, lines), uint64_t{0}));
+  EXPECT_TRUE(accepts(LeftOut{1}, offsetof(LeftOut, lines), UINT64_MAX));
+}
+
 TEST(FromListenerTest, ExplanationHasAKnownVerdict) {
   for (int value = 0; value < 256; ++value) {
     EXPECT_EQ(

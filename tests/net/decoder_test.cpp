@@ -305,6 +305,18 @@ TEST(Decoder, Ipv6PacketCannotPassForIpv4) {
   EXPECT_TRUE(is_refused(decode_raw(to), NotAPacket::kMalformed));
 }
 
+TEST(Decoder, SourceIsTheAddressOfOneHost) {
+  for (const char* source : {"0.0.0.0", "0.1.2.3", "224.0.0.1", "239.255.255.255",
+                             "255.255.255.255"}) {
+    EXPECT_TRUE(is_refused(decode_raw(ipv4(kSyn, {.source = source})), NotAPacket::kNoSender))
+        << source;
+  }
+  for (const char* source : {"::", "ff02::1", "ffff::1"}) {
+    EXPECT_TRUE(is_refused(decode_raw(ipv6(kSyn, {.source = source})), NotAPacket::kNoSender))
+        << source;
+  }
+}
+
 // ---- TCP and UDP ----
 
 TEST(Decoder, TcpFlagsAreTheSixClassicOnes) {
@@ -383,7 +395,7 @@ TEST(Decoder, EveryReasonHasItsWords) {
   std::vector<std::string> words;
   for (const NotAPacket reason :
        {NotAPacket::kTruncated, NotAPacket::kMalformed, NotAPacket::kNotIp,
-        NotAPacket::kNotTcpOrUdp, NotAPacket::kLaterFragment}) {
+        NotAPacket::kNotTcpOrUdp, NotAPacket::kLaterFragment, NotAPacket::kNoSender}) {
     words.emplace_back(describe(reason));
   }
   std::sort(words.begin(), words.end());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "knockd/base/clock.h"
 
@@ -29,7 +30,10 @@ class RateLimit {
   }
 
   // Counts what was refused elsewhere on our behalf.
-  void add_refused(uint64_t count) { refused_ += count; }
+  void add_refused(uint64_t count) {
+    constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
+    refused_ = count > kMost - refused_ ? kMost : refused_ + count;
+  }
   uint64_t refused() const { return refused_; }
   // The count so far, which begins anew.
   uint64_t take_refused() {

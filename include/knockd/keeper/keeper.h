@@ -115,6 +115,7 @@ class Keeper : ListenerProcess::Owner {
   std::string interface_name(const Post& post, const KnockEvent& event) const;
   bool is_echo(const Post& post, const KnockEvent& event);
   std::string name_source(const IpAddress& source);
+  void report_left_out_at(Instant when);
   void report_left_out();
   bool must_give_up();
   void give_up();
@@ -147,6 +148,7 @@ class Keeper : ListenerProcess::Owner {
   EventLoop::Alarm retry_;    // of listeners that failed
   EventLoop::Alarm picture_;  // of the network, taken anew after it failed
   EventLoop::Alarm left_out_;
+  Instant next_left_out_{};
   EventLoop::Alarm give_up_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "knockd/base/event_loop.h"
 #include "knockd/base/result.h"
+#include "knockd/keeper/conversation.h"
 #include "knockd/message/channel.h"
 #include "knockd/message/messages.h"
 #include "knockd/message/settings.h"
@@ -38,8 +39,12 @@ class ListenerProcess {
   // Why there is no process.
   const std::optional<Fault>& fault() const { return fault_; }
 
-  // Never waits: what the channel has no room for is sent later, in order.
+  // Never waits: what the channel has no room for is sent later, in order. A process that reads
+  // nothing for long is ended.
   void send(const ToListener& message);
+
+  // Whether it was ended because it did what no listener does.
+  bool misbehaved() const { return misbehaved_; }
 
   pid_t pid() const { return pid_; }
   // The process has been reaped, so that its number may be another's.
@@ -54,10 +59,12 @@ class ListenerProcess {
   EventLoop& loop_;
   Owner& owner_;
   const size_t doors_;
+  Conversation conversation_;
   std::optional<Fault> fault_;
   Channel channel_{UniqueFd()};
   pid_t pid_ = 0;
   bool gone_ = false;
+  bool misbehaved_ = false;
   std::deque<MessageBytes> unsent_;
 };
 

@@ -38,6 +38,13 @@ class IpAddress {
   bool is_v4() const {
     return high_word() == 0 && std::memcmp(bytes_.data() + 8, kMappedPrefix.data() + 8, 4) == 0;
   }
+  // Whether one host can have this address: not "this network" (RFC 1122, 3.2.1.3), unspecified,
+  // multicast, or IPv4's broadcast to all.
+  bool is_unicast() const {
+    if (!is_v4()) return bytes_[0] != 0xff && (high_word() != 0 || low_word() != 0);
+    const uint8_t first = bytes_[12];
+    return first != 0 && first >> 4 != 14 && (first != 255 || v4_number() != 0xffffffff);
+  }
   const Bytes& bytes() const { return bytes_; }
   // The IPv4 address as a number, in host order. Only for an IPv4 address.
   uint32_t v4_number() const;

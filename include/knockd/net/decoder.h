@@ -30,7 +30,8 @@ enum class NotAPacket : uint8_t {
   kMalformed,     // a length or version that contradicts itself
   kNotIp,         // ARP, IPv6-less and IPv4-less frames
   kNotTcpOrUdp,   // ICMP and others
-  kLaterFragment  // a fragment with an offset has no ports (RFC 791, 3.2; RFC 8200, 4.5)
+  kLaterFragment,  // a fragment with an offset has no ports (RFC 791, 3.2; RFC 8200, 4.5)
+  kNoSender        // its source is no address of one host
 };
 
 // A short English reason for a log line.

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// A whole keeper, run in this process on a listener of the test's own, which is no real one: it may
+// say what it likes. Needs no rights and no network.
+#pragma once
+
+#include <linux/sockios.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "knockd/base/privileges.h"
+#include "knockd/keeper/keeper.h"
+#include "tests/base/temporary_folder.h"
+
+namespace knockd {
+
+class KeeperRun {
+ public:
+  // What the listener does, in a process of its own.
+  using Act = std::function<void(const ListenerSettings&, const Channel&)>;
+
+  KeeperRun() {
+    config_.state_file = folder_ / "open-doors";
+    config_.log_file = folder_ / "log";
+    options_.interfaces = {"any"};
+    void* const page = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) std::abort();
+    shared_ = new (page) Shared();
+  }
+  ~KeeperRun() { munmap(shared_, sizeof(Shared)); }
+  KeeperRun(const KeeperRun&) = delete;
+  KeeperRun& operator=(const KeeperRun&) = delete;
+
+  Config& config() { return config_; }
+  KeeperOptions& options() { return options_; }
+  const TemporaryFolder& folder() const { return folder_; }
+
+  // Until the first listener has acted and the keeper has read what it said; then the keeper is
+  // asked to leave. Returns its exit status. `reload` is called for each SIGHUP.
+  int run(Act act, Keeper::Reload reload = nullptr) {
+    sigset_t before;
+    sigprocmask(SIG_SETMASK, nullptr, &before);
+    act_ = std::move(act);
+    current_ = this;
+    const auto begin = std::chrono::steady_clock::now();
+    if (!reload) reload = [this] { return config_; };
+    int status;
+    {
+      Keeper keeper(config_, options_, listen, std::move(reload), [] {});
+      status = keeper.run();
+    }
+    seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    while (waitpid(-1, nullptr, 0) > 0) {
+    }
+    forget_signals();
+    sigprocmask(SIG_SETMASK, &before, nullptr);
+    return status;
+  }
+
+  // What it logged, without time stamps.
+  std::vector<std::string> lines() const {
+    constexpr size_t kStamp = sizeof("[YYYY-MM-DD HH:MM] ") - 1;
+    std::vector<std::string> lines;
+    std::ifstream file(config_.log_file);
+    for (std::string line; std::getline(file, line);) {
+      lines.push_back(line.size() < kStamp ? line : line.substr(kStamp));
+    }
+    return lines;
+  }
+  // Begins anew, as if nothing had run.
+  void forget() {
+    unlink(config_.log_file.c_str());
+    shared_->starts = 0;
+  }
+  double seconds() const { return seconds_; }
+  // Listeners that were started.
+  int starts() const { return shared_->starts; }
+
+  // For the listener: waits until the keeper has read all. False: it has closed the channel.
+  static bool wait_until_read(const Channel& channel) {
+    const auto begin = std::chrono::steady_clock::now();
+    for (;;) {
+      pollfd end{channel.fd(), 0, 0};
+      if (poll(&end, 1, 1) > 0) return false;
+      int unread = 0;
+      if (ioctl(channel.fd(), SIOCOUTQ, &unread) != 0 || unread == 0) return true;
+      if (std::chrono::steady_clock::now() - begin > std::chrono::minutes(1)) {
+        std::fprintf(stderr, "the keeper has not read for a minute\n");
+        std::abort();
+      }
+    }
+  }
+
+ private:
+  struct Shared {
+    std::atomic<int> starts = 0;
+  };
+
+  // The listener's process. Any but the first finds the test over.
+  static int listen(const ListenerSettings& settings, Channel channel) {
+    const pid_t keeper = getppid();
+    close_inherited(channel.fd());  // or it would hold the keeper's end as well
+    if (current_->shared_->starts++ == 0) {
+      current_->act_(settings, channel);
+      wait_until_read(channel);
+    }
+    kill(keeper, SIGTERM);
+    pollfd end{channel.fd(), 0, 0};
+    poll(&end, 1, -1);
+    return 0;
+  }
+
+  // Those of listeners of which the first was enough.
+  static void forget_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : {SIGTERM, SIGHUP, SIGUSR1, SIGCHLD}) sigaddset(&set, signal);
+    const timespec at_once{};
+    while (sigtimedwait(&set, nullptr, &at_once) > 0) {
+    }
+  }
+
+  static inline KeeperRun* current_ = nullptr;
+
+  TemporaryFolder folder_;
+  Config config_;
+  KeeperOptions options_;
+  Act act_;
+  Shared* shared_;
+  double seconds_ = 0;
+};
+
+}  // namespace knockd
