@@ -3,62 +3,16 @@
 what it asks of procd, and whether the daemon understands the configuration that it writes. And the
 feed's Makefile, before stand-ins of OpenWrt's: what goes into the packages."""
 
-import os
 import re
+import signal
 
 import pytest
 
+import senders
 from conftest import TREE
 from network import run
-
-STAND_INS = TREE / "tests/packaging/openwrt"
-FILES = TREE / "openwrt/files"
-
-
-class Router:
-    def __init__(self, folder, knockd):
-        self._root = folder
-        self._knockd = knockd
-        for path in ("etc/config", "var/run", "lib/functions", "networks"):
-            (folder / path).mkdir(parents=True)
-        (folder / "lib/functions/network.sh").write_text((STAND_INS / "network.sh").read_text())
-        self.by_hand = folder / "etc/knockd.conf"
-        self.by_hand.write_text("[by-hand]\nsequence = 7421,3096,5518\ntcpflags = syn\n"
-                                "command = true\n")
-        self.by_hand.chmod(0o640)
-        self.written = folder / "var/run/knockd.conf"
-        self.uci("knockd", "")
-        self.uci("network", "config interface wan\n option device eth1\n")
-
-    def uci(self, package, text):
-        (self._root / f"etc/config/{package}").write_text(text)
-
-    def up(self, network, device):
-        (self._root / f"networks/{network}").write_text(device)
-
-    def down(self, network):
-        (self._root / f"networks/{network}").unlink()
-
-    def start(self):
-        """What the script asks of procd, as lines; first the instance, then what it is reloaded by."""
-        said = run("busybox", "ash", "-u", str(STAND_INS / "rc.common"),
-                   str(FILES / "knockd.init"), "start",
-                   env={**os.environ, "IPKG_INSTROOT": str(self._root)}).stdout
-        return said.replace(str(self._root), "").splitlines()
-
-    def instance(self):
-        return [line for line in self.start() if "trigger" not in line]
-
-    def triggers(self):
-        return [line for line in self.start() if "trigger" in line]
-
-    def checked(self):
-        """What was written, in which the daemon finds no error, and its warnings."""
-        warnings = run(str(self._knockd), "-t", "-c", str(self.written)).stdout
-        return self.written.read_text(), warnings
-
-    def interface(self):
-        return re.findall(r"^\s*interface = (.*)$", self.written.read_text(), re.MULTILINE)
+from router import FILES, STAND_INS, Router
+from waiting import repeat_until, wait_until
 
 
 @pytest.fixture
@@ -74,7 +28,7 @@ config rule 'openSSH'
     option sequence '7421,3096,5518'
     option seq_timeout '5'
     option tcpflags 'syn'
-    option command "nft add element inet fw4 knockd4 '{ %IP% . tcp . 22 timeout 1h }'"
+    option command "nft 'add element inet fw4 knockd4 { %IP% . tcp . 22 timeout 1h }; delete element inet fw4 knockd4 { %IP% . tcp . 22 }; add element inet fw4 knockd4 { %IP% . tcp . 22 timeout 1h }'"
     option command_6 'ip6tables -I INPUT -s %IP% -j ACCEPT'
     option cmd_timeout '3600'
     option stop_command 'iptables -D INPUT -s %IP% -j ACCEPT'
@@ -86,7 +40,7 @@ def test_procd_is_asked_for_one_daemon_in_the_foreground_that_is_started_for_eve
     assert router.instance() == [
         "procd_open_instance",
         "procd_set_param <command> </usr/sbin/knockd> <-c> </var/run/knockd.conf>",
-        "procd_set_param <file> </var/run/knockd.conf> </etc/knockd.conf>",
+        "procd_set_param <file> </var/run/knockd.conf> </etc/knockd.conf> </var/run/knockd.reload>",
         "procd_set_param <reload_signal> <HUP>",
         "procd_set_param <respawn> <3600> <5> <0>",
         "procd_set_param <term_timeout> <5>",
@@ -105,11 +59,12 @@ def test_the_command_never_changes(router):
 
 def test_a_configuration_that_cannot_be_written_leaves_the_daemon_alone(router):
     """Without an instance, procd would stop it."""
-    instance = router.instance()
+    router.start()
     before = router.written.read_text()
     router.uci("knockd", RULE)
     router.written.with_name("knockd.conf.new").mkdir()
-    assert router.instance()[-len(instance):] == instance
+    router.running()
+    assert any("knockd.conf.new" in line for line in router.refused())
     assert router.written.read_text() == before
 
 
@@ -122,12 +77,16 @@ def test_options_left_over_from_another_package_are_none_of_a_door(router):
     assert written.count("\n[wan]\n") == 1 and "static" not in written
 
 
-def test_changes_of_configuration_and_networks_reload(router):
+def test_changes_of_configuration_reload_and_those_of_networks_start(router):
     router.uci("knockd", "config options 'common'\n option interface 'wan wan6'\n")
     assert router.triggers() == [
         "procd_add_reload_trigger <knockd> <network>",
-        "procd_add_reload_interface_trigger <wan>",
-        "procd_add_reload_interface_trigger <wan6>",
+        "procd_open_trigger",
+        "procd_add_interface_trigger <interface.*> <wan> </etc/init.d/knockd> <start>",
+        "procd_close_trigger",
+        "procd_open_trigger",
+        "procd_add_interface_trigger <interface.*> <wan6> </etc/init.d/knockd> <start>",
+        "procd_close_trigger",
     ]
 
 
@@ -137,8 +96,7 @@ def test_without_a_rule_the_file_written_by_hand_counts(router):
     assert f"    include = {router.by_hand}\n" in written
     assert "UseSyslog" not in written  # it says itself where it logs
     router.by_hand.write_text("broken")
-    with pytest.raises(AssertionError, match=f"{router.by_hand}:1:"):
-        router.checked()
+    assert any(line.startswith("/etc/knockd.conf:1:") for line in router.refused())
 
 
 def test_an_interface_written_by_hand_wins(router):
@@ -160,7 +118,7 @@ def test_a_rule_of_uci_becomes_a_door(router):
     sequence = 7421,3096,5518
     seq_timeout = 5
     tcpflags = syn
-    command = nft add element inet fw4 knockd4 '{ %IP% . tcp . 22 timeout 1h }'
+    command = nft 'add element inet fw4 knockd4 { %IP% . tcp . 22 timeout 1h }; delete element inet fw4 knockd4 { %IP% . tcp . 22 }; add element inet fw4 knockd4 { %IP% . tcp . 22 timeout 1h }'
     command_6 = ip6tables -I INPUT -s %IP% -j ACCEPT
     cmd_timeout = 3600
     stop_command = iptables -D INPUT -s %IP% -j ACCEPT
@@ -185,8 +143,8 @@ def test_rules_without_a_name_are_doors_of_their_own(router):
 
 def test_a_line_break_in_a_value_gives_no_directive(router):
     router.uci("knockd", RULE.replace("'5'", "'5\n[more]\nsequence = 1'"))
-    router.start()
-    assert "[more]" not in router.written.read_text().splitlines()
+    assert router.refused()[0].startswith(
+        '/var/run/knockd.conf.new:7:19: seq_timeout "5 [more] sequence = 1": expected')
 
 
 def test_the_configuration_is_its_owners_alone(router):
@@ -254,7 +212,7 @@ def test_the_commented_rule_becomes_a_door(router):
     router.uci("knockd", rule)
     router.start()
     written, _ = router.checked()
-    assert "nft add element inet fw4 knockd4 '{ %IP% . tcp . 22 timeout 1h }'" in written
+    assert "nft 'add element inet fw4 knockd4 { %IP% . tcp . 22 timeout 1h }; delete element inet fw4 knockd4 { %IP% . tcp . 22 }; add element inet fw4 knockd4 { %IP% . tcp . 22 timeout 1h }'" in written
 
 
 def test_the_quick_start_of_the_readme_is_a_door(router):
@@ -264,7 +222,268 @@ def test_the_quick_start_of_the_readme_is_a_door(router):
     router.start()
     written, _ = router.checked()
     assert "interface = eth1\n[ssh]\n" in written
-    assert "command_6 = nft add element inet fw4 knockd6 '{ %IP% . tcp . 22 timeout 1h }'" in written
+    assert "command_6 = nft 'add element inet fw4 knockd6 { %IP% . tcp . 22 timeout 1h }; delete element inet fw4 knockd6 { %IP% . tcp . 22 }; add element inet fw4 knockd6 { %IP% . tcp . 22 timeout 1h }'" in written
+
+
+FAULTY = RULE.replace("seq_timeout", "seq_timeuot")
+# Of the generated file, whose lines are those of the options.
+COMPLAINT = '/var/run/knockd.conf.new:7:5: unknown directive "seq_timeuot"'
+
+
+def test_a_faulty_configuration_is_told_and_starts_nothing(router):
+    """procd would start it for ever, and fill the log."""
+    router.uci("knockd", FAULTY)
+    said = router.refused()
+    assert said[0].startswith(COMPLAINT)
+    assert said[-1] == "the configuration is faulty, knockd is not started"
+    assert not router.written.exists()
+
+
+def test_a_fault_that_is_mended_through_uci_starts_it(router):
+    """The triggers are there all the same."""
+    router.uci("knockd", FAULTY)
+    assert "procd_add_reload_trigger <knockd> <network>" in router.call("start", check=False)[1]
+    router.uci("knockd", RULE)
+    assert "procd_open_instance" in router.call("reload")[1]
+
+
+@pytest.mark.parametrize("action", ["start", "reload"])
+def test_a_faulty_configuration_leaves_the_daemon_alone(router, action):
+    """procd hears nothing: it would stop a daemon without an instance."""
+    router.uci("knockd", RULE)
+    router.start()
+    before = router.written.read_text()
+    router.running()
+    router.uci("knockd", FAULTY)
+    status, lines = router.call(action, check=False)
+    assert status != 0 and "procd_close_service <set>" not in lines
+    assert router.log()[-1].endswith("the configuration is faulty, the old one stays in force")
+    assert router.written.read_text() == before
+
+
+def test_a_restart_with_a_faulty_configuration_goes_on_with_the_old_one(router):
+    router.uci("knockd", RULE)
+    instance = router.instance()
+    before = router.written.read_text()
+    router.running()  # as it may still seem while it closes its doors
+    router.uci("knockd", FAULTY)
+    status, lines = router.call("restart", check=False)
+    assert status != 0 and [line for line in instance if line not in lines] == []
+    assert router.log()[-1].endswith("the configuration is faulty, starting with the old one")
+    assert router.written.read_text() == before
+
+
+def test_a_restart_starts_nothing_if_the_old_one_includes_the_fault(router):
+    router.start()
+    router.by_hand.write_text("broken")
+    router.running()
+    assert router.refused("restart")[-1] == "the configuration is faulty, knockd is not started"
+
+
+@pytest.mark.parametrize("option, complaint", [
+    ("option seqence '1'", 'unknown directive "seqence"'),
+    ("option command6 'true'", 'unknown directive "command6"'),
+])
+def test_no_option_vanishes(router, option, complaint):
+    router.uci("knockd", f"{RULE}{option}\n")
+    assert complaint in router.refused()[0]
+
+
+def test_no_option_for_the_daemon_vanishes(router):
+    for rule in (RULE, ""):
+        router.uci("knockd", f"config options 'common'\noption log_rat '5'\n{rule}")
+        assert 'unknown directive "log_rat"' in router.refused()[0]
+
+
+def test_options_reach_the_daemon(router):
+    """Also without a rule, where what is written by hand counts after them."""
+    for rule in (RULE, ""):
+        router.uci("knockd", f"{rule}config options\noption scan_limit '7'\n")
+        router.start()
+        assert "    scan_limit = 7\n" in router.checked()[0].split("[by-hand]")[0]
+
+
+def test_a_section_of_another_type_is_told(router):
+    router.uci("knockd", RULE.replace("config rule", "config rules"))
+    assert router.refused()[0] == (
+        "/etc/config/knockd: section 'openSSH' is of type 'rules': expected options or rule")
+
+
+def test_a_file_that_uci_cannot_read_is_told(router):
+    """Doors written by hand do not take the place of those in there."""
+    router.uci("knockd", RULE.replace("'wan'", "'wan"))
+    assert router.refused()[0].startswith("/etc/config/knockd: uci cannot read it: ")
+
+
+def test_without_a_uci_file_the_one_written_by_hand_counts(router):
+    (router.root / "etc/config/knockd").unlink()
+    router.start()
+    assert f"include = {router.by_hand}\n" in router.checked()[0]
+
+
+def test_lists_become_one_directive(router):
+    lists = RULE.replace("option sequence '7421,3096,5518'",
+                         "list sequence 7421\nlist sequence 3096:udp\nlist sequence 5518")
+    lists = lists.replace("option tcpflags 'syn'", "list tcpflags syn\nlist tcpflags '!ack'")
+    router.uci("knockd", lists)
+    router.start()
+    written, _ = router.checked()
+    assert "    sequence = 7421,3096:udp,5518\n" in written
+    assert "    tcpflags = syn,!ack\n" in written
+
+
+def test_other_lists_are_a_directive_each(router):
+    names = [router.root / f"{name}.conf" for name in "ab"]
+    for name in names:
+        name.write_text("")
+    router.uci("knockd", "config options common\n" + "".join(f"list include {name}\n"
+                                                             for name in names) + RULE)
+    router.start()
+    written, _ = router.checked()
+    assert [f"    include = {name}\n" in written for name in names] == [True, True]
+
+
+@pytest.mark.parametrize("value", ["0", "off", "false", "no", "disabled"])
+def test_a_rule_that_is_not_enabled_is_no_door(router, value):
+    router.uci("knockd", f"{RULE}option enabled {value}\n{RULE.replace('openSSH', 'other')}"
+                         "option enabled 1\n")
+    router.start()
+    assert re.findall(r"^\[(.*)\]$", router.checked()[0], re.MULTILINE) == ["options", "other"]
+
+
+def test_rules_of_which_none_is_enabled_bring_no_doors_back_that_were_written_by_hand(router):
+    router.uci("knockd", f"{RULE}option enabled 0\n")
+    router.start()
+    assert "include" not in router.checked()[0]
+
+
+def test_a_service_that_is_not_enabled_does_not_run(router):
+    router.uci("knockd", f"config options common\noption enabled 0\n{RULE}")
+    status, lines = router.call("start")
+    assert "procd_open_instance" not in lines and "procd_close_service <set>" in lines
+    assert "not started: enabled is 0 in /etc/config/knockd" in router.log()[-1]
+
+
+def test_enabled_is_yes_or_no(router):
+    router.uci("knockd", f"{RULE}option enabled perhaps\n")
+    assert router.refused()[0] == (
+        "/etc/config/knockd: section 'openSSH': enabled 'perhaps': expected 0 or 1")
+
+
+class Procd:
+    """What procd does about the one instance: the daemon is sent its signal when a file that procd
+    was told of has changed."""
+
+    def __init__(self, router, server):
+        self._router = router
+        self._server = server
+        self._files = None
+        self.output = router.root / "output"
+        self._process = None
+        self.signals = 0
+
+    def call(self, action):
+        for line in self._router.call(action)[1]:
+            if line.startswith("procd_set_param <file> "):
+                self._take(re.findall("<(.*?)>", line)[1:])
+
+    def _take(self, names):
+        paths = [self._router.root / name[1:] for name in names]
+        files = [path.read_text() if path.exists() else None for path in paths]
+        if self._process is None:
+            with self.output.open("wb") as output:
+                self._process = self._server.start(
+                    self._router.root / "usr/sbin/knockd", "-v", "-c", self._router.written,
+                    stdout=output, stderr=output)
+            wait_until(lambda: "starting up" in self.output.read_text(), "it listens",
+                       self.output.read_text)
+            self._router.running()
+        elif files != self._files:
+            self._process.send_signal(signal.SIGHUP)
+            self.signals += 1
+        self._files = files
+
+
+@pytest.fixture
+def procd(router, server):
+    return Procd(router, server)
+
+
+def test_a_reload_sees_what_is_included(router, procd, server, client):
+    """By the file written by hand, which itself stays as it is."""
+    included = router.root / "etc/more.conf"
+    included.write_text("")
+    included.chmod(0o600)
+    router.by_hand.write_text(f"[options]\nInterface = eth0\nStateFile = none\n"
+                              f"Include = {included}\n")
+    procd.call("start")
+    included.write_text("[late]\nsequence = 7000:udp\ncommand = true\n")
+    procd.call("reload")
+    assert procd.signals == 1
+    repeat_until(lambda: senders.with_nc(client, server.ipv4, "7000:udp"),
+                 lambda: "late: OPEN SESAME" in procd.output.read_text(), "the new door",
+                 procd.output.read_text)
+
+
+def test_an_interface_that_comes_and_goes_reads_nothing_again(router, procd):
+    """Its trigger is a start, by which procd sees no change."""
+    router.by_hand.write_text("[options]\nInterface = eth0\nStateFile = none\n")
+    for action, signals in (("start", 0), ("reload", 1), ("start", 1), ("reload", 2)):
+        procd.call(action)
+        assert procd.signals == signals
+
+
+class Firewall:
+    """In place of knockd-firewall: a line for each call, and whether there was a daemon yet."""
+
+    def __init__(self, router, status=0):
+        self.calls = router.root / "calls"
+        self.calls.touch()
+        self._program = router.root / "usr/sbin/knockd-firewall"
+        self.works(status)
+
+    def works(self, status):
+        self._program.write_text(f'#!/bin/sh\necho "$*" >>{self.calls}\n'
+                                 f'echo "uci is busy"\nexit {status}\n')
+        self._program.chmod(0o755)
+
+    def lines(self):
+        return self.calls.read_text().splitlines()
+
+
+def test_forwards_of_an_earlier_boot_are_forgotten_once(router):
+    """Also where nothing can be started."""
+    firewall = Firewall(router)
+    router.uci("knockd", FAULTY)
+    router.call("start", check=False)
+    assert firewall.lines() == ["forget-all"]
+    router.uci("knockd", RULE)
+    for action in ("start", "reload", "restart"):
+        router.call(action)
+    assert firewall.lines() == ["forget-all"]
+
+
+def test_forwards_that_cannot_be_forgotten_are_told_and_tried_again(router):
+    firewall = Firewall(router, status=1)
+    assert "procd_open_instance" in router.start()
+    assert router.log()[0] == ("user.err knockd: knockd-firewall forget-all failed, forwards of an"
+                               " earlier boot may be open: uci is busy")
+    firewall.works(0)
+    for _ in range(2):
+        router.start()
+    assert firewall.lines() == ["forget-all"] * 2
+
+
+def test_forwards_of_a_daemon_that_runs_are_left_alone(router):
+    firewall = Firewall(router)
+    router.running()
+    router.start()
+    assert firewall.lines() == []
+
+
+def test_without_the_firewall_helper_nothing_is_forgotten(router):
+    router.start()
+    assert router.log() == []
 
 
 @pytest.fixture
