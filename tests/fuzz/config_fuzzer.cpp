@@ -42,6 +42,7 @@ class Nowhere : public Surroundings {
   bool has_program(const std::string&) const override { return false; }
   std::optional<unsigned> file_mode(const std::string&) const override { return 0666; }
   bool has_interface(const std::string&) const override { return false; }
+  std::string iptables_chain(const std::string&, const std::string&) const override { return ""; }
 };
 
 void demand(bool promise) {
@@ -57,7 +58,8 @@ void demand_sound(const Config& config) {
   for (const std::string& name : config.interfaces) demand(!name.empty() && name.size() < 16);
   for (const Door& door : config.doors) {
     demand(!door.name.empty() && find_control_byte(door.name) == std::string::npos);
-    demand(!door.rule.sequence.empty() && door.rule.sequence.size() <= kMaxKnocks);
+    demand(!door.rule.sequence.empty() || !door.one_time_file.empty());
+    demand(door.rule.sequence.size() <= kMaxKnocks);
     demand((door.rule.flags.wanted & door.rule.flags.excluded) == 0);
     demand(door.rule.seq_timeout >= std::chrono::seconds(1));
     demand(door.start_command.find('\0') == std::string::npos);

@@ -61,6 +61,7 @@ class HostileListener : public ::testing::Test {
     std::vector<std::string> lines = keeper_.lines();
     std::erase(lines, "starting up, listening on any");
     std::erase(lines, "shutting down");
+    std::erase_if(lines, [](const auto& line) { return line.starts_with("used up: no more"); });
     return lines;
   }
   void expect_ended_at_once(const std::vector<FromListener>& messages) {
