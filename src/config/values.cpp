@@ -106,6 +106,8 @@ std::variant<FlagMask, TextFault> parse_tcp_flags(std::string_view text) {
                                       in_quotes(item).c_str())};
     }
   }
+  // The scan guard counts connection attempts: what else a door let pass would escape it.
+  if ((mask.wanted & kTcpSyn) != 0 && (mask.wanted & kTcpAck) == 0) mask.excluded |= kTcpAck;
   return mask;
 }
 

@@ -61,6 +61,22 @@ TEST(ParseTcpFlags, ReadsEachFlag_BothWays) {
   EXPECT_EQ(all.excluded, kTcpPsh | kTcpAck | kTcpUrg);
 }
 
+// A door that asks for syn asks for what the scan guard counts.
+TEST(ParseTcpFlags, TakesSynForAConnectionAttempt_UnlessAckIsNamed) {
+  const auto mask = [](std::string_view text) { return std::get<FlagMask>(parse_tcp_flags(text)); };
+  EXPECT_EQ(mask("syn"), (FlagMask{kTcpSyn, kTcpAck}));
+  EXPECT_EQ(mask("SYN,!rst"), (FlagMask{kTcpSyn, kTcpRst | kTcpAck}));
+  EXPECT_EQ(mask("syn,!ack"), (FlagMask{kTcpSyn, kTcpAck}));
+  EXPECT_EQ(mask("syn,ack"), (FlagMask{kTcpSyn | kTcpAck, 0}));
+  EXPECT_EQ(mask("ack,syn"), (FlagMask{kTcpSyn | kTcpAck, 0}));
+  EXPECT_EQ(mask("!syn"), (FlagMask{0, kTcpSyn}));
+  EXPECT_EQ(mask("fin"), (FlagMask{kTcpFin, 0}));
+  for (int flags = 0; flags < 256; ++flags) {
+    const auto bits = static_cast<uint8_t>(flags);
+    EXPECT_EQ(mask("syn").passes(bits), is_connection_attempt(bits)) << flags;
+  }
+}
+
 TEST(ParseTcpFlags, RefusesContradiction_InEitherOrder) {
   EXPECT_EQ(std::get<TextFault>(parse_tcp_flags("syn,!syn")).offset, 4u);
   EXPECT_EQ(std::get<TextFault>(parse_tcp_flags("!ack, ack")).offset, 6u);

@@ -164,7 +164,8 @@ ALIKE = {
     "a stranger cannot finish it": (SSH, "7000 8000 stranger/9000", 0),
     "open, then close": (TWO_WAYS, "7000 8000 9000 9000 8000 7000", 2),
     "other flags pass by": (SSH, "7000 8000+A 8000+R 8000 9000+F 9000", 1),
-    "syn and ack is a syn": (SSH, "7000+SA 8000 9000", 1),
+    "ack wanted beside syn": (
+        door("sequence = 7000,8000\ntcpflags = syn,ack"), "7000+SA 8000 8000+SA", 1),
     "an excluded flag": (door("sequence = 7000,8000\ntcpflags = syn,!ack"), "7000 8000+SA 8000", 1),
     "two flags wanted": (
         door("sequence = 7000,8000\ntcpflags = syn,urg"), "7000+SU 8000+S 8000+SU", 1),
@@ -333,6 +334,9 @@ BETTER = {
     "begun again in the middle": (SSH, "7000 8000 7000 8000 9000", 0, 1),
     "begun at another door": (
         SSH + door("sequence = 1234,2345", "b"), "7000 8000 1234 2345", 0, 1),
+    # TCPFlags = syn is a connection attempt: the scan guard sees all that may open a door.
+    "syn with ack is no connection attempt": (SSH, "7000+SA 8000+SA 9000+SA", 1, 0),
+    "syn with ack is no wrong knock": (SSH, "7000 9000+SA 8000 9000", 0, 1),
     # One source's success or failure is no other's.
     "two sources at once": (SSH, "7000 stranger/7000 8000 stranger/8000 9000 stranger/9000", 1, 2),
 }

@@ -192,6 +192,21 @@ TEST_F(CaptureFilter, TestsFlags_ThatAllDoorsAsk) {
   }
 }
 
+// What passes the flags of such a door is what the guard counts, wherever it goes; the filter
+// withholds none of it, and passes nothing else.
+TEST_F(CaptureFilter, PassesAtAnyPort_WhatADoorForConnectionAttemptsTakes) {
+  listen_at("192.0.2.1");
+  constexpr FlagMask syn{kTcpSyn, kTcpAck};  // as configurations say "syn"
+  wishes.doors = {door("7000", syn)};
+  for (int flags = 0; flags < 256; ++flags) {
+    const auto bits = static_cast<uint8_t>(flags);
+    for (const uint16_t port : Numbers{1, 7000, 65535}) {
+      EXPECT_EQ(passes(ipv4(segment(port, bits))), syn.passes(bits)) << port << ' ' << flags;
+    }
+    EXPECT_EQ(syn.passes(bits), is_connection_attempt(bits)) << flags;
+  }
+}
+
 TEST_F(CaptureFilter, HearsNoOtherSegments_WhenDoorsAskForConnectionAttempts) {
   listen_at("192.0.2.1");
   wishes.doors = {door("443", {kTcpSyn, kTcpAck})};

@@ -35,7 +35,8 @@ size_t find_control_byte(std::string_view text);
 // other text and for more than `most`.
 std::optional<Duration> parse_time(std::string_view text, Duration most);
 
-// "syn,!ack": flags that must be set and, with '!', flags that must not.
+// "syn,!fin": flags that must be set and, with '!', flags that must not. "syn" without a word on
+// ack means "syn,!ack".
 std::variant<FlagMask, TextFault> parse_tcp_flags(std::string_view text);
 
 struct InterfaceList {

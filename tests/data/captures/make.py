@@ -230,6 +230,11 @@ def doors():
                                      enumerate((21, 22, 23, 24))]
                                   + [(5.6, alice.tcp(25, SYN | ACK)), (5.7, alice.tcp(8000)),
                                      (5.8, alice.tcp(9000))]))
+    alice = Knocker()
+    sweep = [port + i for port in (7000, 8000, 9000) for i in range(-4, 5)]
+    pcap("scan-syn-ack.pcap", on_ethernet(
+        [(i / 100, alice.tcp(port, SYN | ACK)) for i, port in enumerate(sweep + sweep[::-1])]
+        + [(5.0 + i / 100, alice.tcp(port, SYN | FIN)) for i, port in enumerate(sweep)]))
     pcap("log-rate.pcap", on_ethernet(
         [(i / 100, Knocker(f"192.0.2.{i + 1}").tcp(7000)) for i in range(5)]
         + three_knocks(Knocker(BOB), 0.5)))
