@@ -86,7 +86,7 @@ Tracker::Tracker(std::vector<DoorRule> doors, const TrackerOptions& options, Tra
     side_by_side = std::max(side_by_side, knockable.begins.size());
   }
   capacity_ = static_cast<uint32_t>(options_.max_sources * std::min(side_by_side, kMostSideBySide));
-  const size_t places = size_t{capacity_} + 1;
+  const uint64_t places = uint64_t{capacity_} + 1;
   const Pages pages = options_.max_sources < kWorthHugePages ? Pages::kSmall : Pages::kHuge;
   records_ = zeroed_array<Record>(places, pages);
   scan_ports_ = zeroed_array<uint16_t>(places * options_.scan_limit, pages);

@@ -48,5 +48,10 @@ TEST(ZeroedMemory, IsNull_WhenThereIsNotSoMuch) {
   EXPECT_EQ(zeroed_array<uint8_t>(SIZE_MAX - 8191, Pages::kSmall), nullptr);
 }
 
+TEST(ZeroedMemory, IsNull_WhenItsSizeDoesNotFitANumber) {
+  EXPECT_EQ(zeroed_array<uint64_t>(SIZE_MAX / 8 + 2, Pages::kSmall), nullptr);
+  EXPECT_EQ(zeroed_array<uint16_t>(uint64_t{1} << 63, Pages::kSmall), nullptr);
+}
+
 }  // namespace
 }  // namespace knockd

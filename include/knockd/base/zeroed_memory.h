@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <type_traits>
 
@@ -28,11 +29,13 @@ void fetch_zeroes(void* memory, size_t size);
 template <typename T>
 using ZeroedArray = std::unique_ptr<T[], Unmap>;
 
-// Null if there is not so much memory.
+// Null if there is not so much memory. The count has 64 bits so that no product of the caller's
+// wraps.
 template <typename T>
-ZeroedArray<T> zeroed_array(size_t count, Pages pages) {
+ZeroedArray<T> zeroed_array(uint64_t count, Pages pages) {
   static_assert(std::is_trivially_destructible_v<T>);
-  const size_t size = (count == 0 ? 1 : count) * sizeof(T);
+  if (count > SIZE_MAX / sizeof(T)) return nullptr;
+  const size_t size = (count == 0 ? 1 : static_cast<size_t>(count)) * sizeof(T);
   return ZeroedArray<T>(static_cast<T*>(map_zeroes(size, pages)), Unmap{size});
 }
 
