@@ -36,17 +36,19 @@ struct Tracker::Link {
   RecordNumber newer;
 };
 
-// 48 bytes: with the default four scan ports, its bucket and its entry a tracked source takes 64.
+// 48 bytes: with its older segments, the default four scan ports, its bucket and its entry a
+// tracked source takes 124. A flood of first knocks does not touch the older segments.
 struct Tracker::Record {
   IpAddress source;
-  Link by_age;           // in the list of its expiry class
-  Link by_stage;         // in the list of its stage
-  uint32_t fingerprint;  // of the segment last accepted; 0 for udp
-  uint32_t began_high;   // when the attempt began; if there is none, when it was over
+  Link by_age;          // in the list of its expiry class
+  Link by_stage;        // in the list of its stage
+  uint32_t segment;     // fingerprint of the last one taken; 0: none yet
+  uint32_t began_high;  // when the attempt began; if there is none, when it was over
   uint32_t began_low;
   DoorNumber door;
-  uint8_t stage : 7;         // knocks accepted; 0: no attempt, remembered for retransmissions alone
+  uint8_t stage : 6;         // knocks accepted; 0: no attempt, remembered for retransmissions alone
   uint8_t has_siblings : 1;  // its source had other records beside it
+  uint8_t has_older : 1;     // older segments were taken, too
   uint8_t scanned;           // scan ports in use
 
   Instant began() const {
@@ -89,6 +91,7 @@ Tracker::Tracker(std::vector<DoorRule> doors, const TrackerOptions& options, Tra
   const uint64_t places = uint64_t{capacity_} + 1;
   const Pages pages = options_.max_sources < kWorthHugePages ? Pages::kSmall : Pages::kHuge;
   records_ = zeroed_array<Record>(places, pages);
+  older_segments_ = zeroed_array<OlderSegments>(places, Pages::kSmall);
   scan_ports_ = zeroed_array<uint16_t>(places * options_.scan_limit, pages);
   buckets_ = zeroed_array<Entry>(options_.max_sources, pages);
   behind_ = zeroed_array<Entry>(places, pages);
@@ -100,7 +103,8 @@ Tracker::Tracker(std::vector<DoorRule> doors, const TrackerOptions& options, Tra
 Tracker::~Tracker() = default;
 
 size_t Tracker::bytes_per_source() const {
-  return sizeof(Record) + options_.scan_limit * sizeof(uint16_t) + 2 * sizeof(Entry);
+  return sizeof(Record) + sizeof(OlderSegments) + options_.scan_limit * sizeof(uint16_t) +
+         2 * sizeof(Entry);
 }
 
 // --- What the doors are at -------------------------------------------------------------------
@@ -204,7 +208,9 @@ void Tracker::handle(std::span<const Packet> packets, Instant now) {
       prefetch(&behind_[number_of(buckets_[spot(packet).bucket])]);
     }
     if (const size_t packet = step - 2 * kApart; packet < packets.size()) {
-      prefetch_record(likely_record(spot(packet)));
+      const RecordNumber likely = likely_record(spot(packet));
+      prefetch_record(likely);
+      prefetch(&older_segments_[likely]);
     }
     if (const size_t packet = step - 3 * kApart; packet < packets.size()) {
       handle(packets[packet], spot(packet), now);
@@ -283,9 +289,26 @@ bool Tracker::is_retransmission(const Packet& packet, const Spot& spot,
   if (packet.protocol != Protocol::kTcp) return false;
   for (RecordNumber number = first_of(packet.source, spot); number != 0;
        number = next_of(number, spot)) {
-    if (record(number).fingerprint == fingerprint) return true;
+    if (record(number).segment == fingerprint) return true;
+    if (!record(number).has_older) continue;
+    const OlderSegments& older = older_segments_[number];
+    if (std::find(older.begin(), older.end(), fingerprint) != older.end()) return true;
   }
   return false;
+}
+
+// The attempt accepted this segment or took it for a repeat: it will be known again.
+void Tracker::remember_segment(RecordNumber number, uint32_t fingerprint) {
+  if (fingerprint == 0) return;
+  Record& attempt = record(number);
+  if (attempt.segment != 0) {
+    OlderSegments& older = older_segments_[number];
+    if (!attempt.has_older) older.fill(0);
+    attempt.has_older = true;
+    std::move_backward(older.begin(), older.end() - 1, older.end());
+    older.front() = attempt.segment;
+  }
+  attempt.segment = fingerprint;
 }
 
 // Whether an attempt of this source advanced or was repeated.
@@ -309,6 +332,7 @@ bool Tracker::hold_against_attempts(const Packet& packet, const Place& place, co
       accept(here, packet, fingerprint, now);
     } else if (sequence[attempt.stage - 1u] == knock) {
       taken = true;
+      remember_segment(here, fingerprint);
       explain(packet, Verdict::kRepeated, attempt.door, attempt.stage);
     } else {
       explain(packet, Verdict::kWrongKnock, attempt.door, attempt.stage);
@@ -348,7 +372,7 @@ void Tracker::accept(RecordNumber number, const Packet& packet, uint32_t fingerp
   Record& attempt = record(number);
   unlink(stages_[attempt.stage], number, records_.get(), &Record::by_stage);
   ++attempt.stage;
-  attempt.fingerprint = fingerprint;
+  remember_segment(number, fingerprint);
   explain(packet, Verdict::kAccepted, attempt.door, attempt.stage);
   const bool last = attempt.stage == doors_[attempt.door].sequence.size();
   tell(last ? EventKind::kOpen : EventKind::kStage, attempt, &packet);
@@ -464,14 +488,17 @@ uint32_t Tracker::fingerprint_of(const Packet& packet) {
   return std::max(packet.tcp_sequence + ports * 0x9e3779b1u, 1u);
 }
 
-// A record of stage 0 that begins now. What was left of the source at this door makes way. `known`
-// says whether the source may have records.
+// A record of stage 0 that begins now. What was left of the source at this door makes way, but its
+// segments are known on. `known` says whether the source may have records.
 Tracker::RecordNumber Tracker::add_record(const IpAddress& source, const Spot& spot, bool known,
                                           DoorNumber door, Instant now) {
+  RecordNumber left = 0;
   for (RecordNumber number = known ? first_of(source, spot) : 0; number != 0;) {
     const RecordNumber here = number;
     number = next_of(number, spot);
-    if (record(here).door == door) remove_record(here);
+    if (record(here).door != door) continue;
+    remove_record(here);
+    left = here;  // the first to be used again
   }
   known = known && first_of(source, spot) != 0;
   while ((!known && sources_ >= options_.max_sources) || (free_ == 0 && never_used_ > capacity_)) {
@@ -490,7 +517,10 @@ Tracker::RecordNumber Tracker::add_record(const IpAddress& source, const Spot& s
   fresh.door = door;
   fresh.stage = 0;
   fresh.scanned = 0;
-  fresh.fingerprint = 0;
+  if (number != left) {
+    fresh.segment = 0;
+    fresh.has_older = false;
+  }
   fresh.set_began(now);
   fresh.has_siblings = known;
   for (RecordNumber other = known ? first_of(source, spot) : 0; other != 0;

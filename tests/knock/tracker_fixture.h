@@ -65,13 +65,15 @@ class TrackerTest : public testing::Test, public TrackerSink {
   }
   void to(std::string_view destination) { packet_.destination = address(destination); }
 
-  void knock(uint16_t port, uint8_t flags = kSyn) {
+  // Each with a source port and sequence number of its own; returns what was sent.
+  Packet knock(uint16_t port, uint8_t flags = kSyn) {
     packet_.protocol = Protocol::kTcp;
     packet_.destination_port = port;
     packet_.tcp_flags = flags;
     packet_.source_port = static_cast<uint16_t>(40000 + knocks_ % 20000);
     packet_.tcp_sequence = ++knocks_;
     send(packet_);
+    return packet_;
   }
   void knock_udp(uint16_t port) {
     packet_.protocol = Protocol::kUdp;

@@ -53,7 +53,7 @@ struct Attempt {
   DoorNumber door = 0;
   size_t stage = 0;
   Instant began{};
-  Packet last{};
+  std::vector<Packet> taken{};  // all that it accepted or took for a repeat
   std::set<uint16_t> scanned{};
   std::optional<Instant> opened{};  // over, but its last knock is still known
 };
@@ -150,11 +150,7 @@ class Oracle {
     bool accepted = false;
     if (counts_for_some_door(packet)) {
       for (const Attempt& attempt : attempts_) {
-        if (packet.protocol == Protocol::kTcp && attempt.last.protocol == Protocol::kTcp &&
-            packet.source_port == attempt.last.source_port &&
-            packet.tcp_sequence == attempt.last.tcp_sequence) {
-          retransmission = true;  // rule 2
-        }
+        if (knows_again(attempt, packet)) retransmission = true;  // rule 2
       }
       if (!retransmission) {
         accepted = hold_against_attempts(packet, now);
@@ -162,6 +158,20 @@ class Oracle {
       }
     }
     if (!retransmission && !accepted) count_scan(packet);
+  }
+
+  // Whether it is one of the last 16 tcp packets that this attempt took.
+  static bool knows_again(const Attempt& attempt, const Packet& packet) {
+    std::vector<Packet> segments;
+    for (const Packet& taken : attempt.taken) {
+      if (taken.protocol == Protocol::kTcp) segments.push_back(taken);
+    }
+    if (segments.size() > 16) segments.erase(segments.begin(), segments.end() - 16);
+    return packet.protocol == Protocol::kTcp &&
+           std::any_of(segments.begin(), segments.end(), [&](const Packet& taken) {
+             return packet.source_port == taken.source_port &&
+                    packet.tcp_sequence == taken.tcp_sequence;
+           });
   }
 
   // Rule 3; whether an attempt advanced or was repeated.
@@ -179,6 +189,7 @@ class Oracle {
         left.push_back(advance(attempt, packet, now));
       } else if (sequence[attempt.stage - 1] == knock) {
         taken = true;
+        attempt.taken.push_back(packet);
         left.push_back(attempt);
       }
     }
@@ -192,8 +203,13 @@ class Oracle {
     for (DoorNumber door = 0; door < doors_.size(); ++door) {
       if (counts(door, packet) && !cooling(door, now) &&
           doors_[door].sequence.front() == Knock{packet.destination_port, packet.protocol}) {
+        Attempt fresh{.door = door, .began = now};
+        // What opened this door before is known on.
+        for (const Attempt& opened : attempts_) {
+          if (opened.door == door) fresh.taken = opened.taken;
+        }
         std::erase_if(attempts_, [&](const Attempt& attempt) { return attempt.door == door; });
-        attempts_.push_back(advance({.door = door, .began = now}, packet, now));
+        attempts_.push_back(advance(fresh, packet, now));
         began = true;
       }
     }
@@ -202,7 +218,7 @@ class Oracle {
 
   // Rule 5.
   Attempt advance(Attempt attempt, const Packet& packet, Instant now) {
-    attempt.last = packet;
+    attempt.taken.push_back(packet);
     ++attempt.stage;
     if (attempt.stage == doors_[attempt.door].sequence.size()) attempt.opened = now;
     events_.push_back(event_of(attempt.opened ? EventKind::kOpen : EventKind::kStage, attempt));
@@ -330,6 +346,7 @@ class RandomWorld {
     bytes[15] = 9;
     sources_.push_back(IpAddress(bytes));
     ports_ = 2 + pick(4);
+    impatient_ = one_in(4);
     for (uint32_t i = 0, count = 1 + pick(6); i < count; ++i) doors_.push_back(make_door());
     options_.max_sources = 64;
     options_.scan_limit = one_in(4) ? 0 : 1 + pick(4);
@@ -374,6 +391,7 @@ class RandomWorld {
 
   Duration pass_time() {
     if (one_in(60)) return seconds(50 + pick(20));
+    if (impatient_) return milliseconds(pick(50));
     if (one_in(10)) return seconds(pick(6));  // whole seconds meet the timeouts exactly
     return one_in(3) ? milliseconds(0) : milliseconds(pick(400));
   }
@@ -408,10 +426,10 @@ class RandomWorld {
   }
 
   Packet make_packet() {
-    const size_t who = pick(sources_.size());
+    const size_t who = impatient_ && !one_in(4) ? 0 : pick(sources_.size());
     std::vector<Packet>& sent = sent_[who];
     if (!sent.empty() && one_in(6)) {
-      return sent[sent.size() - 1 - pick(std::min<size_t>(sent.size(), 3))];
+      return sent[sent.size() - 1 - pick(std::min<size_t>(sent.size(), one_in(2) ? 3 : 20))];
     }
     Packet packet{.source = sources_[who],
                   .destination = destinations_[one_in(3) ? pick(destinations_.size()) : 0],
@@ -435,19 +453,22 @@ class RandomWorld {
 
   // Mostly what a knocker would send next who knows a door's sequence.
   Knock next_knock(size_t who) {
-    if (one_in(12)) return make_knock();
-    if (one_in(6)) return {static_cast<uint16_t>(20 + pick(8)), Protocol::kTcp};  // of no door
+    if (one_in(impatient_ ? 200 : 12)) return make_knock();
+    if (one_in(impatient_ ? 50 : 6)) {
+      return {static_cast<uint16_t>(20 + pick(8)), Protocol::kTcp};  // of no door
+    }
     Sequence& script = scripts_[who];
     if (script.empty()) script = doors_[pick(doors_.size())].sequence;
     if (script.empty()) return make_knock();
     const Knock knock = script.front();
-    if (!one_in(10)) script.erase(script.begin());
+    if (impatient_ ? one_in(20) : !one_in(10)) script.erase(script.begin());
     return knock;
   }
 
   Random random_;
   Instant now_{seconds(1000)};
   uint32_t ports_ = 0;
+  bool impatient_ = false;  // one source sends most, repeats its knocks often, and hardly waits
   uint32_t generation_ = 0;
   uint32_t tcp_sequence_ = 0;
   std::vector<IpAddress> destinations_;

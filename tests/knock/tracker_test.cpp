@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,8 @@
 
 namespace knockd {
 namespace {
+
+constexpr std::array<uint16_t, 3> kKnocks = {7000, 8000, 9000};
 
 // ---- matching ----
 
@@ -149,6 +152,67 @@ TEST_F(TrackerTest, PassesOverRetransmissions) {
   expect_nothing();
   knock(2222);
   expect("openSSH: OPEN SESAME");
+}
+
+// As a browser knocks at dropped ports: it breaks each request off, but its two sockets stay, and
+// their SYNs are repeated every second.
+TEST_F(TrackerTest, PassesOverRetransmissions_OfKnocksBeforeTheLast) {
+  door("openSSH", "7000,8000,9000");
+  std::vector<Packet> sockets;
+  for (const uint16_t port : kKnocks) {
+    for (int socket = 0; socket < 2; ++socket) sockets.push_back(knock(port));
+    for (const Packet& packet : sockets) send(packet);
+  }
+  expect("openSSH: Stage 1, openSSH: Stage 2, openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, RemembersSixteenSegments_OfAnAttempt) {
+  door("openSSH", "7000,8000,9000");
+  const Packet forgotten = knock(7000);
+  std::vector<Packet> remembered;
+  for (int repeat = 0; repeat < 15; ++repeat) remembered.push_back(knock(7000));
+  remembered.push_back(knock(8000));
+  for (const Packet& packet : remembered) send(packet);
+  expect("openSSH: Stage 1, openSSH: Stage 2");
+  send(forgotten);
+  expect("openSSH: Stage 1");
+}
+
+TEST_F(TrackerTest, RemembersSegments_ThoughAUdpKnockCameBetween) {
+  door("openSSH", "7000,8000:udp,9000");
+  const Packet first = knock(7000);
+  knock_udp(8000);
+  send(first);
+  knock(9000);
+  expect("openSSH: Stage 1, openSSH: Stage 2, openSSH: OPEN SESAME");
+}
+
+// Who knocks at an open door again must not stumble over the sockets of the first time.
+TEST_F(TrackerTest, RemembersSegments_OfTheLastOpening) {
+  door("openSSH", "7000,8000,9000");
+  std::vector<Packet> sockets;
+  for (const uint16_t port : kKnocks) sockets.push_back(knock(port));
+  expect("openSSH: Stage 1, openSSH: Stage 2, openSSH: OPEN SESAME");
+  for (const Packet& packet : sockets) send(packet);
+  expect_nothing();
+  for (const uint16_t port : kKnocks) {
+    after(1s);
+    knock(port);
+    for (const Packet& packet : sockets) send(packet);
+  }
+  expect("openSSH: Stage 1, openSSH: Stage 2, openSSH: OPEN SESAME");
+}
+
+TEST_F(TrackerTest, ForgetsSegments_WithTheirAttempt) {
+  door("openSSH", "7000,8000,9000");
+  const Packet first = knock(7000);
+  const Packet second = knock(8000);
+  expect("openSSH: Stage 1, openSSH: Stage 2");
+  knock(7000);  // wrong
+  send(second);
+  expect("openSSH: Stage 1, openSSH: Stage 2");
+  send(first);
+  expect("openSSH: Stage 1");
 }
 
 TEST_F(TrackerTest, HasNoRetransmissionsOfUdp) {
@@ -698,12 +762,12 @@ TEST_F(TrackerTest, ForgetsASource_WhenItsLastAttemptIsOver) {
   EXPECT_EQ(tracker().sources(), 0u);
 }
 
-TEST_F(TrackerTest, TakesAtMost64BytesForASource) {
+TEST_F(TrackerTest, TakesAtMost124BytesForASource) {
   door("openSSH", "7000,8000");
   for (const uint32_t sources : {1000u, 65536u, 100'000u, 1'000'000u}) {
     options.max_sources = sources;
     const Tracker made({}, options, *this);
-    EXPECT_LE(made.bytes_per_source(), 64u) << sources;
+    EXPECT_LE(made.bytes_per_source(), 124u) << sources;
   }
 }
 

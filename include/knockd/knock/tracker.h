@@ -61,7 +61,9 @@ class Tracker {
   void handle(std::span<const Packet> packets, Instant now);
 
   // False if the system has not the memory for so many sources. Nothing else may be called then.
-  bool has_memory() const { return records_ && scan_ports_ && buckets_ && behind_; }
+  bool has_memory() const {
+    return records_ && older_segments_ && scan_ports_ && buckets_ && behind_;
+  }
 
   // Ends the attempts that have become too old, in the order of their age.
   void expire(Instant now);
@@ -82,6 +84,9 @@ class Tracker {
     RecordNumber newest = 0;
   };
   struct Link;
+  // Fingerprints of the segments that a record's attempt took before the last, newest first; 0: no
+  // more. With the last one they are 16.
+  using OlderSegments = std::array<uint32_t, 15>;
   struct ExpiryClass {
     Duration age{};
     List records;
@@ -148,6 +153,7 @@ class Tracker {
                              uint32_t fingerprint, Instant now);
   bool begin_attempts(const Packet& packet, const Matches& matches, const Spot& spot, bool known,
                       uint32_t fingerprint, Instant now);
+  void remember_segment(RecordNumber number, uint32_t fingerprint);
   void accept(RecordNumber number, const Packet& packet, uint32_t fingerprint, Instant now);
 
   Spot spot_of(const IpAddress& source) const;
@@ -189,14 +195,15 @@ class Tracker {
   LookupTable<uint64_t, Knockable, MixPort> knockables_;
   uint32_t targets_ = 0;
 
-  uint32_t capacity_ = 0;             // records
-  uint32_t number_mask_ = 0;          // the bits of an entry that are its number
-  ZeroedArray<Record> records_;       // capacity_ + 1
-  ZeroedArray<uint16_t> scan_ports_;  // scan_limit for each record
-  ZeroedArray<Entry> buckets_;        // max_sources chains
-  ZeroedArray<Entry> behind_;         // by record number: what follows in its chain
-  RecordNumber never_used_ = 1;       // records from here on were never used
-  RecordNumber free_ = 0;             // used and free again, chained by behind_
+  uint32_t capacity_ = 0;                      // records
+  uint32_t number_mask_ = 0;                   // the bits of an entry that are its number
+  ZeroedArray<Record> records_;                // capacity_ + 1
+  ZeroedArray<OlderSegments> older_segments_;  // by record number
+  ZeroedArray<uint16_t> scan_ports_;           // scan_limit for each record
+  ZeroedArray<Entry> buckets_;                 // max_sources chains
+  ZeroedArray<Entry> behind_;                  // by record number: what follows in its chain
+  RecordNumber never_used_ = 1;                // records from here on were never used
+  RecordNumber free_ = 0;                      // used and free again, chained by behind_
   uint32_t sources_ = 0;
   // How far look_ahead() has come, and in which list.
   const List* ahead_in_ = nullptr;

@@ -156,7 +156,15 @@ def rules():
     pcap("rule-2-retransmission.pcap", on_ethernet([
         (0.0, first), (0.5, first), (1.5, first), (2.0, second), (3.0, second),
         (4.0, third), (5.0, third), (7.0, third),  # opens once
-        (9.0, first)]))  # not the segment accepted last, but a first knock
+        (9.0, first), (9.1, second), (9.2, third)]))  # known after that, too
+
+    # A browser at dropped ports: two sockets a port, whose SYNs are repeated every second.
+    alice = Knocker()
+    sent, story = [], []
+    for i, port in enumerate((7000, 8000, 9000, 7500, 8500)):
+        sent += [alice.tcp(port), alice.tcp(port)]
+        story += [(i + j / 100, packet) for j, packet in enumerate(sent[-2:] + sent)]
+    pcap("rule-2-browser.pcap", on_ethernet(story))
 
     alice = Knocker()
     pcap("rule-3-repeat.pcap", on_ethernet([
