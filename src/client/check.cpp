@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/client/check.h"
 
+#include <netinet/tcp.h>
 #include <poll.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 #include <vector>
 
 namespace knockd::client {
@@ -30,18 +32,33 @@ int connection_error(int fd) {
   return error;
 }
 
+// Whether the first segment of this connection was answered: none was sent again, as the system
+// does with a lost one after a second, when the port may have been opened.
+bool was_answered_at_once(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_total_retrans == 0;
+}
+
+// An attempt that has begun, or none with the reason in errno.
+UniqueFd begin_attempt(UniqueFd fd, const Endpoint& to) {
+  if (connect(fd.get(), to.get(), to.size()) == 0 || errno == EINPROGRESS) return fd;
+  return {};
+}
+
 // The attempts that wait for their answer, oldest first.
 class Attempts {
  public:
-  Attempts(const Knocker& knocker, uint16_t port) : knocker_(knocker), port_(port) {}
+  Attempts(const Knocker& knocker, uint16_t port, UniqueFd early)
+      : knocker_(knocker), port_(port), early_(std::move(early)) {}
 
   std::optional<Failure> begin_one() {
     if (fds_.size() == kMostAttempts) fds_.erase(fds_.begin());
     auto fd = knocker_.open_socket(SOCK_STREAM);
     if (!fd) return std::move(fd.error());
-    const Endpoint to = knocker_.at(port_);
-    if (connect(fd->get(), to.get(), to.size()) == 0 || errno == EINPROGRESS) {
-      fds_.push_back(*std::move(fd));
+    UniqueFd begun = begin_attempt(*std::move(fd), knocker_.at(port_));
+    if (begun) {
+      fds_.push_back(std::move(begun));
     } else {
       last_error_ = errno;
     }
@@ -52,8 +69,14 @@ class Attempts {
   UniqueFd wait(Duration at_most) {
     std::vector<pollfd> polled;
     for (const UniqueFd& fd : fds_) polled.push_back({fd.get(), POLLOUT, 0});
+    polled.push_back({early_.get(), POLLOUT, 0});  // poll() passes over -1
     if (poll(polled.data(), polled.size(), poll_time(at_most)) <= 0) return {};
-    for (size_t i = polled.size(); i-- > 0;) {
+    if (polled.back().revents != 0 && connection_error(early_.get()) == 0) {
+      was_open_ = was_answered_at_once(early_.get());
+      return std::move(early_);
+    }
+    if (polled.back().revents != 0) early_.reset();
+    for (size_t i = fds_.size(); i-- > 0;) {
       if (polled[i].revents == 0) continue;
       const int error = connection_error(fds_[i].get());
       if (error == 0) return std::move(fds_[i]);
@@ -64,20 +87,29 @@ class Attempts {
   }
 
   int last_error() const { return last_error_; }
+  bool was_open() const { return was_open_; }
 
  private:
   const Knocker& knocker_;
   uint16_t port_;
   std::vector<UniqueFd> fds_;
+  UniqueFd early_;  // from before the knocks
+  bool was_open_ = false;
   int last_error_ = 0;
 };
 
 }  // namespace
 
-OrFailure<CheckResult> wait_until_open(const Knocker& knocker, uint16_t port, Duration timeout) {
+UniqueFd begin_early_attempt(const Knocker& knocker, uint16_t port) {
+  auto fd = knocker.open_socket(SOCK_STREAM);
+  return fd ? begin_attempt(*std::move(fd), knocker.at(port)) : UniqueFd();
+}
+
+OrFailure<CheckResult> wait_until_open(const Knocker& knocker, uint16_t port, Duration timeout,
+                                       UniqueFd early) {
   const Instant start = BootClock::now();
   const Instant end = start + timeout;
-  Attempts attempts(knocker, port);
+  Attempts attempts(knocker, port, std::move(early));
   Instant next = start;
   Duration step = kFirstStep;
 
@@ -91,6 +123,7 @@ OrFailure<CheckResult> wait_until_open(const Knocker& knocker, uint16_t port, Du
     }
     result.connection = attempts.wait(std::min(next, end) - now);
   }
+  result.was_open = attempts.was_open();
   result.took = BootClock::now() - start;
   result.error = attempts.last_error();
   return result;

@@ -3,11 +3,13 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "knockd/base/text.h"
 #include "knockd/client/carry.h"
@@ -42,9 +44,14 @@ class Run {
       options_.knocks = *std::move(sequence);
     }
 
+    UniqueFd early;
+    // A port that is a knock itself is left alone: to try it would be a knock too many.
+    if (options_.check_port && !is_knock(*options_.check_port)) {
+      early = begin_early_attempt(knocker, *options_.check_port);
+    }
     if (auto failure = knock_all(knocker)) return failure;
     if (!options_.check_port) return std::nullopt;
-    const auto connection = check(knocker);
+    const auto connection = check(knocker, std::move(early));
     if (!connection) return connection.error();
     if (options_.carry) carry(STDIN_FILENO, STDOUT_FILENO, connection->get());
     return std::nullopt;
@@ -74,17 +81,30 @@ class Run {
     return std::nullopt;
   }
 
-  // The connection to the door that opened.
-  OrFailure<UniqueFd> check(Knocker& knocker) {
+  bool is_knock(uint16_t port) const {
+    return std::find(options_.knocks.begin(), options_.knocks.end(), Knock{port, Protocol::kTcp}) !=
+           options_.knocks.end();
+  }
+
+  // What the knocks did, as far as can be known.
+  std::string outcome(const CheckResult& result) const {
+    if (result.was_open) return "was open already";
+    if (is_knock(*options_.check_port)) {
+      return "is open; perhaps it was already: a port that is a knock is not tried before";
+    }
+    return "opened after " + in_seconds(result.took);
+  }
+
+  // The connection to the door that opened. `early` is an attempt from before the knocks.
+  OrFailure<UniqueFd> check(Knocker& knocker, UniqueFd early) {
     const uint16_t port = *options_.check_port;
     for (unsigned round = 0;; ++round) {
-      auto waited = wait_until_open(knocker, port, options_.timeout);
+      auto waited = wait_until_open(knocker, port, options_.timeout, std::move(early));
       if (!waited) return std::move(waited.error());
       CheckResult& result = *waited;
       if (result.connection) {
         if (!options_.carry || options_.verbose) {
-          say("port %u of %s opened after %s\n", port, name_.c_str(),
-              in_seconds(result.took).c_str());
+          say("port %u of %s %s\n", port, name_.c_str(), outcome(result).c_str());
         }
         return std::move(result.connection);
       }

@@ -60,6 +60,22 @@ TEST_F(Check, OpenPort_GivesAConnection) {
   EXPECT_LT(result.took, seconds(30));
 }
 
+TEST_F(Check, PortThatWasOpenBeforeTheKnocks_IsToldApart) {
+  listen();
+  UniqueFd early = begin_early_attempt(knocker_, port_);
+  const CheckResult result = *wait_until_open(knocker_, port_, seconds(30), std::move(early));
+  EXPECT_TRUE(result.connection);
+  EXPECT_TRUE(result.was_open);
+}
+
+TEST_F(Check, PortThatOpenedAfterTheEarlyAttempt_WasNotOpen) {
+  UniqueFd early = begin_early_attempt(knocker_, port_);
+  listen();
+  const CheckResult result = *wait_until_open(knocker_, port_, seconds(30), std::move(early));
+  EXPECT_TRUE(result.connection);
+  EXPECT_FALSE(result.was_open);
+}
+
 TEST_F(Check, ShutPort_GivesUpAfterTheTimeWithTheReason) {
   const CheckResult result = *wait_until_open(knocker_, port_, milliseconds(50));
   EXPECT_FALSE(result.connection);

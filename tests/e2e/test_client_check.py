@@ -2,6 +2,7 @@
 """The client's main job: it knocks, the daemon opens a real port in a real firewall, and the client
 says so; or it says that the port stayed shut, and why."""
 
+import contextlib
 import re
 import socket
 import subprocess
@@ -37,6 +38,37 @@ def test_check_says_when_the_port_opened(knock, client, guarded, start_daemon, f
     assert not client.reaches(address, SECRET)
     assert_opened(knock(address, *knocks(sequence), *CHECK), address)
     assert client.reaches(address, SECRET), daemon.report()
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_port_that_was_open_all_the_time_is_not_said_to_have_opened(knock, client, server,
+                                                                    start_daemon, ledger, family):
+    """The knocks are sent all the same, and none is disturbed by the try before them."""
+    server.serve(SECRET)
+    daemon = start_daemon(door(command=ledger.command("opened")))
+    run = knock(server.address(family), *knocks(), *CHECK)
+    assert run.stdout == f"port {SECRET} of {server.address(family)} was open already\n"
+    ledger.wait_for(f"opened {client.address(family)}", also_found=daemon.report)
+
+
+def test_port_that_a_second_knock_finds_open(knock, guarded, start_daemon):
+    start_daemon(door())
+    assert_opened(knock(guarded.ipv4, *knocks(), *CHECK), guarded.ipv4)
+    run = knock(guarded.ipv4, *knocks(), *CHECK)
+    assert run.stdout == f"port {SECRET} of {guarded.ipv4} was open already\n"
+
+
+@pytest.mark.parametrize("sequence", ["2222,8000,9000", "7000,2222,9000", "7000,8000,2222", "2222"])
+def test_port_that_is_a_knock_itself_is_not_tried_before(knock, client, guarded, start_daemon,
+                                                         ledger, sequence):
+    """To try it would be one knock too many: here it would open a door of one knock twice."""
+    daemon = start_daemon(door(sequence, f"{ledger.command('opened')}; {open_command()}"))
+    run = knock(guarded.ipv4, *knocks(sequence), *CHECK)
+    assert run.stdout == (f"port {SECRET} of {guarded.ipv4} is open; perhaps it was already: a port"
+                          " that is a knock is not tried before\n")
+    ledger.wait_for(f"opened {client.ipv4}", also_found=daemon.report)
+    if sequence != "2222":  # there each attempt to connect is a knock
+        assert ledger.lines() == [f"opened {client.ipv4}"]
 
 
 @pytest.mark.parametrize("rule", [["-j", "DROP"], ["-j", "REJECT"],
@@ -78,27 +110,79 @@ def test_slow_door_is_waited_for(knock, guarded, start_daemon):
     assert_opened(knock(guarded.ipv4, *knocks(), *CHECK), guarded.ipv4)
 
 
-def test_distant_host_is_given_time_to_answer(knock_binary, client, server):
+class PlayedHost:
+    """A server whose part at SECRET is played by hand: it drops all, and the test answers."""
+
+    def __init__(self, client, server):
+        server.run("iptables", "-P", "INPUT", "DROP")
+        self._frames = Frames(server, client)
+        self._wire = server.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+        self._wire.bind(("eth0", 0x0800))
+        self._wire.settimeout(10)
+
+    def close(self):
+        self._wire.close()
+
+    def next_attempt(self):
+        """The next SYN, to SECRET or to a port of the knocks."""
+        while True:
+            frame = Ether(self._wire.recv(65535))
+            if TCP in frame and frame[TCP].flags == "S":
+                return frame[TCP]
+
+    def answer(self, attempt):
+        self._frames.send(self._frames.frame(TCP(
+            sport=SECRET, dport=attempt.sport, flags="SA", seq=1, ack=attempt.seq + 1)))
+
+
+@pytest.fixture
+def played(client, server):
+    with contextlib.closing(PlayedHost(client, server)) as host:
+        yield host
+
+
+@pytest.fixture
+def start_check(knock_binary, client, server):
+    def start():
+        return client.start(knock_binary, server.ipv4, "7000", *CHECK, stdout=subprocess.PIPE,
+                            text=True)
+
+    return start
+
+
+def output_of(run):
+    output = run.communicate(timeout=10)[0]
+    assert run.returncode == 0, output
+    return output
+
+
+def test_distant_host_is_given_time_to_answer(start_check, played, server):
     """New attempts are begun in short steps; the answer to the first may come after that, and must
-    find it still there. The server's part is played by hand."""
-    server.run("iptables", "-P", "INPUT", "DROP")
-    frames = Frames(server, client)
-    with server.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as wire:
-        wire.bind(("eth0", 0x0800))
-        wire.settimeout(10)
-        run = client.start(knock_binary, server.ipv4, "7000", *CHECK, stdout=subprocess.PIPE,
-                           text=True)
-        attempts = []
-        while len(attempts) < 5:
-            frame = Ether(wire.recv(65535))
-            if TCP in frame and frame[TCP].dport == SECRET and frame[TCP].flags == "S":
-                attempts.append(frame[TCP])
-        first = attempts[0]
-        assert len({attempt.sport for attempt in attempts}) == 5, "these are repeated SYNs"
-        frames.send(frames.frame(TCP(sport=SECRET, dport=first.sport, flags="SA", seq=1,
-                                     ack=first.seq + 1)))
-        assert f"port {SECRET} of {server.ipv4} opened" in run.communicate(timeout=10)[0]
-    assert run.returncode == 0
+    find it still there."""
+    run = start_check()
+    early, knock_, *attempts = [played.next_attempt() for _ in range(6)]
+    assert [early.dport, knock_.dport] == [SECRET, 7000]
+    assert len({attempt.sport for attempt in [early, *attempts]}) == 5, "these are repeated SYNs"
+    played.answer(attempts[0])
+    assert f"port {SECRET} of {server.ipv4} opened after" in output_of(run)
+
+
+def test_distant_host_that_was_open_already_has_time_to_answer(start_check, played, server):
+    run = start_check()
+    early, *_ = [played.next_attempt() for _ in range(5)]
+    played.answer(early)
+    assert output_of(run) == f"port {SECRET} of {server.ipv4} was open already\n"
+
+
+def test_answer_to_a_segment_that_was_sent_again_is_no_proof_of_a_port_open_before(
+        start_check, played, server):
+    """The system repeats the try from before the knocks after a second; the port may open meanwhile."""
+    run = start_check()
+    early = played.next_attempt()
+    while (attempt := played.next_attempt()).sport != early.sport:
+        pass
+    played.answer(attempt)
+    assert f"port {SECRET} of {server.ipv4} opened after" in output_of(run)
 
 
 def test_retry_knocks_again(knock_binary, client, guarded, start_daemon, tmp_path):

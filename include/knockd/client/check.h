@@ -13,15 +13,21 @@
 namespace knockd::client {
 
 struct CheckResult {
-  UniqueFd connection;  // non-blocking; empty if the port did not open
-  Duration took{};      // from the call to the connection, or to giving up
-  int error = 0;        // errno of the last attempt that was answered; 0: none was
+  UniqueFd connection;    // non-blocking; empty if the port did not open
+  bool was_open = false;  // already before the knocks
+  Duration took{};        // from the call to the connection, or to giving up
+  int error = 0;          // errno of the last attempt that was answered; 0: none was
 };
+
+// A connection attempt, to be begun before the first knock: if it is answered, the knocks did not
+// open the port. Empty if it cannot be begun.
+UniqueFd begin_early_attempt(const Knocker& knocker, uint16_t port);
 
 // A firewall drops the attempts that come before the daemon has opened the port, and the system
 // repeats a lost SYN only after a whole second. So new attempts are begun in short, growing steps
 // while the older ones stay: a distant host needs longer than a step to answer. Fails if no
-// attempt can be begun.
-OrFailure<CheckResult> wait_until_open(const Knocker& knocker, uint16_t port, Duration timeout);
+// attempt can be begun. `early` is from before the knocks, or empty.
+OrFailure<CheckResult> wait_until_open(const Knocker& knocker, uint16_t port, Duration timeout,
+                                       UniqueFd early = {});
 
 }  // namespace knockd::client
