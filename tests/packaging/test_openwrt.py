@@ -4,6 +4,7 @@ what it asks of procd, and whether the daemon understands the configuration that
 feed's Makefile, before stand-ins of OpenWrt's: what goes into the packages."""
 
 import re
+import shutil
 import signal
 
 import pytest
@@ -486,14 +487,42 @@ def test_without_the_firewall_helper_nothing_is_forgotten(router):
     assert router.log() == []
 
 
+def feed(*arguments, **options):
+    """make, as it is called for the feed's Makefile."""
+    return run("make", "-C", str(TREE / "openwrt"), f"TOPDIR={STAND_INS}", *arguments, **options)
+
+
 @pytest.fixture
 def packages(installed, tmp_path):
     """What the feed's Makefile puts into its packages: {package: {path: mode}}."""
-    run("make", "-C", str(TREE / "openwrt"), f"TOPDIR={STAND_INS}",
-        f"PKG_INSTALL_DIR={installed}", f"OUT={tmp_path}/packages", "packages")
+    feed(f"KNOCKD_SOURCE={TREE}", f"PKG_INSTALL_DIR={installed}", f"OUT={tmp_path}/packages",
+         "packages")
     return {package.name: {str(path.relative_to(package)): path.stat().st_mode & 0o777
                            for path in package.rglob("*") if path.is_file()}
             for package in (tmp_path / "packages").iterdir()}
+
+
+def test_nothing_is_built_from_what_has_no_checksum(tmp_path):
+    done = feed(f"OUT={tmp_path}/packages", "packages", check=False)
+    assert done.returncode != 0
+    assert "PKG_HASH is empty" in done.stdout and "KNOCKD_SOURCE" in done.stdout
+    assert not (tmp_path / "packages").exists()
+
+
+def test_a_feed_can_be_listed_all_the_same():
+    """And what a package needs to run is not named once more as what it is built with."""
+    listed = feed("-s", "DUMP=1", "dumpinfo").stdout
+    maintainer = "Maintainer: knockd maintainers <root@localhost>\nBuild-Depends: \n"
+    assert f"Package: knockd\n{maintainer}Package: knock\n{maintainer}" in listed
+
+
+def test_a_build_from_a_clone_stays_in_its_build_folder(tmp_path):
+    clone = tmp_path / "clone"
+    shutil.copytree(TREE, clone, ignore=shutil.ignore_patterns("build*", ".git", "__pycache__"))
+    before = {path.name for path in clone.iterdir()}
+    feed(f"KNOCKD_SOURCE={clone}", "configure", timeout=60)
+    assert {path.name for path in clone.iterdir()} == before | {"build"}
+    assert (clone / "build/openwrt/CMakeCache.txt").exists()
 
 
 def test_the_packages_hold_what_they_should(packages):
