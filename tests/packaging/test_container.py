@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """packaging/Containerfile, whose steps are done in a Debian of its own as a builder would, with
 conf/examples/game-server.conf; and its last line as a container runs it: as that user, with one
-capability that is no more than allowed, and nothing of /var writable."""
+capability that is no more than allowed, nothing of /var writable, and as the first process, which
+the kernel spares every signal that it has not asked for."""
 
+import json
 import os
+import pathlib
+import signal
 
 import pytest
 
@@ -29,14 +33,19 @@ def debian(server, tmp_path):
     debian.close()
 
 
-@pytest.fixture
-def context(tmp_path):
-    """The folder with what is copied into the image."""
-    folder = tmp_path / "context"
+@pytest.fixture(scope="module")
+def package_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("context")
     run("cpack", "-G", "DEB", "-B", str(folder), cwd=os.environ["KNOCKD_BUILD"], timeout=120)
-    text = (TREE / "conf/examples/game-server.conf").read_text()
-    (folder / "knockd.conf").write_text(text)
     return folder
+
+
+@pytest.fixture
+def context(package_folder):
+    """The folder with what is copied into the image."""
+    text = (TREE / "conf/examples/game-server.conf").read_text()
+    (package_folder / "knockd.conf").write_text(text)
+    return package_folder
 
 
 def build(debian, context):
@@ -54,27 +63,104 @@ def build(debian, context):
         elif instruction == "USER":
             user = rest
         elif instruction == "CMD":
-            command = rest
+            command = json.loads(rest) if rest.startswith("[") else ["sh", "-c", rest]
         else:
             assert instruction == "FROM" and rest.startswith("debian:12")
     return user, command
 
 
-def test_the_image_wakes_a_server(debian, context, server, client):
-    user, command = build(debian, context)
+class Container:
+    """What runs in the image: a process namespace, in which its command is the first."""
+
+    def __init__(self, debian, context):
+        self._debian = debian
+        user, command = build(debian, context)
+        self._output = context / "output"
+        with self._output.open("wb") as output:
+            # unshare, whose child is the first in there, and whose status is that one's.
+            self.process = debian.start(
+                "unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
+                "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups",
+                "--inh-caps=-all", "--bounding-set=-all,+net_raw", *command,
+                stdout=output, stderr=output)
+        wait_until(lambda: "starting up" in self.output(), "the daemon listens", self.output)
+        pid = self.process.pid
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        self._first = int(children[0])
+
+    def output(self):
+        return self._output.read_text()
+
+    def has_process(self, pid):
+        """A zombie is one, too."""
+        return run("nsenter", "-t", str(self._first), "-p", "-m", "-r", "-w", "test", "-e",
+                   f"/proc/{pid}", check=False).returncode == 0
+
+    def stop(self):
+        """As `podman stop` does; the status of the first process."""
+        os.kill(self._first, signal.SIGTERM)
+        return self.process.wait(10)
+
+    def wait_for(self, path, text):
+        wait_until(lambda: self._debian.read(path) == text, f"{text!r} in {path}",
+                   lambda: f"{self._debian.read(path)}\n{self.output()}")
+
+
+@pytest.fixture
+def start(debian, context):
+    """start() runs the image, start(configuration) with another configuration."""
+    containers = []
+
+    def make(config=None):
+        if config:
+            (context / "knockd.conf").write_text(config)
+        containers.append(Container(debian, context))
+        return containers[-1]
+
+    yield make
+    for container in containers:
+        container.process.kill()
+        container.process.wait()
+
+
+def test_the_image_wakes_a_server(debian, start, server, client):
     debian.write("/usr/local/bin/wake-server",
                  "#!/bin/sh\necho \"$KNOCKD_DOOR for $KNOCKD_IP\" >>/tmp/woken\n")
     debian.run("chmod", "755", "/usr/local/bin/wake-server")
-    output = context / "output"
-    with output.open("wb") as file:
-        process = debian.start(
-            "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all",
-            "--bounding-set=-all,+net_raw", "sh", "-c", f"{command}", stdout=file, stderr=file)
-    wait_until(lambda: "sleep" in debian.read(f"/proc/{process.pid}/comm"), "the daemon is ready",
-               output.read_text)
-    # It says that it has no pid file, and is not kept from its work by it.
-    assert "/var/run/knockd.pid" in output.read_text()
+    container = start()
     senders.with_connect(client, server.ipv4, "25565")
-    wait_until(lambda: debian.read("/tmp/woken") == f"minecraft for {client.ipv4}\n", "the command",
-               lambda: f"{debian.read('/tmp/woken')}\n{output.read_text()}")
-    assert process.poll() is None
+    container.wait_for("/tmp/woken", f"minecraft for {client.ipv4}\n")
+    assert container.process.poll() is None
+
+
+DOOR = """
+[options]
+StateFile = none
+On_Stop = echo left >>/tmp/ledger
+[door]
+Sequence = 7000:udp
+Start_Command = echo opened >>/tmp/ledger
+Cmd_Timeout = 600
+Stop_Command = echo closed >>/tmp/ledger
+"""
+
+
+def test_a_container_that_is_stopped_closes_its_doors(start, server, client):
+    container = start(DOOR)
+    senders.with_nc(client, server.ipv4, "7000:udp")
+    container.wait_for("/tmp/ledger", "opened\n")
+    assert container.stop() == 0
+    container.wait_for("/tmp/ledger", "opened\nclosed\nleft\n")
+
+
+def test_what_loses_its_parent_is_cleared_away(debian, start, server, client):
+    """As the first process has to: the number of processes is limited."""
+    debian.run("mkfifo", "-m", "666", "/tmp/end")
+    container = start(DOOR.replace(
+        "echo opened", "sh -c 'echo $$ >/tmp/orphan; read end </tmp/end' & echo opened"))
+    senders.with_nc(client, server.ipv4, "7000:udp")
+    container.wait_for("/tmp/ledger", "opened\n")
+    orphan = wait_until(lambda: debian.read("/tmp/orphan").strip(), "its number", container.output)
+    assert container.has_process(orphan)
+    debian.run("sh", "-c", "echo end >/tmp/end")
+    wait_until(lambda: not container.has_process(orphan), f"the end of {orphan}", container.output)
