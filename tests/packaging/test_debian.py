@@ -163,6 +163,60 @@ def test_removal_stops_and_keeps_the_settings(with_door, client):
     assert not debian.exists("/usr/sbin/knockd")
 
 
+@pytest.mark.parametrize("action", ["--remove", "--purge"])
+def test_removal_closes_what_was_to_be_kept(with_door, client, action):
+    """There is no next start for which Shutdown = keep would keep it."""
+    debian = with_door("Shutdown = keep")
+    debian.run("dpkg", action, "knockd")
+    assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
+    assert debian.run("find", "/tmp", "-name", "tmp.*").stdout == ""
+
+
+def test_removal_closes_what_a_daemon_that_is_gone_has_left(with_door, client):
+    """With the configuration where the service had it, and a start command of its own."""
+    debian = with_door("Shutdown = keep")
+    debian.run("service", "knockd", "stop")
+    config = CONFIG.format(options="Shutdown = keep\nStateFile = /root/open\n"
+                                   "On_Start = echo started >>/root/ledger\n"
+                                   "On_Stop = echo stopped >>/root/ledger")
+    debian.write("/etc/other.conf", config)
+    debian.run("mv", "/var/lib/knockd/open-doors", "/root/open")
+    debian.write("/etc/default/knockd", 'KNOCKD_OPTS="-v -c /etc/other.conf -i eth0"\n')
+    debian.run("dpkg", "--remove", "knockd")
+    assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
+
+
+def test_removal_closes_doors_whatever_the_configuration_has_become(with_door, client):
+    debian = with_door("Shutdown = keep")
+    debian.write("/etc/knockd.conf", "[ssh]\nSequence = many\n")
+    debian.run("dpkg", "--remove", "knockd")
+    assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
+
+
+def test_removal_tries_again_what_could_not_be_closed_in_time(with_door, server, client):
+    debian = with_door("Shutdown = keep\n[slow]\nSequence = 7000:udp\nStart_Command = true\n"
+                       "Cmd_Timeout = 600\nStop_Command = mkdir /root/tried && sleep 60;"
+                       " echo slow >>/root/ledger")
+    senders.with_nc(client, server.ipv4, "7000:udp")
+    wait_until(lambda: "slow: running command" in debian.log(), "the second door", debian.log)
+    debian.run("dpkg", "--remove", "knockd")
+    assert sorted(set(debian.ledger())) == [f"closed {client.ipv4}", f"opened {client.ipv4}", "slow"]
+
+
+@pytest.mark.parametrize("left", ["group", "user"])
+def test_a_user_or_group_that_is_there_is_used(debian, left):
+    """As another package of knockd may leave it behind."""
+    debian.run("groupadd", "--system", "_knockd")
+    if left == "user":
+        debian.run("useradd", "--system", "--gid", "nogroup", "_knockd")
+        debian.run("groupdel", "_knockd")
+    debian.run("apt-get", "-q", "install", "-y", f"/root/{debian.package}", timeout=120)
+    for database in ("passwd", "group"):
+        assert debian.run("getent", database, "_knockd").stdout.startswith("_knockd:")
+    debian.run("dpkg", "--purge", "knockd")
+    assert "_knockd" not in debian.read("/etc/passwd") + debian.read("/etc/group")
+
+
 def test_purging_leaves_nothing(with_door):
     debian = with_door()
     debian.run("dpkg", "--purge", "knockd")
