@@ -4,6 +4,7 @@ does what the file says, with the real iptables and nft, or with a stand-in of w
 cannot have."""
 
 import re
+import signal
 
 import pytest
 
@@ -11,7 +12,7 @@ import senders
 from conftest import TREE
 from daemon import Daemon
 from network import run
-from waiting import wait_until
+from waiting import repeat_until, wait_until
 
 EXAMPLES = TREE / "conf/examples"
 CLIENT = "192.0.2.2"
@@ -125,3 +126,39 @@ def test_each_door_does_what_it_says(server, client, knockd, example, bench, tmp
     # All doors with a stop command are closed; those without leave what is told above.
     if "Stop_Command" in bench.text and example not in ("firewalld", "protected-port"):
         assert state(server, bench) == before, daemon.report()
+
+
+@pytest.mark.parametrize("example", ["firewalld"])
+def test_a_second_knock_lengthens(server, client, knockd, bench, tmp_path):
+    """The stop command of the first would end what both have opened."""
+    daemon = Daemon(server, knockd, tmp_path / "run", bench.text, prefix=bench.prefix)
+    [(name, sequence)] = bench.doors()
+    senders.with_connect(client, server.ipv4, sequence)
+    daemon.wait_for(f"{name}: running command: .*")
+    senders.with_connect(client, server.ipv4, sequence)
+    daemon.wait_for(f"{CLIENT}: {name}: already open, time extended")
+
+
+def commands_have_ended(daemon):
+    """Whether a status that came after the last command says so."""
+    lines = daemon.lines()
+    last = max(i for i, line in enumerate(lines) if "running command" in line)
+    return any(" 0 commands running, 0 waiting" in line for line in lines[last:])
+
+
+@pytest.mark.parametrize("example", ["ssh"])
+def test_one_closing_ends_what_two_knocks_have_opened(server, client, knockd, bench, tmp_path):
+    def rules():
+        return server.run("iptables", "-S", "INPUT").stdout
+
+    before = rules()
+    daemon = Daemon(server, knockd, tmp_path / "run", bench.text, prefix=bench.prefix)
+    (opens, opening), (_, closing) = bench.doors()
+    for count in (1, 2):
+        senders.with_connect(client, server.ipv4, opening)
+        daemon.wait_for(f"{opens}: running command: .*", count)
+    repeat_until(lambda: daemon.send(signal.SIGUSR1), lambda: commands_have_ended(daemon),
+                 "the end of both commands", daemon.report)
+    assert rules() != before
+    senders.with_connect(client, server.ipv4, closing)
+    wait_until(lambda: rules() == before, "no rule", lambda: f"{rules()}\n{daemon.report()}")
