@@ -290,10 +290,17 @@ def test_no_option_vanishes(router, option, complaint):
     assert complaint in router.refused()[0]
 
 
-def test_no_option_for_the_daemon_vanishes(router):
+@pytest.mark.parametrize("option", ["log_rat", "name"])
+def test_no_option_for_the_daemon_vanishes(router, option):
     for rule in (RULE, ""):
-        router.uci("knockd", f"config options 'common'\noption log_rat '5'\n{rule}")
-        assert 'unknown directive "log_rat"' in router.refused()[0]
+        router.uci("knockd", f"config options 'common'\noption {option} '5'\n{rule}")
+        assert f'unknown directive "{option}"' in router.refused()[0]
+
+
+def test_a_door_may_have_a_name_of_its_own(router):
+    router.uci("knockd", f"{RULE}option name 'ssh of mine'\n")
+    router.start()
+    assert "\n[ssh of mine]\n" in router.checked()[0]
 
 
 def test_options_reach_the_daemon(router):
