@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The configurations of public guides, as they stand in the tree, and what doors they have."""
+"""The configurations of public guides, as they stand in the tree, and our own examples: what doors
+they have, and which of these the scan guard protects."""
 
+import itertools
 import pathlib
 import re
 
-SEEDS = sorted(pathlib.Path(__file__).resolve().parents[1].glob("data/config/good/seed*.conf"))
+TREE = pathlib.Path(__file__).resolve().parents[2]
+SEEDS = sorted(TREE.glob("tests/data/config/good/seed*.conf"))
+EXAMPLES = sorted(TREE.glob("conf/examples/*.conf"))
+SCAN_LIMIT = 4  # knockd's default
 
 
 def doors_of(text):
@@ -20,14 +25,37 @@ def doors_of(text):
     return [(name, directives) for name, directives in doors if name.lower() != "options"]
 
 
-def knock_rules():
+def knock_rules(files=SEEDS, wanted=lambda directives: True):
     """[[(name, directives)]]: the doors of each guide by their knocks alone, without commands.
     Guides that agree in these are given once."""
     found = []
-    for seed in SEEDS:
+    for file in files:
         doors = [(name, {key: value for key, value in directives.items()
                          if key in ("sequence", "seq_timeout", "tcpflags")})
-                 for name, directives in doors_of(seed.read_text())]
+                 for name, directives in doors_of(file.read_text()) if wanted(directives)]
         if doors and doors not in found:
             found.append(doors)
     return found
+
+
+def is_guarded(directives):
+    """Whether the scan guard keeps sweeps out, as knockd.conf(5) promises: it sees all that may be
+    a knock, two knocks are tcp, and a sweep tries other ports between any two."""
+    tcp = [int(knock.removesuffix(":tcp"))
+           for knock in directives.get("sequence", "").split(",") if not knock.endswith(":udp")
+           and knock]
+    flags = directives.get("tcpflags", "").lower().split(",")
+    return ("syn" in flags and "ack" not in flags and len(tcp) >= 2
+            and all(abs(a - b) > SCAN_LIMIT + 1 for a, b in itertools.pairwise(tcp)))
+
+
+# As `knockd-firewall new-door` draws them.
+DRAWN = ("drawn", {"sequence": "31907,14286:udp,52741", "seq_timeout": "15", "tcpflags": "syn"})
+
+
+def guarded_rules():
+    """The same of guides, examples and new-door, with those doors alone that the scan guard
+    protects. Those that agree in their sequences are given once."""
+    by_sequences = {tuple(directives["sequence"] for _, directives in doors): doors
+                    for doors in [*knock_rules([*SEEDS, *EXAMPLES], is_guarded), [DRAWN]]}
+    return list(by_sequences.values())

@@ -10,13 +10,15 @@ import sys
 import tempfile
 import time
 
-from guides import knock_rules
+from guides import guarded_rules, knock_rules
 from network import Network
-from scans import COMMON, COMMON_BY_CONNECT, COMMON_UDP, DOWN, UP, Street, common_ports, luck
+from scans import (
+    BY_FLAGS, COMMON, COMMON_BY_CONNECT, COMMON_UDP, DOWN, UP, Street, common_ports, flags_down,
+    flags_up, luck, sweep)
 
 # What is printed, the scans that begin together, and whether they try the common tcp ports in
-# disorder, so that a door may open by luck.
-KINDS = {
+# disorder, so that a door may open by luck. All doors of guides are there.
+ALL_DOORS = {
     "common": ("nmap -sS", [COMMON], True),
     "up": ("nmap -sS -r -p1-65535", [UP], False),
     "connect": ("nmap -sT", [COMMON_BY_CONNECT], True),
@@ -24,6 +26,16 @@ KINDS = {
     "down": ("65535 down to 1", [DOWN], False),
     "two": ("two nmap -sS at once", [COMMON, COMMON], True),
 }
+# The doors that the scan guard protects are there: others open to these.
+GUARDED_DOORS = {
+    **{f"{flags}-up".lower(): (f"{flags}, ascending", [flags_up(flags)], False)
+       for flags in BY_FLAGS},
+    **{f"{flags}-down".lower(): (f"{flags}, descending", [flags_down(flags)], False)
+       for flags in BY_FLAGS},
+    "mixed-up": ("tcp, udp and tcp again, ascending", [sweep("S", "udp", "S")], False),
+    "mixed-down": ("the same, descending", [sweep("S", "udp", "S", order="down")], False),
+}
+KINDS = {**ALL_DOORS, **GUARDED_DOORS}
 
 
 def lucks():
@@ -36,7 +48,8 @@ def scan_and_knock(network, binary, knock, kind, scans):
     """A row of the table, and whether all was as it should be."""
     title, commands, in_disorder = KINDS[kind]
     with tempfile.TemporaryDirectory() as folder:
-        street = Street(network, binary, knock, pathlib.Path(folder))
+        guides = guarded_rules() if kind in GUARDED_DOORS else knock_rules()
+        street = Street(network, binary, knock, pathlib.Path(folder), guides)
         packets = sent = opened = 0
         for _ in range(-(-scans // len(commands))):
             scan = street.scan(*commands)

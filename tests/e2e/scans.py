@@ -4,16 +4,16 @@ them to try. scripts/scans runs many, test_scans.py a few whose outcome is sure.
 
 import itertools
 import math
+import pathlib
 import re
 import signal
 import subprocess
 
 from daemon import Daemon
-from guides import knock_rules
+from guides import SCAN_LIMIT, knock_rules
 from network import run
 from waiting import NeverHappened
 
-SCAN_LIMIT = 4  # knockd's default
 _KNOCKERS = "198.18.0.0/15"  # RFC 2544: addresses for tests
 _CLOSING_KNOCK = "60001:udp"  # none of nmap's common ports
 
@@ -32,6 +32,31 @@ COMMON = nmap("-sS")  # the thousand ports most often found open, in disorder
 COMMON_BY_CONNECT = nmap("-sT")
 # The rate bounds the wait for answers: a kernel tells of few closed udp ports a second.
 COMMON_UDP = nmap("-sU", "--top-ports", "100", "--min-rate", "500")
+
+
+
+def sweep(*kinds, order="up", rate=50000):
+    """Sweeps of all ports by crafted packets, one after another; see sweep.py for the kinds."""
+    return ["/usr/bin/python3", pathlib.Path(__file__).with_name("sweep.py"), order, str(rate),
+            *kinds]
+
+
+# What nmap has for packets with these flags, up; a crafted sweep goes down.
+BY_FLAGS = {
+    "SYN+ACK": ("SA", ("-sS", "--scanflags", "SYNACK")),
+    "SYN+FIN": ("SF", ("-sS", "--scanflags", "SYNFIN")),
+    "ACK": ("A", ("-sA",)),
+    "FIN": ("F", ("-sF",)),
+    "NULL": ("0", ("-sN",)),
+}
+
+
+def flags_up(flags):
+    return nmap(*BY_FLAGS[flags][1], "-r", "-p1-65535", "--max-rate", "40000")
+
+
+def flags_down(flags):
+    return sweep(BY_FLAGS[flags][0], order="down")
 
 
 class Scan:
@@ -70,8 +95,8 @@ class House:
         self.daemon = Daemon(server, binary, folder, config)
 
     def told(self, source, what):
-        """Its log lines that tell `what`, a pattern, of a source."""
-        return self.daemon.matching(rf"{re.escape(source)}: .*: {what}")
+        """Its log lines that tell `what`, a pattern, of a source at the guide's doors."""
+        return self.daemon.matching(rf"{re.escape(source)}: (?!closing: ).*: {what}")
 
     def wait_for_opening(self, source, door):
         self.daemon.wait_for(rf"{re.escape(source)}: {re.escape(door)}: OPEN SESAME")
