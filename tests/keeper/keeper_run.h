@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -31,6 +32,9 @@ class KeeperRun {
  public:
   // What the listener does, in a process of its own.
   using Act = std::function<void(const ListenerSettings&, const Channel&)>;
+
+  // Those that are sent to the keeper. To end it SIGINT, so that SIGTERM still ends a fuzzer.
+  static constexpr int kSignals[] = {SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
 
   KeeperRun() {
     config_.state_file = folder_ / "open-doors";
@@ -64,7 +68,9 @@ class KeeperRun {
       status = keeper.run();
     }
     seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    while (waitpid(-1, nullptr, 0) > 0) {
+    // The listeners have been killed, if they have not left. (A sanitizer may have children, too.)
+    for (const pid_t pid : shared_->pids) {
+      if (pid != 0) waitpid(pid, nullptr, 0);
     }
     forget_signals();
     sigprocmask(SIG_SETMASK, &before, nullptr);
@@ -84,7 +90,7 @@ class KeeperRun {
   // Begins anew, as if nothing had run.
   void forget() {
     unlink(config_.log_file.c_str());
-    shared_->starts = 0;
+    new (shared_) Shared();
   }
   double seconds() const { return seconds_; }
   // Listeners that were started.
@@ -108,17 +114,20 @@ class KeeperRun {
  private:
   struct Shared {
     std::atomic<int> starts = 0;
+    std::array<std::atomic<pid_t>, 64> pids{};
   };
 
   // The listener's process. Any but the first finds the test over.
   static int listen(const ListenerSettings& settings, Channel channel) {
     const pid_t keeper = getppid();
     close_inherited(channel.fd());  // or it would hold the keeper's end as well
-    if (current_->shared_->starts++ == 0) {
+    const int earlier = current_->shared_->starts++;
+    current_->shared_->pids.at(static_cast<size_t>(earlier)) = getpid();
+    if (earlier == 0) {
       current_->act_(settings, channel);
       wait_until_read(channel);
     }
-    kill(keeper, SIGTERM);
+    kill(keeper, SIGINT);
     pollfd end{channel.fd(), 0, 0};
     poll(&end, 1, -1);
     return 0;
@@ -128,7 +137,7 @@ class KeeperRun {
   static void forget_signals() {
     sigset_t set;
     sigemptyset(&set);
-    for (const int signal : {SIGTERM, SIGHUP, SIGUSR1, SIGCHLD}) sigaddset(&set, signal);
+    for (const int signal : kSignals) sigaddset(&set, signal);
     const timespec at_once{};
     while (sigtimedwait(&set, nullptr, &at_once) > 0) {
     }
