@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -96,6 +97,11 @@ pid_t spawn_shell(const std::string& command,
   const int error =
       posix_spawn(&pid, kShell, &actions.files, &actions.attributes, arguments, pointers.data());
   return error == 0 ? pid : -error;
+}
+
+std::string end_text(int status) {
+  if (!WIFSIGNALED(status)) return format("exit status %d", WEXITSTATUS(status));
+  return format("killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
 }
 
 }  // namespace knockd

@@ -24,8 +24,8 @@ constexpr Duration kLongestShutdown = std::chrono::milliseconds(1500);
 constexpr size_t kMostOtherChildren = 64;
 // How long a start with a faulty configuration waits for the stop commands of what is due.
 constexpr Duration kLongestClosing = std::chrono::seconds(30);
-constexpr Duration kFirstPause = std::chrono::milliseconds(100);
-constexpr Duration kLongestPause = std::chrono::seconds(10);
+// A device that went down comes back, and knocks at it are not to wait for long.
+constexpr Duration kLongestPauseOfDevice = std::chrono::seconds(1);
 
 std::string join(const std::vector<std::string>& parts) {
   std::string text;
@@ -145,16 +145,26 @@ void Keeper::on_message(ListenerProcess& from, const FromListener& message) {
   std::visit([&](const auto& body) { on_report(*post, body); }, message);
 }
 
-void Keeper::on_gone(ListenerProcess& from) {
+void Keeper::on_gone(ListenerProcess& from, int status) {
   Post* const post = post_of(from);
   if (post == nullptr || post->dismissed) return;
-  if (from.misbehaved()) {
-    log_.error(format("%s: the listener did what no listener does: ended, starting another",
-                      post->interface.c_str()));
-  } else if (post->listening) {
-    log_.warning(format("%s: the listener ended, starting another", post->interface.c_str()));
-  }
+  const std::string how = end_text(status);
+  const bool listened = post->listening;
   retry_later(*post);
+  if (post->settled && !post->pause.is_worth_a_line()) return;
+  if (from.misbehaved()) {
+    return log_.error(format("%s: the listener did what no listener does: ended, starting another",
+                             post->interface.c_str()));
+  }
+  if (!listened) {
+    return wait_for(*post, format("%s: the listener ended before it listened (%s); trying again",
+                                  post->interface.c_str(), how.c_str()));
+  }
+  const auto times = static_cast<unsigned long long>(post->pause.failures());
+  log_.warning(format("%s: the listener ended (%s)%s; starting another in %.1f s",
+                      post->interface.c_str(), how.c_str(),
+                      times == 1 ? "" : format(", %llu times in a row", times).c_str(),
+                      std::chrono::duration<double>(*post->retry_at - loop_.now()).count()));
 }
 
 void Keeper::on_report(Post& post, const Listening& message) {
@@ -167,10 +177,10 @@ void Keeper::on_report(Post& post, const Listening& message) {
   post.filter_refused = message.filter_in_kernel == 0;
   if (post.listening) return;  // a change of addresses, told when it was made
   post.listening = true;
+  post.listening_since = loop_.now();
   post.settled = true;
-  post.waiting_for.clear();
-  post.pause = Duration::zero();
-  if (is_ready_) {
+  const bool was_waited_for = !std::exchange(post.waiting_for, {}).empty();
+  if (is_ready_ && (was_waited_for || post.pause.is_worth_a_line())) {
     log_.notice(
         format("%s: now listening on %s", post.interface.c_str(), join(post.addresses).c_str()));
   }
@@ -282,7 +292,7 @@ void Keeper::on_report(Post& post, const Trouble& trouble) {
     case CaptureTrouble::kNoDevice:
     case CaptureTrouble::kDown:
       // The interface monitor is about to say so, if it has not yet.
-      return retry_later(post);
+      return retry_later(post, kLongestPauseOfDevice);
     case CaptureTrouble::kLinkType:
     case CaptureTrouble::kOther:
       break;
@@ -414,11 +424,11 @@ void Keeper::wait_for(Post& post, const std::string& why, const std::string& det
   post.settled = true;
 }
 
-void Keeper::retry_later(Post& post) {
+void Keeper::retry_later(Post& post, Duration longest) {
+  if (post.listening && loop_.now() - post.listening_since >= kLongLife) post.pause.reset();
   post.dismissed = true;
   post.listening = false;
-  post.pause = std::clamp(post.pause * 2, kFirstPause, kLongestPause);
-  post.retry_at = loop_.now() + post.pause;
+  post.retry_at = loop_.now() + std::min(post.pause.next(), longest);
   if (!retry_.when() || *post.retry_at < *retry_.when()) retry_.set(post.retry_at);
 }
 
@@ -541,7 +551,7 @@ void Keeper::reap() {
        left > 0 && !must_give_up() && (pid = waitpid(-1, &status, WNOHANG)) > 0; --left) {
     if (commands_.child_ended(pid, status)) continue;
     for (const auto& post : posts_) {
-      if (post->process && post->process->pid() == pid) post->process->reaped();
+      if (post->process && post->process->pid() == pid) post->process->reaped(status);
     }
     if (resolver_ && resolver_->pid() == pid) resolver_->reaped();
   }

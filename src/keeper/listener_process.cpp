@@ -91,8 +91,21 @@ void ListenerProcess::on_channel() {
       }
     }
     close();
-    return owner_.on_gone(*this);
+    // One that closed its end without ending, or sent garbage, is of no use either.
+    if (pid_ > 0) kill(pid_, SIGKILL);
+    return report_end();
   }
+}
+
+void ListenerProcess::reaped(int status) {
+  pid_ = 0;
+  status_ = status;
+  report_end();
+}
+
+// Once both are known: that all it said was heard, and how it ended.
+void ListenerProcess::report_end() {
+  if (gone_ && status_) owner_.on_gone(*this, *status_);
 }
 
 void ListenerProcess::close() {

@@ -3,7 +3,9 @@
 client, KNOCKD_REFERENCE the folder into which scripts/fetch-reference unpacked Debian's package."""
 
 import os
+import pathlib
 import shutil
+import tempfile
 
 import pytest
 
@@ -54,3 +56,12 @@ def frames(client, server):
 @pytest.fixture
 def frames6(client, server):
     return Frames(client, server, family=6)
+
+
+@pytest.fixture
+def public_folder():
+    """A folder that is open to any user; pytest's own are closed."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="kn-e2e-"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)

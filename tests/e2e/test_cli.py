@@ -3,13 +3,11 @@
 something is missing, going to the background, signals, the rights that are needed."""
 
 import os
-import pathlib
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 
 import pytest
 from scapy.layers.inet import TCP
@@ -59,15 +57,6 @@ def background(server, say, tmp_path):
         return done
 
     return start_with_d
-
-
-@pytest.fixture
-def public_folder():
-    """A folder that is open to any user; pytest's own are closed."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="kn-e2e-"))
-    folder.chmod(0o777)
-    yield folder
-    shutil.rmtree(folder)
 
 
 def one_line(text):

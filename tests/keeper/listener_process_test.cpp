@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "knockd/base/spawn.h"
 #include "knockd/base/text.h"
 
 namespace knockd {
@@ -49,6 +50,11 @@ int listener_that_ends(const ListenerSettings&, Channel channel) {
 int listener_that_dies(const ListenerSettings&, Channel) {
   raise(SIGKILL);
   return 0;
+}
+
+int listener_that_falls_silent(const ListenerSettings&, Channel channel) {
+  channel = Channel(UniqueFd());
+  for (;;) pause();
 }
 
 int evil_listener(const ListenerSettings&, Channel channel) {
@@ -114,9 +120,23 @@ class ListenerProcessTest : public ::testing::Test, public ListenerProcess::Owne
                         ? format("left out %llu", static_cast<unsigned long long>(left_out->lines))
                         : format("message %zu", message.index()));
   }
-  void on_gone(ListenerProcess&) override { said_.push_back("gone"); }
+  void on_gone(ListenerProcess&, int status) override {
+    said_.push_back("gone: " + end_text(status));
+  }
   void turn_until(const std::string& what) {
     while (said_.empty() || said_.back() != what) loop_.turn();
+  }
+  // Reaps the process when SIGCHLD says that it has ended, as the keeper does.
+  void turn_until_gone() {
+    loop_.watch_signals({SIGCHLD}, [this](int) { reap(WNOHANG); });
+    reap(WNOHANG);
+    while (said_.empty() || !said_.back().starts_with("gone")) loop_.turn();
+  }
+  void reap(int options) {
+    int status = 0;
+    if (process_->pid() > 0 && waitpid(process_->pid(), &status, options) > 0) {
+      process_->reaped(status);
+    }
   }
 
   EventLoop loop_;
@@ -133,32 +153,47 @@ TEST_F(ListenerProcessTest, MessagesReachTheOwnerInOrder) {
 TEST_F(ListenerProcessTest, LastWordsAreHeard_ThenItIsGone_Once) {
   start(listener_that_ends);
   process_->send(StatusRequest());  // which it never reads
-  turn_until("gone");
-  EXPECT_THAT(said_, ElementsAre("message 4", "gone"));
+  turn_until_gone();
+  EXPECT_THAT(said_, ElementsAre("message 4", "gone: exit status 1"));
   process_->send(StatusRequest());
   EventLoop::Alarm already(loop_, [] {});
   already.set(loop_.now());
   loop_.turn();
-  EXPECT_THAT(said_, ElementsAre("message 4", "gone"));
+  EXPECT_THAT(said_, ElementsAre("message 4", "gone: exit status 1"));
 }
 
 TEST_F(ListenerProcessTest, DeathIsNoticed) {
   start(listener_that_dies);
-  turn_until("gone");
-  EXPECT_THAT(said_, ElementsAre("gone"));
+  turn_until_gone();
+  EXPECT_THAT(said_, ElementsAre("gone: killed by signal 9 (Killed)"));
+}
+
+TEST_F(ListenerProcessTest, LastWordsAreHeard_WhenItIsReapedBeforeTheyAreRead) {
+  start(listener_that_ends);
+  reap(0);
+  EXPECT_EQ(process_->pid(), 0);
+  EXPECT_THAT(said_, ElementsAre());
+  loop_.turn();
+  EXPECT_THAT(said_, ElementsAre("message 4", "gone: exit status 1"));
+}
+
+TEST_F(ListenerProcessTest, OneThatOnlyClosesItsChannelIsEnded) {
+  start(listener_that_falls_silent);
+  turn_until_gone();
+  EXPECT_THAT(said_, ElementsAre("gone: killed by signal 9 (Killed)"));
 }
 
 TEST_F(ListenerProcessTest, GarbageEndsIt_AndNothingAfterItIsBelieved) {
   start(evil_listener);
-  turn_until("gone");
-  EXPECT_THAT(said_, ElementsAre("message 0", "gone"));
+  turn_until_gone();
+  EXPECT_THAT(said_, ElementsAre("message 0", "gone: killed by signal 9 (Killed)"));
   EXPECT_TRUE(process_->misbehaved());
 }
 
 TEST_F(ListenerProcessTest, KnockAtADoorThatIsNotThereIsGarbage) {
   start(listener_with_a_door_too_many);
-  turn_until("gone");
-  EXPECT_THAT(said_, ElementsAre("gone"));
+  turn_until_gone();
+  EXPECT_THAT(said_, ElementsAre("gone: killed by signal 9 (Killed)"));
 }
 
 TEST_F(ListenerProcessTest, SendNeverWaits_AndLosesNothing) {
@@ -193,9 +228,7 @@ TEST_F(ListenerProcessTest, ProcessEndsWithIt) {
 
 TEST_F(ListenerProcessTest, NumberThatWasReapedIsNotSignalled) {
   start(listener_that_ends);
-  turn_until("gone");
-  EXPECT_EQ(waitpid(process_->pid(), nullptr, 0), process_->pid());
-  process_->reaped();
+  turn_until_gone();
   EXPECT_EQ(process_->pid(), 0);
 }
 

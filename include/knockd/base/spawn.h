@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Starts a shell command as a process of its own.
+// Starts a shell command as a process of its own; and how a process ended.
 #pragma once
 
 #include <sys/types.h>
@@ -15,5 +15,8 @@ namespace knockd {
 // `environment` (names and values) added to ours. Returns the process number, or a negative errno.
 pid_t spawn_shell(const std::string& command,
                   const std::vector<std::pair<std::string, std::string>>& environment);
+
+// The status that waitpid() gave, in words: "exit status 1", "killed by signal 9 (Killed)".
+std::string end_text(int status);
 
 }  // namespace knockd

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "knockd/base/event_loop.h"
+#include "knockd/base/growing_pause.h"
 #include "knockd/base/log.h"
 #include "knockd/base/rate_limit.h"
 #include "knockd/base/result.h"
@@ -56,6 +57,11 @@ class Keeper : ListenerProcess::Owner {
   void close_what_is_due();
 
  private:
+  static constexpr Duration kFirstPause = std::chrono::milliseconds(100);
+  static constexpr Duration kLongestPause = std::chrono::seconds(10);
+  // A listener that ends sooner than this goes on with the series of those before it.
+  static constexpr Duration kLongLife = std::chrono::minutes(1);
+
   // A listener for one wanted name, or the wait for it.
   struct Post {
     std::string interface;
@@ -67,7 +73,8 @@ class Keeper : ListenerProcess::Owner {
     std::string waiting_for;  // what was last said about that
     bool filter_refused = false;
     bool dismissed = false;  // the process is of no more use; ended at the next turn
-    Duration pause{};        // before the next try
+    Instant listening_since;
+    GrowingPause pause{kFirstPause, kLongestPause};  // before the next try
     std::optional<Instant> retry_at;
   };
   // What changes of a door while the configuration stands.
@@ -77,7 +84,7 @@ class Keeper : ListenerProcess::Owner {
   };
 
   void on_message(ListenerProcess& from, const FromListener& message) override;
-  void on_gone(ListenerProcess& from) override;
+  void on_gone(ListenerProcess& from, int status) override;
   void on_report(Post& post, const Listening& message);
   void on_report(Post& post, const KnockEvent& event);
   void on_report(Post& post, const Explanation& explanation);
@@ -107,7 +114,7 @@ class Keeper : ListenerProcess::Owner {
   void start_listener(Post& post, uint32_t index, std::vector<IpAddress> addresses);
   void stop_listener(Post& post);
   void wait_for(Post& post, const std::string& why, const std::string& details = "");
-  void retry_later(Post& post);
+  void retry_later(Post& post, Duration longest = kLongestPause);
   void ready_if_settled();
   std::vector<IpAddress> addresses_on(const Post& post, uint32_t index) const;
   bool is_named(const std::string& interface) const;

@@ -26,8 +26,9 @@ class ListenerProcess {
    public:
     virtual ~Owner() = default;
     virtual void on_message(ListenerProcess& from, const FromListener& message) = 0;
-    // The process is gone, or sent what no listener sends. Nothing comes from it any more.
-    virtual void on_gone(ListenerProcess& from) = 0;
+    // The process has ended and was reaped, for no reason of ours: nothing comes from it any more.
+    // `status` is what waitpid() said. One that sent what no listener sends was killed for it.
+    virtual void on_gone(ListenerProcess& from, int status) = 0;
   };
 
   // Forks.
@@ -47,14 +48,16 @@ class ListenerProcess {
   bool misbehaved() const { return misbehaved_; }
 
   pid_t pid() const { return pid_; }
-  // The process has been reaped, so that its number may be another's.
-  void reaped() { pid_ = 0; }
+  // The process has been reaped, so that its number may be another's. Its last words may still wait
+  // in the channel.
+  void reaped(int status);
 
  private:
   void on_channel();
   bool flush();
   bool watch();
   void close();
+  void report_end();
 
   EventLoop& loop_;
   Owner& owner_;
@@ -63,8 +66,9 @@ class ListenerProcess {
   std::optional<Fault> fault_;
   Channel channel_{UniqueFd()};
   pid_t pid_ = 0;
-  bool gone_ = false;
+  bool gone_ = false;          // nothing is to be heard or sent any more
   bool misbehaved_ = false;
+  std::optional<int> status_;  // once it was reaped
   std::deque<MessageBytes> unsent_;
 };
 

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""Listeners, and the process that looks up names, end when nobody asked for it. The log says so and
+why, a start does not wait for ever, and what ends again and again costs little."""
+
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from network import run
+from waiting import repeat_until, wait_until
+
+DOOR = "[a]\nsequence = 7000\ncommand = true\n"
+FATES = {"call": r"killed by signal 31 \(Bad system call\)", "exit": "exit status 7"}
+
+
+def told(how):
+    return rf"eth0: the listener ended before it listened \({FATES[how]}\); trying again"
+
+
+@pytest.fixture
+def dies(knockd, tmp_path, public_folder):
+    """dies(how) is the prefix with which listeners die before they listen, until dies.heal()."""
+    library = tmp_path / "dying_listener.so"
+    run("cc", "-shared", "-fPIC", "-o", library,
+        pathlib.Path(__file__).with_name("dying_listener.c"), "-ldl")
+    file = public_folder / "dies"
+    file.touch()
+
+    def prefix(how):
+        if how == "call" and "libseccomp" not in run("ldd", knockd).stdout:
+            pytest.skip("built without the sandbox")
+        return ["env", f"LD_PRELOAD={library}", f"KN_DIES={file}", f"KN_HOW={how}"]
+
+    prefix.heal = file.unlink
+    return prefix
+
+
+@pytest.mark.parametrize("how", FATES)
+def test_a_listener_that_dies_at_once_is_waited_for(start, dies, frames, how):
+    daemon = start(DOOR, prefix=dies(how), listens=False)
+    daemon.wait_for(told(how))
+    daemon.wait_until_listening()
+    dies.heal()
+    daemon.wait_for("eth0: now listening on .*")
+    assert len(daemon.matching(told(how))) == 1
+    repeat_until(lambda: frames.tcp(7000), lambda: daemon.matching(r"\S+: a: OPEN SESAME"),
+                 "the door opens", daemon.report)
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("how", FATES)
+def test_d_and_the_service_manager_get_their_answer(server, knockd, dies, tmp_path, how):
+    config = tmp_path / "k.conf"
+    config.write_text(DOOR + f"[options]\nStateFile = {tmp_path}/state\n")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        done = subprocess.run(
+            server.argv(*dies(how), f"NOTIFY_SOCKET={tmp_path}/notify", knockd, "-d", "-c", config,
+                        "-i", "eth0", "-p", tmp_path / "pid", "-g", tmp_path / "log"),
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
+        assert done.returncode == 0
+        assert re.fullmatch(f"knockd: {told(how)}\n", done.stderr)
+        assert manager.recv(100) == b"READY=1"
+
+
+def pids_of(host, name):
+    """The processes of this host with this name."""
+    found = []
+    for pid in host.processes():
+        try:
+            if pathlib.Path(f"/proc/{pid}/comm").read_text() == name + "\n":
+                found.append(pid)
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has ended meanwhile
+    return found
+
+
+def kill_one_and_see_another(host, name):
+    """Kills this process; the pid of the one that takes its place."""
+    old = pids_of(host, name)[0]
+    os.kill(old, signal.SIGKILL)
+    return wait_until(lambda: [pid for pid in pids_of(host, name) if pid != old],
+                      f"another {name}", deadline=30)[0]
+
+
+def wait_until_it_listens(daemon):
+    """By the summary, which tells of each listener; a line that says it may be left out."""
+    status = "status: eth0: listening on .*"
+    known = len(daemon.matching(status))
+    repeat_until(lambda: daemon.send(signal.SIGUSR1), lambda: len(daemon.matching(status)) > known,
+                 "a listener that answers", daemon.report, deadline=30)
+
+
+def test_a_crash_loop_is_slow_and_fills_no_log(start, server):
+    daemon = start(DOOR)
+    for _ in range(6):
+        kill_one_and_see_another(server, "knockd-listen")
+        wait_until_it_listens(daemon)
+    how = r"eth0: the listener ended \(killed by signal 9 \(Killed\)\)"
+    lines = [line for line in daemon.lines() if "the listener ended" in line]
+    expected = [how + "; starting another in 0.1 s", how + ", 2 times in a row; starting another in 0.2 s",
+                how + ", 4 times in a row; starting another in 0.8 s"]
+    assert len(lines) == 3 and all(map(re.fullmatch, expected, lines)), daemon.report()
+    assert len(daemon.matching("eth0: now listening on .*")) == 3
