@@ -24,6 +24,7 @@
 #include "knockd/config/description.h"
 #include "knockd/config/parser.h"
 #include "knockd/keeper/keeper.h"
+#include "knockd/listener/fresh_listener.h"
 #include "knockd/listener/listener.h"
 
 namespace knockd {
@@ -179,6 +180,13 @@ int listen(const CommandLine& line) {
   }
 
   std::fflush(stdout);
+  const auto not_fresh = prepare_fresh_listeners();
+  if (not_fresh) {
+    std::fprintf(stderr,
+                 "knockd: warning: listeners keep a copy of the daemon's memory, since they cannot "
+                 "be started anew: %s\n",
+                 not_fresh->text.c_str());
+  }
   Background background;
   if (line.daemon) {
     if (const auto fault = background.enter()) {
@@ -187,7 +195,7 @@ int listen(const CommandLine& line) {
     }
   }
   Keeper keeper(
-      *std::move(config), std::move(options), run_listener,
+      *std::move(config), std::move(options), not_fresh ? run_listener : start_fresh_listener,
       [file = line.config_file, directory] { return load_from(file, directory); },
       [&background] {
         background.set_ready();

@@ -256,7 +256,8 @@ std::optional<std::pair<std::string, std::string>> opening_in(const std::string&
     return std::pair(rest.substr(split + 2), rest.substr(0, split));
   }
   const size_t command = line.find(kCommand);
-  if (command == std::string::npos) return std::nullopt;
+  // Other text may stand behind "cannot listen on any: ", of a listener that has not begun.
+  if (command == std::string::npos || command > line.find(':')) return std::nullopt;
   const size_t address = line.rfind(' ') + 1;
   return std::pair(line.substr(0, command), line.substr(address));
 }

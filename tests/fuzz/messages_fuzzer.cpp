@@ -11,6 +11,7 @@
 
 #include "knockd/knock/event_text.h"
 #include "knockd/message/messages.h"
+#include "knockd/message/settings.h"
 
 namespace {
 
@@ -50,6 +51,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     require(bytes.size() <= kLongestMessage);
     std::visit(Use{doors}, *message);
     require(decode_from_listener(encode(*message), doors) == message);
+  }
+  if (const auto settings = decode_settings(bytes)) {
+    const auto again = encode(*settings);
+    require(again && decode_settings(*again) == settings);
   }
   if (const auto message = decode_to_listener(bytes)) {
     require(bytes.size() <= kLongestMessage);

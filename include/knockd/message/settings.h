@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What a listener is born with. It is copied by the fork that makes the listener, never sent.
+// What a listener is born with, and the bytes in which it gets there: a listener is the program
+// started anew, which knows nothing of its keeper's memory.
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +23,20 @@ struct ListenerSettings {
   uint32_t log_rate = 20;  // events of strangers a second; 0: no limit
   bool only_v4 = false;
   bool explain = false;  // tell what becomes of each packet
+
+  friend bool operator==(const ListenerSettings&, const ListenerSettings&) = default;
 };
+
+// Bounds of what is handed over; no interface has a longer name, no host so many addresses.
+inline constexpr size_t kLongestInterfaceName = 31;
+inline constexpr size_t kMostSettingsDoors = 65535;
+inline constexpr size_t kMostSettingsAddresses = size_t{1} << 20;
+inline constexpr size_t kLongestSettings = size_t{64} << 20;  // bytes
+
+// As bytes, in the machine's own order: both ends are the same program. Nothing if the settings are
+// out of bounds.
+std::optional<std::vector<uint8_t>> encode(const ListenerSettings& settings);
+// Nothing if the length is not exactly right or a value is out of its range.
+std::optional<ListenerSettings> decode_settings(std::span<const uint8_t> bytes);
 
 }  // namespace knockd
