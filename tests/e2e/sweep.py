@@ -3,7 +3,7 @@
 """Sends a packet to each port of an address, in order, once for each kind: flags like S, SA, SF, A,
 F, 0 (none) for tcp, or udp.
 
-    sweep.py up|down PACKETS_A_SECOND KIND... ADDRESS
+    sweep.py up|down PACKETS_A_SECOND PORT_TO_LEAVE_OUT KIND... ADDRESS
 
 The sums of the packets are left out, so that the host itself answers none: what knockd sees does
 not depend on it, and no answer costs time. As root."""
@@ -27,8 +27,10 @@ def packets(kind, ports):
 
 
 def main():
-    order, rate, *kinds, address = sys.argv[1:]
-    ports = range(1, 65536) if order == "up" else range(65535, 0, -1)
+    order, rate, left_out, *kinds, address = sys.argv[1:]
+    ports = [port for port in range(1, 65536) if port != int(left_out)]
+    if order == "down":
+        ports.reverse()
     for kind in kinds:
         protocol = socket.IPPROTO_UDP if kind == "udp" else socket.IPPROTO_TCP
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol) as wire:

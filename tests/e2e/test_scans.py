@@ -94,7 +94,8 @@ def test_nmap_with_syn_and_ack_opens_no_recommended_door(recommended):
 
 # S: SYN, SA: SYN and ACK, and so on; 0: no flags.
 @pytest.mark.parametrize("order", ["up", "down"])
-@pytest.mark.parametrize("kinds", ["SA SA", "SF SF", "A A", "F F", "0 0", "S udp S", "SF udp SF"])
+@pytest.mark.parametrize("kinds", [
+    "SA SA", "SF SF", "A A", "F F", "0 0", "S udp S", "SA udp SA", "SF udp SF"])
 def test_sweeps_of_all_ports_open_no_recommended_door(recommended, kinds, order):
     assert_all_stay_shut(recommended, sweep(*kinds.split(), order=order))
 
