@@ -2,17 +2,12 @@
 #include "knockd/config/iptables_rule.h"
 
 #include <algorithm>
-#include <initializer_list>
 #include <string_view>
 
 #include "knockd/base/text.h"
 
 namespace knockd {
 namespace {
-
-bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
-  return std::find(words.begin(), words.end(), word) != words.end();
-}
 
 bool is_iptables(std::string_view tool) {
   return tool.starts_with("iptables") || tool.starts_with("ip6tables");

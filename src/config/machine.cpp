@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string_view>
@@ -27,10 +26,9 @@ bool is_executable(const std::string& path) {
 }
 
 // What a configuration names is not run here, however much its name is like one of these.
-bool is_iptables(std::string_view tool) {
-  constexpr std::string_view kTools[] = {"iptables",         "ip6tables",    "iptables-legacy",
-                                         "ip6tables-legacy", "iptables-nft", "ip6tables-nft"};
-  return std::find(std::begin(kTools), std::end(kTools), tool) != std::end(kTools);
+bool may_be_asked(std::string_view tool) {
+  return is_one_of(tool, {"iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy",
+                          "iptables-nft", "ip6tables-nft"});
 }
 
 // Standard output of a program found by PATH; its standard error goes nowhere.
@@ -88,7 +86,7 @@ bool Machine::has_interface(const std::string& name) const {
 }
 
 std::string Machine::iptables_chain(const std::string& tool, const std::string& chain) const {
-  if (::geteuid() != 0 || !is_iptables(tool) || chain.starts_with('-')) return {};
+  if (::geteuid() != 0 || !may_be_asked(tool) || chain.starts_with('-')) return {};
   return output_of({tool.c_str(), "-S", chain.c_str(), nullptr});
 }
 

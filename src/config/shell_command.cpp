@@ -3,16 +3,11 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <initializer_list>
 
 #include "knockd/base/text.h"
 
 namespace knockd {
 namespace {
-
-bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
-  return std::find(words.begin(), words.end(), word) != words.end();
-}
 
 // Splits a command into words as POSIX sh does (Shell Command Language, 2.3), without expansions.
 class Splitter {

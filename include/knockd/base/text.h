@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +19,8 @@ std::string_view trim(std::string_view text);
 
 // The parts of `text` between separators, each as it stands; one empty part for an empty text.
 std::vector<std::string_view> split(std::string_view text, char separator);
+
+bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words);
 
 // ASCII letters only, whatever the locale.
 bool equals_ignoring_case(std::string_view a, std::string_view b);
