@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,6 +15,8 @@
 #include <climits>
 #include <cstdio>
 #include <string_view>
+
+#include "knockd/base/unique_fd.h"
 
 namespace knockd {
 namespace {
@@ -63,6 +67,15 @@ void fill_standard_streams() {
   }
 }
 
+std::optional<Fault> discard_standard_streams() {
+  const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return fault_of("/dev/null");
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (dup2(null.get(), fd) < 0) return fault_of("dup2");
+  }
+  return std::nullopt;
+}
+
 void reset_signals() {
   // The kernel refuses SIGKILL and SIGSTOP, the C library its own.
   for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
@@ -83,6 +96,15 @@ std::optional<Fault> become_nobody() {
   if (!worked(setgroups(0, nullptr))) return fault_of("setgroups");
   if (!worked(setresgid(gid, gid, gid))) return fault_of("setresgid");
   if (!worked(setresuid(uid, uid, uid))) return fault_of("setresuid");
+  return std::nullopt;
+}
+
+std::optional<Fault> give_up_capabilities() {
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fault_of("PR_SET_NO_NEW_PRIVS");
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  // With the permitted ones the kernel takes the ambient ones away (capabilities(7)).
+  const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3]{};
+  if (syscall(SYS_capset, &header, none) != 0) return fault_of("capset");
   return std::nullopt;
 }
 

@@ -129,7 +129,7 @@ void Keeper::close_what_is_due() {
 std::optional<Fault> Keeper::set_up() {
   if (monitor_.fault()) return monitor_.fault();
   signal(SIGPIPE, SIG_IGN);
-  if (options_.lookup) resolver_ = std::make_unique<Resolver>(loop_);
+  if (options_.lookup) resolver_ = std::make_unique<Resolver>(loop_, log_);
   if (resolver_ && resolver_->fault()) return resolver_->fault();
   loop_.watch_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD},
                       [this](int signal) { on_signal(signal); });
@@ -553,7 +553,7 @@ void Keeper::reap() {
     for (const auto& post : posts_) {
       if (post->process && post->process->pid() == pid) post->process->reaped(status);
     }
-    if (resolver_ && resolver_->pid() == pid) resolver_->reaped();
+    if (resolver_ && resolver_->pid() == pid) resolver_->reaped(status);
   }
   finish_shutdown_if_done();
 }

@@ -15,12 +15,16 @@
 #include <vector>
 
 #include "knockd/base/privileges.h"
+#include "knockd/base/spawn.h"
+#include "knockd/base/text.h"
 
 namespace knockd {
 namespace {
 
 // Names kept; when there are more the oldest knowledge is of little use, and all goes.
 constexpr size_t kMostNames = 4096;
+// A child that ends sooner goes on with the series of those before it.
+constexpr Duration kLongLife = std::chrono::minutes(1);
 constexpr size_t kAddressBytes = 16;
 // An answer: the address and the name, of at most NI_MAXHOST bytes.
 constexpr size_t kLongestAnswer = kAddressBytes + NI_MAXHOST;
@@ -77,37 +81,79 @@ std::string clean_host_name(std::string_view name) {
   return clean;
 }
 
-Resolver::Resolver(EventLoop& loop) : loop_(loop) {
-  auto pair = Channel::make_pair();
-  if (!pair) {
-    fault_ = pair.error();
-    return;
-  }
-  auto& [ours, theirs] = *pair;
-  pid_ = fork();
-  if (pid_ < 0) {
-    fault_ = fault_of("fork");
-    return;
-  }
-  if (pid_ == 0) {
-    close_inherited(theirs.fd());
-    if (become_nobody()) _exit(1);
-    answer_questions(theirs);
-  }
-  channel_ = std::move(ours);
-  gone_ = !loop_.watch(channel_.fd(), EPOLLIN, [this] { on_answer(); });
-  if (gone_) fault_ = fault_of("epoll_ctl");
+Resolver::Resolver(EventLoop& loop, Log& log)
+    : loop_(loop),
+      log_(log),
+      pause_(std::chrono::milliseconds(100), std::chrono::minutes(1)),
+      retry_(loop, [this] { start_again(); }) {
+  fault_ = start();
 }
 
-Resolver::~Resolver() {
-  if (!gone_) loop_.unwatch(channel_.fd());
+Resolver::~Resolver() { forget_child(); }
+
+std::optional<Fault> Resolver::start() {
+  auto pair = Channel::make_pair();
+  if (!pair) return pair.error();
+  auto& [ours, theirs] = *pair;
+  pid_ = fork();
+  if (pid_ < 0) return fault_of("fork");
+  if (pid_ == 0) {
+    close_inherited(theirs.fd());
+    // Who called `knockd -d` may read what we print to its end, which would be ours.
+    if (discard_standard_streams() || become_nobody() || give_up_capabilities()) _exit(1);
+    answer_questions(theirs);
+  }
+  started_ = loop_.now();
+  channel_ = std::move(ours);
+  listens_ = loop_.watch(channel_.fd(), EPOLLIN, [this] { on_answer(); });
+  if (!listens_) return fault_of("epoll_ctl");
+  return std::nullopt;
+}
+
+void Resolver::reaped(int status) {
+  pid_ = 0;
+  forget_child();
+  const Duration pause = count_failure();
+  if (!pause_.is_worth_a_line()) return;
+  const auto times = static_cast<unsigned long long>(pause_.failures());
+  log_.warning(format("the process that looks up names ended (%s)%s; starting another in %.1f s",
+                      end_text(status).c_str(),
+                      times == 1 ? "" : format(", %llu times in a row", times).c_str(),
+                      std::chrono::duration<double>(pause).count()));
+}
+
+void Resolver::start_again() {
+  const auto fault = start();
+  if (!fault) return;
+  forget_child();
+  count_failure();
+  if (!pause_.is_worth_a_line()) return;
+  log_.warning(
+      format("no process could be had that looks up names: %s; trying again", fault->text.c_str()));
+}
+
+// Sets the time of the next try; how long that is from now.
+Duration Resolver::count_failure() {
+  if (loop_.now() - started_ >= kLongLife) pause_.reset();
+  const Duration pause = pause_.next();
+  retry_.set(loop_.now() + pause);
+  return pause;
+}
+
+void Resolver::forget_child() {
+  if (listens_) loop_.unwatch(channel_.fd());
+  listens_ = false;
+  channel_ = Channel(UniqueFd());
   if (pid_ > 0) kill(pid_, SIGKILL);
+  pid_ = 0;
+  // What it was asked and did not answer is asked again.
+  std::erase_if(names_, [](const auto& entry) { return entry.second.empty(); });
 }
 
 std::string Resolver::name_of(const IpAddress& address) {
   if (names_.size() >= kMostNames) names_.clear();
   const auto [at, unknown] = names_.try_emplace(address);
-  if (unknown && (gone_ || channel_.send(address.bytes()) != Sent::kYes)) names_.erase(at);
+  if (unknown && (!listens_ || channel_.send(address.bytes()) != Sent::kYes)) names_.erase(at);
   return unknown ? std::string() : at->second;
 }
 
@@ -117,8 +163,11 @@ void Resolver::on_answer() {
     const Channel::Received received = channel_.receive(answer);
     if (received.kind == Channel::Received::Kind::kNothing) return;
     if (received.kind == Channel::Received::Kind::kClosed) {
-      gone_ = true;
-      return loop_.unwatch(channel_.fd());
+      // It has ended, or is of no use; how it did is known when it was reaped.
+      listens_ = false;
+      loop_.unwatch(channel_.fd());
+      if (pid_ > 0) kill(pid_, SIGKILL);
+      return;
     }
     if (received.length < kAddressBytes) continue;
     IpAddress::Bytes bytes;

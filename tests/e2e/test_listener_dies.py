@@ -5,6 +5,7 @@ why, a start does not wait for ever, and what ends again and again costs little.
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -108,3 +109,43 @@ def test_a_crash_loop_is_slow_and_fills_no_log(start, server):
                 how + ", 4 times in a row; starting another in 0.8 s"]
     assert len(lines) == 3 and all(map(re.fullmatch, expected, lines)), daemon.report()
     assert len(daemon.matching("eth0: now listening on .*")) == 3
+
+
+def test_names_are_looked_up_again_after_the_process_for_that_died(start, server, client, frames,
+                                                                    tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"{client.ipv4} knocker.example\n")
+    daemon = start(DOOR, "-l", prefix=["sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$0" "$@"'])
+    for _ in range(5):
+        kill_one_and_see_another(server, "knockd-lookup")
+    repeat_until(lambda: frames.tcp(7000),
+                 lambda: daemon.matching(rf"{client.ipv4} \(knocker\.example\): a: OPEN SESAME"),
+                 "the name in the log", daemon.report)
+    how = r"the process that looks up names ended \(killed by signal 9 \(Killed\)\)"
+    lines = [line for line in daemon.lines() if "looks up names" in line]
+    expected = [how + "; starting another in 0.1 s", how + ", 2 times in a row; starting another in 0.2 s",
+                how + ", 4 times in a row; starting another in 0.8 s"]
+    assert len(lines) == 3 and all(map(re.fullmatch, expected, lines)), daemon.report()
+    assert daemon.stop() == 0
+
+
+def capabilities_of(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return dict(re.findall(r"^(Cap\w+|NoNewPrivs):\s*(\w+)$", status, re.MULTILINE))
+
+
+@pytest.mark.parametrize("uid", [0, 1000])
+def test_who_looks_up_names_has_no_rights(server, knockd, public_folder, uid):
+    """An ordinary user's daemon has CAP_NET_RAW as an ambient one, which a fork keeps."""
+    shutil.copy(knockd, public_folder / "knockd")
+    config = public_folder / "k.conf"
+    config.write_text(DOOR + "[options]\nStateFile = none\n")
+    user = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--inh-caps=-all,+net_raw",
+            "--ambient-caps=-all,+net_raw"] if uid else []
+    done = server.run(*user, public_folder / "knockd", "-c", config, "-d", "-l", "-i", "eth0",
+                      "-p", public_folder / "pid", check=False)
+    assert done.returncode == 0, done.stdout
+    lookup = wait_until(lambda: pids_of(server, "knockd-lookup"), "the process")[0]
+    none = {"CapInh": 0, "CapPrm": 0, "CapEff": 0, "CapAmb": 0, "NoNewPrivs": 1}
+    wait_until(lambda: {name: int(value, 16) for name, value in capabilities_of(lookup).items()
+                        if name in none} == none, "no rights", lambda: capabilities_of(lookup))

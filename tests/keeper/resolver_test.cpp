@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/keeper/resolver.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
 
 #include <cctype>
 #include <string>
+
+#include "tests/keeper/recording_log.h"
 
 namespace knockd {
 namespace {
@@ -46,7 +49,8 @@ const IpAddress kLoopback = IpAddress::parse("127.0.0.1").value();
 
 TEST(ResolverTest, NameIsKnownLater_AndTheFirstQuestionDoesNotWait) {
   EventLoop loop;
-  Resolver resolver(loop);
+  RecordingLog log;
+  Resolver resolver(loop, log);
   EXPECT_EQ(resolver.name_of(kLoopback), "");
   loop.turn();  // the answer, from /etc/hosts
   const std::string name = resolver.name_of(kLoopback);
@@ -54,22 +58,34 @@ TEST(ResolverTest, NameIsKnownLater_AndTheFirstQuestionDoesNotWait) {
   EXPECT_EQ(clean_host_name(name), name);
 }
 
-TEST(ResolverTest, GoesOnWithoutNames_WhenItsProcessEnds) {
+TEST(ResolverTest, AnotherAnswers_WhenItsProcessEnds) {
   EventLoop loop;
-  Resolver resolver(loop);
-  ASSERT_EQ(kill(resolver.pid(), SIGKILL), 0);
+  RecordingLog log;
+  Resolver resolver(loop, log);
+  const pid_t first = resolver.pid();
+  ASSERT_EQ(kill(first, SIGSTOP), 0);
+  EXPECT_EQ(resolver.name_of(kLoopback), "");  // which it will never answer
+  ASSERT_EQ(kill(first, SIGKILL), 0);
+  int status = 0;
+  ASSERT_EQ(waitpid(first, &status, 0), first);
+  resolver.reaped(status);
+  EXPECT_EQ(resolver.pid(), 0);
+  EXPECT_EQ(resolver.name_of(kLoopback), "");
+  while (resolver.pid() == 0) loop.turn();
+  EXPECT_EQ(resolver.name_of(kLoopback), "");
   loop.turn();
-  EXPECT_EQ(waitpid(resolver.pid(), nullptr, 0), resolver.pid());
-  resolver.reaped();
-  EXPECT_EQ(resolver.name_of(kLoopback), "");
-  EXPECT_EQ(resolver.name_of(kLoopback), "");
+  EXPECT_NE(resolver.name_of(kLoopback), "");
+  EXPECT_THAT(log.take(),
+              testing::ElementsAre("the process that looks up names ended (killed by signal 9 "
+                                   "(Killed)); starting another in 0.1 s"));
 }
 
 TEST(ResolverTest, ProcessEndsWithIt) {
   pid_t pid = 0;
   {
     EventLoop loop;
-    Resolver resolver(loop);
+    RecordingLog log;
+    Resolver resolver(loop, log);
     pid = resolver.pid();
   }
   int status = 0;

@@ -12,6 +12,9 @@ namespace knockd {
 // what is printed.
 void fill_standard_streams();
 
+// Puts /dev/null in the place of the standard streams, so that nobody waits for their end.
+[[nodiscard]] std::optional<Fault> discard_standard_streams();
+
 // Default signals, none blocked, whatever the parent had ignored or blocked: an ignored SIGCHLD
 // would outlive exec, and the end of a child then be noticed by nobody (signal(7), wait(2)).
 void reset_signals();
@@ -24,5 +27,9 @@ void close_inherited(int keep);
 // it. As anyone else, or where a container's root may not: does nothing. Tells if it should have
 // worked and did not.
 [[nodiscard]] std::optional<Fault> become_nobody();
+
+// Gives up every capability for good, also those that an ordinary user was given (ambient ones),
+// and what set-user-id programs would bring.
+[[nodiscard]] std::optional<Fault> give_up_capabilities();
 
 }  // namespace knockd

@@ -11,6 +11,8 @@
 #include <string_view>
 
 #include "knockd/base/event_loop.h"
+#include "knockd/base/growing_pause.h"
+#include "knockd/base/log.h"
 #include "knockd/base/result.h"
 #include "knockd/message/channel.h"
 #include "knockd/net/address.h"
@@ -20,30 +22,42 @@ namespace knockd {
 // What a name server says, stripped of anything but letters, digits, '-', '.' and '_'.
 std::string clean_host_name(std::string_view name);
 
+// A child that ends is replaced, with growing pauses; meanwhile names that are not known yet stay
+// so.
 class Resolver {
  public:
   // Forks the child.
-  explicit Resolver(EventLoop& loop);
+  Resolver(EventLoop& loop, Log& log);
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
-  // Why there is no child.
+  // Why there was no child at first.
   const std::optional<Fault>& fault() const { return fault_; }
 
   // The name if it is known, else an empty text; asks for one not asked for yet. Never waits.
   std::string name_of(const IpAddress& address);
 
+  // 0 while there is none.
   pid_t pid() const { return pid_; }
-  void reaped() { pid_ = 0; }
+  // The child has ended and was reaped, with the status that waitpid() gave.
+  void reaped(int status);
 
  private:
+  std::optional<Fault> start();
+  void start_again();
+  void forget_child();
+  Duration count_failure();
   void on_answer();
 
   EventLoop& loop_;
+  Log& log_;
   std::optional<Fault> fault_;
   Channel channel_{UniqueFd()};
   pid_t pid_ = 0;
-  bool gone_ = true;
+  bool listens_ = false;  // to channel_, whose other end is the child's
+  Instant started_;
+  GrowingPause pause_;
+  EventLoop::Alarm retry_;
   std::map<IpAddress, std::string> names_;  // an empty name: asked for, or there is none
 };
 
