@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <utility>
 
 namespace knockd {
 namespace {
@@ -103,9 +104,11 @@ void ListenerProcess::reaped(int status) {
   report_end();
 }
 
-// Once both are known: that all it said was heard, and how it ended.
+// Once both are known: that all it said was heard, and how it ended. How one ends that misbehaved is
+// known at once.
 void ListenerProcess::report_end() {
-  if (gone_ && status_) owner_.on_gone(*this, *status_);
+  if (!gone_ || (!status_ && !misbehaved_) || std::exchange(end_reported_, true)) return;
+  owner_.on_gone(*this, status_.value_or(SIGKILL));
 }
 
 void ListenerProcess::close() {

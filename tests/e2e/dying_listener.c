@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Preloaded into the daemon, ends its listener on the way into the sandbox, as long as the file that
- * KN_DIES names is there: KN_HOW=call makes a system call that the sandbox does not allow, as
- * another C library might; KN_HOW=exit leaves without a word. */
+ * LD_KN_DIES names is there: LD_KN_HOW=call makes a system call that the sandbox does not allow, as
+ * another C library might; LD_KN_HOW=exit leaves without a word. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdarg.h>
@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 static int is_to_die(const char* how) {
-  const char* const wanted = getenv("KN_HOW");
-  const char* const file = getenv("KN_DIES");
+  const char* const wanted = getenv("LD_KN_HOW");
+  const char* const file = getenv("LD_KN_DIES");
   return wanted && file && !strcmp(wanted, how) && access(file, F_OK) == 0;
 }
 

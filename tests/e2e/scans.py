@@ -24,8 +24,9 @@ def nmap(*options):
     return ["nmap", "-n", "-Pn", "-T4", *options]
 
 
-# With as many daemons listening as there are guides, so that none of them loses packets.
-UP = nmap("-sS", "-r", "-p1-65535", "--max-rate", "20000")
+# Packets a second: with as many daemons listening as there are guides, none of them loses any.
+RATE = 20000
+UP = nmap("-sS", "-r", "-p1-65535", "--max-rate", str(RATE))
 # nmap, nc and hping3 put the ports that they are given in ascending order.
 DOWN = ["bash", "-c",
         "for ((port = 65535; port > 0; --port)); do : < /dev/tcp/$0/$port; done 2> /dev/null"]
@@ -36,7 +37,7 @@ COMMON_UDP = nmap("-sU", "--top-ports", "100", "--min-rate", "500")
 
 
 
-def sweep(*kinds, order="up", rate=50000):
+def sweep(*kinds, order="up", rate=RATE):
     """Sweeps of all ports by crafted packets, one after another; see sweep.py for the kinds. The
     closing knock is left out: it would be a wrong knock for an attempt at another door."""
     return ["/usr/bin/python3", pathlib.Path(__file__).with_name("sweep.py"), order, str(rate),
@@ -54,7 +55,7 @@ BY_FLAGS = {
 
 
 def flags_up(flags):
-    return nmap(*BY_FLAGS[flags][1], "-r", "-p1-65535", "--max-rate", "40000")
+    return nmap(*BY_FLAGS[flags][1], "-r", "-p1-65535", "--max-rate", str(RATE))
 
 
 def flags_down(flags):

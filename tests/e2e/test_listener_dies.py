@@ -35,7 +35,7 @@ def dies(knockd, tmp_path, public_folder):
     def prefix(how):
         if how == "call" and "libseccomp" not in run("ldd", knockd).stdout:
             pytest.skip("built without the sandbox")
-        return ["env", f"LD_PRELOAD={library}", f"KN_DIES={file}", f"KN_HOW={how}"]
+        return ["env", f"LD_PRELOAD={library}", f"LD_KN_DIES={file}", f"LD_KN_HOW={how}"]
 
     prefix.heal = file.unlink
     return prefix

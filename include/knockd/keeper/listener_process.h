@@ -68,6 +68,7 @@ class ListenerProcess {
   pid_t pid_ = 0;
   bool gone_ = false;          // nothing is to be heard or sent any more
   bool misbehaved_ = false;
+  bool end_reported_ = false;
   std::optional<int> status_;  // once it was reaped
   std::deque<MessageBytes> unsent_;
 };
