@@ -2,13 +2,17 @@
 """knockd-firewall before real nft and iptables in the test network, and before stand-ins of uci and
 firewalld. And the sets and rules for fw4, in a table like fw4's."""
 
+import fcntl
 import json
 import os
+import pathlib
 import re
+import signal
 
 import pytest
 
 from conftest import TREE
+from daemon import Daemon
 from network import run
 from waiting import wait_until
 
@@ -31,6 +35,10 @@ table inet filter {
 """
 
 
+# Root without the right to ask or change any firewall.
+WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
+
+
 class Firewall:
     """knockd-firewall on a host, with $KNOCKD_FIREWALL, or if that is empty with what it finds."""
 
@@ -41,11 +49,20 @@ class Firewall:
         self.environment = {**os.environ, "KNOCKD_FIREWALL": kind,
                             "KNOCKD_LOCK": str(folder / "lock"), "STAND_IN_STATE": str(folder)}
 
-    def run(self, *arguments):
-        return self._host.run(*self._argv, *arguments, check=False, env=self.environment)
+    def run(self, *arguments, prefix=(), **environment):
+        return self._host.run(*prefix, *self._argv, *arguments, check=False,
+                              env={**self.environment, **environment})
 
-    def __call__(self, *arguments):
-        done = self.run(*arguments)
+    def refused(self, *arguments, **environment):
+        """What it says, in one line, when it fails."""
+        done = self.run(*arguments, **environment)
+        assert done.returncode == 1, done.stdout
+        lines = done.stdout.splitlines()
+        assert len(lines) == 1 and lines[0].startswith("knockd-firewall: "), done.stdout
+        return lines[0].removeprefix("knockd-firewall: ")
+
+    def __call__(self, *arguments, **environment):
+        done = self.run(*arguments, **environment)
         assert done.returncode == 0, done.stdout
         assert done.stdout == ""
 
@@ -67,7 +84,7 @@ def shut(host, kind):
 def rules(host, kind):
     """All that the firewall holds."""
     if kind == "nft":
-        return host.run("nft", "list", "ruleset").stdout
+        return host.run("nft", "-s", "list", "ruleset").stdout
     return "".join(host.run(iptables, "-t", table, "-S").stdout
                    for iptables in ("iptables", "ip6tables") for table in ("filter", "nat"))
 
@@ -270,20 +287,279 @@ def with_stand_ins(server, shell, tmp_path):
     return make
 
 
+@pytest.mark.parametrize("form", ["port", "forward"])
+def test_what_cannot_be_closed_is_no_success(network, shut_server, firewall, kind, form):
+    """The real tools, which the kernel refuses."""
+    address, inside = network.client.ipv4, network.stranger.ipv4
+    if form == "port":
+        add, remove = ("open-port", "x", address, 22), ("close-port", "x", address, 22)
+    else:
+        add = ("forward-port", "x", address, 22, inside, 80)
+        remove = ("remove-forward-port", "x", address, 22)
+    before = rules(shut_server, kind)
+    firewall(*add)
+    opened = rules(shut_server, kind)
+    done = firewall.run(*remove, prefix=WITHOUT_RIGHTS)
+    assert done.returncode == 1 and "knockd-firewall: " in done.stdout
+    assert rules(shut_server, kind) == opened
+    firewall(*remove)
+    assert f"x_{address}_22" not in rules(shut_server, kind)
+    assert form == "forward" or rules(shut_server, kind) == before
+
+
+# Rulesets that nobody called `inet filter`: each lets 22 through to no one.
+ESTABLISHED = "ct state established,related accept; icmpv6 type != echo-request accept;"
+OTHER_RULESETS = {
+    "policy of ip filter": """
+        table ip filter { chain input { type filter hook input priority 0; policy drop; } }
+        table ip6 filter { chain input { type filter hook input priority 0; policy drop;
+            icmpv6 type != echo-request accept; } }""",
+    "upper case, as iptables names them": """
+        table ip filter { chain INPUT { type filter hook input priority 0; policy drop; } }
+        table ip6 filter { chain INPUT { type filter hook input priority 0; policy drop;
+            icmpv6 type != echo-request accept; } }""",
+    "a rule at the end": f"""
+        table inet mine {{ chain in {{ type filter hook input priority 0; {ESTABLISHED}
+            counter drop comment "the rest"; }} }}""",
+    "reject": f"""
+        table inet mine {{ chain in {{ type filter hook input priority 0; {ESTABLISHED}
+            reject with icmpx type admin-prohibited; }} }}""",
+    "a chain that is jumped to": f"""
+        table inet mine {{
+            chain last {{ drop; }}
+            chain services {{ tcp dport 1-1000 goto last; }}
+            chain in {{ type filter hook input priority 0; {ESTABLISHED}
+                meta l4proto {{ tcp, udp }} jump services; }} }}""",
+    "a map of verdicts": f"""
+        table inet mine {{
+            chain last {{ drop; }}
+            map ports {{ type inet_service : verdict; elements = {{ 22 : jump last }} }}
+            chain in {{ type filter hook input priority 0; {ESTABLISHED}
+                tcp dport vmap @ports; }} }}""",
+    "two tables": f"""
+        table inet first {{ chain in {{ type filter hook input priority -10; policy drop;
+            {ESTABLISHED} }} }}
+        table inet second {{ chain in {{ type filter hook input priority 10; policy drop;
+            {ESTABLISHED} }} }}""",
+    # Debian's iptables makes tables of nft as well.
+    "a table beside iptables": f"""
+        table inet mine {{ chain in {{ type filter hook input priority 0; policy drop;
+            {ESTABLISHED} }} }}
+        table ip filter {{ chain INPUT {{ type filter hook input priority 0; policy drop; }} }}
+        table ip6 filter {{ chain INPUT {{ type filter hook input priority 0; policy drop;
+            icmpv6 type != echo-request accept; }} }}""",
+}
+
+
+def load(host, ruleset):
+    """Rules without a line for each, which nft wants before a brace."""
+    host.run("nft", ruleset.replace(" }", "\n}") + "\n")
+
+
+class TestChains:
+    """An accept where nothing drops decides nothing."""
+
+    @pytest.fixture
+    def firewall(self, server, shell, tmp_path):
+        return Firewall(server, shell, tmp_path)
+
+    @pytest.mark.parametrize("family", [4, 6])
+    @pytest.mark.parametrize("ruleset", OTHER_RULESETS)
+    def test_those_that_drop_are_found(self, network, firewall, ruleset, family):
+        server, client, stranger = network.server, network.client, network.stranger
+        load(server, OTHER_RULESETS[ruleset])
+        server.serve(22)
+        address, knocker = server.address(family), client.address(family)
+        before = rules(server, "nft")
+        assert not client.reaches(address, 22)
+        for _ in range(2):
+            firewall("open-port", "ssh", knocker, 22)
+        assert client.reaches(address, 22, timeout=2)
+        assert not stranger.reaches(address, 22)
+        for _ in range(2):
+            firewall("close-port", "ssh", knocker, 22)
+        assert rules(server, "nft") == before
+
+    def test_iptables_legacy_is_a_firewall_of_its_own(self, network, firewall):
+        server, client = network.server, network.client
+        if server.run("iptables-legacy", "-P", "INPUT", "DROP", check=False).returncode != 0:
+            pytest.skip("this kernel has no tables of iptables-legacy")
+        server.run("iptables-legacy", "-P", "FORWARD", "DROP")
+        before = server.run("iptables-legacy", "-S").stdout
+        server.serve(22)
+        assert not client.reaches(server.ipv4, 22)
+        firewall("open-port", "ssh", client.ipv4, 22)
+        assert client.reaches(server.ipv4, 22, timeout=2)
+        firewall("forward-port", "web", client.ipv4, 81, "192.0.2.3", 80)
+        assert "web_192.0.2.2_81" in server.run("iptables-legacy", "-S", "FORWARD").stdout
+        firewall("remove-forward-port", "web", client.ipv4, 81)
+        firewall("close-port", "ssh", client.ipv4, 22)
+        assert server.run("iptables-legacy", "-S").stdout == before
+        assert "DNAT" not in rules(server, "iptables")
+
+    NOTHING_DROPS = {
+        "nothing at all": ("", "none"),
+        "only what accepts": (
+            """table inet mine { chain in { type filter hook input priority 0;
+                 tcp dport 22 accept comment "no drop here"; log prefix "drop "; } }""",
+            "nft inet mine in"),
+        "a table that is switched off": (
+            """table inet mine { flags dormant; chain in { type filter hook input priority 0;
+                 policy drop; } }""", "none"),
+        "another hook": (
+            """table inet mine { chain out { type filter hook output priority 0; policy drop; } }""",
+            "none"),
+        "a table of the other family": (
+            """table ip6 mine { chain in { type filter hook input priority 0; policy drop; } }""",
+            "none"),
+        "a chain that no one jumps to": (
+            """table inet mine { chain input { drop; }
+                 chain in { type filter hook input priority 0; } }""", "nft inet mine in"),
+    }
+
+    @pytest.mark.parametrize("what", NOTHING_DROPS)
+    def test_where_none_drops_it_is_an_error_that_says_what_was_found(self, server, firewall, what):
+        ruleset, found = self.NOTHING_DROPS[what]
+        load(server, ruleset)
+        before = rules(server, "nft")
+        said = firewall.refused("open-port", "ssh", "192.0.2.2", 22, KNOCKD_FIREWALL="nft")
+        assert said == (f"no chain at the input hook drops (found: {found});"
+                        " KNOCKD_INPUT chooses one")
+        said = firewall.refused("open-port", "ssh", "192.0.2.2", 22)
+        assert "no chain at the input hook drops (found: " in said
+        firewall("close-port", "ssh", "192.0.2.2", 22)
+        assert rules(server, "nft") == before
+
+    def test_the_chain_can_be_chosen(self, network, firewall):
+        server, client = network.server, network.client
+        load(server, f"""
+            table inet mine {{
+                chain friends {{ }}
+                chain in {{ type filter hook input priority 0; policy drop;
+                    {ESTABLISHED} jump friends; }} }}
+            table ip6 other {{ chain friends {{ }} }}""")
+        server.run("iptables", "-N", "knockers")
+        server.serve(22)
+        for chosen in ("inet mine friends,ip6 other friends", "inet mine friends, knockers"):
+            firewall.environment["KNOCKD_INPUT"] = chosen
+            for _ in range(2):
+                firewall("open-port", "ssh", client.ipv4, 22)
+            assert client.reaches(server.ipv4, 22, timeout=2)
+            chain = server.run("nft", "list", "chain", "inet", "mine", "friends").stdout
+            assert chain.count("ssh_192.0.2.2_22") == 1
+            assert rules(server, "nft").count("dport 22") == 1 + ("knockers" in chosen)
+            chain = server.run("iptables", "-S", "knockers").stdout
+            assert chain.count("ssh_192.0.2.2_22") == ("knockers" in chosen)
+            del firewall.environment["KNOCKD_INPUT"]
+            # By its name it is found wherever it is.
+            firewall("close-port", "ssh", client.ipv4, 22)
+            assert "dport 22" not in rules(server, "nft")
+
+    @pytest.mark.parametrize("chosen", ["inet mine", "inet mine in more", "arp mine in"])
+    def test_what_names_no_chain_is_refused(self, server, firewall, chosen):
+        said = firewall.refused("open-port", "ssh", "192.0.2.2", 22, KNOCKD_INPUT=chosen)
+        assert said == (f"KNOCKD_INPUT: {chosen}: expected FAMILY TABLE CHAIN or CHAIN,"
+                        " with commas between")
+
+    def test_a_chain_of_the_other_family_is_refused(self, server, firewall):
+        said = firewall.refused("open-port", "ssh", "192.0.2.2", 22, KNOCKD_INPUT="ip6 mine in")
+        assert said.startswith("no chain at the input hook drops")
+
+    def test_a_chain_that_is_not_there_is_no_success(self, server, firewall):
+        done = firewall.run("open-port", "ssh", "192.0.2.2", 22, KNOCKD_INPUT="inet mine in")
+        assert done.returncode == 1
+
+    def test_a_forward_goes_through_each_chain_that_drops(self, network, firewall):
+        server, client, stranger = network.server, network.client, network.stranger
+        server.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0",
+                   "net.ipv4.conf.eth0.send_redirects=0")
+        stranger.run("ip", "route", "add", client.ipv4, "via", server.ipv4)
+        stranger.serve(80)
+        # As of Docker beside rules of one's own.
+        server.run("iptables", "-P", "FORWARD", "DROP")
+        server.run("iptables", "-A", "FORWARD", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j",
+                   "ACCEPT")
+        load(server, f"""table inet mine {{ chain through {{
+            type filter hook forward priority 0; {ESTABLISHED} drop; }} }}""")
+        before = rules(server, "nft")
+        for _ in range(2):
+            firewall("forward-port", "web", client.ipv4, 81, stranger.ipv4, 80)
+        assert client.reaches(server.ipv4, 81, timeout=2)
+        for _ in range(2):
+            firewall("remove-forward-port", "web", client.ipv4, 81)
+        assert not client.reaches(server.ipv4, 81)
+        server.run("nft", "delete", "table", "inet", "knockd")
+        assert rules(server, "nft") == before
+
+
+class TestLock:
+    @pytest.fixture
+    def firewall(self, server, shell, tmp_path):
+        shut(server, "nft")
+        return Firewall(server, shell, tmp_path)
+
+    def test_a_run_that_hangs_holds_others_up_for_a_bounded_time(self, firewall, tmp_path):
+        """With a `sleep` that does not, and knows whole seconds alone: it counts them."""
+        sleep = tmp_path / "bin/sleep"
+        sleep.parent.mkdir()
+        sleep.write_text(f"#!/bin/sh\n[ $1 = 1 ] && echo >>{tmp_path}/slept\n")
+        sleep.chmod(0o755)
+        firewall.environment["PATH"] = f"{sleep.parent}:{firewall.environment['PATH']}"
+        with open(tmp_path / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            said = firewall.refused("open-port", "ssh", "192.0.2.2", 22)
+        assert said == f"{tmp_path}/lock: another run has held it for a minute"
+        assert (tmp_path / "slept").read_text().count("\n") == 60
+        firewall("open-port", "ssh", "192.0.2.2", 22)
+
+    def test_a_lock_that_cannot_be_made_is_an_error(self, firewall, tmp_path):
+        said = firewall.refused("open-port", "ssh", "192.0.2.2", 22,
+                                KNOCKD_LOCK=f"{tmp_path}/none/lock")
+        assert said == f"{tmp_path}/none/lock: cannot be written"
+
+
 class TestUci:
     @pytest.fixture
-    def firewall(self, with_stand_ins):
+    def firewall(self, with_stand_ins, server):
+        server.run("nft", "add table inet fw4")
         return with_stand_ins()  # where there is uci it is taken
 
     @pytest.fixture
-    def state(self, tmp_path):
+    def committed(self, tmp_path):
+        """The sections on flash."""
+        def read():
+            path = tmp_path / "firewall.json"
+            return json.loads(path.read_text()) if path.exists() else {}
+        return read
+
+    @pytest.fixture
+    def staged(self, tmp_path):
+        def read():
+            path = tmp_path / "changes.json"
+            return json.loads(path.read_text()) if path.exists() else []
+        return read
+
+    @pytest.fixture
+    def state(self, tmp_path, committed, staged):
         """What is committed, and the commits and reloads."""
         def read():
-            assert not (tmp_path / "changes.json").exists(), "not committed"
-            path, calls = tmp_path / "firewall.json", tmp_path / "calls"
-            return (list(json.loads(path.read_text()).values()) if path.exists() else [],
+            assert staged() == []
+            calls = tmp_path / "calls"
+            return (list(committed().values()),
                     calls.read_text().splitlines() if calls.exists() else [])
         return read
+
+    @pytest.fixture
+    def administrator(self, tmp_path, committed):
+        """Who has a zone, and is about to let everyone in, or not."""
+        (tmp_path / "firewall.json").write_text('{"cfg01dc81": {"": "zone", "input": "REJECT"}}')
+
+        def stage():
+            (tmp_path / "changes.json").write_text('[["cfg01dc81", "input", "ACCEPT"]]')
+        return stage
+
+    FORWARD = ("forward-port", "web", "1.1.1.1", 81, "10.0.0.9", 80)
+    UNFORWARD = ("remove-forward-port", "web", "1.1.1.1", 81)
 
     def test_an_open_port_is_a_rule_that_luci_shows(self, firewall, state):
         for _ in range(2):
@@ -296,13 +572,14 @@ class TestUci:
             firewall("close-port", "KnockdSSH", "1.1.1.1", 22)
         assert state() == ([], ["commit", "fw4 -q reload"] * 2)
 
-    def test_a_forward_is_a_redirect(self, firewall, state):
+    def test_a_forward_is_a_redirect_of_that_address_alone(self, firewall, state):
         for _ in range(2):
             firewall("forward-port", "KnockdFW", "2001:db8::7", 81, "2001:db8::99", 80)
         assert state()[0] == [
             {"": "redirect", "name": "KnockdFW_2001:db8::7_81", "src": "wan", "family": "ipv6",
              "src_ip": "2001:db8::7", "proto": "tcp", "src_dport": "81",
-             "dest_ip": "2001:db8::99", "dest_port": "80", "target": "DNAT", "dest": "lan"}]
+             "dest_ip": "2001:db8::99", "dest_port": "80", "target": "DNAT", "dest": "lan",
+             "reflection": "0"}]
         firewall("remove-forward-port", "KnockdFW", "2001:db8::7", 81)
         assert state()[0] == []
 
@@ -313,10 +590,117 @@ class TestUci:
             "all_1.1.1.1_22", "all_1.1.1.1_80", "all_1.1.1.1_1194_udp"]
         assert calls == ["commit", "fw4 -q reload"]
 
+    def test_names_that_are_alike_are_not_mixed_up(self, firewall, state):
+        names = ["a-b", "a_b", "a__b", "a", "a_mb"]
+        for name in names:
+            firewall("forward-port", name, "1.1.1.1", 81, "10.0.0.9", 80)
+        assert [section["name"] for section in state()[0]] == [f"{n}_1.1.1.1_81" for n in names]
+        for number, name in enumerate(names, 1):
+            firewall("remove-forward-port", name, "1.1.1.1", 81)
+            assert len(state()[0]) == len(names) - number
+
     def test_a_rule_that_fails_leaves_nothing(self, firewall, state):
-        firewall.environment["UCI_REFUSES"] = "ACCEPT"
-        assert firewall.run("open-port", "ssh", "1.1.1.1", 22).returncode == 1
+        assert firewall.run("open-port", "ssh", "1.1.1.1", 22,
+                            UCI_REFUSES="ACCEPT").returncode == 1
         assert state() == ([], [])
+
+    @pytest.mark.parametrize("action", ["show", "changes", "delete", "commit"])
+    def test_what_cannot_be_closed_is_no_success(self, firewall, state, action):
+        firewall(*self.FORWARD)
+        before = state()
+        assert firewall.run(*self.UNFORWARD, UCI_FAILS=action).returncode == 1
+        assert state() == before
+        firewall(*self.UNFORWARD)
+        assert state()[0] == []
+
+    @pytest.mark.parametrize("action", ["show", "changes", "set", "commit"])
+    def test_what_cannot_be_opened_is_no_success(self, firewall, state, action):
+        assert firewall.run(*self.FORWARD, UCI_FAILS=action).returncode == 1
+        assert state() == ([], [])
+
+    def test_a_reload_that_failed_is_repeated(self, firewall, state):
+        """Also by a run that has nothing to change."""
+        assert firewall.run(*self.FORWARD, FW4_FAILS="1").returncode == 1
+        assert firewall.run(*self.FORWARD, FW4_FAILS="1").returncode == 1
+        firewall(*self.FORWARD)
+        firewall(*self.FORWARD)
+        assert state()[1] == ["commit"] + ["fw4 -q reload"] * 3
+        assert firewall.run(*self.UNFORWARD, FW4_FAILS="1").returncode == 1
+        firewall(*self.UNFORWARD)
+        assert state() == ([], ["commit"] + ["fw4 -q reload"] * 3 + ["commit"] +
+                           ["fw4 -q reload"] * 2)
+
+    @pytest.mark.parametrize("command", ["open", "forward", "unforward", "forget"])
+    def test_what_an_administrator_has_staged_is_not_committed(self, firewall, committed, staged,
+                                                               administrator, command):
+        firewall("forward-port", "web", "1.1.1.2", 81, "10.0.0.9", 80)
+        before = committed()
+        administrator()
+        arguments = {"open": ("open-port", "ssh", "1.1.1.1", 22), "forward": self.FORWARD,
+                     "unforward": ("remove-forward-port", "web", "1.1.1.2", 81),
+                     "forget": ("forget-all",)}[command]
+        said = firewall.refused(*arguments)
+        assert said == ("UCI has changes of firewall that are not committed:"
+                        " commit or revert them first")
+        assert staged() == [["cfg01dc81", "input", "ACCEPT"]]
+        assert committed() == before
+
+    @pytest.mark.parametrize("meanwhile", ["firewall.cfg01dc81.input=ACCEPT"])
+    def test_nor_is_what_comes_in_between(self, firewall, committed, staged, administrator,
+                                          meanwhile):
+        before = committed()
+        firewall.refused(*self.FORWARD, UCI_MEANWHILE=meanwhile)
+        assert staged() == [["cfg01dc81", "input", "ACCEPT"]]
+        assert committed() == before
+
+    def test_what_changes_nothing_minds_nothing_staged(self, firewall, administrator, staged):
+        administrator()
+        firewall(*self.UNFORWARD)
+        assert staged() == [["cfg01dc81", "input", "ACCEPT"]]
+
+    def test_what_a_killed_run_has_staged_is_thrown_away(self, firewall, state, tmp_path):
+        (tmp_path / "changes.json").write_text(
+            '[["knockd_firewall_rule_ssh__1_d1_d1_d1__22", "", "rule"]]')
+        firewall(*self.FORWARD)
+        assert [section["name"] for section in state()[0]] == ["web_1.1.1.1_81"]
+
+    def test_after_a_boot_all_of_ours_is_forgotten(self, firewall, state, committed, administrator):
+        before = committed()
+        firewall(*self.FORWARD)
+        firewall("forward-port", "web", "2001:db8::7", 82, "2001:db8::99", 80)
+        firewall("open-port", "ssh", "1.1.1.1", 22)
+        for _ in range(2):
+            firewall("forget-all")
+            assert committed() == before
+        assert state()[1] == ["commit", "fw4 -q reload"] * 4
+
+    @pytest.mark.parametrize("action", ["show", "changes", "delete", "commit"])
+    def test_what_cannot_be_forgotten_is_no_success(self, firewall, state, action):
+        firewall(*self.FORWARD)
+        before = state()
+        assert firewall.run("forget-all", UCI_FAILS=action).returncode == 1
+        assert state() == before
+
+    def test_without_uci_there_is_nothing_to_forget(self, server, shell, tmp_path):
+        shut(server, "nft")
+        firewall = Firewall(server, shell, tmp_path)
+        firewall("open-port", "ssh", "1.1.1.1", 22)
+        before = rules(server, "nft")
+        firewall("forget-all")
+        assert rules(server, "nft") == before
+
+    def test_what_a_reload_leaves_running_holds_up_no_other_run(self, firewall, tmp_path):
+        left = tmp_path / "left"
+        try:
+            firewall("forward-port", "web", "1.1.1.1", 81, "10.0.0.9", 80, FW4_LEAVES=left)
+            pid = int(left.read_text())
+            held = [os.readlink(path) for path in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+            assert str(tmp_path / "lock") not in held
+            with open(tmp_path / "lock", "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            if left.exists():
+                os.kill(int(left.read_text()), signal.SIGKILL)
 
 
 class TestFirewalld:
@@ -335,8 +719,7 @@ class TestFirewalld:
         assert (tmp_path / "default").read_text() == ""
 
     def test_the_zone_can_be_chosen(self, firewall, tmp_path):
-        firewall.environment["KNOCKD_ZONE"] = "public"
-        firewall("open-port", "ssh", "1.1.1.1", 22)
+        firewall("open-port", "ssh", "1.1.1.1", 22, KNOCKD_ZONE="public")
         assert (tmp_path / "public").read_text() == f"{self.RULE}\n"
 
     def test_a_forward_is_removed_wherever_it_leads(self, firewall, tmp_path):
@@ -347,6 +730,40 @@ class TestFirewalld:
         assert (tmp_path / "default").read_text() == forward.format(81) + forward.format(82)
         firewall("remove-forward-port", "web", "1.1.1.1", 81)
         assert (tmp_path / "default").read_text() == forward.format(82)
+
+    # No answer is not the answer that nothing is there. Python leaves with 1 when it breaks.
+    @pytest.mark.parametrize("failure", ["1:query", "252:query", "254:query", "254:remove"])
+    def test_what_cannot_be_closed_is_no_success(self, firewall, tmp_path, failure):
+        firewall("open-port", "ssh", "1.1.1.1", 22)
+        done = firewall.run("close-port", "ssh", "1.1.1.1", 22, FIREWALLD_FAILS=failure)
+        assert done.returncode == 1
+        assert (tmp_path / "default").read_text() == f"{self.RULE}\n"
+
+    @pytest.mark.parametrize("failure", ["252:list", "254:remove"])
+    def test_nor_is_a_forward_that_stays(self, firewall, tmp_path, failure):
+        firewall("forward-port", "web", "1.1.1.1", 81, "10.0.0.9", 80)
+        before = (tmp_path / "default").read_text()
+        done = firewall.run("remove-forward-port", "web", "1.1.1.1", 81, FIREWALLD_FAILS=failure)
+        assert done.returncode == 1
+        assert (tmp_path / "default").read_text() == before
+
+    def test_one_port_that_stays_open_keeps_no_other_open(self, firewall, tmp_path):
+        firewall("open-port", "all", "1.1.1.1", 22, 80)
+        rule = self.RULE.replace('"22"', '"80"')
+        done = firewall.run("close-port", "all", "1.1.1.1", 22, 80,
+                            FIREWALLD_FAILS="254:query", FIREWALLD_FAILS_FOR='port="22"')
+        assert done.returncode == 1
+        assert (tmp_path / "default").read_text() == f"{self.RULE}\n", rule
+
+    def test_one_that_cannot_say_whether_it_runs_is_not_passed_over(self, with_stand_ins, tmp_path):
+        """For a rule of it would then stay, and nobody notice."""
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin/firewall-cmd").symlink_to(STAND_INS / "firewall-cmd")
+        firewall = with_stand_ins()
+        firewall.environment["PATH"] = f"{tmp_path}/bin:{os.environ['PATH']}"
+        done = firewall.run("close-port", "ssh", "1.1.1.1", 22, FIREWALLD_FAILS="254:state")
+        assert done.returncode == 1
+        assert done.stdout.endswith("knockd-firewall: firewall-cmd --state has failed\n")
 
 
 class TestSetsOfFw4:
@@ -400,3 +817,85 @@ class TestSetsOfFw4:
         server.run("nft", f"add element inet fw4 knockd4 {{ {client.ipv4} . tcp . 22 timeout 1s }}")
         wait_until(lambda: not client.reaches(server.ipv4, 22), "the end of the element")
         assert client.ipv4 not in server.run("nft", "list", "set", "inet", "fw4", "knockd4").stdout
+
+
+class TestPortsInSetsOfFw4(TestSetsOfFw4):
+    """knockd-firewall with them: UCI and so the flash are not touched."""
+
+    @pytest.fixture
+    def firewall(self, with_stand_ins, reload, tmp_path):
+        yield with_stand_ins()
+        assert not (tmp_path / "firewall.json").exists() and not (tmp_path / "calls").exists()
+
+    @staticmethod
+    def seconds_left(server):
+        listed = json.loads(server.run("nft", "-j", "list", "set", "inet", "fw4", "knockd4").stdout)
+        elements = next(each["set"] for each in listed["nftables"] if "set" in each).get("elem", [])
+        return [each["elem"]["expires"] for each in elements]
+
+    @pytest.mark.parametrize("family", [4, 6])
+    def test_a_port_is_opened_to_one_address_and_closed(self, network, firewall, reload, family):
+        server, client, stranger = network.server, network.client, network.stranger
+        address, knocker = server.address(family), client.address(family)
+        server.serve(22)
+        server.serve(23)
+        shut_up = rules(server, "nft")
+        for _ in range(2):
+            firewall("open-port", "ssh", knocker, 22, "1194:udp")
+        reload()
+        assert client.reaches(address, 22, timeout=2)
+        assert not client.reaches(address, 23)
+        assert not stranger.reaches(address, 22)
+        for _ in range(2):
+            firewall("close-port", "ssh", knocker, 22, "1194:udp")
+        assert not client.reaches(address, 22)
+        assert rules(server, "nft") == shut_up
+
+    def test_opening_again_renews_the_time(self, server, firewall):
+        firewall("open-port", "ssh", "192.0.2.2", 22, KNOCKD_TIMEOUT="1h")
+        assert 3000 < self.seconds_left(server)[0] <= 3600
+        firewall("open-port", "ssh", "192.0.2.2", 22)
+        left = self.seconds_left(server)
+        assert len(left) == 1 and 86000 < left[0] <= 86400
+
+    def test_what_is_staged_does_not_matter(self, server, firewall, tmp_path):
+        staged = '[["cfg0392bd", "", "rule"]]'
+        (tmp_path / "changes.json").write_text(staged)
+        firewall("open-port", "ssh", "192.0.2.2", 22)
+        firewall("close-port", "ssh", "192.0.2.2", 22)
+        assert (tmp_path / "changes.json").read_text() == staged
+
+    @pytest.mark.parametrize("time", ["", "0s", "1", "h", "1w", "1h; flush ruleset", "1h1m"])
+    def test_what_is_no_time_is_refused(self, server, firewall, time):
+        said = firewall.refused("open-port", "ssh", "192.0.2.2", 22, KNOCKD_TIMEOUT=time or " ")
+        assert said == f"KNOCKD_TIMEOUT: {time or ' '}: expected a time such as 90s, 10m, 1h or 2d"
+
+    def test_a_set_that_no_rule_asks_is_no_success(self, server, firewall):
+        said = firewall.refused("open-port", "ssh", "192.0.2.2", 22, KNOCKD_ZONE="guest")
+        assert said == "no rule of the chain input_guest in inet fw4 accepts by the set knockd4"
+        assert self.seconds_left(server) == []
+
+    def test_what_cannot_be_closed_is_no_success(self, server, firewall):
+        firewall("open-port", "ssh", "192.0.2.2", 22)
+        done = firewall.run("close-port", "ssh", "192.0.2.2", 22, prefix=WITHOUT_RIGHTS)
+        assert done.returncode == 1
+        assert len(self.seconds_left(server)) == 1
+
+
+def test_a_second_knock_lengthens_a_drawn_door(server, client, frames, knockd, tmp_path):
+    """It is recorded when a door is due, and it is closed once, after the second knock's time."""
+    shut(server, "nft")
+    server.serve(22)
+    door = run(str(PROGRAM), "new-door", "ssh", "22").stdout
+    knocks = re.search(r"Sequence += (.*)", door)[1]
+    daemon = Daemon(server, knockd, tmp_path / "run", door,
+                    prefix=["env", f"PATH={PROGRAM.parent}:{os.environ['PATH']}",
+                            f"KNOCKD_LOCK={tmp_path}/lock"])
+    for number in (1, 2):
+        frames.knock(knocks)
+        daemon.wait_for(rf"{client.ipv4}: ssh: OPEN SESAME", count=number)
+        wait_until(lambda: client.reaches(server.ipv4, 22), "the port is open", daemon.report)
+    assert daemon.stop() == 0
+    assert len(daemon.matching(r"ssh: running command: .* close-port .*")) == 1, daemon.report()
+    assert len(daemon.matching(r"ssh: running command: .* open-port .*")) == 1, daemon.report()
+    assert "ssh_" not in rules(server, "nft")
