@@ -66,3 +66,15 @@ def test_a_forward_leads_one_address_to_a_machine_behind(network, debian, firewa
         firewall("remove-forward-port", "web", client.ipv4, 81)
     assert not client.reaches(server.ipv4, 81)
     assert rules(debian).strip() == ""
+
+
+def test_what_cannot_be_closed_is_no_success(debian, firewall):
+    """firewall-cmd that cannot reach firewalld."""
+    firewall("open-port", "ssh", "192.0.2.2", 2222)
+    opened = rules(debian)
+    for kind in ("", "firewalld"):
+        done = debian.run("env", "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nowhere",
+                          f"KNOCKD_FIREWALL={kind}", "sh", "/root/knockd-firewall", "close-port",
+                          "ssh", "192.0.2.2", "2222", check=False)
+        assert done.returncode == 1 and "knockd-firewall: " in done.stdout
+        assert rules(debian) == opened
