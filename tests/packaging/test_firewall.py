@@ -307,6 +307,29 @@ def test_what_cannot_be_closed_is_no_success(network, shut_server, firewall, kin
     assert form == "forward" or rules(shut_server, kind) == before
 
 
+@pytest.mark.parametrize("kind", ["iptables"], indirect=True)
+@pytest.mark.parametrize("broken", ["-S", "-D"])
+def test_a_rule_that_iptables_alone_knows_is_not_taken_for_closed(network, shut_server, firewall,
+                                                                  tmp_path, kind, broken):
+    """nft, which is there and works, does not see by which name iptables calls it."""
+    address = network.client.ipv4
+    firewall("open-port", "x", address, 22)
+    opened = rules(shut_server, kind)
+    iptables = tmp_path / "bin/iptables"
+    iptables.parent.mkdir()
+    iptables.write_text(f"""#!/bin/sh
+        case " $* " in
+          *" {broken} "*) echo "iptables: Resource temporarily unavailable." >&2; exit 4 ;;
+        esac
+        exec /usr/sbin/iptables "$@"
+        """)
+    iptables.chmod(0o755)
+    done = firewall.run("close-port", "x", address, 22,
+                        PATH=f"{iptables.parent}:{os.environ['PATH']}")
+    assert done.returncode == 1 and "Resource temporarily unavailable" in done.stdout
+    assert rules(shut_server, kind) == opened
+
+
 # Rulesets that nobody called `inet filter`: each lets 22 through to no one.
 ESTABLISHED = "ct state established,related accept; icmpv6 type != echo-request accept;"
 OTHER_RULESETS = {
@@ -407,7 +430,8 @@ class TestChains:
             """table inet mine { flags dormant; chain in { type filter hook input priority 0;
                  policy drop; } }""", "none"),
         "another hook": (
-            """table inet mine { chain out { type filter hook output priority 0; policy drop; } }""",
+            """table inet mine { chain out { type filter hook output priority 0;
+                 policy drop; } }""",
             "none"),
         "a table of the other family": (
             """table ip6 mine { chain in { type filter hook input priority 0; policy drop; } }""",
@@ -874,6 +898,16 @@ class TestPortsInSetsOfFw4(TestSetsOfFw4):
         said = firewall.refused("open-port", "ssh", "192.0.2.2", 22, KNOCKD_ZONE="guest")
         assert said == "no rule of the chain input_guest in inet fw4 accepts by the set knockd4"
         assert self.seconds_left(server) == []
+        # To close, the set is enough.
+        firewall("open-port", "ssh", "192.0.2.2", 22)
+        firewall("close-port", "ssh", "192.0.2.2", 22, KNOCKD_ZONE="guest")
+        assert self.seconds_left(server) == []
+
+    def test_where_fw4_was_stopped_nothing_is_open(self, server, firewall):
+        server.run("nft", "delete table inet fw4")
+        said = firewall.refused("open-port", "ssh", "192.0.2.2", 22)
+        assert said == "fw4 is not running: there is no table inet fw4"
+        firewall("close-port", "ssh", "192.0.2.2", 22)
 
     def test_what_cannot_be_closed_is_no_success(self, server, firewall):
         firewall("open-port", "ssh", "192.0.2.2", 22)
