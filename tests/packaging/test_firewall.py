@@ -917,7 +917,7 @@ class TestPortsInSetsOfFw4(TestSetsOfFw4):
 
 
 def test_a_second_knock_lengthens_a_drawn_door(server, client, frames, knockd, tmp_path):
-    """It is recorded when a door is due, and it is closed once, after the second knock's time."""
+    """And so it is closed once, for both."""
     shut(server, "nft")
     server.serve(22)
     door = run(str(PROGRAM), "new-door", "ssh", "22").stdout
@@ -929,6 +929,7 @@ def test_a_second_knock_lengthens_a_drawn_door(server, client, frames, knockd, t
         frames.knock(knocks)
         daemon.wait_for(rf"{client.ipv4}: ssh: OPEN SESAME", count=number)
         wait_until(lambda: client.reaches(server.ipv4, 22), "the port is open", daemon.report)
+    daemon.wait_for(rf"{client.ipv4}: ssh: already open, time extended")
     assert daemon.stop() == 0
     assert len(daemon.matching(r"ssh: running command: .* close-port .*")) == 1, daemon.report()
     assert len(daemon.matching(r"ssh: running command: .* open-port .*")) == 1, daemon.report()
