@@ -197,6 +197,10 @@ bool InterfaceMonitor::read() {
 bool InterfaceMonitor::refresh() {
   bool changed = false;
   for (int attempt = 0; attempt < kMostDumps && stale_; ++attempt) {
+    // What waits is older than the answer, and what would have taken it back may be among the lost.
+    for (int reads = 0; reads < kMostReads; ++reads) {
+      if (receive(socket_.get(), [](const nlmsghdr&) {}) == Receipt::kNothing) break;
+    }
     InterfaceTable fresh;
     const auto take = [&fresh](const nlmsghdr& message) { fresh.take(message); };
     const Dump links = dump(socket_.get(), RTM_GETLINK, ifinfomsg{}, take);
