@@ -12,11 +12,11 @@
 
 #include "knockd/base/rate_limit.h"
 #include "knockd/base/text.h"
+#include "knockd/config/door_terms.h"
 #include "knockd/config/files.h"
 #include "knockd/config/one_time_file.h"
-#include "knockd/knock/command_template.h"
 #include "knockd/knock/event_text.h"
-#include "knockd/knock/open_doors.h"
+#include "knockd/knock/openings.h"
 #include "knockd/knock/tracker.h"
 #include "knockd/listener/capture.h"
 
@@ -65,7 +65,8 @@ class Replay : TrackerSink {
         one_time_(config),
         tracker_(rules(config), tracker_options(config, options, hash_key), *this),
         generations_(config.doors.size()),
-        rate_(config.log_rate) {}
+        rate_(config.log_rate),
+        terms_(config) {}
 
   bool has_memory() const { return tracker_.has_memory(); }
 
@@ -75,7 +76,8 @@ class Replay : TrackerSink {
     for (auto next = next_moment(); next && *next <= time; next = next_moment()) {
       now_ = std::max(now_, *next);
       tracker_.expire(now_);
-      for (const uint64_t id : doors_.due(now_)) close(id);
+      openings_.time_passed(now_);
+      carry_out();
       if (rate_.refused() != 0 && now_ >= rate_.window_end()) tell_left_out();
     }
     now_ = std::max(now_, time);
@@ -83,7 +85,10 @@ class Replay : TrackerSink {
 
   void take(const Packet& packet) {
     tracker_.handle(packet, now_);
-    for (const KnockEvent& event : opened_) open(event);
+    for (const KnockEvent& event : opened_) {
+      openings_.knocked({terms_.of(event.door, event.source), event.source, "", event.stage}, now_);
+      carry_out();
+    }
     opened_.clear();
   }
 
@@ -126,16 +131,15 @@ class Replay : TrackerSink {
   std::optional<Instant> next_moment() const {
     std::optional<Instant> left_out;
     if (rate_.refused() != 0) left_out = rate_.window_end();
-    return earliest(earliest(tracker_.next_expiry(), doors_.next_due()), left_out);
+    return earliest(earliest(tracker_.next_expiry(), openings_.next_alarm()), left_out);
   }
 
   void on_event(const KnockEvent& event) override {
     if (event.kind == EventKind::kOpen) {
       // The tracker is in the middle of a packet: what needs it waits until it is done.
-      opened_.push_back(event);
-    } else if (!rate_.allow(now_)) {
-      return;
+      return opened_.push_back(event);
     }
+    if (!rate_.allow(now_)) return;
     for (const std::string& line :
          event_lines(event, config_.doors[event.door].name, source_text(event.source, ""))) {
       print(line);
@@ -148,37 +152,38 @@ class Replay : TrackerSink {
                                             : config_.doors[explanation.door].name));
   }
 
-  void open(const KnockEvent& event) {
-    const Door& door = config_.doors[event.door];
-    if (!door.one_time_file.empty()) {
-      Sequence next = one_time_.next(event.door);
-      if (next.empty()) print(no_more_sequences_line(door.name, door.one_time_file));
-      tracker_.set_sequence(event.door, std::move(next), ++generations_[event.door]);
+  // Commands end at once here, and what is recorded is so at once.
+  void carry_out() {
+    for (auto actions = openings_.take_actions(); !actions.empty();
+         actions = openings_.take_actions()) {
+      for (const Action& action : actions) {
+        std::visit([this](const auto& one) { carry_out(one); }, action);
+      }
+      openings_.recorded(now_);
     }
-    const std::string& stop = door.stop_command_for(event.source);
-    const OpenDoor* const open = doors_.find(door.name, event.source);
-    if (!stop.empty() && open != nullptr && door.reknock != Reknock::kRun) {
-      if (door.reknock == Reknock::kExtend) doors_.extend(open->id, now_ + door.cmd_timeout);
-      return print(format("%s: %s: already open%s", event.source.to_string().c_str(),
-                          door.name.c_str(),
-                          door.reknock == Reknock::kExtend ? ", time extended" : ""));
-    }
-    const std::string& start = door.start_command_for(event.source);
-    if (!start.empty()) would_run(door.name, render_command(start, event.source));
-    if (stop.empty()) return;
-    doors_.open({++last_id_, door.name, event.source, "", render_command(stop, event.source),
-                 now_ + door.cmd_timeout});
   }
 
-  void close(uint64_t id) {
-    const OpenDoor& door = *doors_.find(id);
-    print(format("%s: %s: command timeout", door.source.to_string().c_str(), door.door.c_str()));
-    would_run(door.door, door.stop_command);
-    doors_.closed(id);
+  void carry_out(const Say& say) {
+    if (say.may_be_left_out && !rate_.allow(now_)) return;
+    print(say.source ? source_text(*say.source, "") + ": " + say.text : say.text);
   }
 
-  void would_run(const std::string& door, const std::string& command) const {
-    print(door + ": would run: " + command);
+  void carry_out(const UseSequence& use) {
+    Sequence next = one_time_.next(use.door);
+    if (next.empty()) {
+      const Door& door = config_.doors[use.door];
+      print(no_more_sequences_line(door.name, door.one_time_file));
+    }
+    tracker_.set_sequence(use.door, std::move(next), ++generations_[use.door]);
+    openings_.sequence_used(use.opening, true, now_);
+  }
+
+  void carry_out(const Record&) const {}
+  void carry_out(const Forget&) const {}
+
+  void carry_out(const RunCommand& run) {
+    print(would_run_line(run.door, run.command));
+    openings_.ended(run.opening, run.kind, now_);
   }
 
   void tell_left_out() {
@@ -194,9 +199,9 @@ class Replay : TrackerSink {
   Tracker tracker_;
   std::vector<uint32_t> generations_;
   RateLimit rate_;
-  OpenDoors doors_;
+  DoorTerms terms_;
+  Openings openings_;
   std::vector<KnockEvent> opened_;
-  uint64_t last_id_ = 0;
   Instant now_{};
 };
 

@@ -18,10 +18,11 @@ EventLoop::Alarm::Alarm(EventLoop& loop, std::function<void()> callback)
 
 EventLoop::Alarm::~Alarm() { std::erase(loop_.alarms_, this); }
 
-EventLoop::EventLoop()
-    : epoll_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+EventLoop::EventLoop(Clock clock)
+    : clock_(clock),
+      epoll_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       timer_(checked(timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")),
-      now_(BootClock::now()) {
+      now_(clock()) {
   watch(timer_.get(), EPOLLIN, [this] {
     uint64_t expirations;
     [[maybe_unused]] const ssize_t got = read(timer_.get(), &expirations, sizeof(expirations));
@@ -80,11 +81,11 @@ void EventLoop::run() {
   while (running_) turn();
 }
 
-void EventLoop::turn() {
+void EventLoop::turn(int timeout) {
   arm();
   std::array<epoll_event, 32> events;
-  const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
-  now_ = BootClock::now();
+  const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout);
+  refresh_clock();
   for (int i = 0; i < count; ++i) {
     // An earlier callback of this turn may have ended this watch.
     const auto found = watches_.find(events[static_cast<size_t>(i)].data.fd);

@@ -55,6 +55,7 @@ void describe(const Door& door, std::vector<std::string>& lines) {
     if (door.stop_command_6) say("for IPv6", *door.stop_command_6);
     say("after", seconds_text(door.cmd_timeout));
     say("reknock", reknock_text(door.reknock));
+    if (door.max_open != kDefaultMaxOpen) say("max open", format("%u", door.max_open));
   }
 }
 

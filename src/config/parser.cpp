@@ -215,6 +215,8 @@ std::span<const Directive> Parser::directives() {
        [](Parser& p, V v) { p.read_time(v, 0, p.door_.cmd_timeout); }},
       {"Seq_Cooldown", "Cooldown", kDoor, kText, kTimeOrNone,
        [](Parser& p, V v) { p.read_time(v, 0, p.door_.rule.seq_cooldown); }},
+      {"Max_Open", "", kDoor, kText, "a number of openings from 1 to 1000000",
+       [](Parser& p, V v) { p.read_number(v, 1, 1000000, p.door_.max_open); }},
       {"Reknock", "", kDoor, kText, "run, extend or ignore",
        [](Parser& p, V v) { p.read_reknock(v); }},
   };

@@ -18,6 +18,7 @@ namespace knockd {
 namespace {
 
 constexpr char kAny[] = "any";
+constexpr char kOnStop[] = "On_Stop";
 // SIGTERM is obeyed within 2 s; what is not closed by then stays in the state file.
 constexpr Duration kLongestShutdown = std::chrono::milliseconds(1500);
 // Listeners and the resolver, also those that are no longer wanted.
@@ -26,6 +27,7 @@ constexpr size_t kMostOtherChildren = 64;
 constexpr Duration kLongestClosing = std::chrono::seconds(30);
 // A device that went down comes back, and knocks at it are not to wait for long.
 constexpr Duration kLongestPauseOfDevice = std::chrono::seconds(1);
+constexpr Duration kBetweenLostReports = std::chrono::minutes(1);
 
 std::string join(const std::vector<std::string>& parts) {
   std::string text;
@@ -74,9 +76,11 @@ Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload
       entry_(entry),
       reload_(std::move(reload)),
       ready_(std::move(ready)),
-      commands_(loop_, log_),
-      doors_(loop_, log_, commands_,
-             [this](const IpAddress& source) { return name_source(source); }),
+      terms_(config_),
+      doors_(
+          loop_, log_, CommandRunner::real(),
+          [this](const IpAddress& source) { return name_source(source); },
+          [this](DoorNumber door) { return use_up_sequence(door); }, [this] { return may_log(); }),
       started_(loop_.now()),
       retry_(loop_, [this] { update_posts(); }),
       picture_(loop_, [this] { follow_network(); }),
@@ -119,7 +123,7 @@ void Keeper::close_what_is_due() {
   });
   if (loop_.fault()) return log_.error(loop_.fault()->text);
   doors_.take_up(config_.state_file);
-  while (waits && commands_.running() + commands_.waiting() != 0) loop_.turn();
+  while (waits && doors_.running() + doors_.waiting() != 0) loop_.turn();
   doors_.leave();
   if (doors_.open_doors() == 0) return;
   log_.warning(format("%zu doors stay open until a start without errors", doors_.open_doors()));
@@ -190,7 +194,7 @@ void Keeper::on_report(Post& post, const Listening& message) {
 void Keeper::on_report(Post& post, const KnockEvent& event) {
   if (is_echo(post, event)) return;
   if (event.kind == EventKind::kOpen) return knocked(post, event);
-  if (!rate_.allow(loop_.now())) return report_left_out_at(rate_.window_end());
+  if (!may_log()) return;
   const std::string& door = config_.doors[event.door].name;
   for (const std::string& line : event_lines(event, door, name_source(event.source))) {
     log_.notice(line);
@@ -198,19 +202,10 @@ void Keeper::on_report(Post& post, const KnockEvent& event) {
 }
 
 void Keeper::knocked(const Post& post, const KnockEvent& event) {
-  const Door& door = config_.doors[event.door];
-  DoorState& state = states_[event.door];
-  // Another listener was faster with this sequence, or within the door's cooldown.
-  if (event.generation != state.generation) return;
-  if (state.cooling_until && loop_.now() < *state.cooling_until) return;
-  for (const std::string& line : event_lines(event, door.name, name_source(event.source))) {
-    log_.notice(line);
-  }
-  if (door.rule.seq_cooldown > Duration::zero()) {
-    state.cooling_until = loop_.now() + door.rule.seq_cooldown;
-  }
-  if (!door.one_time_file.empty() && !use_up_sequence(event.door)) return;
-  doors_.open(door, event.source, interface_name(post, event));
+  // Another listener was faster with this sequence.
+  if (event.generation != states_[event.door].generation) return;
+  doors_.knocked({terms_.of(event.door, event.source), event.source, interface_name(post, event),
+                  event.stage});
 }
 
 // Whether the sequence that was knocked is marked as used, on disk.
@@ -262,9 +257,16 @@ void Keeper::on_report(Post&, const Explanation& explanation) {
   debug_->write(LogLevel::kInfo, explanation_line(explanation, door));
 }
 
-void Keeper::on_report(Post&, const LeftOut& left_out) {
+void Keeper::on_report(Post& post, const LeftOut& left_out) {
   rate_.add_refused(left_out.lines);
+  post.lost_knocks += left_out.knocks;
   report_left_out_at(loop_.now());
+}
+
+bool Keeper::may_log() {
+  if (rate_.allow(loop_.now())) return true;
+  report_left_out_at(rate_.window_end());
+  return false;
 }
 
 // Or later, since listeners are not believed to report at most once a second.
@@ -273,11 +275,27 @@ void Keeper::report_left_out_at(Instant when) {
 }
 
 void Keeper::report_left_out() {
+  report_lost_knocks();
   const uint64_t lines = rate_.take_refused();
   if (lines == 0) return;
   next_left_out_ = loop_.now() + std::chrono::seconds(1);
   log_.warning(format("%llu log lines left out, more than %u a second (Log_Rate)",
                       static_cast<unsigned long long>(lines), config_.log_rate));
+}
+
+void Keeper::report_lost_knocks() {
+  for (const auto& post : posts_) {
+    if (post->lost_knocks == 0) continue;
+    const Instant due = post->lost_reported + kBetweenLostReports;
+    if (post->lost_reported != Instant{} && loop_.now() < due) {
+      report_left_out_at(due);
+      continue;
+    }
+    log_.warning(post->interface + ": " +
+                 format("%llu complete knocks lost, too many at once",
+                        static_cast<unsigned long long>(std::exchange(post->lost_knocks, 0))));
+    post->lost_reported = loop_.now();
+  }
 }
 
 void Keeper::on_report(Post& post, const Trouble& trouble) {
@@ -456,7 +474,7 @@ void Keeper::ready_if_settled() {
   is_ready_ = true;
   open_log();
   if (ready_) std::exchange(ready_, nullptr)();
-  run_global_command("On_Start", config_.on_start, nullptr);
+  if (!config_.on_start.empty()) doors_.run("On_Start", config_.on_start);
 }
 
 bool Keeper::is_named(const std::string& interface) const {
@@ -547,9 +565,9 @@ void Keeper::reap() {
   // else. Whoever ends meanwhile has raised another SIGCHLD.
   int status = 0;
   pid_t pid = 0;
-  for (size_t left = commands_.running() + kMostOtherChildren;
+  for (size_t left = doors_.running() + kMostOtherChildren;
        left > 0 && !must_give_up() && (pid = waitpid(-1, &status, WNOHANG)) > 0; --left) {
-    if (commands_.child_ended(pid, status)) continue;
+    if (doors_.child_ended(pid, status)) continue;
     for (const auto& post : posts_) {
       if (post->process && post->process->pid() == pid) post->process->reaped(status);
     }
@@ -569,6 +587,8 @@ void Keeper::reload() {
   }
   const bool heard_alike = are_heard_alike(config_, *fresh);
   config_ = *std::move(fresh);
+  terms_ = DoorTerms(config_);
+  doors_.change_state_file(config_.state_file);
   const std::string& file = options_.log_file.empty() ? config_.log_file : options_.log_file;
   if (!file.empty()) log_.notice("re-opening log file: " + file);
   open_log();
@@ -585,7 +605,7 @@ void Keeper::reload() {
 void Keeper::report_status() {
   log_.notice(format("status: up %s; %zu doors, %zu open; %zu commands running, %zu waiting",
                      duration_text(loop_.now() - started_).c_str(), config_.doors.size(),
-                     doors_.open_doors(), commands_.running(), commands_.waiting()));
+                     doors_.open_doors(), doors_.running(), doors_.waiting()));
   for (const auto& post : posts_) {
     if (post->listening) {
       post->process->send(StatusRequest());
@@ -601,27 +621,21 @@ void Keeper::begin_shutdown() {
   log_.notice("shutting down");
   posts_.clear();
   give_up_.set(loop_.now() + kLongestShutdown);
-  if (config_.shutdown == Shutdown::kClose) doors_.close_all();
+  doors_.shut_down(config_.shutdown == Shutdown::kClose);
   finish_shutdown_if_done();
 }
 
 // Every stop command first, then On_Stop, then out.
 void Keeper::finish_shutdown_if_done() {
-  if (!leaving_ || on_stop_run_) return;
+  if (!leaving_) return;
+  if (on_stop_run_) {
+    if (!doors_.runs_command_of(kOnStop)) loop_.stop();
+    return;
+  }
   if (config_.shutdown == Shutdown::kClose && doors_.open_doors() != 0) return;
   on_stop_run_ = true;
   if (!is_ready_ || config_.on_stop.empty()) return loop_.stop();
-  run_global_command("On_Stop", config_.on_stop, [this] { loop_.stop(); });
-}
-
-void Keeper::run_global_command(const char* name, const std::string& text,
-                                std::function<void()> ended) {
-  if (text.empty()) return;
-  Command command;
-  command.name = name;
-  command.text = text;
-  command.ended = std::move(ended);
-  commands_.run(std::move(command));
+  doors_.run(kOnStop, config_.on_stop);
 }
 
 // Whether leaving has taken too long already; the alarm would ring too late in a long turn.
@@ -638,8 +652,7 @@ void Keeper::give_up() {
   }
   // Not behind commands that hang; what it has begun goes on without us.
   if (is_ready_ && !std::exchange(on_stop_run_, true) && !config_.on_stop.empty()) {
-    log_.notice("On_Stop: running command: " + config_.on_stop);
-    spawn_shell(config_.on_stop, {});
+    doors_.run(kOnStop, config_.on_stop);
   }
   loop_.stop();
 }

@@ -11,8 +11,11 @@
 namespace knockd {
 namespace {
 
-// Messages taken before others get their turn: a listener that never stops must not starve them.
-constexpr int kMostMessagesAtOnce = 1024;
+// Listeners are read for so long in a turn: one that never stops must not starve others, commands
+// that have ended, and signals.
+constexpr Duration kLongestRead = std::chrono::milliseconds(10);
+// Messages between two looks at the clock; so many are read of each listener in each turn.
+constexpr int kMessagesInARow = 16;
 // Messages that wait for a listener to read. Ours reads them within a moment.
 constexpr size_t kMostUnsent = 8192;
 
@@ -79,7 +82,7 @@ bool ListenerProcess::watch() {
 void ListenerProcess::on_channel() {
   if (!unsent_.empty() && flush()) watch();
   std::array<uint8_t, kLongestMessage> buffer;
-  for (int i = 0; i < kMostMessagesAtOnce && !gone_; ++i) {
+  for (int i = 1; !gone_ && (i % kMessagesInARow != 0 || loop_.time_in_turn() < kLongestRead); ++i) {
     const Channel::Received received = channel_.receive(buffer);
     if (received.kind == Channel::Received::Kind::kNothing) return;
     if (received.kind == Channel::Received::Kind::kMessage) {

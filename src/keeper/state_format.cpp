@@ -3,231 +3,235 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cinttypes>
 #include <iterator>
 #include <map>
 #include <utility>
 
 #include "knockd/base/crc32c.h"
-#include "knockd/net/byte_reader.h"
+#include "knockd/base/text.h"
 
 namespace knockd {
 namespace {
 
+using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
 
-constexpr std::array<uint8_t, 8> kMagic = {'K', 'N', 'O', 'C', 'K', 'D', 'O', 'D'};
-constexpr size_t kBootIdSize = 36;  // a UUID as text
-// No text in any script holds these bytes: in UTF-8 none of them can stand.
-constexpr std::array<uint8_t, 4> kMark = {0xff, 0xc0, 0xf5, 0xfe};
-constexpr size_t kHeadSize = 16;  // of a record
-constexpr size_t kOpenedFixedSize = kHeadSize + 1 + 17 + 8 + 8 + 16 + 3 * 4;
-// Readings are from 0 to 146 years, so that a difference of differences never overflows.
-constexpr nanoseconds kMostTime{int64_t{1} << 62};
+constexpr std::array<std::string_view, 4> kNames = {"open", "extend", "close", "time"};  // of Fact
+constexpr std::string_view kHeaderName = "knockd-open-doors";
+constexpr std::string_view kBinaryMagic = "KNOCKDOD";  // version 1, before any release
+constexpr size_t kSumSize = 8;
+// Readings are from 0 to 146 years, so that neither sums nor differences of two overflow.
+constexpr nanoseconds kMostTime{(int64_t{1} << 62) - 1};
+constexpr uint64_t kMostSeconds = kMostTime / 1s;
 
-enum class Kind : uint8_t { kOpened = 1, kExtended = 2, kClosed = 3, kPassed = 4 };
+enum class Blanks : uint8_t { kStay, kEscaped };
 
-void append_u32(Bytes& bytes, uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8)
-    bytes.push_back(static_cast<uint8_t>(value >> shift));
+nanoseconds within_reason(nanoseconds time) { return std::clamp(time, nanoseconds(0), kMostTime); }
+
+// --- Writing
+
+std::string seconds_text(nanoseconds time) {
+  time = within_reason(time);
+  return format("%" PRId64 ".%09d", int64_t{time / 1s}, static_cast<int>((time % 1s).count()));
 }
 
-void append_u64(Bytes& bytes, uint64_t value) {
-  append_u32(bytes, static_cast<uint32_t>(value >> 32));
-  append_u32(bytes, static_cast<uint32_t>(value));
+// By <chrono>, since the C library's time ends in 2038 on some routers.
+std::string clock_text(nanoseconds since_1970) {
+  const std::chrono::sys_time<nanoseconds> time(within_reason(since_1970));
+  const auto midnight = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(midnight);
+  const std::chrono::hh_mm_ss clock(time - midnight);
+  return format("%04d-%02u-%02uT%02d:%02d:%02d.%09dZ", static_cast<int>(date.year()),
+                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+                static_cast<int>(clock.seconds().count()),
+                static_cast<int>(clock.subseconds().count()));
 }
 
-void append_time(Bytes& bytes, nanoseconds value) {
-  append_u64(bytes, static_cast<uint64_t>(std::clamp(value, nanoseconds(0), kMostTime).count()));
-}
-
-void append_text(Bytes& bytes, std::string_view text) {
-  append_u32(bytes, static_cast<uint32_t>(text.size()));
-  bytes.insert(bytes.end(), text.begin(), text.end());
-}
-
-void put_u32(std::span<uint8_t> place, uint32_t value) {
-  for (size_t i = 0; i < 4; ++i) place[i] = static_cast<uint8_t>(value >> (24 - 8 * i));
-}
-
-// One record: the head is reserved first and filled in when the payload stands behind it.
-class Record {
- public:
-  Record(Bytes& bytes, Kind kind, const Moment& now) : bytes_(bytes), start_(bytes.size()) {
-    bytes_.resize(start_ + kHeadSize);
-    bytes_.push_back(static_cast<uint8_t>(kind));
-    append_time(bytes_, now.boot.time_since_epoch());
-    append_time(bytes_, now.wall);
-    bytes_.push_back(now.wall_is_kept ? 1 : 0);
+void append_escaped(std::string& text, std::string_view value, Blanks blanks) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  for (const char c : value) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte > 0x7e || c == '%' || (c == ' ' && blanks == Blanks::kEscaped)) {
+      text += {'%', kDigits[byte >> 4], kDigits[byte & 0xf]};
+    } else {
+      text += c;
+    }
   }
-  ~Record() {
-    const std::span<uint8_t> head = std::span(bytes_).subspan(start_, kHeadSize);
-    const std::span<const uint8_t> payload = std::span(bytes_).subspan(start_ + kHeadSize);
-    std::copy(kMark.begin(), kMark.end(), head.begin());
-    put_u32(head.subspan(4), static_cast<uint32_t>(payload.size()));
-    put_u32(head.subspan(8), crc32c(payload));
-    put_u32(head.subspan(12), crc32c(head.first(12)));
-  }
-  Record(const Record&) = delete;
-  Record& operator=(const Record&) = delete;
+}
 
- private:
-  Bytes& bytes_;
-  size_t start_;
+std::string with_sum(std::string_view content) {
+  const auto* const bytes = reinterpret_cast<const uint8_t*>(content.data());
+  return format("%08" PRIx32 " ", crc32c({bytes, content.size()})).append(content);
+}
+
+// --- Reading
+
+// Takes the value of the next field off the text, up to the next blank or, of the last field, all;
+// empty if the field has another name.
+std::string_view take(std::string_view& text, std::string_view name, bool is_last = false) {
+  if (!text.starts_with(name)) return {};
+  std::string_view value = text.substr(name.size());
+  if (!is_last) value = value.substr(0, value.find(' '));
+  text.remove_prefix(name.size() + value.size());
+  return value;
+}
+
+// Whatever these cannot read becomes a value that is written otherwise.
+
+nanoseconds parse_seconds(std::string_view text) {
+  const size_t point = text.find('.');
+  if (point == std::string_view::npos) return {};
+  const auto whole = parse_number(text.substr(0, point), kMostSeconds).value_or(0);
+  const auto part = parse_number(text.substr(point + 1), 999'999'999).value_or(0);
+  return within_reason(whole * 1s + part * 1ns);
+}
+
+nanoseconds parse_clock(std::string_view text) {
+  constexpr std::string_view kExample = "2026-11-26T00:45:07.123456789Z";
+  if (text.size() != kExample.size()) return {};
+  const auto number = [text](size_t start, size_t size) {
+    return static_cast<int>(parse_number(text.substr(start, size), 999'999'999).value_or(0));
+  };
+  const std::chrono::year_month_day date(std::chrono::year(number(0, 4)),
+                                         std::chrono::month(static_cast<unsigned>(number(5, 2))),
+                                         std::chrono::day(static_cast<unsigned>(number(8, 2))));
+  const bool is_near = date.year() >= 1970y && date.year() < 2200y;  // else nanoseconds overflow
+  if (!date.ok() || !is_near) return {};
+  return within_reason(std::chrono::sys_days(date).time_since_epoch() + number(11, 2) * 1h +
+                       number(14, 2) * 1min + number(17, 2) * 1s + number(20, 9) * 1ns);
+}
+
+std::string unescape(std::string_view text) {
+  std::string value;
+  for (size_t i = 0; i < text.size(); ++i) {
+    unsigned char byte = static_cast<unsigned char>(text[i]);
+    if (byte == '%' && i + 2 < text.size()) {
+      std::from_chars(&text[i + 1], &text[i + 1] + 2, byte, 16);
+      i += 2;
+    }
+    value += static_cast<char>(byte);
+  }
+  return value;
+}
+
+struct Line {
+  Fact fact = Fact::kTime;
+  OpenDoor door;
+  Moment moment;
 };
 
-uint64_t read_u64(ByteReader& reader) {
-  const uint64_t high = reader.u32();
-  return high << 32 | reader.u32();
+// Lenient, and then exact: writing what was read must give the same line, checksum and all.
+std::optional<Line> parse_line(std::string_view text) {
+  std::string_view rest = text.substr(std::min(text.size(), kSumSize + 1));
+  const auto known = std::find(kNames.begin(), kNames.end(), rest.substr(0, rest.find(' ')));
+  if (known == kNames.end()) return std::nullopt;
+  rest.remove_prefix(known->size());
+  Line line;
+  line.fact = static_cast<Fact>(known - kNames.begin());
+  line.door.id = parse_number(take(rest, " id="), UINT64_MAX).value_or(0);
+  line.door.source = IpAddress::parse(take(rest, " source=")).value_or(IpAddress());
+  line.door.door = unescape(take(rest, " door="));
+  line.door.interface = unescape(take(rest, " interface="));
+  const nanoseconds left = parse_seconds(take(rest, " left="));
+  line.moment.boot = Instant(parse_seconds(take(rest, " boot=")));
+  line.moment.wall = parse_clock(take(rest, " clock="));
+  line.moment.wall_is_kept = take(rest, " synced=") == "yes";
+  line.door.stop_command = unescape(take(rest, " stop=", true));
+  line.door.deadline = line.moment.boot + left;
+
+  std::string again;
+  append_fact(again, line.fact, line.door, line.moment);
+  again.pop_back();
+  return again == text ? std::optional(std::move(line)) : std::nullopt;
 }
 
-std::string read_text(ByteReader& reader) {
-  const auto bytes = reader.take(reader.u32());
-  return {bytes.begin(), bytes.end()};
-}
-
-// Reads clocks, and remembers whether one was beyond all reason.
-class TimeReader {
- public:
-  explicit TimeReader(ByteReader& reader) : reader_(reader) {}
-  nanoseconds read() {
-    const uint64_t value = read_u64(reader_);
-    sane_ = sane_ && value <= static_cast<uint64_t>(kMostTime.count());
-    return nanoseconds(static_cast<int64_t>(value));
-  }
-  bool sane() const { return sane_; }
-
- private:
-  ByteReader& reader_;
-  bool sane_ = true;
-};
-
-// Takes in record after record and keeps the doors that are open after them.
+// Keeps the doors that are open after fact upon fact.
 class Reckoning {
  public:
-  // False if this is no payload of ours.
-  bool take(std::span<const uint8_t> payload) {
-    ByteReader reader(payload);
-    TimeReader times(reader);
-    const auto kind = static_cast<Kind>(reader.u8());
-    Moment moment;
-    moment.boot = Instant(times.read());
-    moment.wall = times.read();
-    moment.wall_is_kept = reader.u8() == 1;
-    OpenDoor door;
-    if (kind != Kind::kPassed) door.id = read_u64(reader);
-    if (kind == Kind::kOpened || kind == Kind::kExtended) door.deadline = Instant(times.read());
-    if (kind == Kind::kOpened) {
-      door.source = IpAddress::from_v6(reader.take<16>());
-      door.door = read_text(reader);
-      door.interface = read_text(reader);
-      door.stop_command = read_text(reader);
-    }
-    if (!reader.ok() || reader.remaining() != 0 || !times.sane()) return false;
-    return take(kind, std::move(door), moment);
-  }
-
-  std::vector<StateContents::StoredDoor> doors() && {
-    std::erase_if(doors_, [](const auto& stored) { return !stored.has_value(); });
-    std::vector<StateContents::StoredDoor> open;
-    open.reserve(doors_.size());
-    for (auto& stored : doors_) open.push_back(std::move(*stored));
-    return open;
-  }
-  const std::optional<Moment>& last() const { return last_; }
-
- private:
-  bool take(Kind kind, OpenDoor door, const Moment& moment) {
-    const auto [oldest, end] = by_id_.equal_range(door.id);
-    switch (kind) {
-      case Kind::kOpened:
-        by_id_.emplace(door.id, doors_.size());
-        doors_.push_back(StateContents::StoredDoor{std::move(door), moment.boot});
+  void add(Line line) {
+    const auto [oldest, end] = by_id_.equal_range(line.door.id);
+    switch (line.fact) {
+      case Fact::kOpen:
+        by_id_.emplace(line.door.id, doors_.size());
+        doors_.push_back(StateContents::StoredDoor{std::move(line.door), line.moment.boot});
         break;
-      case Kind::kExtended:
+      case Fact::kExtend:
         if (oldest != end) {
           auto& stored = *doors_[std::prev(end)->second];
-          stored.door.deadline = door.deadline;
-          stored.written = moment.boot;
+          stored.door.deadline = line.door.deadline;
+          stored.written = line.moment.boot;
         }
         break;
-      case Kind::kClosed:
+      case Fact::kClose:
         if (oldest != end) {
           doors_[oldest->second].reset();
           by_id_.erase(oldest);
         }
         break;
-      case Kind::kPassed:
+      case Fact::kTime:
         break;
-      default:
-        return false;
     }
-    if (!last_ || moment.boot >= last_->boot) last_ = moment;
-    return true;
+    if (!last_ || line.moment.boot >= last_->boot) last_ = line.moment;
   }
 
+  void move_to(StateContents& contents) && {
+    contents.last = last_;
+    for (auto& stored : doors_) {
+      if (stored) contents.doors.push_back(std::move(*stored));
+    }
+  }
+
+ private:
   std::vector<std::optional<StateContents::StoredDoor>> doors_;
   std::multimap<uint64_t, size_t> by_id_;  // equal keys stand in the order in which they came
   std::optional<Moment> last_;
 };
 
-// The payload of the record that `bytes` begins with; nothing if none does.
-std::optional<std::span<const uint8_t>> payload_at(std::span<const uint8_t> bytes) {
-  if (bytes.size() < kHeadSize) return std::nullopt;
-  ByteReader head(bytes);
-  const auto mark = head.take<4>();
-  const uint32_t length = head.u32();
-  const uint32_t payload_crc = head.u32();
-  const uint32_t head_crc = head.u32();
-  if (!std::equal(mark.begin(), mark.end(), kMark.begin())) return std::nullopt;
-  if (crc32c(bytes.first(12)) != head_crc) return std::nullopt;
-  if (length > head.remaining()) return std::nullopt;
-  const auto payload = head.take(length);
-  if (crc32c(payload) != payload_crc) return std::nullopt;
-  return payload;
-}
-
-// Bytes to the next place behind the first byte where a record may begin.
-size_t distance_to_next_mark(std::span<const uint8_t> bytes) {
-  const auto next = std::search(bytes.begin() + 1, bytes.end(), kMark.begin(), kMark.end());
-  return static_cast<size_t>(next - bytes.begin());
-}
-
-void read_records(std::span<const uint8_t> bytes, StateContents& contents) {
+void read_facts(std::string_view text, StateContents& contents) {
   Reckoning reckoning;
-  while (!bytes.empty()) {
-    const auto payload = payload_at(bytes);
-    if (payload && reckoning.take(*payload)) {
-      ++contents.records;
-      bytes = bytes.subspan(kHeadSize + payload->size());
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    const size_t size = std::min(line.size() + 1, text.size());
+    text.remove_prefix(size);
+    // What was damaged may be the newline before a good line: one may begin anywhere.
+    std::optional<Line> found;
+    size_t blank = kSumSize;
+    while (blank < line.size() && !(found = parse_line(line.substr(blank - kSumSize)))) {
+      blank = line.find(' ', blank + 1);
+    }
+    if (found) {
+      contents.skipped += blank - kSumSize;
+      ++contents.facts;
+      reckoning.add(std::move(*found));
     } else {
-      const size_t distance = distance_to_next_mark(bytes);
-      contents.skipped += distance;
-      bytes = bytes.subspan(distance);
+      contents.skipped += size;
     }
   }
-  contents.last = reckoning.last();
-  contents.doors = std::move(reckoning).doors();
+  std::move(reckoning).move_to(contents);
 }
 
-// What the first bytes say; fills in version and boot id.
-StateContents::Header read_header(std::span<const uint8_t> bytes, StateContents& contents) {
+// What the first line says; fills in version and boot id.
+StateContents::Header read_header(std::string_view text, StateContents& contents) {
   using Header = StateContents::Header;
-  if (std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == 0; })) {
-    return Header::kNone;
-  }
-  ByteReader reader(bytes);
-  const auto magic = reader.take<8>();
-  const uint32_t version = reader.u32();
-  const auto boot_id = reader.take<kBootIdSize>();
-  const uint32_t crc = reader.u32();
-  if (!reader.ok() || !std::equal(magic.begin(), magic.end(), kMagic.begin())) {
+  if (text.find_first_not_of('\0') == std::string_view::npos) return Header::kNone;
+  const std::string_view line = text.substr(0, text.find('\n'));
+  std::string_view rest = line.substr(std::min(line.size(), kSumSize + 1));
+  if (text.starts_with(kBinaryMagic)) {
+    contents.version = 1;
+  } else if (line.find(kHeaderName) == std::string_view::npos) {
     return Header::kForeign;
+  } else if (with_sum(rest) != line) {
+    return Header::kDamaged;
+  } else {
+    take(rest, kHeaderName);
+    contents.version =
+        static_cast<uint32_t>(parse_number(take(rest, " version="), UINT32_MAX).value_or(0));
+    contents.boot_id = unescape(take(rest, " boot-id=", true));
   }
-  if (crc32c(bytes.first(kStateHeaderSize - 4)) != crc) return Header::kDamaged;
-  contents.version = version;
-  if (version != kStateVersion) return Header::kOtherVersion;
-  contents.boot_id.assign(boot_id.begin(), std::find(boot_id.begin(), boot_id.end(), 0));
-  return Header::kGood;
+  return contents.version == kStateVersion ? Header::kGood : Header::kOtherVersion;
 }
 
 // What has passed between two moments of different boots, as far as anyone can tell.
@@ -238,65 +242,45 @@ nanoseconds passed_between(const Moment& before, const Moment& now) {
 
 }  // namespace
 
-void append_state_header(Bytes& bytes, std::string_view boot_id) {
-  const size_t start = bytes.size();
-  bytes.insert(bytes.end(), kMagic.begin(), kMagic.end());
-  append_u32(bytes, kStateVersion);
-  for (size_t i = 0; i < kBootIdSize; ++i) {
-    bytes.push_back(i < boot_id.size() ? static_cast<uint8_t>(boot_id[i]) : 0);
+void append_header(std::string& text, std::string_view boot_id) {
+  std::string content = std::string(kHeaderName) + format(" version=%u boot-id=", kStateVersion);
+  append_escaped(content, boot_id, Blanks::kEscaped);
+  text += with_sum(content) + '\n';
+}
+
+void append_fact(std::string& text, Fact fact, const OpenDoor& door, const Moment& now) {
+  const nanoseconds boot = within_reason(now.boot.time_since_epoch());
+  std::string content(kNames[static_cast<size_t>(fact)]);
+  if (fact != Fact::kTime) content += format(" id=%" PRIu64, door.id);
+  if (fact == Fact::kOpen) {
+    content += " source=" + door.source.to_string() + " door=";
+    append_escaped(content, door.door, Blanks::kEscaped);
+    content += " interface=";
+    append_escaped(content, door.interface, Blanks::kEscaped);
   }
-  append_u32(bytes, crc32c(std::span(bytes).subspan(start)));
+  if (fact == Fact::kOpen || fact == Fact::kExtend) {
+    content += " left=" + seconds_text(within_reason(door.deadline.time_since_epoch()) - boot);
+  }
+  content += " boot=" + seconds_text(boot) + " clock=" + clock_text(now.wall);
+  content += now.wall_is_kept ? " synced=yes" : " synced=no";
+  if (fact == Fact::kOpen) {
+    content += " stop=";
+    append_escaped(content, door.stop_command, Blanks::kStay);
+  }
+  text += with_sum(content) + '\n';
 }
 
-void append_opened(Bytes& bytes, const OpenDoor& door, const Moment& now) {
-  const Record record(bytes, Kind::kOpened, now);
-  append_u64(bytes, door.id);
-  append_time(bytes, door.deadline.time_since_epoch());
-  bytes.insert(bytes.end(), door.source.bytes().begin(), door.source.bytes().end());
-  append_text(bytes, door.door);
-  append_text(bytes, door.interface);
-  append_text(bytes, door.stop_command);
-}
-
-void append_extended(Bytes& bytes, const OpenDoor& door, const Moment& now) {
-  const Record record(bytes, Kind::kExtended, now);
-  append_u64(bytes, door.id);
-  append_time(bytes, door.deadline.time_since_epoch());
-}
-
-void append_closed(Bytes& bytes, const OpenDoor& door, const Moment& now) {
-  const Record record(bytes, Kind::kClosed, now);
-  append_u64(bytes, door.id);
-}
-
-void append_passed(Bytes& bytes, const Moment& now) {
-  const Record record(bytes, Kind::kPassed, now);
-}
-
-size_t opened_size(const OpenDoor& door) {
-  return kOpenedFixedSize + door.door.size() + door.interface.size() + door.stop_command.size();
-}
-
-StateContents parse_state(std::span<const uint8_t> bytes) {
+StateContents parse_state(std::string_view text) {
   using Header = StateContents::Header;
   StateContents contents;
-  contents.header = read_header(bytes, contents);
-  switch (contents.header) {
-    case Header::kNone:
-      contents.skipped = bytes.size();
-      break;
-    case Header::kGood:
-      read_records(bytes.subspan(kStateHeaderSize), contents);
-      break;
-    case Header::kDamaged:
-    case Header::kForeign:
-      read_records(bytes, contents);
-      // A record with two right checksums is ours, whatever became of the header before it.
-      if (contents.records > 0) contents.header = Header::kDamaged;
-      break;
-    case Header::kOtherVersion:
-      break;
+  contents.header = read_header(text, contents);
+  if (contents.header == Header::kOtherVersion) return contents;
+  if (contents.header == Header::kGood) {
+    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
   }
+  read_facts(text, contents);
+  // A line with its checksum is ours, whatever became of the header before it.
+  if (contents.header != Header::kGood && contents.facts > 0) contents.header = Header::kDamaged;
   return contents;
 }
 

@@ -70,15 +70,65 @@ std::vector<std::string> event_lines(const KnockEvent& event, std::string_view d
   const unsigned stage = event.stage;
   switch (event.kind) {
     case EventKind::kStage:
-      return {prefix + format("Stage %u", stage)};
+      return {prefix + stage_text(stage)};
     case EventKind::kOpen:
-      return {prefix + format("Stage %u", stage), prefix + "OPEN SESAME"};
+      return {prefix + stage_text(stage), prefix + open_sesame_text()};
     case EventKind::kTimeout:
       return {prefix + format("sequence timeout (stage %u)", stage)};
     case EventKind::kScan:
       return {prefix + "port scan, knock discarded"};
   }
   return {};
+}
+
+std::string stage_text(unsigned stage) { return format("Stage %u", stage); }
+std::string open_sesame_text() { return "OPEN SESAME"; }
+std::string already_open_text(bool extended) {
+  return extended ? "already open, time extended" : "already open";
+}
+std::string command_timeout_text() { return "command timeout"; }
+std::string shutting_down_text() { return "closing, knockd is shutting down"; }
+std::string start_ended_text() { return "the start command has ended"; }
+std::string still_running_text() {
+  return "the start command is still running; running the stop command";
+}
+
+std::string too_many_open_text(size_t most) {
+  return format("%zu openings are open (Max_Open)", most);
+}
+
+std::string too_many_waiting_text(size_t most) { return format("%zu commands wait", most); }
+
+std::string refused_line(std::string_view door, uint64_t knocks, std::string_view why) {
+  return std::string(door) + format(": %llu knock%s refused: ",
+                                    static_cast<unsigned long long>(knocks),
+                                    knocks == 1 ? "" : "s") +
+         std::string(why);
+}
+
+std::string running_line(std::string_view door, std::string_view command) {
+  return std::string(door) + ": running command: " + std::string(command);
+}
+
+std::string would_run_line(std::string_view door, std::string_view command) {
+  return std::string(door) + ": would run: " + std::string(command);
+}
+
+std::string could_not_run_line(std::string_view door, std::string_view reason, bool again) {
+  return std::string(door) + ": command could not be started: " + std::string(reason) +
+         (again ? "; trying again" : "");
+}
+
+std::string taken_up_line(size_t doors) {
+  return doors == 1 ? "1 door is open since an earlier run"
+                    : format("%zu doors are open since an earlier run", doors);
+}
+
+std::string stuck_line(std::string_view door, size_t running, Duration waited) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(waited).count();
+  return std::string(door) + format(": command waits: %zu others are running, and none has ended "
+                                    "for %lld s",
+                                    running, static_cast<long long>(seconds));
 }
 
 std::string no_more_sequences_line(std::string_view door, std::string_view file) {

@@ -14,10 +14,10 @@
 
 #include "knockd/base/event_loop.h"
 #include "knockd/base/privileges.h"
-#include "knockd/base/rate_limit.h"
 #include "knockd/base/text.h"
 #include "knockd/knock/tracker.h"
 #include "knockd/listener/capture.h"
+#include "knockd/listener/reporter.h"
 #include "knockd/listener/sandbox.h"
 #include "knockd/net/decoder.h"
 
@@ -50,50 +50,6 @@ TrackerOptions tracker_options(const ListenerSettings& settings, const HashKey& 
   return options;
 }
 
-// Sends what the tracker finds. Doors that open are never held back; what else strangers cause is
-// held to the log's rate here already, so that a flood does not reach the keeper.
-class Reporter : public TrackerSink {
- public:
-  Reporter(const Channel& channel, const EventLoop& loop, uint32_t log_rate)
-      : channel_(channel), loop_(loop), rate_(log_rate) {}
-
-  void on_event(const KnockEvent& event) override {
-    if (event.kind == EventKind::kOpen) {
-      channel_.send_waiting(encode(FromListener(event)));
-    } else if (rate_.allow(loop_.now())) {
-      send_or_count(FromListener(event));
-    }
-  }
-
-  void on_explanation(const Explanation& explanation) override {
-    channel_.send_waiting(encode(FromListener(explanation)));
-  }
-
-  // When what was left out is to be told; unset while nothing was.
-  std::optional<Instant> report_due() const {
-    if (rate_.refused() == 0) return std::nullopt;
-    return std::max(rate_.window_end(), next_report_);
-  }
-
-  void report_left_out() {
-    const uint64_t count = rate_.take_refused();
-    if (count != 0 && channel_.send(encode(FromListener(LeftOut{count}))) != Sent::kYes) {
-      rate_.add_refused(count);
-      next_report_ = loop_.now() + std::chrono::seconds(1);  // the keeper has other things to do
-    }
-  }
-
- private:
-  void send_or_count(const FromListener& message) {
-    if (channel_.send(encode(message)) != Sent::kYes) rate_.add_refused(1);
-  }
-
-  const Channel& channel_;
-  const EventLoop& loop_;
-  RateLimit rate_;
-  Instant next_report_{};
-};
-
 class Listener : LiveCapture::Handler {
  public:
   Listener(const ListenerSettings& settings, const Channel& channel, const HashKey& hash_key)
@@ -114,7 +70,7 @@ class Listener : LiveCapture::Handler {
     take_up_generations();
     const bool in_kernel = set_addresses(settings_.own_addresses);
     loop_.watch(capture_.fd(), EPOLLIN, [this] { on_capture(); });
-    loop_.watch(channel_.fd(), EPOLLIN, [this] { on_channel(); });
+    watch_channel();
     if (loop_.fault()) return fail(CaptureTrouble::kOther, loop_.fault()->text);
     if (const auto fault = enter_sandbox({channel_.fd(), capture_.fd()})) return fail(CaptureTrouble::kSandbox, fault->text);
     send(Listening{static_cast<uint8_t>(in_kernel ? 1 : 0)});
@@ -122,6 +78,7 @@ class Listener : LiveCapture::Handler {
     while (running_) {
       expiry_.set(tracker_.next_expiry());
       left_out_.set(reporter_.report_due());
+      if (reporter_.waits() != awaits_room_) watch_channel();
       loop_.turn();
     }
     return 0;
@@ -144,6 +101,15 @@ class Listener : LiveCapture::Handler {
   }
 
   void stop() { running_ = false; }
+
+  // What the keeper sends, and room for what it has not taken yet.
+  void watch_channel() {
+    awaits_room_ = reporter_.waits();
+    loop_.watch(channel_.fd(), awaits_room_ ? EPOLLIN | EPOLLOUT : EPOLLIN, [this] {
+      reporter_.flush();
+      on_channel();
+    });
+  }
 
   void on_capture() {
     if (loop_.now() - last_read_ < kShortestPause) rest();
@@ -247,6 +213,7 @@ class Listener : LiveCapture::Handler {
   std::vector<IpAddress> new_addresses_;
   std::array<uint8_t, kLongestMessage> buffer_{};
   Instant last_read_{};
+  bool awaits_room_ = false;
   bool running_ = false;
 };
 

@@ -3,16 +3,13 @@
 
 #include <arpa/inet.h>
 
-#include <cstring>
-
 namespace knockd {
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   char terminated[INET6_ADDRSTRLEN];
   if (text.size() >= sizeof(terminated) || text.find('\0') != std::string_view::npos) {
     return std::nullopt;
   }
-  std::memcpy(terminated, text.data(), text.size());
-  terminated[text.size()] = '\0';
+  terminated[text.copy(terminated, text.size())] = '\0';
   Bytes bytes{};
   if (inet_pton(AF_INET, terminated, bytes.data()) == 1) {
     return from_v4(std::span<const uint8_t, 4>(bytes.data(), 4));

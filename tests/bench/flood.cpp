@@ -6,8 +6,8 @@
 //
 //   flood INTERFACE DESTINATION-MAC DESTINATION-IPV4 PORT PACKETS-A-SECOND SECONDS [established]
 //
-// A rate of 0 is as fast as it goes. PORT 0 means a port that is another one each time. Prints how
-// many packets were sent.
+// A rate of 0 is as fast as it goes. PORT may be a range, "5000-5015", whose ports take turns; 0
+// means a port that is another one each time. Prints how many packets were sent.
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
@@ -89,6 +89,8 @@ int main(int argc, char** argv) {
     return 1;
   }
   const auto port = static_cast<uint32_t>(std::atoi(argv[4]));
+  const char* const dash = std::strchr(argv[4], '-');
+  const uint32_t ports = dash == nullptr ? 1 : static_cast<uint32_t>(std::atoi(dash + 1)) - port + 1;
   const double rate = std::atof(argv[5]);
   const double seconds = std::min(std::atof(argv[6]), 60.0);
 
@@ -129,6 +131,7 @@ int main(int argc, char** argv) {
       put_ip_checksum(frames[i]);
       put32(&frames[i][38], number);  // sequence number
       if (port == 0) put16(&frames[i][36], 1 + number * 40503u % 65535);
+      if (ports > 1) put16(&frames[i][36], port + number % ports);
     }
     const int done = sendmmsg(out, messages.data(), static_cast<unsigned>(count), 0);
     if (done > 0) sent += static_cast<uint64_t>(done);

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <string>
 
+#include "knockd/config/door_terms.h"
 #include "tests/config/text_files.h"
 
 namespace knockd {
@@ -75,11 +76,29 @@ TEST_F(ParserTest, ReadsCommandOfTheKnockersFamily) {
       "[b]\nsequence = 1\ncommand = both\ncommand_6 =\n");
   const IpAddress v4 = *IpAddress::parse("192.0.2.1");
   const IpAddress v6 = *IpAddress::parse("2001:db8::1");
-  EXPECT_EQ(config.doors[0].start_command_for(v4), "four");
-  EXPECT_EQ(config.doors[0].start_command_for(v6), "six");
-  EXPECT_EQ(config.doors[0].stop_command_for(v6), "shut");
-  EXPECT_EQ(config.doors[1].start_command_for(v4), "both");
-  EXPECT_EQ(config.doors[1].start_command_for(v6), "");
+  const DoorTerms terms(config);
+  EXPECT_EQ(terms.of(0, v4)->start, "four");
+  EXPECT_EQ(terms.of(0, v6)->start, "six");
+  EXPECT_EQ(terms.of(0, v6)->stop, "shut");
+  EXPECT_EQ(terms.of(1, v4)->start, "both");
+  EXPECT_EQ(terms.of(1, v6)->start, "");
+}
+
+TEST_F(ParserTest, ReadsWhatADoorDoesForAKnocker) {
+  const DoorTerms terms(parse(
+      "[a]\nsequence = 1\ncommand = x\n"
+      "[b]\nsequence = 1\ncommand = x\nstop_command = y\nopen_for = 1m\nmax_open = 7\n"
+      "reknock = extend\ncooldown = 3\n"));
+  const IpAddress v4 = *IpAddress::parse("192.0.2.1");
+  EXPECT_EQ(terms.of(0, v4)->max_open, 4096u);
+  EXPECT_EQ(terms.of(0, v4)->open_for, std::chrono::seconds(10));
+  EXPECT_EQ(terms.of(1, v4)->door, "b");
+  EXPECT_EQ(terms.of(1, v4)->number, 1u);
+  EXPECT_EQ(terms.of(1, v4)->open_for, std::chrono::minutes(1));
+  EXPECT_EQ(terms.of(1, v4)->max_open, 7u);
+  EXPECT_EQ(terms.of(1, v4)->reknock, Reknock::kExtend);
+  EXPECT_EQ(terms.of(1, v4)->cooldown, std::chrono::seconds(3));
+  EXPECT_FALSE(terms.of(1, v4)->one_time);
 }
 
 TEST_F(ParserTest, RefusesUtf16_InOneLine) {

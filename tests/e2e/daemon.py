@@ -92,6 +92,10 @@ class Daemon:
         return "\n".join(["log:", *self.lines(), f"output: {self.output()}",
                           f"status: {self.process.poll()}"])
 
+    def report_end(self):
+        """The same of a daemon that says much: the last of it."""
+        return "\n".join(self.report().splitlines()[-60:])
+
     def send(self, signal_number):
         self.process.send_signal(signal_number)
 

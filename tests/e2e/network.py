@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import itertools
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -110,6 +111,15 @@ class Host:
     def processes(self):
         """The pids of all that runs in here."""
         return [int(pid) for pid in run("ip", "netns", "pids", self.namespace).stdout.split()]
+
+    def pids_of(self, name):
+        """The pids of those with this name."""
+        found = []
+        for pid in self.processes():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+                if pathlib.Path(f"/proc/{pid}/comm").read_text() == name + "\n":
+                    found.append(pid)
+        return found
 
     def close(self):
         for listener in self._services:

@@ -74,7 +74,7 @@ def test_what_is_due_is_closed(crash, try_start, start, ledger, client, argument
 
     # The other is still recorded, with its time.
     daemon = start(sound)
-    daemon.wait_for("1 doors are open since an earlier run")
+    daemon.wait_for("1 door is open since an earlier run")
     assert daemon.stop() == 0
     ledger.wait_for(f"long closes {client.ipv4}", also_found=daemon.report)
 

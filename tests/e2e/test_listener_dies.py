@@ -70,23 +70,11 @@ def test_d_and_the_service_manager_get_their_answer(server, knockd, dies, tmp_pa
         assert manager.recv(100) == b"READY=1"
 
 
-def pids_of(host, name):
-    """The processes of this host with this name."""
-    found = []
-    for pid in host.processes():
-        try:
-            if pathlib.Path(f"/proc/{pid}/comm").read_text() == name + "\n":
-                found.append(pid)
-        except (FileNotFoundError, ProcessLookupError):
-            pass  # it has ended meanwhile
-    return found
-
-
 def kill_one_and_see_another(host, name):
     """Kills this process; the pid of the one that takes its place."""
-    old = pids_of(host, name)[0]
+    old = host.pids_of(name)[0]
     os.kill(old, signal.SIGKILL)
-    return wait_until(lambda: [pid for pid in pids_of(host, name) if pid != old],
+    return wait_until(lambda: [pid for pid in host.pids_of(name) if pid != old],
                       f"another {name}", deadline=30)[0]
 
 
@@ -145,7 +133,7 @@ def test_who_looks_up_names_has_no_rights(server, knockd, public_folder, uid):
     done = server.run(*user, public_folder / "knockd", "-c", config, "-d", "-l", "-i", "eth0",
                       "-p", public_folder / "pid", check=False)
     assert done.returncode == 0, done.stdout
-    lookup = wait_until(lambda: pids_of(server, "knockd-lookup"), "the process")[0]
+    lookup = wait_until(lambda: server.pids_of("knockd-lookup"), "the process")[0]
     none = {"CapInh": 0, "CapPrm": 0, "CapEff": 0, "CapAmb": 0, "NoNewPrivs": 1}
     wait_until(lambda: {name: int(value, 16) for name, value in capabilities_of(lookup).items()
                         if name in none} == none, "no rights", lambda: capabilities_of(lookup))

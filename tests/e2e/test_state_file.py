@@ -201,3 +201,105 @@ def test_damage_costs_no_more_than_what_was_damaged(start, frames, ledger, tmp_p
     ledger.wait_for("stop 198.51.100.1", also_found=daemon.report)
     assert daemon.stop() == 0
     assert ledger.lines()[3:] == ["stop 198.51.100.1"]
+
+
+def one_door(state_file, ledger):
+    return config(ledger, state_file, cmd_timeout=600)
+
+
+def reload_with(daemon, text):
+    daemon.config_file.write_text(text)
+    count = len(daemon.matching("re-reading config file: .*"))
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("re-reading config file: .*", count + 1)
+
+
+def open_one(frames, ledger, daemon, source):
+    frames.tcp(7000, source=source)
+    ledger.wait_for(f"start {source}", also_found=daemon.report)
+
+
+def test_a_reload_moves_open_doors_to_another_state_file(start, frames, ledger, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    daemon = start(one_door(old, ledger))
+    open_one(frames, ledger, daemon, "198.51.100.1")
+    reload_with(daemon, one_door(new, ledger))
+    daemon.wait_for(f"open doors are kept in {re.escape(str(new))} from now on")
+    open_one(frames, ledger, daemon, "198.51.100.2")
+    assert not old.exists()
+    daemon.send(signal.SIGKILL)
+    daemon.wait_for_end()
+
+    daemon = start(one_door(new, ledger))
+    daemon.wait_for("2 doors are open since an earlier run")
+    assert daemon.stop() == 0
+    assert sorted(ledger.lines()[2:]) == ["stop 198.51.100.1", "stop 198.51.100.2"]
+
+
+def test_a_reload_takes_up_what_the_other_state_file_holds(start, frames, ledger, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    daemon = start(one_door(new, ledger))
+    open_one(frames, ledger, daemon, "198.51.100.1")
+    daemon.send(signal.SIGKILL)
+    daemon.wait_for_end()
+    daemon = start(one_door(old, ledger))
+    open_one(frames, ledger, daemon, "198.51.100.2")
+    reload_with(daemon, one_door(new, ledger))
+    daemon.wait_for("1 door is open since an earlier run")
+    # The same file by another name is no other file.
+    reload_with(daemon, one_door(f"{tmp_path}/./new", ledger))
+    assert daemon.stop() == 0
+    assert sorted(ledger.lines()[2:]) == ["stop 198.51.100.1", "stop 198.51.100.2"]
+    assert len(daemon.matching(".* from now on")) == 1
+
+
+def test_a_reload_keeps_the_state_file_when_the_other_cannot_be_used(start, frames, ledger,
+                                                                      tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    daemon = start(one_door(old, ledger))
+    open_one(frames, ledger, daemon, "198.51.100.1")
+    new.symlink_to("/etc/hosts")
+    reload_with(daemon, one_door(new, ledger))
+    daemon.wait_for(f"state file {re.escape(str(old))}: is still in use, since open doors cannot be "
+                    f"kept in {re.escape(str(new))}")
+    open_one(frames, ledger, daemon, "198.51.100.2")
+    daemon.send(signal.SIGKILL)
+    daemon.wait_for_end()
+    daemon = start(one_door(old, ledger))
+    daemon.wait_for("2 doors are open since an earlier run")
+
+
+@pytest.mark.parametrize("call, error", [("read,pread64", "EIO"), ("open,openat", "EACCES"),
+                                         ("open,openat", "EIO")])
+def test_a_file_that_cannot_be_read_at_first_is_taken_up_later(start, frames, ledger, tmp_path,
+                                                               call, error, server):
+    state_file = tmp_path / "open-doors"
+    text = one_door(state_file, ledger)
+    daemon = start(text)
+    open_one(frames, ledger, daemon, "198.51.100.1")
+    daemon.send(signal.SIGKILL)
+    daemon.wait_for_end()
+    before = state_file.read_bytes()
+    # The first two tries fail.
+    daemon = start(text, prefix=["strace", "-f", "-qq", "-o", tmp_path / "trace", "-P", state_file,
+                                 "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1..2"])
+    daemon.wait_for(f"state file .*: .*{os.strerror(getattr(errno, error))}.*")
+    open_one(frames, ledger, daemon, "198.51.100.2")
+    daemon.wait_for("1 door is open since an earlier run")
+    wait_until(lambda: state_file.read_bytes() != before, "a new file", daemon.report)
+    assert sorted(path.name for path in tmp_path.glob("open-doors*")) == ["open-doors"]
+    os.kill(server.pids_of("knockd")[0], signal.SIGTERM)  # strace would not hand it on
+    assert daemon.wait_for_end() == 0
+    assert sorted(ledger.lines()[2:]) == ["stop 198.51.100.1", "stop 198.51.100.2"]
+
+
+def test_a_person_can_read_who_is_in(start, frames, ledger, tmp_path):
+    daemon = start(config(ledger, tmp_path / "open-doors", cmd_timeout=600))
+    frames.tcp(7000, source="198.51.100.1")
+    ledger.wait_for("start 198.51.100.1", also_found=daemon.report)
+    header, *facts = (tmp_path / "open-doors").read_text().splitlines()
+    assert re.fullmatch(r"[0-9a-f]{8} knockd-open-doors version=2 boot-id=[0-9a-f-]{36}", header)
+    assert re.fullmatch(
+        r"[0-9a-f]{8} open id=1 source=198\.51\.100\.1 door=a interface=\S+ "
+        r"left=\d{3}\.\d{9} boot=\d+\.\d{9} clock=20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z "
+        r"synced=(yes|no) stop=.*stop 198\.51\.100\.1.*", facts[0])

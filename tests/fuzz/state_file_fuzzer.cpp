@@ -1,15 +1,13 @@
 // fuzzes: keeper
 // longest: 2048
 // SPDX-License-Identifier: MIT
-// The reader of the file of open doors. The first byte of an input says what the rest is: 0, a file
-// as it stands; anything else, payloads (a length byte before each) that get a good header and
-// checksums that fit, which chance would never find. What was read must outlive being written anew.
-#include <algorithm>
-#include <array>
+// The reader of the state file. An input that begins with '=' is a file as it stands behind that;
+// any other is lines without their checksums, which chance would never find: they get a good header
+// and the right checksums. What was read must outlive being written anew.
 #include <cstdint>
 #include <cstdlib>
 
-#include "knockd/base/crc32c.h"
+#include "../keeper/state_lines.h"
 #include "knockd/keeper/state_format.h"
 
 namespace {
@@ -17,27 +15,12 @@ namespace {
 using namespace knockd;
 
 constexpr const char* kBoot = "0b3c1f52-6a0e-4d8e-9b41-0123456789ab";
-constexpr std::array<uint8_t, 4> kMark = {0xff, 0xc0, 0xf5, 0xfe};
 
-void append_u32(Bytes& bytes, uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8)
-    bytes.push_back(static_cast<uint8_t>(value >> shift));
-}
-
-Bytes file_of_payloads(std::span<const uint8_t> input) {
-  Bytes file;
-  append_state_header(file, kBoot);
-  while (!input.empty()) {
-    const size_t length = std::min<size_t>(input[0], input.size() - 1);
-    const auto payload = input.subspan(1, length);
-    Bytes head(kMark.begin(), kMark.end());
-    append_u32(head, static_cast<uint32_t>(length));
-    append_u32(head, crc32c(payload));
-    append_u32(head, crc32c(head));
-    file.insert(file.end(), head.begin(), head.end());
-    file.insert(file.end(), payload.begin(), payload.end());
-    input = input.subspan(1 + length);
-  }
+std::string file_of(std::string_view input) {
+  if (input.starts_with('=')) return std::string(input.substr(1));
+  std::string file;
+  append_header(file, kBoot);
+  for (const std::string_view line : split(input, '\n')) file += with_sum(line);
   return file;
 }
 
@@ -53,16 +36,14 @@ void check_deadlines(const StateContents& contents, const char* boot, const Mome
     const Duration left = doors[i].deadline - now.boot;
     require(doors[i].id == i + 1);
     require(left >= Duration(0));
-    require(left <= std::max(door.deadline - written, Duration(0)));
+    require(left <= door.deadline - written);
   }
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  if (size == 0) return 0;
-  const std::span<const uint8_t> rest(data + 1, size - 1);
-  const Bytes file = data[0] == 0 ? Bytes(rest.begin(), rest.end()) : file_of_payloads(rest);
+  const std::string file = file_of({reinterpret_cast<const char*>(data), size});
   const StateContents contents = parse_state(file);
   require(contents.skipped <= file.size());
 
@@ -74,14 +55,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     check_deadlines(contents, boot, kept);
   }
 
-  Bytes anew;
-  append_state_header(anew, contents.boot_id);
-  for (const auto& stored : contents.doors) append_opened(anew, stored.door, now);
+  std::string anew;
+  append_header(anew, contents.boot_id);
+  for (const auto& stored : contents.doors) {
+    append_fact(anew, Fact::kOpen, stored.door, {.boot = stored.written, .wall = {}});
+  }
   const StateContents again = parse_state(anew);
   require(again.header == StateContents::Header::kGood && again.skipped == 0);
+  require(again.boot_id == contents.boot_id);
   require(again.doors.size() == contents.doors.size());
   for (size_t i = 0; i < again.doors.size(); ++i) {
     require(again.doors[i].door == contents.doors[i].door);
+    require(again.doors[i].written == contents.doors[i].written);
   }
   return 0;
 }

@@ -58,7 +58,7 @@ class ConversationTest : public ::testing::Test {
 
 TEST_F(ConversationTest, BeginsWithListeningOrTrouble) {
   EXPECT_FALSE(says(EventKind::kStage, kThreeKnocks, 1));
-  EXPECT_FALSE(says(LeftOut{1}));
+  EXPECT_FALSE(says(LeftOut{1, 0}));
   EXPECT_FALSE(says(ListenerStatus()));
   EXPECT_TRUE(says(Listening()));
   EXPECT_TRUE(says(EventKind::kStage, kThreeKnocks, 1));

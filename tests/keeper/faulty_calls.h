@@ -4,6 +4,8 @@
 
 #include <cerrno>
 #include <limits>
+#include <string>
+#include <string_view>
 
 #include "knockd/keeper/file_calls.h"
 
@@ -13,48 +15,48 @@ class FaultyCalls : public FileCalls {
  public:
   static constexpr int kNever = std::numeric_limits<int>::max();
 
-  int calls = 0;                // made so far
-  int first_fault = kNever;     // the number, from 1, of the first call that fails
-  int last_fault = kNever;      // and of the last
-  int error = EIO;              // with which they fail
-  bool only_fdatasync = false;  // only such calls fail
-  bool tears_writes = false;    // a write that fails has written half before
+  int calls = 0;              // made so far
+  int first_fault = kNever;   // the number, from 1, of the first call that fails
+  int last_fault = kNever;    // and of the last
+  int error = EIO;            // with which they fail
+  std::string only;           // only calls of this name fail; empty: all
+  bool tears_writes = false;  // a write that fails has written half before
 
   int open(const char* path, int flags, mode_t mode) override {
-    return fails() ? -1 : FileCalls::open(path, flags, mode);
+    return fails("open") ? -1 : FileCalls::open(path, flags, mode);
   }
   int fstat(int fd, struct stat* status) override {
-    return fails() ? -1 : FileCalls::fstat(fd, status);
+    return fails("fstat") ? -1 : FileCalls::fstat(fd, status);
   }
   int lstat(const char* path, struct stat* status) override {
-    return fails() ? -1 : FileCalls::lstat(path, status);
+    return fails("lstat") ? -1 : FileCalls::lstat(path, status);
   }
   ssize_t read(int fd, void* buffer, size_t size) override {
-    return fails() ? -1 : FileCalls::read(fd, buffer, size);
+    return fails("read") ? -1 : FileCalls::read(fd, buffer, size);
   }
   ssize_t write(int fd, const void* bytes, size_t size) override {
-    if (!fails()) return FileCalls::write(fd, bytes, size);
+    if (!fails("write")) return FileCalls::write(fd, bytes, size);
     return tears_writes && size > 1 && !torn_ ? tear(fd, bytes, size) : fail();
   }
   ssize_t pwrite(int fd, const void* bytes, size_t size, off_t offset) override {
-    return fails() ? -1 : FileCalls::pwrite(fd, bytes, size, offset);
+    return fails("pwrite") ? -1 : FileCalls::pwrite(fd, bytes, size, offset);
   }
-  int fdatasync(int fd) override { return fails(true) ? -1 : FileCalls::fdatasync(fd); }
-  int fsync(int fd) override { return fails() ? -1 : FileCalls::fsync(fd); }
+  int fdatasync(int fd) override { return fails("fdatasync") ? -1 : FileCalls::fdatasync(fd); }
+  int fsync(int fd) override { return fails("fsync") ? -1 : FileCalls::fsync(fd); }
   int rename(const char* from, const char* to) override {
-    return fails() ? -1 : FileCalls::rename(from, to);
+    return fails("rename") ? -1 : FileCalls::rename(from, to);
   }
-  int unlink(const char* path) override { return fails() ? -1 : FileCalls::unlink(path); }
+  int unlink(const char* path) override { return fails("unlink") ? -1 : FileCalls::unlink(path); }
   int mkdir(const char* path, mode_t mode) override {
-    return fails() ? -1 : FileCalls::mkdir(path, mode);
+    return fails("mkdir") ? -1 : FileCalls::mkdir(path, mode);
   }
-  int lock(int fd) override { return fails() ? -1 : FileCalls::lock(fd); }
+  int lock(int fd) override { return fails("lock") ? -1 : FileCalls::lock(fd); }
 
  private:
-  bool fails(bool is_fdatasync = false) {
+  bool fails(std::string_view call) {
     ++calls;
     errno = error;
-    return (is_fdatasync || !only_fdatasync) && calls >= first_fault && calls <= last_fault;
+    return (only.empty() || only == call) && calls >= first_fault && calls <= last_fault;
   }
   int fail() {
     torn_ = false;

@@ -112,14 +112,14 @@ TEST_F(HostileListener, IsEnded_WhenTheSourceIsNoHost) {
 }
 
 TEST_F(HostileListener, LinesThatCountWhatIsLeftOutAreHeldToOneASecond) {
-  const auto lines = lines_after({LeftOut{1}, LeftOut{UINT64_MAX}});
+  const auto lines = lines_after({LeftOut{1, 0}, LeftOut{UINT64_MAX, 0}});
   EXPECT_THAT(lines, Each(EndsWith("log lines left out, more than 20 a second (Log_Rate)")));
   EXPECT_GE(lines.size(), 1U);
   EXPECT_LE(static_cast<double>(lines.size()), keeper_.seconds() + 1);
 }
 
 TEST_F(HostileListener, StagesAndTimeoutsAreHeldToTheRate) {
-  const auto lines = lines_after({event(EventKind::kStage, kDoor, 1), LeftOut{1},
+  const auto lines = lines_after({event(EventKind::kStage, kDoor, 1), LeftOut{1, 0},
                                   event(EventKind::kTimeout, kDoor, 2)});
   EXPECT_THAT(lines, Each(Not(kEnded)));
   EXPECT_LE(static_cast<double>(lines.size()),

@@ -37,7 +37,7 @@ size_t read_to_the_end(const Channel& channel) {
 
 int good_listener(const ListenerSettings&, Channel channel) {
   channel.send_waiting(encode(FromListener(Listening{1})));
-  channel.send_waiting(encode(FromListener(LeftOut{7})));
+  channel.send_waiting(encode(FromListener(LeftOut{7, 0})));
   read_to_the_end(channel);
   return 0;
 }
@@ -60,7 +60,7 @@ int listener_that_falls_silent(const ListenerSettings&, Channel channel) {
 int evil_listener(const ListenerSettings&, Channel channel) {
   channel.send_waiting(encode(FromListener(Listening{1})));
   channel.send_waiting(std::vector<uint8_t>(50, 0xee));
-  channel.send_waiting(encode(FromListener(LeftOut{7})));
+  channel.send_waiting(encode(FromListener(LeftOut{7, 0})));
   read_to_the_end(channel);
   return 0;
 }
@@ -96,7 +96,7 @@ int lazy_listener(const ListenerSettings&, Channel channel) {
     if (const auto* next = std::get_if<NextSequence>(&*message)) {
       if (next->generation == in_order) ++in_order;
     } else {
-      channel.send_waiting(encode(FromListener(LeftOut{in_order})));
+      channel.send_waiting(encode(FromListener(LeftOut{in_order, 0})));
     }
   }
 }

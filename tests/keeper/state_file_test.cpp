@@ -8,45 +8,69 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
 
-#include "knockd/base/crc32c.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/keeper/faulty_calls.h"
+#include "tests/keeper/recording_calls.h"
+#include "tests/keeper/state_lines.h"
 
 namespace knockd {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
+using testing::UnorderedElementsAre;
+using testing::UnorderedElementsAreArray;
 
 constexpr const char* kBoot = "0b3c1f52-6a0e-4d8e-9b41-0123456789ab";
 
 // One life of the daemon, as far as the state file sees it: it opens doors, closes them, and ends
 // without a word when the object goes.
-struct Life {
-  OpenDoors doors;
-  FaultyCalls calls;
+template <typename Calls>
+struct LifeWith {
+  std::map<uint64_t, OpenDoor> doors;
+  Calls calls;
   Moment now{.boot = Instant(1000s)};
   StateFile file;
   std::vector<OpenDoor> recovered;
   std::vector<std::string> complaints;
 
-  explicit Life(const std::string& path) : file(path, kBoot, doors, calls) {}
+  explicit LifeWith(const std::string& path, const char* boot = kBoot)
+      : file(
+            path, boot,
+            [this](const StateFile::VisitDoor& visit) {
+              for (const auto& [id, door] : doors) visit(door);
+            },
+            calls) {}
 
   void start() {
     recovered = file.open(now);
-    for (const OpenDoor& door : recovered) doors.open(door);
+    for (const OpenDoor& door : recovered) doors[door.id] = door;
     listen();
   }
   bool open(uint64_t id, Duration time = 10s, const std::string& stop = "close it") {
-    open_unrecorded(id, time, stop);
-    const bool kept = file.opened(*doors.find(id), now);
-    listen();
-    return kept;
+    gather_open(id, time, stop);
+    return flush();
   }
+  bool extend(uint64_t id, Duration time) {
+    gather_extend(id, time);
+    return flush();
+  }
+  bool close(uint64_t id) {
+    gather_close(id);
+    return flush();
+  }
+  bool pass() {
+    file.passed(now);
+    return flush();
+  }
+
+  // As if earlier: in no file yet.
   void open_unrecorded(uint64_t id, Duration time = 10s, const std::string& stop = "close it") {
     OpenDoor door;
     door.id = id;
@@ -55,33 +79,58 @@ struct Life {
     door.interface = "eth0";
     door.stop_command = stop;
     door.deadline = now.boot + time;
-    doors.open(door);
+    doors[id] = door;
   }
-  bool extend(uint64_t id, Duration time) {
-    doors.extend(id, now.boot + time);
-    const bool kept = file.extended(*doors.find(id), now);
-    listen();
+  void gather_open(uint64_t id, Duration time = 10s, const std::string& stop = "close it") {
+    open_unrecorded(id, time, stop);
+    file.opened(doors.at(id), now);
+  }
+  void gather_extend(uint64_t id, Duration time) {
+    doors.at(id).deadline = now.boot + time;
+    file.extended(doors.at(id), now);
+  }
+  void gather_close(uint64_t id) {
+    const OpenDoor door = doors.at(id);
+    doors.erase(id);
+    file.closed(door, now);
+  }
+  bool flush() {
+    const bool kept = file.flush(now);
+    take_found();
     return kept;
   }
-  bool close(uint64_t id) {
-    const OpenDoor door = *doors.find(id);
-    doors.closed(id);
-    const bool kept = file.closed(door, now);
-    listen();
-    return kept;
+  bool move_to(const std::string& path) {
+    const bool moved = file.move_to(path, now);
+    take_found();
+    return moved;
   }
   void after(Duration time) { now.boot += time; }
-  void fail_from_now_on(int error) {
+  void fail_from_now_on(int error, const std::string& only = "") {
     calls.first_fault = calls.calls + 1;
+    calls.only = only;
     calls.error = error;
   }
   void heal() { calls.first_fault = FaultyCalls::kNever; }
+  std::vector<std::string> stops() const {
+    std::vector<std::string> stops;
+    for (const auto& [id, door] : doors) stops.push_back(door.stop_command);
+    return stops;
+  }
 
  private:
+  // They get ids of this life, which are not those by which they were found.
+  void take_found() {
+    for (OpenDoor& door : file.take_found()) {
+      door.id = 1000 + doors.size();
+      doors[door.id] = door;
+    }
+    listen();
+  }
   void listen() {
     for (std::string& line : file.take_complaints()) complaints.push_back(std::move(line));
   }
 };
+using Life = LifeWith<FaultyCalls>;
 
 class StateFileTest : public testing::Test {
  protected:
@@ -89,9 +138,16 @@ class StateFileTest : public testing::Test {
   std::vector<std::string> next_start() {
     Life next(path);
     next.start();
-    std::vector<std::string> stops;
-    for (const OpenDoor& door : next.recovered) stops.push_back(door.stop_command);
-    return stops;
+    return next.stops();
+  }
+
+  // As another process sees it.
+  bool is_free() {
+    const pid_t other = fork();
+    if (other == 0) _exit(OwnFile::is_left_behind(path) ? 1 : 0);
+    int status = 0;
+    waitpid(other, &status, 0);
+    return status != 0;
   }
 
   mode_t mode(const std::string& of) {
@@ -150,16 +206,6 @@ TEST_F(StateFileTest, TakesUpDoorsAgainAndAgain) {
   EXPECT_THAT(next_start(), IsEmpty());
 }
 
-TEST_F(StateFileTest, IsOnDiskBeforeTheCallReturns_AClosingOnlyWritten) {
-  Life run(path);
-  run.start();
-  const int before = run.calls.calls;
-  run.open(1);
-  EXPECT_EQ(run.calls.calls - before, 3) << "fstat, write, fdatasync";
-  run.close(1);
-  EXPECT_EQ(run.calls.calls - before, 5) << "fstat, write";
-}
-
 TEST_F(StateFileTest, StaysSmall_HoweverManyDoorsCameAndWent) {
   Life run(path);
   run.start();
@@ -177,8 +223,8 @@ TEST_F(StateFileTest, StaysSmall_HoweverManyDoorsCameAndWent) {
 TEST_F(StateFileTest, ManyDoorsAreWrittenAnewSeldom) {
   Life run(path);
   run.start();
-  for (uint64_t id = 1; id <= 10'000; ++id) run.open_unrecorded(id);
-  run.open(10'001);
+  for (uint64_t id = 1; id <= 10'001; ++id) run.gather_open(id);
+  run.flush();
   const int before = run.calls.calls;
   for (uint64_t id = 10'002; id <= 11'000; ++id) run.open(id);
   EXPECT_EQ(run.calls.calls - before, 3 * 999) << "nothing but appending";
@@ -228,7 +274,10 @@ TEST_F(RefusedTest, AFileOfSomeoneElse) {
 
 TEST_F(RefusedTest, AFolder) {
   std::filesystem::create_directory(path);
-  expect_refused("cannot be opened");
+  Life run(path);
+  run.start();
+  EXPECT_FALSE(run.open(1));
+  EXPECT_THAT(run.complaints, ElementsAre(HasSubstr("open: Is a directory; it is left as it is")));
 }
 
 TEST_F(RefusedTest, APipe) {
@@ -301,16 +350,16 @@ TEST_F(StateFileTest, ADamagedFileGivesWhatCanBeRead_AndSaysSo) {
 
 TEST_F(StateFileTest, AnotherVersionIsSetAside_NotOverwritten) {
   std::filesystem::create_directories(folder / "lib/knockd");
-  std::string whole = std::string("KNOCKDOD\0\0\0\3", 12) + std::string(36, 'b');
-  const uint32_t crc = crc32c({reinterpret_cast<const uint8_t*>(whole.data()), whole.size()});
-  for (int shift = 24; shift >= 0; shift -= 8) whole += static_cast<char>(crc >> shift);
+  const std::string whole = with_sum("knockd-open-doors version=3 in=another form");
   write_file(path, whole);
   chmod(path.c_str(), 0600);
   write_file(path + ".set-aside.1", "an earlier one");
   Life run(path);
   run.start();
   EXPECT_THAT(run.recovered, IsEmpty());
-  EXPECT_THAT(run.complaints, ElementsAre(HasSubstr("is of version 3"), HasSubstr("set-aside.2")));
+  EXPECT_THAT(run.complaints, ElementsAre(HasSubstr("is of version 3, this knockd reads version "
+                                                    "2: it is kept as " +
+                                                    path + ".set-aside.2")));
   EXPECT_EQ(read_file(path + ".set-aside.2"), whole);
   EXPECT_EQ(read_file(path + ".set-aside.1"), "an earlier one");
   EXPECT_TRUE(run.open(1, 10s, "mine"));
@@ -333,6 +382,25 @@ TEST_F(StateFileTest, ANewFileNeverGoesThroughALinkLaidForIt) {
   Life run(path);
   run.start();
   EXPECT_TRUE(run.open(1));
+  EXPECT_EQ(read_file(folder / "victim"), "precious");
+}
+
+TEST_F(StateFileTest, NorThroughOneThatIsLaidAtTheLastMoment) {
+  struct Racing : FaultyCalls {
+    std::string victim;
+    int open(const char* file, int flags, mode_t mode) override {
+      if (std::string_view(file).ends_with(".new")) {
+        std::filesystem::create_symlink(victim, file);
+      }
+      return FaultyCalls::open(file, flags, mode);
+    }
+  };
+  write_file(folder / "victim", "precious");
+  LifeWith<Racing> run(path);
+  run.calls.victim = folder / "victim";
+  run.start();
+  EXPECT_FALSE(run.open(1));
+  EXPECT_THAT(run.complaints, ElementsAre(HasSubstr("open: File exists")));
   EXPECT_EQ(read_file(folder / "victim"), "precious");
 }
 
@@ -373,8 +441,7 @@ TEST_F(StateFileTest, ALastingFaultIsToldOnce_AndItsEndOnce_AndNothingIsLost) {
 TEST_F(StateFileTest, AppendingThatAlwaysFailsIsToldOnce_AndWritingAnewHelps) {
   Life run(path);
   run.start();
-  run.calls.only_fdatasync = true;
-  run.fail_from_now_on(EIO);
+  run.fail_from_now_on(EIO, "fdatasync");
   for (uint64_t id = 1; id <= 5; ++id) {
     EXPECT_TRUE(run.open(id, 10s, "kept"));
     EXPECT_TRUE(run.open(id + 100));
@@ -401,7 +468,7 @@ TEST_F(StateFileTest, WithManyDoorsAFullDiskIsNotTriedAtEachKnock) {
   Life run(path);
   run.start();
   for (uint64_t id = 1; id <= 10'000; ++id) run.open_unrecorded(id);
-  run.fail_from_now_on(ENOSPC);
+  run.fail_from_now_on(ENOSPC, "write");
   run.open(10'001);
   const int before = run.calls.calls;
   run.open(10'002);
@@ -409,6 +476,330 @@ TEST_F(StateFileTest, WithManyDoorsAFullDiskIsNotTriedAtEachKnock) {
   run.after(1s);
   run.open(10'003);
   EXPECT_GT(run.calls.calls, before);
+}
+
+// --- What cannot be read at first
+
+class UnreadTest : public StateFileTest {
+ protected:
+  void SetUp() override {
+    Life earlier(path);
+    earlier.start();
+    earlier.open(1, 10h, "one");
+    // So that a read does not reach the end at once.
+    for (uint64_t id = 2; id <= 5; ++id) earlier.open(id, 10h, std::string(50'000, 'x'));
+    earlier.open(6, 10h, "last");
+    before = read_file(path);
+  }
+  std::string before;
+};
+
+TEST_F(UnreadTest, AFileThatCannotBeOpenedIsLeftAlone_AndTakenUpLater) {
+  for (const int error : {EACCES, EIO, EMFILE}) {
+    Life run(path);
+    run.calls.only = "open";
+    run.calls.error = error;
+    run.calls.first_fault = 1;
+    run.start();
+    EXPECT_THAT(run.recovered, IsEmpty());
+    EXPECT_THAT(run.complaints, ElementsAre(HasSubstr("it is left as it is and read again later")));
+    EXPECT_FALSE(run.open(1, 10h, "mine"));
+    EXPECT_EQ(read_file(path), before);
+    run.heal();
+    run.after(1s);
+    EXPECT_TRUE(run.flush()) << "without anything new, too";
+    EXPECT_THAT(run.stops(), SizeIs(7));
+    EXPECT_THAT(run.complaints, ElementsAre(testing::_, HasSubstr("is written again")));
+    EXPECT_TRUE(run.close(1)) << "mine, not the one that was found by this number";
+    EXPECT_THAT(run.stops(), SizeIs(6));
+    EXPECT_THAT(next_start(), UnorderedElementsAreArray(run.stops()));
+    EXPECT_FALSE(std::filesystem::exists(path + ".set-aside.1"));
+    write_file(path, before);
+  }
+}
+
+TEST_F(UnreadTest, WhatCanBeReadIsTakenUp_AndTheRestLater_ButNothingTwice) {
+  Life run(path);
+  run.calls.only = "read";
+  run.calls.error = EIO;
+  run.calls.first_fault = 6;
+  run.start();
+  ASSERT_THAT(run.recovered, testing::Not(IsEmpty()));
+  ASSERT_THAT(run.recovered.size(), testing::Lt(6u));
+  EXPECT_EQ(run.recovered[0].stop_command, "one");
+  ASSERT_THAT(run.complaints, SizeIs(1));
+  EXPECT_THAT(run.complaints[0], HasSubstr("read: Input/output error"));
+  EXPECT_THAT(run.complaints[0],
+              HasSubstr(std::to_string(run.recovered.size()) + " open doors were read"));
+  EXPECT_FALSE(run.close(1)) << "the stop of what was taken up has run";
+  EXPECT_EQ(read_file(path), before);
+  run.heal();
+  run.after(1s);
+  EXPECT_TRUE(run.flush());
+  EXPECT_THAT(run.stops(), SizeIs(5));
+  EXPECT_THAT(run.stops(), testing::Not(Contains("one")));
+  EXPECT_THAT(run.stops(), Contains("last"));
+  EXPECT_TRUE(run.flush());
+  EXPECT_THAT(next_start(), UnorderedElementsAreArray(run.stops()));
+}
+
+TEST_F(UnreadTest, AReadOnlyFileIsReadAtOnce_AndLockedAsSoonAsItCanBeWritten) {
+  Life run(path);
+  run.calls.only = "open";
+  run.calls.error = EROFS;
+  run.calls.first_fault = run.calls.last_fault = 1;  // for writing; then for reading
+  run.start();
+  EXPECT_THAT(run.recovered, SizeIs(6));
+  EXPECT_THAT(run.complaints, ElementsAre(HasSubstr("Read-only file system; open doors are")));
+  EXPECT_TRUE(is_free());
+  run.calls.last_fault = FaultyCalls::kNever;
+  run.fail_from_now_on(ENOSPC, "write");
+  run.after(1s);
+  EXPECT_FALSE(run.close(1));
+  EXPECT_FALSE(is_free()) << "though it could not be written anew";
+  run.heal();
+  run.after(1s);
+  EXPECT_TRUE(run.close(2));
+  EXPECT_FALSE(is_free());
+  EXPECT_THAT(next_start(), SizeIs(4));
+}
+
+TEST_F(UnreadTest, IsTriedAfterGrowingPauses) {
+  Life run(path);
+  run.calls.only = "open";
+  run.calls.first_fault = 1;
+  run.start();
+  std::vector<int> pauses;
+  for (int second = 0, last = 0; second < 400; ++second) {
+    const int calls = run.calls.calls;
+    run.pass();
+    if (run.calls.calls != calls) pauses.push_back(second - std::exchange(last, second));
+    run.after(1s);
+  }
+  EXPECT_THAT(pauses, ElementsAre(1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60));
+  EXPECT_THAT(run.complaints, SizeIs(1));
+}
+
+TEST_F(UnreadTest, WhatWasFoundIsNotLost_EvenIfNobodyHasTakenItYet) {
+  Life run(path);
+  run.calls.only = "read";
+  run.calls.first_fault = 1;
+  run.start();
+  run.heal();
+  run.after(1s);
+  run.gather_open(7, 10h, "mine");
+  EXPECT_TRUE(run.file.flush(run.now));
+  run.gather_open(8, 10h, "mine too");
+  EXPECT_TRUE(run.file.flush(run.now));
+  EXPECT_THAT(next_start(), SizeIs(8));
+}
+
+// --- Another path
+
+TEST_F(StateFileTest, MovesToAnotherPath_FirstWrittenThere_ThenRemovedHere) {
+  LifeWith<RecordingCalls> run(path);
+  run.start();
+  run.open(1, 10h, "one");
+  const std::string other = folder / "elsewhere/doors";
+  run.calls.take();
+  EXPECT_TRUE(run.move_to(other));
+  EXPECT_THAT(run.calls.take(),
+              ElementsAre("lock doors", "lock doors.new", "write doors.new", "fsync doors.new",
+                          "rename doors.new doors", "fsync elsewhere", "unlink open-doors"));
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_TRUE(run.open(2, 10h, "two"));
+  EXPECT_THAT(run.complaints, IsEmpty());
+  Life next(other);
+  next.start();
+  EXPECT_THAT(next.stops(), ElementsAre("one", "two"));
+}
+
+TEST_F(StateFileTest, WhatWasGatheredBeforeAMoveIsInTheNewFile) {
+  Life run(path);
+  run.start();
+  run.gather_open(1, 10h, "one");
+  EXPECT_TRUE(run.move_to(folder / "other"));
+  EXPECT_TRUE(run.flush());
+  EXPECT_TRUE(run.open(2, 10h, "two"));
+  Life next(folder / "other");
+  next.start();
+  EXPECT_THAT(next.stops(), ElementsAre("one", "two"));
+}
+
+TEST_F(StateFileTest, AMoveTakesUpWhatTheOtherFileHolds) {
+  {
+    Life earlier(folder / "other");
+    earlier.start();
+    earlier.open(1, 10h, "theirs");
+  }
+  Life run(path);
+  run.start();
+  run.open(1, 10h, "mine");
+  EXPECT_TRUE(run.move_to(folder / "other"));
+  EXPECT_THAT(run.stops(), UnorderedElementsAre("mine", "theirs"));
+  EXPECT_TRUE(run.flush());
+  EXPECT_TRUE(run.close(1));
+  Life next(folder / "other");
+  next.start();
+  EXPECT_THAT(next.stops(), ElementsAre("theirs"));
+}
+
+TEST_F(StateFileTest, WhatWasFoundIsClosedThereByItsNewNumber) {
+  {
+    Life earlier(folder / "other");
+    earlier.start();
+    earlier.open(1, 10h, "theirs");
+  }
+  Life run(path);
+  run.start();
+  run.open(1, 10h, "mine");
+  EXPECT_TRUE(run.move_to(folder / "other"));
+  ASSERT_EQ(run.doors.rbegin()->second.stop_command, "theirs");
+  EXPECT_TRUE(run.close(run.doors.rbegin()->first));
+  Life next(folder / "other");
+  next.start();
+  EXPECT_THAT(next.stops(), ElementsAre("mine"));
+}
+
+TEST_F(StateFileTest, AMoveThatFailsLeavesAllAsItWas_AndSaysSo) {
+  Life run(path);
+  run.start();
+  run.open(1, 10h, "one");
+  std::filesystem::create_symlink("/etc/hosts", folder / "link");
+  run.gather_open(2, 10h, "two");
+  EXPECT_FALSE(run.move_to(folder / "link"));
+  ASSERT_THAT(run.complaints, SizeIs(2));
+  EXPECT_THAT(run.complaints[0], HasSubstr("is a symbolic link"));
+  EXPECT_THAT(run.complaints[1], HasSubstr(path + ": is still in use"));
+  EXPECT_TRUE(run.flush());
+  for (int fault = 1; fault <= 12; ++fault) {
+    run.calls.first_fault = run.calls.last_fault = run.calls.calls + fault;
+    if (run.move_to(folder / "other")) break;
+    EXPECT_TRUE(run.file.is_kept()) << "call " << fault;
+    EXPECT_TRUE(std::filesystem::exists(path));
+  }
+  EXPECT_THAT(run.stops(), ElementsAre("one", "two"));
+  EXPECT_TRUE(run.open(3, 10h, "three"));
+}
+
+TEST_F(StateFileTest, TheSamePathByAnotherNameIsNoMove) {
+  Life run(path);
+  run.start();
+  run.open(1, 10h, "one");
+  for (const std::string& name : {path, folder / "lib/./knockd/../knockd/open-doors"}) {
+    EXPECT_TRUE(run.move_to(name));
+    EXPECT_TRUE(run.open(run.doors.size() + 1, 10h, "more"));
+  }
+  EXPECT_THAT(run.complaints, IsEmpty());
+  EXPECT_FALSE(is_free());
+}
+
+TEST_F(StateFileTest, MovesToNoFile_AndBack) {
+  Life run(path);
+  run.start();
+  run.open(1, 10h, "one");
+  EXPECT_TRUE(run.move_to(""));
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_FALSE(run.open(2, 10h, "two"));
+  EXPECT_TRUE(run.move_to(path));
+  EXPECT_THAT(run.complaints, IsEmpty());
+  EXPECT_THAT(next_start(), ElementsAre("one", "two"));
+}
+
+TEST_F(UnreadTest, AMoveDoesNotRemoveWhatWasNeverRead) {
+  Life run(path);
+  run.calls.only = "read";
+  run.calls.first_fault = 1;
+  run.calls.last_fault = 20;
+  run.start();
+  while (run.calls.calls < 20) run.calls.read(-1, nullptr, 0);
+  EXPECT_TRUE(run.move_to(folder / "other"));
+  EXPECT_THAT(run.complaints.back(), HasSubstr("is left as it is: it could not be read"));
+  EXPECT_EQ(read_file(path), before);
+}
+
+// --- What outlives a power cut
+
+class PowerCutTest : public StateFileTest {
+ protected:
+  void SetUp() override {
+    run.start();
+    at_start = run.calls.take();
+  }
+  LifeWith<RecordingCalls> run{path};
+  std::vector<std::string> at_start;
+};
+
+TEST_F(PowerCutTest, ANewFileIsOnDiskBeforeItTakesTheOldOnesPlace_AndThenItsName) {
+  EXPECT_THAT(at_start, ElementsAre("lock open-doors", "lock open-doors.new",
+                                    "write open-doors.new", "fsync open-doors.new",
+                                    "rename open-doors.new open-doors", "fsync knockd"));
+}
+
+TEST_F(PowerCutTest, OneThatHasGrownTooLargeIsReplacedInTheSameOrder) {
+  run.open(1, 10h, std::string(100'000, 'x'));
+  EXPECT_THAT(run.calls.take(),
+              ElementsAre("write open-doors", "fdatasync open-doors", "lock open-doors.new",
+                          "write open-doors.new", "fsync open-doors.new",
+                          "rename open-doors.new open-doors", "fsync knockd"));
+}
+
+TEST_F(PowerCutTest, OneWriteAndOneSyncForAllThatWasGathered) {
+  for (uint64_t id = 1; id <= 50; ++id) run.gather_open(id);
+  run.gather_close(7);
+  EXPECT_TRUE(run.flush());
+  EXPECT_THAT(run.calls.take(), ElementsAre("write open-doors", "fdatasync open-doors"));
+  run.gather_close(8);
+  run.gather_extend(9, 1h);
+  run.gather_close(10);
+  EXPECT_TRUE(run.flush());
+  EXPECT_THAT(run.calls.take(), ElementsAre("write open-doors", "fdatasync open-doors"));
+}
+
+TEST_F(PowerCutTest, ClosingsAndTimeAloneAreWrittenOnly) {
+  run.open(1);
+  run.open(2);
+  run.calls.take();
+  EXPECT_TRUE(run.close(1));
+  EXPECT_THAT(run.calls.take(), ElementsAre("write open-doors"));
+  EXPECT_TRUE(run.pass());
+  EXPECT_THAT(run.calls.take(), ElementsAre("write open-doors"));
+  EXPECT_TRUE(run.extend(2, 1h));
+  EXPECT_THAT(run.calls.take(), ElementsAre("write open-doors", "fdatasync open-doors"));
+}
+
+TEST_F(PowerCutTest, NothingIsWrittenBeforeTheFlush_NorByOneWithoutNews) {
+  run.gather_open(1);
+  EXPECT_THAT(run.calls.take(), IsEmpty());
+  EXPECT_TRUE(run.flush());
+  run.calls.take();
+  EXPECT_TRUE(run.flush());
+  EXPECT_THAT(run.calls.take(), IsEmpty());
+}
+
+TEST_F(StateFileTest, TimeThatPassedCountsAfterAReboot) {
+  {
+    Life run(path);
+    run.start();
+    run.open(1, 100s);
+    run.after(70s);
+    run.pass();
+  }
+  Life next(path, "another-boot");
+  next.now.boot = Instant(5s);
+  next.start();
+  ASSERT_THAT(next.recovered, SizeIs(1));
+  EXPECT_EQ(next.recovered[0].deadline, next.now.boot + 30s);
+}
+
+TEST_F(StateFileTest, APersonCanReadWhoIsIn) {
+  Life run(path);
+  run.start();
+  run.open(17, 3600s, "iptables -D INPUT -s 192.0.2.1 -j ACCEPT");
+  EXPECT_THAT(read_file(path),
+              HasSubstr(" open id=17 source=192.0.2.1 door=door interface=eth0 left=3600.000000000 "
+                        "boot=1000.000000000 clock=1970-01-01T00:00:00.000000000Z synced=no "
+                        "stop=iptables -D INPUT -s 192.0.2.1 -j ACCEPT\n"));
 }
 
 struct Fault {
@@ -422,19 +813,17 @@ class EachCallFailsTest : public StateFileTest, public testing::WithParamInterfa
   // A life with everything in it: a door from an earlier run, opening, extending, closing, and
   // enough garbage to write anew. Gives the doors that stay open.
   static std::vector<std::string> live(Life& run) {
-    const std::string bulk(40'000, 'x');
+    const std::string bulk(70'000, 'x');
     run.start();
     for (uint64_t id = 101; id <= 106; ++id) {
-      run.open(id, 10s, id == 101 ? "first" : bulk);
+      run.open(id, 10s, id == 101 ? "first" : id == 103 ? bulk : "soon closed");
       run.after(2s);
       run.extend(101, 100s);
       if (id > 101) run.close(id);
       run.after(2s);
     }
     run.open(107, 10s, "last");
-    std::vector<std::string> stops;
-    for (const auto& [id, door] : run.doors.all()) stops.push_back(door.stop_command);
-    return stops;
+    return run.stops();
   }
 
   void write_earlier_run() {
@@ -450,11 +839,11 @@ TEST_P(EachCallFailsTest, InTurn_TheDaemonGoesOnAndTheNextStartFindsAll) {
   int calls = 0;
   {
     Life whole(path);
-    EXPECT_THAT(live(whole), ElementsAre("earlier", "first", "last"));
+    EXPECT_THAT(live(whole), UnorderedElementsAre("earlier", "first", "last"));
     EXPECT_THAT(whole.complaints, IsEmpty());
     calls = whole.calls.calls;
   }
-  EXPECT_THAT(next_start(), ElementsAre("earlier", "first", "last"));
+  EXPECT_THAT(next_start(), UnorderedElementsAre("earlier", "first", "last"));
   ASSERT_GT(calls, 60);
 
   for (int fault = 1; fault <= calls; ++fault) {
@@ -473,20 +862,18 @@ TEST_P(EachCallFailsTest, InTurn_TheDaemonGoesOnAndTheNextStartFindsAll) {
       kept = run.file.is_kept();
       complaints = run.complaints;
     }
+    // Locking fails with these errors when another daemon has the file.
+    const bool was_refused = testing::Matches(Contains(HasSubstr("in use by")))(complaints);
     EXPECT_LE(complaints.size(), 3u) << testing::PrintToString(complaints);
     const auto found = next_start();
     if (kept) {
-      EXPECT_EQ(found, open) << testing::PrintToString(complaints);
+      EXPECT_THAT(found, UnorderedElementsAreArray(open)) << testing::PrintToString(complaints);
     } else {
       EXPECT_FALSE(complaints.empty());
-      // What was on disk before the fault is there still, unless it could not even be read.
-      const bool set_aside = std::filesystem::exists(path + ".set-aside.1");
-      if (!set_aside) {
-        EXPECT_THAT(found, testing::Contains("earlier"));
-      }
+      EXPECT_THAT(found, Contains("earlier")) << "what was on disk before is there still";
     }
-    if (!GetParam().lasts && fault > 12) {
-      EXPECT_TRUE(kept) << "once started, it always recovers";
+    if (!GetParam().lasts && !was_refused) {
+      EXPECT_TRUE(kept) << "it always recovers";
     }
   }
 }

@@ -7,7 +7,8 @@
 #include <map>
 #include <random>
 
-#include "knockd/base/crc32c.h"
+#include "knockd/base/text.h"
+#include "tests/keeper/state_lines.h"
 
 namespace knockd {
 namespace {
@@ -42,28 +43,33 @@ OpenDoor door(uint64_t id, Duration deadline) {
   return door;
 }
 
-// A small language for files: Writer().opened(...).closed(...).bytes
+// A small language for files: Writer().opened(...).closed(...).text
 struct Writer {
-  Bytes bytes;
-  explicit Writer(const char* boot = kBoot) { append_state_header(bytes, boot); }
+  std::string text;
+  explicit Writer(const char* boot = kBoot) { append_header(text, boot); }
   Writer& opened(const OpenDoor& door, Moment now = moment(1s)) {
-    append_opened(bytes, door, now);
+    append_fact(text, Fact::kOpen, door, now);
     return *this;
   }
   Writer& extended(uint64_t id, Duration deadline, Moment now = moment(2s)) {
-    append_extended(bytes, door(id, deadline), now);
+    append_fact(text, Fact::kExtend, door(id, deadline), now);
     return *this;
   }
   Writer& closed(uint64_t id, Moment now = moment(3s)) {
-    append_closed(bytes, door(id, 0s), now);
+    append_fact(text, Fact::kClose, door(id, 0s), now);
     return *this;
   }
   Writer& passed(Moment now) {
-    append_passed(bytes, now);
+    append_fact(text, Fact::kTime, {}, now);
     return *this;
   }
-  Writer& garbage(const Bytes& garbage) {
-    bytes.insert(bytes.end(), garbage.begin(), garbage.end());
+  Writer& garbage(const std::string& garbage) {
+    text += garbage;
+    return *this;
+  }
+  // A line with a right checksum.
+  Writer& line(const std::string& content) {
+    text += with_sum(content);
     return *this;
   }
 };
@@ -74,28 +80,89 @@ std::vector<uint64_t> ids(const StateContents& contents) {
   return ids;
 }
 
-TEST(StateFormatTest, GivesBackWhatWasOpened) {
-  const OpenDoor opened = door(7, 10s);
-  const auto contents = parse_state(Writer().opened(opened, kept(1s, 99h)).bytes);
-  EXPECT_EQ(contents.header, Header::kGood);
-  EXPECT_EQ(contents.boot_id, kBoot);
-  ASSERT_EQ(contents.doors.size(), 1u);
-  EXPECT_EQ(contents.doors[0].door, opened);
-  EXPECT_EQ(contents.doors[0].written, at(1s));
-  EXPECT_EQ(contents.skipped, 0u);
-  ASSERT_TRUE(contents.last);
-  EXPECT_EQ(contents.last->wall, 99h);
-  EXPECT_TRUE(contents.last->wall_is_kept);
+// --- The text
+
+// Nanoseconds, as clocks have them.
+constexpr Duration kUptime = 12345'678901234ns;
+constexpr std::chrono::nanoseconds kWall = 1795653907'000000005ns;
+
+TEST(StateFormatTest, IsTextThatAPersonCanRead) {
+  const Writer file = Writer()
+                          .opened(door(17, kUptime + 3600s), kept(kUptime, kWall))
+                          .extended(17, kUptime + 60s, {.boot = at(kUptime), .wall = kWall})
+                          .closed(17, kept(kUptime, kWall))
+                          .passed(kept(kUptime, kWall));
+  const std::string clocks = "boot=12345.678901234 clock=2026-11-26T00:45:07.000000005Z synced=";
+  EXPECT_EQ(file.text,
+            "21b60767 knockd-open-doors version=2 boot-id=0b3c1f52-6a0e-4d8e-9b41-0123456789ab\n" +
+                with_sum("open id=17 source=2001:db8::7 door=ssh interface=eth0 "
+                         "left=3600.000000000 " +
+                         clocks + "yes stop=iptables -D INPUT -s 2001:db8::7 -j ACCEPT") +
+                with_sum("extend id=17 left=60.000000000 " + clocks + "no") +
+                with_sum("close id=17 " + clocks + "yes") + with_sum("time " + clocks + "yes"));
 }
 
-TEST(StateFormatTest, KnowsTheSizeOfARecord) {
-  Bytes bytes;
-  append_opened(bytes, door(1, 1s), moment(0s));
-  EXPECT_EQ(bytes.size(), opened_size(door(1, 1s)));
-  bytes.clear();
-  append_state_header(bytes, kBoot);
-  EXPECT_EQ(bytes.size(), kStateHeaderSize);
+TEST(StateFormatTest, GivesBackWhatWasOpened) {
+  OpenDoor opened = door(7, 10s + 1ns);
+  for (const char* source : {"192.0.2.7", "2001:db8::1", "::", "::1", "0.0.0.0"}) {
+    opened.source = *IpAddress::parse(source);
+    const auto contents = parse_state(Writer().opened(opened, kept(1s, 99h + 1ns)).text);
+    EXPECT_EQ(contents.header, Header::kGood);
+    EXPECT_EQ(contents.boot_id, kBoot);
+    ASSERT_EQ(contents.doors.size(), 1u) << source;
+    EXPECT_EQ(contents.doors[0].door, opened);
+    EXPECT_EQ(contents.doors[0].written, at(1s));
+    EXPECT_EQ(contents.skipped, 0u);
+    ASSERT_TRUE(contents.last);
+    EXPECT_EQ(contents.last->wall, 99h + 1ns);
+    EXPECT_TRUE(contents.last->wall_is_kept);
+  }
 }
+
+TEST(StateFormatTest, NoTextBreaksALine) {
+  std::string all;
+  for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
+  for (const std::string& text :
+       {std::string(), all, std::string(" "), std::string("%"), std::string("100%25"),
+        std::string("a stop=b"), std::string("\n"), std::string(1 << 20, '\n')}) {
+    OpenDoor opened = door(7, 10s);
+    opened.door = opened.interface = opened.stop_command = text;
+    const std::string file = Writer(text.c_str()).opened(opened).closed(8).text;
+    EXPECT_EQ(std::count(file.begin(), file.end(), '\n'), 3);
+    EXPECT_TRUE(std::all_of(file.begin(), file.end(),
+                            [](char c) { return c == '\n' || (c >= ' ' && c <= '~'); }));
+    const auto contents = parse_state(file);
+    EXPECT_EQ(contents.boot_id, text.c_str());
+    ASSERT_EQ(contents.doors.size(), 1u);
+    EXPECT_EQ(contents.doors[0].door, opened);
+    EXPECT_EQ(contents.facts, 2u);
+  }
+}
+
+TEST(StateFormatTest, TellsEachDayFromTheNext) {
+  for (int day = 0; day < 146 * 365; day += 61) {
+    const auto wall = std::chrono::days(day) + 86399s;
+    const auto contents = parse_state(Writer().passed(kept(1s, wall)).text);
+    ASSERT_TRUE(contents.last) << day;
+    ASSERT_EQ(contents.last->wall, wall) << day;
+  }
+}
+
+TEST(StateFormatTest, TimesBeyondReasonAreNotWritten) {
+  OpenDoor far = door(1, 1s);
+  for (const Instant deadline : {Instant::max(), Instant::min()}) {
+    far.deadline = deadline;
+    for (const auto wall : {std::chrono::nanoseconds::min(), std::chrono::nanoseconds::max()}) {
+      const auto contents = parse_state(Writer().opened(far, {.boot = at(9s), .wall = wall}).text);
+      ASSERT_EQ(contents.doors.size(), 1u);
+      EXPECT_GE(contents.last->wall, 0s);
+      EXPECT_GE(contents.doors[0].door.deadline, at(9s));
+      EXPECT_LT(contents.doors[0].door.deadline, Instant::max());
+    }
+  }
+}
+
+// --- Facts
 
 TEST(StateFormatTest, ClosedDoorsAreGone_ExtendedOnesHaveTheirNewDeadline) {
   const auto contents = parse_state(Writer()
@@ -104,107 +171,215 @@ TEST(StateFormatTest, ClosedDoorsAreGone_ExtendedOnesHaveTheirNewDeadline) {
                                         .opened(door(3, 30s))
                                         .closed(2)
                                         .extended(3, 99s)
-                                        .bytes);
+                                        .text);
   EXPECT_THAT(ids(contents), ElementsAre(1, 3));
+  EXPECT_EQ(contents.doors[0].door.deadline, at(10s));
   EXPECT_EQ(contents.doors[1].door.deadline, at(99s));
   EXPECT_EQ(contents.doors[1].written, at(2s));
 }
 
-TEST(StateFormatTest, RecordsOfUnknownDoorsChangeNothing) {
-  const auto contents = parse_state(Writer().closed(4).extended(5, 9s).opened(door(1, 1s)).bytes);
+TEST(StateFormatTest, FactsOfUnknownDoorsChangeNothing) {
+  const auto contents = parse_state(Writer().closed(4).extended(5, 9s).opened(door(1, 2s)).text);
   EXPECT_THAT(ids(contents), ElementsAre(1));
-  EXPECT_EQ(contents.records, 3u);
+  EXPECT_EQ(contents.facts, 3u);
 }
 
 TEST(StateFormatTest, OfDoorsWithOneIdOnlyTheOldestIsClosed) {
   const auto contents =
-      parse_state(Writer().opened(door(1, 10s)).opened(door(1, 20s)).closed(1).bytes);
+      parse_state(Writer().opened(door(1, 10s)).opened(door(1, 20s)).closed(1).text);
   ASSERT_THAT(ids(contents), ElementsAre(1));
   EXPECT_EQ(contents.doors[0].door.deadline, at(20s));
 }
 
+TEST(StateFormatTest, OfDoorsWithOneIdOnlyTheYoungestIsExtended) {
+  const auto contents =
+      parse_state(Writer().opened(door(1, 10s)).opened(door(1, 20s)).extended(1, 99s).text);
+  ASSERT_THAT(ids(contents), ElementsAre(1, 1));
+  EXPECT_EQ(contents.doors[0].door.deadline, at(10s));
+  EXPECT_EQ(contents.doors[1].door.deadline, at(99s));
+}
+
+TEST(StateFormatTest, TheLastMomentIsTheLatest_ByTheBootClock) {
+  const auto contents = parse_state(Writer().passed(kept(9s, 1h)).passed(kept(5s, 2h)).text);
+  EXPECT_EQ(contents.last->boot, at(9s));
+  EXPECT_EQ(contents.last->wall, 1h);
+}
+
+// --- Headers
+
 TEST(StateFormatTest, EmptyAndZeroedFilesHoldNothing) {
   EXPECT_EQ(parse_state({}).header, Header::kNone);
-  const Bytes zeros(4096, 0);
-  EXPECT_EQ(parse_state(zeros).header, Header::kNone);
+  EXPECT_EQ(parse_state(std::string(4096, '\0')).header, Header::kNone);
+  EXPECT_EQ(parse_state(std::string(4096, '\0')).skipped, 4096u);
 }
 
 TEST(StateFormatTest, OtherFilesAreForeign) {
-  const std::string text = "root:x:0:0:root:/root:/bin/bash\n";
-  EXPECT_EQ(parse_state({reinterpret_cast<const uint8_t*>(text.data()), text.size()}).header,
-            Header::kForeign);
+  for (const char* text : {"root:x:0:0:root:/root:/bin/bash\n", "\n", "x", "KNOCKD\n"}) {
+    EXPECT_EQ(parse_state(text).header, Header::kForeign) << text;
+  }
 }
 
 TEST(StateFormatTest, AnotherVersionIsNotRead) {
-  Bytes bytes = Writer().opened(door(1, 1s)).bytes;
-  bytes[11] = 2;  // the version's last byte; the checksum no longer fits
-  EXPECT_EQ(parse_state(bytes).header, Header::kDamaged);
-  EXPECT_THAT(ids(parse_state(bytes)), ElementsAre(1));
-  // The header of version 2 as it would be: with the right checksum.
-  Bytes whole(bytes.begin(), bytes.begin() + 48);
-  const uint32_t crc = crc32c(whole);
-  for (int shift = 24; shift >= 0; shift -= 8) whole.push_back(static_cast<uint8_t>(crc >> shift));
-  append_opened(whole, door(1, 1s), moment(1s));
-  const auto contents = parse_state(whole);
+  const auto contents = parse_state(with_sum("knockd-open-doors version=3 whatever it says") +
+                                    Writer().opened(door(1, 2s)).text);
   EXPECT_EQ(contents.header, Header::kOtherVersion);
-  EXPECT_EQ(contents.version, 2u);
+  EXPECT_EQ(contents.version, 3u);
   EXPECT_THAT(contents.doors, IsEmpty());
 }
 
-TEST(StateFormatTest, ATornLastRecordCostsOnlyItself) {
-  const Bytes two = Writer().opened(door(1, 1s)).opened(door(2, 2s)).bytes;
-  const size_t last = opened_size(door(2, 2s));
-  for (size_t missing = 1; missing <= last; ++missing) {
-    const auto contents = parse_state(std::span(two).first(two.size() - missing));
-    EXPECT_THAT(ids(contents), ElementsAre(1)) << missing << " bytes missing";
-    EXPECT_EQ(contents.skipped, last - missing);
+TEST(StateFormatTest, TheBinaryVersionIsNotRead) {
+  const auto contents = parse_state("KNOCKDOD" + Writer().opened(door(1, 2s)).text);
+  EXPECT_EQ(contents.header, Header::kOtherVersion);
+  EXPECT_EQ(contents.version, 1u);
+  EXPECT_THAT(contents.doors, IsEmpty());
+}
+
+TEST(StateFormatTest, ADamagedHeaderCostsOnlyItself) {
+  std::string text = Writer().opened(door(1, 2s)).text;
+  text[text.find("version=2") + 8] = '3';
+  const auto contents = parse_state(text);
+  EXPECT_EQ(contents.header, Header::kDamaged);
+  EXPECT_EQ(contents.boot_id, "");
+  EXPECT_THAT(ids(contents), ElementsAre(1));
+}
+
+TEST(StateFormatTest, FactsAreFoundWithoutAnyHeader) {
+  const std::string text = Writer().opened(door(1, 2s)).text;
+  for (const size_t cut : {size_t{30}, text.find('\n') + 1}) {
+    const auto contents = parse_state(text.substr(cut));
+    EXPECT_EQ(contents.header, Header::kDamaged);
+    EXPECT_THAT(ids(contents), ElementsAre(1));
+  }
+}
+
+// --- Damage
+
+TEST(StateFormatTest, ATornLastLineCostsOnlyItself) {
+  const std::string one = Writer().opened(door(1, 1s)).text;
+  const std::string two = Writer().opened(door(1, 1s)).opened(door(2, 2s)).text;
+  EXPECT_THAT(ids(parse_state(two.substr(0, two.size() - 1))), ElementsAre(1, 2)) << "it is whole";
+  for (size_t size = one.size(); size < two.size() - 1; ++size) {
+    const auto contents = parse_state(two.substr(0, size));
+    EXPECT_THAT(ids(contents), ElementsAre(1)) << size << " bytes";
+    EXPECT_EQ(contents.skipped, size - one.size());
   }
 }
 
 TEST(StateFormatTest, GarbageInTheMiddleCostsOnlyItself) {
-  for (const Bytes& garbage :
-       {Bytes{0}, Bytes(4096, 0), Bytes(5000, 0xff), Bytes{0xff, 0xc0, 0xf5, 0xfe},
-        Bytes{0xff, 0xff, 0xc0}, Bytes{0xff, 0xc0, 0xf5, 0xfe, 0xff, 0xff, 0xff, 0xff}}) {
+  for (const std::string& garbage :
+       {std::string(1, '\0'), std::string(4096, '\0'), std::string(5000, '\xff'),
+        std::string("1f2e3d4c open id=17 source=192.0.2.7 door=ssh\n"), std::string("\n\n\n"),
+        std::string("1f2e3d4c "), std::string("1f2e3d4c open "), std::string(" open id=1 open ")}) {
     const auto contents =
-        parse_state(Writer().opened(door(1, 1s)).garbage(garbage).opened(door(2, 2s)).bytes);
-    EXPECT_THAT(ids(contents), ElementsAre(1, 2));
+        parse_state(Writer().opened(door(1, 1s)).garbage(garbage).opened(door(2, 2s)).text);
+    EXPECT_THAT(ids(contents), ElementsAre(1, 2)) << garbage;
     EXPECT_EQ(contents.skipped, garbage.size());
+    EXPECT_EQ(contents.facts, 2u);
   }
 }
 
-TEST(StateFormatTest, EveryFlippedByteCostsAtMostItsOwnRecord) {
-  const Bytes good = Writer().opened(door(1, 1s)).opened(door(2, 2s)).opened(door(3, 3s)).bytes;
-  for (size_t i = 0; i < good.size(); ++i) {
-    Bytes bad = good;
-    bad[i] ^= 0x5a;
-    const auto contents = parse_state(bad);
-    EXPECT_EQ(contents.doors.size(), i < kStateHeaderSize ? 3u : 2u) << "byte " << i;
+TEST(StateFormatTest, EveryDamagedByteCostsAtMostItsOwnLine) {
+  const std::string good =
+      Writer().opened(door(1, 1s)).opened(door(2, 2s)).opened(door(3, 3s)).text;
+  const size_t header = good.find('\n') + 1;
+  for (const int change : {0x5a, 0x01, 0x20, 0x80}) {
+    for (size_t i = 0; i < good.size(); ++i) {
+      std::string bad = good;
+      bad[i] = static_cast<char>(bad[i] ^ change);
+      const auto contents = parse_state(bad);
+      EXPECT_EQ(contents.doors.size(), i < header ? 3u : 2u) << "byte " << i;
+      EXPECT_EQ(contents.header, i < header ? Header::kDamaged : Header::kGood) << "byte " << i;
+      EXPECT_GT(contents.skipped, 0u);
+    }
   }
 }
 
-TEST(StateFormatTest, RecordsAreFoundWithoutAnyHeader) {
-  Bytes bytes = Writer().opened(door(1, 1s)).bytes;
-  bytes.erase(bytes.begin(), bytes.begin() + 30);
-  const auto contents = parse_state(bytes);
-  EXPECT_EQ(contents.header, Header::kDamaged);
+TEST(StateFormatTest, ARightChecksumIsNotEnough) {
+  const std::string clocks = " boot=1.000000000 clock=1970-01-01T00:00:00.000000000Z synced=no";
+  const std::string who = " source=192.0.2.7 door=ssh interface=eth0";
+  const std::string open = "open id=1" + who + " left=1.000000000" + clocks + " stop=stop";
+  EXPECT_EQ(parse_state(Writer().line(open).text).facts, 1u) << "all right as it stands";
+  const auto with = [](std::string text, const std::string& old, const std::string& now) {
+    return text.replace(text.find(old), old.size(), now);
+  };
+  const std::vector<std::string> all_bad = {
+      "",
+      "open",
+      "opens" + open.substr(4),
+      "time" + clocks + " ",
+      "time" + clocks + " stop=stop",
+      "time id=1" + clocks,
+      "close id=1 left=1.000000000" + clocks,
+      "close id=1" + clocks + " id=1",
+      "close" + clocks,
+      "extend id=1" + clocks,
+      "time boot=1.000000000 synced=no",
+      with(open, "id=1", "id=01"),
+      with(open, "id=1", "id=+1"),
+      with(open, "id=1", "id=18446744073709551616"),
+      with(open, "id=1", "id=1 id=1"),
+      with(open, " id=1", ""),
+      with(open, "id=1", "id=1 more=1"),
+      with(open, "192.0.2.7", "192.0.2.256"),
+      with(open, "192.0.2.7", "::ffff:192.0.2.7"),
+      with(open, "192.0.2.7", "2001:DB8::1"),
+      with(open, "192.0.2.7", "2001:db8:0::1"),
+      with(open, "192.0.2.7", ""),
+      with(open, "door=ssh", "door=s\tsh"),
+      with(open, "door=ssh", "door=%73sh"),
+      with(open, "door=ssh", "door=ssh%0A"),
+      with(open, "door=ssh", "door=ssh%"),
+      with(open, "door=ssh", "door=ssh%0"),
+      with(open, "door=ssh", "door=ssh%zz"),
+      with(open, "door=ssh interface=eth0", "interface=eth0 door=ssh"),
+      with(open, "interface=eth0", "interface=eth0 "),
+      with(open, "left=1.", "left=-1."),
+      with(open, "left=1.000000000", "left=1"),
+      with(open, "left=1.000000000", "left=1.0"),
+      with(open, "left=1.000000000", "left=1.0000000000"),
+      with(open, "left=1.000000000", "left=4611686018.427387904"),
+      with(open, "left=1.000000000", "left=99999999999999999999.000000000"),
+      with(open, "boot=1.000000000", "boot=4611686018.427387904"),
+      // Each is within reason, their sum is not.
+      with(open, "left=1.000000000", "left=4611686018.000000000"),
+      with(open, "1970-01-01", "1969-12-31"),
+      with(open, "1970-01-01", "1970-13-01"),
+      with(open, "1970-01-01", "1970-00-01"),
+      with(open, "1970-01-01", "1970-02-29"),
+      with(open, "1970-01-01", "1970-01-00"),
+      with(open, "1970-01-01", "2117-01-01"),
+      with(open, "1970-01-01", "9999-01-01"),
+      with(open, "T00:", "T24:"),
+      with(open, "T00:00", "T00:60"),
+      with(open, "00:00.", "00:60."),
+      with(open, "000Z", "000"),
+      with(open, "000Z", "000z"),
+      with(open, "synced=no", "synced=maybe"),
+      with(open, "synced=no", "synced="),
+      with(open, " stop=stop", ""),
+      with(open, "stop=stop", "stop=st\x7fop"),
+  };
+  for (const std::string& bad : all_bad) {
+    const auto contents = parse_state(Writer().line(bad).opened(door(5, 2s)).text);
+    EXPECT_THAT(ids(contents), ElementsAre(5)) << bad;
+    EXPECT_EQ(contents.facts, 1u) << bad;
+    EXPECT_EQ(contents.skipped, with_sum(bad).size()) << bad;
+  }
+}
+
+TEST(StateFormatTest, ALineWithinACommandIsNoLine) {
+  const std::string inner = Writer("").opened(door(9, 9s)).text;
+  OpenDoor opened = door(1, 2s);
+  opened.stop_command = "echo " + inner.substr(inner.find('\n') + 1);
+  const auto contents = parse_state(Writer().opened(opened).text);
   EXPECT_THAT(ids(contents), ElementsAre(1));
 }
 
-TEST(StateFormatTest, TimesBeyondReasonAreNotWritten) {
-  OpenDoor far = door(1, 1s);
-  far.deadline = Instant::max();
-  const auto contents = parse_state(Writer().opened(far, {.boot = at(1s), .wall = -5s}).bytes);
-  ASSERT_EQ(contents.doors.size(), 1u);
-  EXPECT_EQ(contents.last->wall, 0s);
-  EXPECT_LT(contents.doors[0].door.deadline, Instant::max());
-}
-
-// --- what a deadline means later
-// -------------------------------------------------------------------
+// --- What a deadline means later
 
 // The time left of the only door of a file.
 Duration left(const Writer& file, const char* boot, const Moment& now) {
-  const auto doors = doors_to_close(parse_state(file.bytes), boot, now);
+  const auto doors = doors_to_close(parse_state(file.text), boot, now);
   EXPECT_EQ(doors.size(), 1u);
   return doors.at(0).deadline - now.boot;
 }
@@ -214,6 +389,13 @@ TEST(DoorsToCloseTest, InTheSameBootDeadlinesHold) {
   EXPECT_EQ(left(file, kBoot, moment(20s)), 40s);
   EXPECT_EQ(left(file, kBoot, moment(60s)), 0s);
   EXPECT_EQ(left(file, kBoot, moment(999s)), 0s) << "overdue: at once";
+}
+
+TEST(DoorsToCloseTest, OneThatWasOverdueWhenWrittenIsClosedAtOnce) {
+  const Writer file = Writer().opened(door(5, 10s), moment(60s));
+  EXPECT_EQ(left(file, kBoot, moment(70s)), 0s);
+  EXPECT_EQ(left(file, kBoot, moment(5s)), 0s);
+  EXPECT_EQ(left(file, kOtherBoot, moment(5s)), 0s);
 }
 
 TEST(DoorsToCloseTest, InTheSameBootTheWallClockDoesNotCount) {
@@ -255,7 +437,7 @@ TEST(DoorsToCloseTest, WithoutAnyBootIdItIsAnotherBoot) {
 
 TEST(DoorsToCloseTest, DoorsAreNumberedInTheOrderInWhichTheyWereOpened) {
   const auto doors = doors_to_close(
-      parse_state(Writer().opened(door(70, 9s)).opened(door(7, 5s)).opened(door(70, 7s)).bytes),
+      parse_state(Writer().opened(door(70, 9s)).opened(door(7, 5s)).opened(door(70, 7s)).text),
       kBoot, moment(1s));
   ASSERT_EQ(doors.size(), 3u);
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(doors[i].id, i + 1);
@@ -271,7 +453,7 @@ TEST(StateFormatTest, AgreesWithAPlainAccount_OnRandomHistories) {
     std::map<uint64_t, Duration> account;
     uint64_t next = 1;
     for (int step = 0; step < 60; ++step) {
-      const auto deadline = std::chrono::seconds(random() % 1000);
+      const auto deadline = std::chrono::seconds(10 + random() % 1000);
       const uint64_t some = random() % next;
       switch (random() % 3) {
         case 0:
@@ -289,7 +471,7 @@ TEST(StateFormatTest, AgreesWithAPlainAccount_OnRandomHistories) {
       }
     }
     std::map<uint64_t, Duration> read;
-    for (const auto& stored : parse_state(file.bytes).doors) {
+    for (const auto& stored : parse_state(file.text).doors) {
       read[stored.door.id] = stored.door.deadline.time_since_epoch();
     }
     ASSERT_EQ(read, account) << "round " << round;

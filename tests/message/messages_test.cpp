@@ -82,7 +82,8 @@ std::vector<FromListener> one_of_each_from_listener() {
           Listening{1},
           some_event(),
           some_explanation(),
-          LeftOut{99},
+          LeftOut{99, 0},
+          LeftOut{0, 99},
           some_trouble(),
           ListenerStatus{1, 2, 3, 0}};
 }
@@ -177,8 +178,9 @@ TEST(FromListenerTest, SourceIsTheAddressOfOneHost) {
 }
 
 TEST(FromListenerTest, SomethingWasLeftOut) {
-  EXPECT_FALSE(accepts(LeftOut{1}, offsetof(LeftOut, lines), uint64_t{0}));
-  EXPECT_TRUE(accepts(LeftOut{1}, offsetof(LeftOut, lines), UINT64_MAX));
+  EXPECT_FALSE(accepts(LeftOut{1, 0}, offsetof(LeftOut, lines), uint64_t{0}));
+  EXPECT_TRUE(accepts(LeftOut{1, 0}, offsetof(LeftOut, lines), UINT64_MAX));
+  EXPECT_TRUE(accepts(LeftOut{1, 0}, offsetof(LeftOut, knocks), UINT64_MAX));
 }
 
 TEST(FromListenerTest, ExplanationHasAKnownVerdict) {

@@ -59,6 +59,7 @@ TEST(IpAddress, OtherTextIsNoAddress) {
         ":::"sv,
         "1::2::3"sv,
         "12345::"sv,
+        std::string_view(),
         "fe80::1%eth0"sv,
         "[::1]"sv,
         "2001:db8::/32"sv,

@@ -141,7 +141,7 @@ def test_an_upgrade_closes_open_doors_and_goes_on(with_door, server, client):
 def test_an_upgrade_keeps_doors_open_if_told_so(with_door, client):
     debian = with_door("Shutdown = keep")
     debian.install()
-    wait_until(lambda: "1 doors are open since an earlier run" in debian.log(), "the new daemon",
+    wait_until(lambda: "1 door is open since an earlier run" in debian.log(), "the new daemon",
                debian.log)
     assert debian.ledger() == [f"opened {client.ipv4}"]
 
@@ -256,7 +256,7 @@ def test_systemd_reloads_and_mends_and_ends_no_command(with_door, server, client
     assert debian.pid() == pid
 
     debian.run("kill", "-KILL", pid)
-    wait_until(lambda: "1 doors are open since an earlier run" in debian.log(), "the next daemon",
+    wait_until(lambda: "1 door is open since an earlier run" in debian.log(), "the next daemon",
                debian.log, deadline=30)
     assert debian.pid() not in ("0", pid)
 

@@ -38,7 +38,9 @@ class EventLoop {
     std::optional<Instant> when_;
   };
 
-  EventLoop();
+  using Clock = Instant (*)();
+  // Tests on virtual time bring a clock of their own, and poll().
+  explicit EventLoop(Clock clock = BootClock::now);
   // The first thing that the kernel refused. A loop with a fault may never call back.
   const std::optional<Fault>& fault() const { return fault_; }
 
@@ -52,19 +54,25 @@ class EventLoop {
 
   // The time at the beginning of this turn.
   Instant now() const { return now_; }
+  // How long this turn has taken, or since the clock was read anew in it.
+  Duration time_in_turn() const { return clock_() - now_; }
   // Reads the clock anew, for a callback that took long.
-  void refresh_clock() { now_ = BootClock::now(); }
+  void refresh_clock() { now_ = clock_(); }
 
   void run();  // until stop()
   void stop() { running_ = false; }
   // One turn: waits for something to happen, at most until an alarm, and calls back.
-  void turn();
+  void turn() { turn(-1); }
+  // One turn that does not wait.
+  void poll() { turn(0); }
 
  private:
   UniqueFd checked(int fd, const char* what);
+  void turn(int timeout);
   void arm();
   void ring();
 
+  const Clock clock_;
   std::optional<Fault> fault_;
   UniqueFd epoll_;
   UniqueFd timer_;

@@ -11,6 +11,7 @@
 
 #include "knockd/config/complaint.h"
 #include "knockd/knock/door.h"
+#include "knockd/knock/opening.h"
 
 namespace knockd {
 
@@ -20,8 +21,6 @@ inline constexpr const char* kDefaultConfigFile = KNOCKD_SYSCONFDIR "/knockd.con
 // ("Start_Command", also for its alias). The keys are literals.
 using Places = std::map<std::string_view, Place>;
 
-// What a knock does whose source has this door open already.
-enum class Reknock : uint8_t { kRun, kExtend, kIgnore };
 // What SIGTERM does with open doors.
 enum class Shutdown : uint8_t { kClose, kKeep };
 
@@ -36,19 +35,13 @@ struct Door {
   std::optional<std::string> stop_command_6;
   Duration cmd_timeout = std::chrono::seconds(10);
   Reknock reknock = Reknock::kRun;
+  uint32_t max_open = kDefaultMaxOpen;  // openings with a stop command, at a time
   Places places;
 
   // Where the directive stands; the door's [name] if it was not given.
   const Place& place_of(std::string_view directive) const {
     const auto found = places.find(directive);
     return found == places.end() ? place : found->second;
-  }
-  // The command templates for a knocker with this address, %IP% still in place.
-  const std::string& start_command_for(const IpAddress& source) const {
-    return !source.is_v4() && start_command_6 ? *start_command_6 : start_command;
-  }
-  const std::string& stop_command_for(const IpAddress& source) const {
-    return !source.is_v4() && stop_command_6 ? *stop_command_6 : stop_command;
   }
 };
 

@@ -1,81 +1,88 @@
 // SPDX-License-Identifier: MIT
-// Opens doors and sees to it that each is closed again: start command, state file, deadline, stop
-// command. Told of knocks that were complete; knows nothing of packets.
+// Carries out what `Openings` wants done: runs commands, keeps the state file, marks one-time
+// sequences, writes the log lines, and lets it know of time and of commands that have ended.
 #pragma once
 
-#include <cstdint>
+#include <sys/types.h>
+
 #include <functional>
-#include <map>
 #include <memory>
-#include <set>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "knockd/base/event_loop.h"
+#include "knockd/base/growing_pause.h"
 #include "knockd/base/log.h"
-#include "knockd/config/config.h"
 #include "knockd/keeper/commands.h"
 #include "knockd/keeper/state_file.h"
-#include "knockd/knock/open_doors.h"
+#include "knockd/knock/openings.h"
 
 namespace knockd {
 
-// A door with a stop command is open from before its start command runs until its stop command has
-// run; all that time it is in the state file. Its time runs from the moment its start command does,
-// which may have to wait for others.
-//
-// The stop command waits for a start command that still runs when the time is over, but not for
-// long: one that hangs is overtaken. Since it may yet do its work, the stop command is then run
-// once more when the start command has ended, and the door counts as open until then.
+// What is recorded in a turn of the loop is written at its end, by one call to the disk for all
+// knocks of the turn; then their start commands begin.
 class DoorKeeper {
  public:
-  // How a source is told in the log: its address, and its name where that is known.
+  // How a source is shown in the log: its address, and its name where that is known.
   using NameSource = std::function<std::string(const IpAddress&)>;
+  // Marks the one-time sequence of this door as used. Whether that is on disk.
+  using UseSequenceOf = std::function<bool(DoorNumber door)>;
+  // Whether one more line that strangers can cause may be logged now; one that may not is counted.
+  using MayLog = std::function<bool()>;
 
-  DoorKeeper(EventLoop& loop, Log& log, Commands& commands, NameSource name_source);
+  DoorKeeper(EventLoop& loop, Log& log, CommandRunner& runner, NameSource name_source,
+             UseSequenceOf use_sequence, MayLog may_log, FileCalls& calls = FileCalls::real());
 
   // Opens the state file (empty: none is kept) and takes up what an earlier run left open.
   void take_up(const std::string& state_file);
 
-  // OPEN SESAME: acts as the door and its Reknock say.
-  void open(const Door& door, const IpAddress& source, const std::string& interface);
+  // After a reload: keeps open doors in this state file. Where that cannot be used, the one before
+  // stays in use, and an error says so.
+  void change_state_file(const std::string& path);
 
-  // Runs the stop command of every open door now.
-  void close_all();
-  // Leaves the open doors to the next start.
+  // OPEN SESAME: acts as the door says.
+  void knocked(const CompleteKnock& knock);
+  // A command of nobody's knock (On_Start, On_Stop).
+  void run(const std::string& name, const std::string& command);
+  // To be called for each child that has ended. False: it was none of ours.
+  bool child_ended(pid_t pid, int status);
+
+  // No knock is taken from now on, and what has not begun does not begin. `close`: every stop
+  // command runs now; else the open doors are left to the next start.
+  void shut_down(bool close);
+  // Writes what is still to be written.
   void leave();
 
-  size_t open_doors() const { return doors_.size(); }
+  size_t open_doors() const { return openings_.open(); }
+  size_t running() const { return commands_.running(); }
+  bool runs_command_of(const std::string& name) const { return commands_.runs_of(name); }
+  size_t waiting() const { return openings_.waiting(); }
 
  private:
-  void run_start(const Door& door, const IpAddress& source, const std::string& interface,
-                 uint64_t opening);
-  void start_begins(uint64_t id, Duration cmd_timeout);
-  void start_has_ended(uint64_t id);
-  void close_due();
-  void close(uint64_t id, const char* why);
-  void run_stop(const OpenDoor& door, const char* why);
-  void stop_has_run(uint64_t id);
-  void overtake_hanging();
+  void take_up(const std::vector<OpenDoor>& doors);
+  void settle();
+  void carry_out();
+  void carry_out(const Say& say);
+  void carry_out(const UseSequence& use);
+  void carry_out(const Record& record);
+  void carry_out(const Forget& forget);
+  void carry_out(const RunCommand& run);
+  void flush();
+  Moment moment() const;
   void set_alarms();
-  void tell_complaints();
 
   EventLoop& loop_;
   Log& log_;
-  Commands& commands_;
+  Commands commands_;
   NameSource name_source_;
-  OpenDoors doors_;
+  UseSequenceOf use_sequence_;
+  MayLog may_log_;
+  FileCalls& calls_;
+  Openings openings_;
   std::unique_ptr<StateFile> state_;
-  uint64_t last_id_ = 0;
-  // By the ids of openings:
-  std::set<uint64_t> not_begun_;        // the start command waits for its turn
-  std::map<uint64_t, int> stops_left_;  // closing: stop commands that have yet to run
-  std::set<std::pair<Instant, uint64_t>> start_runs_;  // closing, but until when the stop waits
-  std::set<uint64_t> overtaken_;                       // the start command hangs
-  EventLoop::Alarm due_;
-  EventLoop::Alarm hanging_;
+  EventLoop::Alarm next_;    // of the openings
   EventLoop::Alarm minute_;  // so that the state file knows how time passes
+  EventLoop::Alarm settle_;  // at the end of this turn
+  GrowingPause pause_;       // between attempts to use a state file that cannot be used
 };
 
 }  // namespace knockd

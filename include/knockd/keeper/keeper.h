@@ -17,7 +17,7 @@
 #include "knockd/base/result.h"
 #include "knockd/config/complaint.h"
 #include "knockd/config/config.h"
-#include "knockd/keeper/commands.h"
+#include "knockd/config/door_terms.h"
 #include "knockd/keeper/door_keeper.h"
 #include "knockd/keeper/echo_filter.h"
 #include "knockd/keeper/interface_monitor.h"
@@ -75,12 +75,13 @@ class Keeper : ListenerProcess::Owner {
     bool dismissed = false;  // the process is of no more use; ended at the next turn
     Instant listening_since;
     GrowingPause pause{kFirstPause, kLongestPause};  // before the next try
+    uint64_t lost_knocks = 0;  // complete, but there was no room for them; not logged yet
+    Instant lost_reported{};   // when such were logged last
     std::optional<Instant> retry_at;
   };
   // What changes of a door while the configuration stands.
   struct DoorState {
     uint32_t generation = 0;
-    std::optional<Instant> cooling_until;
   };
 
   void on_message(ListenerProcess& from, const FromListener& message) override;
@@ -105,7 +106,6 @@ class Keeper : ListenerProcess::Owner {
   void report_status();
   void begin_shutdown();
   void finish_shutdown_if_done();
-  void run_global_command(const char* name, const std::string& text, std::function<void()> ended);
 
   void choose_interfaces();
   void follow_network();
@@ -123,7 +123,9 @@ class Keeper : ListenerProcess::Owner {
   bool is_echo(const Post& post, const KnockEvent& event);
   std::string name_source(const IpAddress& source);
   void report_left_out_at(Instant when);
+  bool may_log();
   void report_left_out();
+  void report_lost_knocks();
   bool must_give_up();
   void give_up();
   void fail(const std::string& why);
@@ -140,7 +142,7 @@ class Keeper : ListenerProcess::Owner {
   PidFile pid_file_;
   std::unique_ptr<Resolver> resolver_;
   InterfaceMonitor monitor_;
-  Commands commands_;
+  DoorTerms terms_;
   DoorKeeper doors_;
   std::vector<DoorState> states_;
   std::vector<std::string> interfaces_;

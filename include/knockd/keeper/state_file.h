@@ -1,124 +1,119 @@
 // SPDX-License-Identifier: MIT
 // The file of open doors, by which no door stays open over a crash, a kill or a power cut: what is
-// written there outlives this process. What its bytes mean is said in state_format.h; running the
-// commands is left to others.
+// written there outlives this process. What it says is described in state_format.h, how it is
+// written in own_file.h; running the commands is left to others.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "knockd/base/unique_fd.h"
 #include "knockd/keeper/file_calls.h"
 #include "knockd/keeper/moment.h"
+#include "knockd/keeper/own_file.h"
 #include "knockd/keeper/state_format.h"
-#include "knockd/knock/open_doors.h"
+#include "knockd/knock/opening.h"
 
 namespace knockd {
 
-// Records go to the end of the file; when garbage outweighs what is still open, the file is written
-// anew beside the old one and renamed over it, so that at each moment one whole file is there.
+// Facts are gathered, and flush() appends them by one write; when the file has grown too much, it
+// is replaced by one with the open doors alone.
 //
-// The truth about open doors is in OpenDoors; this is its copy on disk. A call that fails therefore
-// loses nothing while the process runs: the file is written anew from OpenDoors, at once and then
-// again when the next thing is to be recorded (after a pause that grows with the number of
-// doors, so that a full disk costs little). Trouble is told once, when it begins, and once when it
-// is over, by take_complaints().
+// The truth about open doors is kept by others, `all_open`; this is its copy on disk. A call that
+// fails therefore loses nothing while the process runs: the file is written anew from all_open, at
+// once and then again at later flushes (after a pause that grows with the number of doors, so that
+// a full disk costs little). Trouble is reported when it begins and when it is over, by
+// take_complaints().
 //
-// The file is ours alone: 0600, locked for this process, never reached through a link. One that
-// others may write, or that is no file of ours, is refused: complained about and left alone.
+// What an earlier run left is never overwritten unread: while it cannot be read, it stays as it is,
+// and reading is tried again at later flushes (after growing pauses).
 //
 // Nothing throws; lack of memory ends the program.
 class StateFile {
  public:
-  // `doors` and `calls` must outlive the state file. With an empty path nothing is kept, and
-  // nothing complained about. Touches no file yet.
-  StateFile(std::string path, std::string boot_id, const OpenDoors& doors,
-            FileCalls& calls = FileCalls::real());
+  using VisitDoor = std::function<void(const OpenDoor&)>;
+  // Calls what it is given with every door that is open now, oldest first.
+  using VisitAll = std::function<void(const VisitDoor&)>;
 
-  // Whether there is a file that no running knockd has locked. To be called before this process
-  // has opened it: closing it again would give up its own lock.
-  static bool is_left_behind(const std::string& path);
+  // `calls`, and what `all_open` visits, must outlive the state file. With an empty path nothing is
+  // kept, and nothing complained about. Touches no file yet.
+  StateFile(std::string path, std::string boot_id, VisitAll all_open,
+            FileCalls& calls = FileCalls::real());
 
   // Opens the file, made with its folder (0700) if it is not there, and gives the doors that an
   // earlier run left open, in the order in which they were opened, numbered from 1. They are in the
-  // new file already; the caller puts them into OpenDoors before it records anything. To be called
-  // once, in the process that goes on to use the file: the lock does not pass to a child.
+  // new file already; all_open must visit them before the next flush. To be called once, in the
+  // process that goes on to use the file: the lock does not pass to a child.
   std::vector<OpenDoor> open(const Moment& now);
 
-  // Each records what has just become true of the open doors. True if it is on disk, in a form
-  // that outlives a power cut ('closed' and 'passed': that outlives this process; they can be lost
-  // with the power, since a stop command may run twice and syncing is slow). False is no reason to
-  // stop: see above.
-  //
-  // REQUIRES: OpenDoors tells of the change already: `door` is there with its time to close, or is
-  // there no more when it is closed.
-  bool opened(const OpenDoor& door, const Moment& now);
-  bool extended(const OpenDoor& door, const Moment& now);
-  bool closed(const OpenDoor& door, const Moment& now);
+  // Whether doors may be in such a file that nobody takes care of: it is there, or cannot be looked
+  // at, and no running knockd has it.
+  static bool is_left_behind(const std::string& path);
 
-  // Records that time goes by. To be called about once a minute while doors are open, and before
-  // leaving with doors open: after a reboot the time left is counted from the last moment recorded.
-  bool passed(const Moment& now);
+  // Gather what has become true of the open doors. `passed`: time goes by; to be called about once
+  // a minute while doors are open, and before leaving with doors open, since after a reboot the
+  // time left is counted from the last moment in the file.
+  void opened(const OpenDoor& door, const Moment& now) { gather(Fact::kOpen, door, now); }
+  void extended(const OpenDoor& door, const Moment& now) { gather(Fact::kExtend, door, now); }
+  void closed(const OpenDoor& door, const Moment& now) { gather(Fact::kClose, door, now); }
+  void passed(const Moment& now) { gather(Fact::kTime, {}, now); }
+
+  // Writes what was gathered. True if all is on disk, in a form that outlives a power cut (closed
+  // and passed alone: that outlives this process; they can be lost with the power, since a stop
+  // command may run twice and syncing is slow). False is no reason to stop: see above. Does nothing
+  // if nothing was gathered and no earlier attempt failed.
+  //
+  // REQUIRES: all_open knows of everything that was gathered.
+  bool flush(const Moment& now);
+
+  // Keeps the open doors in another file from now on: they are written there first, then the old
+  // file is removed. If that fails, the old one stays in force and a complaint reports it.
+  bool move_to(const std::string& path, const Moment& now);
+
+  // Where the doors are kept now.
+  const std::string& path() const { return file_.path(); }
+
+  // Doors of an earlier run that flush() or move_to() has come upon, still to be closed. Once they
+  // are taken, all_open must visit them, by whatever ids, before the next flush.
+  std::vector<OpenDoor> take_found();
 
   // What went wrong since the last call, a sentence each, for the log.
   std::vector<std::string> take_complaints();
 
-  // Whether all that was recorded is on disk.
-  bool is_kept() const { return appendable_; }
+  // Whether the file can be trusted: all that was flushed is there.
+  bool is_kept() const { return file_.is_appendable(); }
 
  private:
-  // Calls what it is given with every open door, in the order in which they were opened.
-  using VisitAll = std::function<void(const std::function<void(const OpenDoor&)>&)>;
-  enum class Sync : uint8_t { kYes, kNo };
-  enum class Acquired : uint8_t {
-    kYes,       // fd_ is the file, locked
-    kReadOnly,  // fd_ can be read but never written: the file system is read-only
-    kNotNow,    // there is no such file and none could be made
-    kRefused    // never to be touched
-  };
-
-  Acquired acquire();
-  Acquired open_or_create(UniqueFd& file);
-  bool is_acceptable(const struct stat& status);
-  bool make_folders();
-  Bytes read_all(bool& complete);
-  void judge(const StateContents& contents, bool complete);
-  bool set_aside();
-
-  bool record(const Bytes& bytes, Sync sync, const Moment& now);
-  bool append(const Bytes& bytes, Sync sync);
-  bool compact_if_worth_it(const Moment& now);
-  bool write_anew(const VisitAll& visit_all, const Moment& now);
-  bool write_beside_and_rename(const VisitAll& visit_all, const Moment& now);
-  std::optional<size_t> fill(int fd, const VisitAll& visit_all, const Moment& now);
-  bool write_all(int fd, const Bytes& bytes);
-  bool sync_folder();
-  VisitAll all_doors() const;
-
-  // Remembers what failed and why (errno), for the complaint. Always false.
-  bool failed(const char* call);
+  void gather(Fact fact, const OpenDoor& door, const Moment& now);
+  bool append(const Moment& now);
+  bool take_up(const Moment& now);
+  bool accept(const StateContents& contents);
+  bool write_anew(const Moment& now);
+  bool replace(const Moment& now);
+  bool begin_trouble(const Moment& now);
   void complain(const std::string& what);
-  void refuse(const std::string& why);
 
-  const std::string path_;
-  const std::string boot_id_;
-  const OpenDoors& doors_;
-  FileCalls& calls_;
+  std::string boot_id_;
+  VisitAll all_open_;
+  OwnFile file_;
+  std::string gathered_;
+  bool must_sync_ = false;   // for a line among them
+  bool due_ = false;         // something is to be written
+  bool ids_differ_ = false;  // doors may be in the file by other ids than in all_open
 
-  UniqueFd fd_;              // holds the lock; after a failure it may be of no other use
-  bool appendable_ = false;  // fd_ is at the end of a whole file that tells the truth
-  bool refused_ = false;
-  bool was_read_ = false;  // what stands at path_ has been taken up
+  bool was_read_ = false;        // what an earlier run left in the file
+  std::set<uint64_t> taken_up_;  // doors of it, by their ids there, while it was read in part
+  std::vector<OpenDoor> found_;  // and those that nobody has taken yet
+
+  size_t compact_at_ = 0;  // bytes of the file
+  size_t doors_ = 0;       // in the file, or that were to be written to it
   bool in_trouble_ = false;
-  bool appending_fails_ = false;  // that was told; writing anew helps
-  Instant retry_at_;              // no earlier is a new file tried after a failure
-  size_t file_size_ = 0;          // bytes
-  size_t living_size_ = 0;        // bytes of 'opened' records of doors that are open
-  size_t compact_at_ = 0;         // bytes of the file
-  std::string failure_;
+  std::string why_anew_;          // what of appending failed
+  bool appending_fails_ = false;  // that was reported; writing anew helps
+  Duration pause_{};              // between attempts to read
+  Instant retry_at_;              // no attempt is made earlier
   std::vector<std::string> complaints_;
 };
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "knockd/base/clock.h"
 #include "knockd/knock/event.h"
 
 namespace knockd {
@@ -17,6 +18,27 @@ std::string source_text(const IpAddress& source, std::string_view name);
 // The one or two lines of an event. `source` as source_text gives it.
 std::vector<std::string> event_lines(const KnockEvent& event, std::string_view door,
                                      std::string_view source);
+
+// --- The life of an opening. A text stands behind "SOURCE: DOOR: ".
+
+std::string stage_text(unsigned stage);
+std::string open_sesame_text();
+std::string already_open_text(bool extended);
+std::string command_timeout_text();
+std::string shutting_down_text();
+std::string start_ended_text();
+std::string still_running_text();
+
+// Why a knock was refused.
+std::string too_many_open_text(size_t most);
+std::string too_many_waiting_text(size_t most);
+std::string refused_line(std::string_view door, uint64_t knocks, std::string_view why);
+
+std::string running_line(std::string_view door, std::string_view command);
+std::string would_run_line(std::string_view door, std::string_view command);
+std::string could_not_run_line(std::string_view door, std::string_view reason, bool again);
+std::string taken_up_line(size_t doors);
+std::string stuck_line(std::string_view door, size_t running, Duration waited);
 
 // A door has used up its one-time sequences.
 std::string no_more_sequences_line(std::string_view door, std::string_view file);

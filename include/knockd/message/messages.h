@@ -41,9 +41,10 @@ struct Trouble {
   friend bool operator==(const Trouble&, const Trouble&) = default;
 };
 
-// Lines that the listener left out for Log_Rate since it last said so.
+// What the listener left out since it last said so; not nothing.
 struct LeftOut {
-  uint64_t lines = 0;
+  uint64_t lines = 0;   // for Log_Rate
+  uint64_t knocks = 0;  // complete ones, for which there was no room
   friend bool operator==(const LeftOut&, const LeftOut&) = default;
 };
 

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// What `Openings` wants done. The keeper carries actions out in their order; replay prints them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "knockd/base/log.h"
+#include "knockd/knock/opening.h"
+
+namespace knockd {
+
+// Log a line: "SOURCE: TEXT", or TEXT alone without a source.
+struct Say {
+  LogLevel level = LogLevel::kNotice;
+  std::optional<IpAddress> source;
+  std::string text;
+  bool may_be_left_out = false;  // for Log_Rate: strangers can cause it
+};
+
+// Mark the door's one-time sequence as used, on disk; then call Openings::sequence_used().
+struct UseSequence {
+  uint64_t opening = 0;
+  DoorNumber door = kNoDoor;
+};
+
+// Write down that this door is open until its deadline; `is_new` if it is not written down yet.
+// When all that was to be written is on disk, call Openings::recorded().
+struct Record {
+  OpenDoor door;
+  bool is_new = true;
+};
+
+// Write down that the opening is over.
+struct Forget {
+  OpenDoor door;
+};
+
+enum class CommandKind : uint8_t { kStart, kStop };
+
+// Run a command; then call Openings::ended() or could_not_run().
+struct RunCommand {
+  uint64_t opening = 0;
+  CommandKind kind = CommandKind::kStart;
+  std::string door;
+  std::optional<IpAddress> source;  // of the knock; nothing for a command of nobody's knock
+  std::string interface;
+  std::string command;  // rendered
+  bool again = false;   // it could not be run before; that it runs was logged then
+};
+
+using Action = std::variant<Say, UseSequence, Record, Forget, RunCommand>;
+
+}  // namespace knockd

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// An opening: a door that was opened for one source, from the knock until all is undone. Here is
+// what the rest of the program knows of one; its life is told in openings.h.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "knockd/base/clock.h"
+#include "knockd/knock/event.h"
+#include "knockd/net/address.h"
+
+namespace knockd {
+
+// What a knock does whose source has this door open already: run the commands once more, give the
+// opening its full time anew, or nothing.
+enum class Reknock : uint8_t { kRun, kExtend, kIgnore };
+
+inline constexpr uint32_t kDefaultMaxOpen = 4096;
+
+// What a door does for a knocker of one address family, as its configuration said on that day.
+struct Terms {
+  DoorNumber number = kNoDoor;  // in that configuration
+  std::string door;   // its name
+  std::string start;  // commands, %IP% still in place; empty: nothing is run
+  std::string stop;   // empty: the door stays open
+  Duration open_for = std::chrono::seconds(10);  // from the start command to the stop command
+  Duration cooldown{};  // after OPEN SESAME the door ignores knocks, whoever knocks
+  Reknock reknock = Reknock::kRun;
+  uint32_t max_open = kDefaultMaxOpen;  // openings with something to undo, at a time
+  bool one_time = false;                // a sequence is used up by each knock
+};
+
+// All that is needed to undo an opening, whatever the configuration says by then: what is written
+// to disk.
+struct OpenDoor {
+  uint64_t id = 0;           // of this opening; grows, and is never used twice
+  std::string door;          // its name in the configuration of that day
+  IpAddress source;          // for whom it is open
+  std::string interface;     // where the knock came in; may be empty
+  std::string stop_command;  // as the shell will get it, %IP% filled in
+  Instant deadline;          // when the stop command is due
+
+  friend bool operator==(const OpenDoor&, const OpenDoor&) = default;
+};
+
+}  // namespace knockd

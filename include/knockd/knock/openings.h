@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+// The life of every opening, from a complete knock until its stop command has run, as one pure
+// state machine: events go in by the methods, actions come out by take_actions(), nothing is called
+// back, and the clock is an argument. The keeper carries the actions out, replay prints them.
+// tests/knock/openings_oracle_test.cpp plays every order of events, with a crash between any two.
+//
+//   knock -> kUsing -> kRecording -> kStartWaits -> kStartRuns -> kOpen -> kStopWaits -> kStopRuns
+//            |one-time|    |on disk       |a place      |            |time over  |a place      |over
+//
+// Without a stop command an opening is over when its start command has ended. Commands of one door
+// and source never overlap, with one exception: a stop command waits for a start command that still
+// runs, but only kPatience; then it overtakes, and since the start may yet do its work, the stop is
+// run once more when the start has ended.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "knockd/knock/action.h"
+#include "knockd/knock/command_queue.h"
+#include "knockd/knock/opening.h"
+
+namespace knockd {
+
+struct OpeningLimits {
+  size_t own_places = 256;   // doors with a place of their own, for starts and again for stops
+  size_t shared_places = 32;  // further places, for starts and again for stops
+  size_t waiting_starts = 64;  // of one door
+};
+
+// A complete knock.
+struct CompleteKnock {
+  std::shared_ptr<const Terms> terms;  // of the door, for this source
+  IpAddress source;
+  std::string interface;  // where the last packet came in; may be empty
+  uint8_t stage = 1;      // knocks of the sequence
+};
+
+class Openings {
+ public:
+  explicit Openings(const OpeningLimits& limits = {});
+
+  // --- Events. Time must not go backwards. Each may leave actions behind.
+
+  // Openings that an earlier run left, each still to be undone. Ids go on behind theirs; an id that
+  // is in use already is replaced.
+  void take_up(const std::vector<OpenDoor>& doors, Instant now);
+  void knocked(const CompleteKnock& knock, Instant now);
+  // A command of nobody's knock, with a place as that of a door of this name; runs as soon as it
+  // may, also after shut_down().
+  void run(const std::string& name, const std::string& command, Instant now);
+  // `used`: the sequence was marked. Else nothing opens.
+  void sequence_used(uint64_t opening, bool used, Instant now);
+  // All that was to be recorded is on disk, or could not be brought there.
+  void recorded(Instant now);
+  void ended(uint64_t opening, CommandKind kind, Instant now);
+  // `reason` is the system's. `again`: it lacked processes or memory, so it may work later.
+  void could_not_run(uint64_t opening, CommandKind kind, std::string_view reason, bool again,
+                     Instant now);
+  void time_passed(Instant now);
+  // Knocks are ignored from now on, starts that have not begun are dropped. `close`: every stop
+  // command is run now.
+  void shut_down(bool close, Instant now);
+
+  // When time_passed() has something to do next.
+  std::optional<Instant> next_alarm() const;
+  std::vector<Action> take_actions() { return std::exchange(actions_, {}); }
+
+  // --- State
+
+  // Openings with something to undo that are recorded, oldest first.
+  template <typename Visit>
+  void for_each_open(Visit&& visit) const {
+    for (const auto& [id, opening] : openings_) {
+      if (opening.is_on_disk()) visit(open_door(id, opening));
+    }
+  }
+  size_t open() const { return open_; }  // so many they are
+  size_t running() const { return starts_.running() + stops_.running() + overtaken_; }
+  // Commands that wait for their turn.
+  size_t waiting() const { return waiting_; }
+
+ private:
+  enum class State : uint8_t {
+    kUsing,       // its one-time sequence is being marked
+    kRecording,   // is being written to disk
+    kStartWaits,  // for a place, or for an earlier command of its door and source
+    kStartRuns,
+    kOpen,       // until its deadline
+    kStopWaits,  // like kStartWaits
+    kStopRuns,
+    kStopped  // the stop has run, but its start was overtaken and still runs
+  };
+  enum class Why : uint8_t { kTimeout, kShutdown, kStartEnded };
+
+  struct Opening {
+    std::shared_ptr<const Terms> terms;
+    IpAddress source;
+    std::string interface;
+    Instant deadline;              // of kStartRuns and kOpen
+    Instant began;                 // its start command, if that runs
+    std::optional<Instant> alarm;  // deadline, end of patience or next try, by state
+    LineNumber line = 0;
+    State state = State::kUsing;
+    Why why = Why::kTimeout;
+    uint8_t tries = 0;           // in a row, of a command that could not be run
+    bool queued = false;         // in starts_ or stops_, by its state
+    bool start_runs = false;     // its start command is a process, overtaken or not
+    bool holds_lane = false;     // its command runs and was not overtaken
+    bool overtaken = false;      // its start command runs, and needs its place no longer
+    bool stop_again = false;     // its overtaken start ended while the stop ran
+    bool stop_reported = false;  // why it is closed
+    bool is_knock = true;        // else a command of nobody's knock
+
+    bool has_start() const { return !terms->start.empty(); }
+    bool has_stop() const { return !terms->stop.empty(); }
+    bool has_not_begun() const { return state <= State::kStartWaits; }
+    bool is_open() const { return state <= State::kOpen && has_stop(); }
+    bool start_holds_lane() const { return holds_lane && start_runs && state != State::kStopRuns; }
+    bool is_on_disk() const { return state >= State::kRecording && has_stop(); }
+  };
+  // A door, by its name: configurations come and go, openings stay.
+  struct Line {
+    LineNumber number = 0;
+    size_t open = 0;    // openings with something to undo
+    size_t starts = 0;  // that have not begun
+    std::optional<Instant> cooling_until;
+    uint64_t refused = 0;  // since that was last reported
+    std::optional<Instant> report_at;
+    std::string why_refused;
+  };
+  // The openings of one door and source stand side by side, oldest first.
+  using Lane = std::pair<LineNumber, IpAddress>;
+  using LaneMember = std::pair<Lane, uint64_t>;
+
+  static Lane lane_of(const Opening& opening) { return {opening.line, opening.source}; }
+  static OpenDoor open_door(uint64_t id, const Opening& opening);
+  Line& line_of(const std::string& door);
+  Opening& opening(uint64_t id) { return openings_.at(id); }
+  // Ids of the openings in a lane, oldest first.
+  std::vector<uint64_t> members(const Lane& lane) const;
+
+  void add(uint64_t id, const CompleteKnock& knock, Line& line);
+  void remove(uint64_t id);
+  void drop(uint64_t id);
+  void refuse(Line& line, const std::string& door, std::string why, Instant now);
+  void report_refused(const std::string& door, Line& line, Instant now);
+  std::optional<uint64_t> renewable(uint64_t id) const;
+  void proceed(uint64_t id, Instant now);
+  void record(uint64_t id, bool is_new);
+
+  void set_alarm(uint64_t id, std::optional<Instant> when);
+  void ring(uint64_t id, Instant now);
+  void want_stop(uint64_t id, Why why, Instant now);
+  void overtake(const Lane& lane);
+  void offer(const Lane& lane);
+  void withdraw(uint64_t id);
+  void run_what_can(Instant now);
+  void report_stuck();
+  void start_begins(uint64_t id, Instant now);
+  void stop_begins(uint64_t id);
+  void start_ended(uint64_t id, Instant now);
+  void stop_ended(uint64_t id, Instant now);
+  void say(LogLevel level, const Opening& opening, std::string text);
+
+  const OpeningLimits limits_;
+  std::map<std::string, Line> lines_;
+  std::map<uint64_t, Opening> openings_;
+  std::set<LaneMember> lanes_;
+  std::set<std::pair<Instant, uint64_t>> alarms_;
+  CommandQueue starts_;
+  CommandQueue stops_;
+  std::vector<uint64_t> recording_;  // may name some that were dropped meanwhile
+  std::vector<Action> actions_;
+  uint64_t last_id_ = 0;
+  size_t open_ = 0;
+  size_t overtaken_ = 0;  // starts that run without a place
+  size_t waiting_ = 0;
+  std::set<std::string> refusing_;      // doors whose refusals have yet to be reported
+  std::optional<Instant> stuck_since_;  // since when commands wait and none began
+  bool stuck_reported_ = false;
+  bool leaving_ = false;
+};
+
+}  // namespace knockd

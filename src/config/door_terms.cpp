@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/config/door_terms.h"
+
+namespace knockd {
+namespace {
+
+std::shared_ptr<const Terms> make_terms(const Door& door, DoorNumber number,
+                                        const std::string& start, const std::string& stop) {
+  auto terms = std::make_shared<Terms>();
+  terms->number = number;
+  terms->door = door.name;
+  terms->start = start;
+  terms->stop = stop;
+  terms->open_for = door.cmd_timeout;
+  terms->cooldown = door.rule.seq_cooldown;
+  terms->reknock = door.reknock;
+  terms->max_open = door.max_open;
+  terms->one_time = !door.one_time_file.empty();
+  return terms;
+}
+
+}  // namespace
+
+DoorTerms::DoorTerms(const Config& config) {
+  for (size_t i = 0; i < config.doors.size(); ++i) {
+    const Door& door = config.doors[i];
+    const auto number = static_cast<DoorNumber>(i);
+    terms_.push_back({make_terms(door, number, door.start_command, door.stop_command),
+                      make_terms(door, number, door.start_command_6.value_or(door.start_command),
+                                 door.stop_command_6.value_or(door.stop_command))});
+  }
+}
+
+}  // namespace knockd

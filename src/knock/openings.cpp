@@ -1,0 +1,517 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/knock/openings.h"
+
+#include <algorithm>
+
+#include "knockd/knock/command_template.h"
+#include "knockd/knock/event_text.h"
+
+namespace knockd {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A stop command waits this long for a start command that still runs.
+constexpr Duration kPatience = seconds(1);
+// A start command that begins later than this after the knock gives the door its full time anew.
+constexpr Duration kLate = milliseconds(100);
+// Between two tries of a command that could not be run: doubles from the first to the longest.
+constexpr Duration kFirstPause = milliseconds(50);
+constexpr Duration kLongestPause = seconds(5);
+constexpr uint8_t kMostDoublings = 7;
+// Commands that wait so long while none ends are reported.
+constexpr Duration kStuck = seconds(10);
+// Refused knocks of a door are reported at once, and then at most so often.
+constexpr Duration kBetweenReports = std::chrono::minutes(1);
+
+}  // namespace
+
+Openings::Openings(const OpeningLimits& limits)
+    : limits_(limits),
+      starts_(limits.own_places, limits.shared_places),
+      stops_(limits.own_places, limits.shared_places) {}
+
+// --- Knocks --------------------------------------------------------------------------------------
+
+void Openings::take_up(const std::vector<OpenDoor>& doors, Instant now) {
+  for (const OpenDoor& door : doors) {
+    auto terms = std::make_shared<Terms>();
+    terms->door = door.door;
+    terms->stop = door.stop_command;
+    const uint64_t id = openings_.contains(door.id) ? last_id_ + 1 : door.id;
+    last_id_ = std::max(last_id_, id);
+    add(id, {terms, door.source, door.interface}, line_of(door.door));
+    --waiting_;
+    ++open_;
+    opening(id).state = State::kOpen;
+    opening(id).deadline = door.deadline;
+    set_alarm(id, door.deadline);
+  }
+  time_passed(now);
+}
+
+void Openings::knocked(const CompleteKnock& knock, Instant now) {
+  const Terms& terms = *knock.terms;
+  Line& line = line_of(terms.door);
+  if (leaving_ || (line.cooling_until && now < *line.cooling_until)) return;
+  const uint64_t id = ++last_id_;
+  add(id, knock, line);
+  if (terms.reknock == Reknock::kRun || !renewable(id)) {
+    if (!terms.stop.empty() && line.open > terms.max_open) {
+      remove(id);
+      return refuse(line, terms.door, too_many_open_text(terms.max_open), now);
+    }
+    if (!terms.start.empty() && line.starts > limits_.waiting_starts) {
+      remove(id);
+      return refuse(line, terms.door, too_many_waiting_text(limits_.waiting_starts), now);
+    }
+  }
+  say(LogLevel::kNotice, opening(id), stage_text(knock.stage));
+  std::get<Say>(actions_.back()).may_be_left_out = true;
+  say(LogLevel::kNotice, opening(id), open_sesame_text());
+  if (terms.cooldown > Duration::zero()) line.cooling_until = now + terms.cooldown;
+  if (!terms.one_time) return proceed(id, now);
+  actions_.push_back(UseSequence{id, terms.number});
+}
+
+void Openings::run(const std::string& name, const std::string& command, Instant now) {
+  auto terms = std::make_shared<Terms>();
+  terms->door = name;
+  terms->start = command;
+  const uint64_t id = ++last_id_;
+  add(id, {terms, {}, {}}, line_of(name));
+  opening(id).is_knock = false;
+  opening(id).state = State::kStartWaits;
+  offer(lane_of(opening(id)));
+  run_what_can(now);
+}
+
+void Openings::sequence_used(uint64_t id, bool used, Instant now) {
+  if (!openings_.contains(id)) return;  // dropped by a shutdown
+  used ? proceed(id, now) : remove(id);
+}
+
+// What the knock does: it renews an opening, or begins one.
+void Openings::proceed(uint64_t id, Instant now) {
+  Opening& fresh = opening(id);
+  const Terms& terms = *fresh.terms;
+  const auto older = terms.reknock == Reknock::kRun ? std::nullopt : renewable(id);
+  if (!older) {
+    if (!fresh.has_start() && !fresh.has_stop()) return remove(id);
+    fresh.state = State::kRecording;
+    fresh.deadline = now + terms.open_for;
+    recording_.push_back(id);
+    if (fresh.has_stop()) {
+      ++open_;
+      record(id, true);
+    }
+    return;
+  }
+  const bool extend = terms.reknock == Reknock::kExtend;
+  say(LogLevel::kNotice, fresh, already_open_text(extend));
+  remove(id);
+  Opening& renewed = opening(*older);
+  const Instant deadline = now + terms.open_for;
+  if (!extend || deadline <= renewed.deadline) return;
+  renewed.deadline = deadline;
+  if (!renewed.has_not_begun()) set_alarm(*older, deadline);
+  record(*older, false);
+}
+
+// The youngest opening of the same door and source whose time is not over; nothing for a door that
+// has nothing to undo.
+std::optional<uint64_t> Openings::renewable(uint64_t id) const {
+  const Opening& knocking = openings_.at(id);
+  if (!knocking.has_stop()) return std::nullopt;
+  const Lane lane = lane_of(knocking);
+  for (auto member = lanes_.find({lane, id}); member != lanes_.begin();) {
+    --member;
+    if (member->first != lane) break;
+    const Opening& older = openings_.at(member->second);
+    if (older.is_open() && older.state != State::kUsing) return member->second;
+  }
+  return std::nullopt;
+}
+
+void Openings::refuse(Line& line, const std::string& door, std::string why, Instant now) {
+  ++line.refused;
+  line.why_refused = std::move(why);
+  if (!line.report_at || now >= *line.report_at) {
+    report_refused(door, line, now);
+  } else {
+    refusing_.insert(door);
+  }
+}
+
+void Openings::report_refused(const std::string& door, Line& line, Instant now) {
+  line.report_at = now + kBetweenReports;
+  actions_.push_back(
+      Say{LogLevel::kWarning, {}, refused_line(door, line.refused, line.why_refused)});
+  line.refused = 0;
+}
+
+void Openings::recorded(Instant now) {
+  for (const uint64_t id : std::exchange(recording_, {})) {
+    const auto found = openings_.find(id);
+    if (found == openings_.end()) continue;
+    Opening& recorded = found->second;
+    if (recorded.has_start()) {
+      recorded.state = State::kStartWaits;
+      offer(lane_of(recorded));
+    } else {
+      recorded.state = State::kOpen;
+      --waiting_;
+      set_alarm(id, recorded.deadline);
+    }
+  }
+  run_what_can(now);
+}
+
+// --- Time ----------------------------------------------------------------------------------------
+
+void Openings::time_passed(Instant now) {
+  while (!alarms_.empty() && alarms_.begin()->first <= now) {
+    const uint64_t id = alarms_.begin()->second;
+    set_alarm(id, std::nullopt);
+    ring(id, now);
+  }
+  for (auto door = refusing_.begin(); door != refusing_.end();) {
+    Line& line = lines_.at(*door);
+    if (now < *line.report_at) {
+      ++door;
+      continue;
+    }
+    report_refused(*door, line, now);
+    door = refusing_.erase(door);
+  }
+  run_what_can(now);
+  if (stuck_since_ && !stuck_reported_ && now >= *stuck_since_ + kStuck) report_stuck();
+}
+
+// Commands that never end could otherwise keep doors shut without a word.
+void Openings::report_stuck() {
+  stuck_reported_ = true;
+  const CommandQueue& queue = stops_.waiting() != 0 ? stops_ : starts_;
+  for (const auto& [door, line] : lines_) {
+    if (line.number != queue.next_line()) continue;
+    actions_.push_back(Say{LogLevel::kWarning, {}, stuck_line(door, queue.running(), kStuck)});
+  }
+}
+
+std::optional<Instant> Openings::next_alarm() const {
+  std::optional<Instant> next;
+  const auto consider = [&](Instant when) { next = next ? std::min(*next, when) : when; };
+  if (!alarms_.empty()) consider(alarms_.begin()->first);
+  if (stuck_since_ && !stuck_reported_) consider(*stuck_since_ + kStuck);
+  for (const std::string& door : refusing_) consider(*lines_.at(door).report_at);
+  return next;
+}
+
+void Openings::ring(uint64_t id, Instant now) {
+  Opening& ringing = opening(id);
+  switch (ringing.state) {
+    case State::kStartRuns:
+    case State::kOpen:
+      return want_stop(id, Why::kTimeout, now);
+    case State::kStopWaits:
+      overtake(lane_of(ringing));
+      return offer(lane_of(ringing));
+    case State::kStartWaits:
+      return offer(lane_of(ringing));
+    default:
+      return;
+  }
+}
+
+void Openings::shut_down(bool close, Instant now) {
+  leaving_ = true;
+  for (auto next = openings_.begin(); next != openings_.end();) {
+    const auto& [id, opening] = *next++;
+    if (opening.has_not_begun()) {
+      drop(id);
+    } else if (close && opening.is_open()) {
+      want_stop(id, Why::kShutdown, now);
+    }
+  }
+  run_what_can(now);
+}
+
+// --- Commands ------------------------------------------------------------------------------------
+
+void Openings::want_stop(uint64_t id, Why why, Instant now) {
+  Opening& closing = opening(id);
+  closing.state = State::kStopWaits;
+  closing.why = why;
+  closing.tries = 0;
+  closing.stop_reported = false;
+  ++waiting_;
+  set_alarm(id, std::nullopt);
+  for (const uint64_t member : members(lane_of(closing))) {
+    const Opening& other = opening(member);
+    if (!other.start_holds_lane()) continue;
+    set_alarm(id, std::max(now, other.began + kPatience));
+  }
+  offer(lane_of(closing));
+}
+
+// Lets the lane's stops pass the start command that hangs.
+void Openings::overtake(const Lane& lane) {
+  for (const uint64_t member : members(lane)) {
+    Opening& hanging = opening(member);
+    if (!hanging.start_holds_lane()) continue;
+    hanging.holds_lane = false;
+    hanging.overtaken = true;
+    ++overtaken_;
+    starts_.give_back(hanging.line);
+    say(LogLevel::kWarning, hanging, still_running_text());
+  }
+}
+
+// Queues the lane's next command, if none runs: the oldest stop, else the oldest start. A start
+// that is queued already gives way to a stop.
+void Openings::offer(const Lane& lane) {
+  std::optional<uint64_t> stop, start;
+  for (const uint64_t member : members(lane)) {
+    const Opening& candidate = opening(member);
+    const bool stop_waits = candidate.state == State::kStopWaits;
+    if (candidate.holds_lane || (candidate.queued && stop_waits)) return;
+    if (stop_waits && !stop) stop = member;
+    if (candidate.state == State::kStartWaits && !start) start = member;
+  }
+  if (stop && start) withdraw(*start);
+  const auto next = stop ? stop : start;
+  if (!next) return;
+  Opening& offered = opening(*next);
+  if (offered.queued) return;
+  if (offered.tries != 0 && offered.alarm) return;  // waits for its next try, the others with it
+  set_alarm(*next, std::nullopt);
+  offered.queued = true;
+  (stop ? stops_ : starts_).add(offered.line, *next);
+}
+
+void Openings::withdraw(uint64_t id) {
+  Opening& queued = opening(id);
+  if (!std::exchange(queued.queued, false)) return;
+  starts_.remove(queued.line, id);
+}
+
+void Openings::run_what_can(Instant now) {
+  bool begun = false;
+  while (const auto id = stops_.take()) {
+    stop_begins(*id);
+    begun = true;
+  }
+  while (const auto id = starts_.take()) {
+    start_begins(*id, now);
+    begun = true;
+  }
+  if (stops_.waiting() + starts_.waiting() == 0) {
+    stuck_since_.reset();
+  } else if (begun || !stuck_since_) {
+    stuck_since_ = now;
+    stuck_reported_ = false;
+  }
+}
+
+void Openings::start_begins(uint64_t id, Instant now) {
+  Opening& starting = opening(id);
+  const Terms& terms = *starting.terms;
+  starting.state = State::kStartRuns;
+  starting.queued = false;
+  starting.start_runs = starting.holds_lane = true;
+  starting.began = now;
+  --line_of(terms.door).starts;
+  --waiting_;
+  if (starting.has_stop()) {
+    if (now + terms.open_for > starting.deadline + kLate) {
+      starting.deadline = now + terms.open_for;
+      record(id, false);
+    }
+    set_alarm(id, starting.deadline);
+  }
+  const auto source = starting.is_knock ? std::optional(starting.source) : std::nullopt;
+  actions_.push_back(RunCommand{id, CommandKind::kStart, terms.door, source, starting.interface,
+                         source ? render_command(terms.start, *source) : terms.start,
+                         starting.tries != 0});
+}
+
+void Openings::stop_begins(uint64_t id) {
+  Opening& stopping = opening(id);
+  const Terms& terms = *stopping.terms;
+  stopping.state = State::kStopRuns;
+  stopping.queued = false;
+  stopping.holds_lane = true;
+  stopping.stop_again = false;
+  --waiting_;
+  if (!std::exchange(stopping.stop_reported, true)) {
+    say(LogLevel::kNotice, stopping,
+        stopping.why == Why::kTimeout    ? command_timeout_text()
+        : stopping.why == Why::kShutdown ? shutting_down_text()
+                                         : start_ended_text());
+  }
+  actions_.push_back(RunCommand{id, CommandKind::kStop, terms.door, stopping.source, stopping.interface,
+                         render_command(terms.stop, stopping.source), stopping.tries != 0});
+}
+
+void Openings::ended(uint64_t id, CommandKind kind, Instant now) {
+  Opening& running = opening(id);
+  const Lane lane = lane_of(running);
+  // A stop that waits for its next try goes on doing so when its start ends.
+  if (kind == CommandKind::kStop || running.state == State::kStartRuns) running.tries = 0;
+  if (kind == CommandKind::kStart) {
+    if (std::exchange(running.overtaken, false)) {
+      --overtaken_;
+    } else {
+      starts_.give_back(running.line);
+    }
+    start_ended(id, now);
+  } else {
+    stops_.give_back(running.line);
+    stop_ended(id, now);
+  }
+  offer(lane);
+  run_what_can(now);
+}
+
+void Openings::start_ended(uint64_t id, Instant now) {
+  Opening& started = opening(id);
+  started.start_runs = false;
+  switch (started.state) {
+    case State::kStartRuns:
+      started.holds_lane = false;
+      if (!started.has_stop()) return remove(id);
+      started.state = State::kOpen;
+      return;
+    case State::kStopRuns:  // holds the lane for its stop
+      started.stop_again = true;
+      return;
+    case State::kStopped:
+      return want_stop(id, Why::kStartEnded, now);
+    default:  // its stop waits
+      started.holds_lane = false;
+      return;
+  }
+}
+
+void Openings::stop_ended(uint64_t id, Instant now) {
+  Opening& stopped = opening(id);
+  stopped.holds_lane = false;
+  if (stopped.start_runs) {
+    stopped.state = State::kStopped;
+  } else if (std::exchange(stopped.stop_again, false)) {
+    want_stop(id, Why::kStartEnded, now);
+  } else {
+    actions_.push_back(Forget{open_door(id, stopped)});
+    --open_;
+    remove(id);
+  }
+}
+
+void Openings::could_not_run(uint64_t id, CommandKind kind, std::string_view reason, bool again,
+                             Instant now) {
+  Opening& failed = opening(id);
+  if (!again || failed.tries == 0) {
+    actions_.push_back(
+        Say{LogLevel::kError, {}, could_not_run_line(failed.terms->door, reason, again)});
+  }
+  const bool overtaken = kind == CommandKind::kStart && failed.state > State::kStopWaits;
+  if (!again || overtaken) return ended(id, kind, now);
+  const Lane lane = lane_of(failed);
+  if (failed.state != State::kStopWaits) ++waiting_;  // else its stop waits already
+  failed.holds_lane = false;
+  if (kind == CommandKind::kStop) {
+    stops_.give_back(failed.line);
+    failed.state = State::kStopWaits;
+  } else {
+    starts_.give_back(failed.line);
+    failed.state = State::kStartWaits;
+    failed.start_runs = false;
+    ++line_of(failed.terms->door).starts;
+  }
+  const Duration pause = kFirstPause * (1 << failed.tries);
+  failed.tries = std::min<uint8_t>(static_cast<uint8_t>(failed.tries + 1), kMostDoublings);
+  set_alarm(id, now + std::min(pause, kLongestPause));
+  if (leaving_ && failed.is_knock && failed.state == State::kStartWaits) drop(id);
+  offer(lane);
+  run_what_can(now);
+}
+
+// --- Small parts ---------------------------------------------------------------------------------
+
+void Openings::add(uint64_t id, const CompleteKnock& knock, Line& line) {
+  Opening& added = openings_[id];
+  added.terms = knock.terms;
+  added.source = knock.source;
+  added.interface = knock.interface;
+  added.line = line.number;
+  lanes_.insert({lane_of(added), id});
+  if (added.has_start()) ++line.starts;
+  ++waiting_;
+  if (added.has_stop()) ++line.open;
+}
+
+void Openings::remove(uint64_t id) {
+  const Opening& gone = opening(id);
+  Line& line = line_of(gone.terms->door);
+  if (gone.has_not_begun()) {
+    if (gone.has_start()) --line.starts;
+    --waiting_;
+  }
+  if (gone.has_stop()) --line.open;
+  set_alarm(id, std::nullopt);
+  lanes_.erase({lane_of(gone), id});
+  openings_.erase(id);
+}
+
+// One whose start has not begun.
+void Openings::drop(uint64_t id) {
+  withdraw(id);
+  const Opening& dropped = opening(id);
+  if (dropped.is_on_disk()) {
+    actions_.push_back(Forget{open_door(id, dropped)});
+    --open_;
+  }
+  remove(id);
+}
+
+void Openings::record(uint64_t id, bool is_new) {
+  actions_.push_back(Record{open_door(id, opening(id)), is_new});
+}
+
+OpenDoor Openings::open_door(uint64_t id, const Opening& opening) {
+  return {id,
+          opening.terms->door,
+          opening.source,
+          opening.interface,
+          render_command(opening.terms->stop, opening.source),
+          opening.deadline};
+}
+
+Openings::Line& Openings::line_of(const std::string& door) {
+  Line& line = lines_[door];
+  if (line.number == 0) line.number = static_cast<LineNumber>(lines_.size());
+  return line;
+}
+
+std::vector<uint64_t> Openings::members(const Lane& lane) const {
+  std::vector<uint64_t> ids;
+  for (auto next = lanes_.lower_bound({lane, 0}); next != lanes_.end() && next->first == lane;
+       ++next) {
+    ids.push_back(next->second);
+  }
+  return ids;
+}
+
+void Openings::set_alarm(uint64_t id, std::optional<Instant> when) {
+  Opening& set = opening(id);
+  if (set.alarm) alarms_.erase({*set.alarm, id});
+  set.alarm = when;
+  if (when) alarms_.insert({*when, id});
+}
+
+void Openings::say(LogLevel level, const Opening& opening, std::string text) {
+  actions_.push_back(Say{level, opening.source, opening.terms->door + ": " + text});
+}
+
+}  // namespace knockd

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+// A door keeper on virtual time, whose commands are no processes and whose disk notes what it is
+// asked for: one journal has everything in its order.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "knockd/keeper/door_keeper.h"
+#include "tests/base/temporary_folder.h"
+#include "tests/keeper/recording_log.h"
+
+namespace knockd {
+
+using Journal = std::vector<std::string>;
+
+// The real calls; those that matter to order are noted.
+class NotingCalls : public FileCalls {
+ public:
+  explicit NotingCalls(Journal& journal) : journal_(journal) {}
+  ssize_t write(int fd, const void* bytes, size_t size) override {
+    journal_.push_back("write");
+    return FileCalls::write(fd, bytes, size);
+  }
+  int fdatasync(int fd) override {
+    journal_.push_back("sync");
+    return FileCalls::fdatasync(fd);
+  }
+
+ private:
+  Journal& journal_;
+};
+
+// Commands run until the test ends them.
+class NotingRunner : public CommandRunner {
+ public:
+  explicit NotingRunner(Journal& journal) : journal_(journal) {}
+  pid_t run(const std::string& command, const Environment& environment) override {
+    last_environment = environment;
+    if (!errors.empty()) {
+      const int error = errors.front();
+      errors.pop_front();
+      if (error != 0) {
+        journal_.push_back("cannot run " + command);
+        return -error;
+      }
+    }
+    journal_.push_back("run " + command);
+    running.push_back({++last_pid_, command});
+    return last_pid_;
+  }
+  // The process of the oldest running command with this text, which runs no longer; 0: none.
+  pid_t take(const std::string& command) {
+    for (auto one = running.begin(); one != running.end(); ++one) {
+      if (one->second != command) continue;
+      const pid_t pid = one->first;
+      running.erase(one);
+      return pid;
+    }
+    return 0;
+  }
+
+  std::deque<int> errors;  // of the next commands; 0: it runs
+  std::vector<std::pair<pid_t, std::string>> running;
+  Environment last_environment;
+
+ private:
+  Journal& journal_;
+  pid_t last_pid_ = 1000;
+};
+
+class DoorKeeperFixture : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    now_ = Instant(std::chrono::hours(1));
+    begin();
+  }
+  // A keeper that takes up what an earlier one left.
+  void begin() {
+    keeper_.reset();
+    runner_.running.clear();
+    loop_ = std::make_unique<EventLoop>(+[] { return now_; });
+    keeper_ = std::make_unique<DoorKeeper>(
+        *loop_, log_, runner_, [](const IpAddress& source) { return '<' + source.to_string() + '>'; },
+        [this](DoorNumber) {
+          journal_.push_back("use sequence");
+          return sequence_can_be_used_;
+        },
+        [this] { return may_log_; }, calls_);
+    keeper_->take_up(state_file_);
+    turn();
+  }
+  Terms ssh(Duration open_for = std::chrono::seconds(10)) {
+    Terms terms;
+    terms.door = "ssh";
+    terms.start = "open %IP%";
+    terms.stop = "close %IP%";
+    terms.open_for = open_for;
+    return terms;
+  }
+  void knock(const Terms& terms, const std::string& source = "192.0.2.7") {
+    keeper_->knocked(
+        {std::make_shared<const Terms>(terms), IpAddress::parse(source).value(), "eth0", 3});
+  }
+  // The loop's turn ends: what was knocked is recorded and begins.
+  void turn() { loop_->poll(); }
+  void pass(Duration time) {
+    now_ += time;
+    turn();
+  }
+  void end(const std::string& command, int status = 0) {
+    const pid_t pid = runner_.take(command);
+    ASSERT_NE(pid, 0) << command << " does not run";
+    EXPECT_TRUE(keeper_->child_ended(pid, status));
+    turn();
+  }
+  Journal take_journal() { return std::exchange(journal_, {}); }
+  // Of the journal, the commands alone.
+  Journal take_commands() {
+    Journal commands = take_journal();
+    std::erase_if(commands, [](const std::string& entry) { return !entry.starts_with("run "); });
+    return commands;
+  }
+
+  static inline Instant now_;
+  TemporaryFolder folder_;
+  const std::string state_file_ = folder_ / "open-doors";
+  Journal journal_;
+  NotingCalls calls_{journal_};
+  NotingRunner runner_{journal_};
+  RecordingLog log_;
+  bool sequence_can_be_used_ = true;
+  bool may_log_ = true;
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<DoorKeeper> keeper_;
+};
+
+}  // namespace knockd

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// Lines of a state file with a right checksum, whatever they say.
+#pragma once
+
+#include <cinttypes>
+#include <string>
+#include <string_view>
+
+#include "knockd/base/crc32c.h"
+#include "knockd/base/text.h"
+
+namespace knockd {
+
+inline std::string with_sum(std::string_view content) {
+  const auto* const bytes = reinterpret_cast<const uint8_t*>(content.data());
+  return format("%08" PRIx32 " ", crc32c({bytes, content.size()})) + std::string(content) + '\n';
+}
+
+}  // namespace knockd

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// A small language for the tests of `Openings`: what happened is read as lines, each action as one.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "knockd/knock/openings.h"
+
+namespace knockd {
+
+class OpeningsTest : public testing::Test {
+ protected:
+  explicit OpeningsTest(const OpeningLimits& limits = {}) : openings_(limits) {}
+
+  static constexpr const char* kAlice = "192.0.2.7";
+  static constexpr const char* kBob = "2001:db8::b";
+
+  // A door with both commands that is open for ten seconds; `change` gets its terms.
+  template <typename Change>
+  static std::shared_ptr<const Terms> door(const char* name, Change&& change) {
+    Terms terms;
+    terms.door = name;
+    terms.start = "open %IP%";
+    terms.stop = "close %IP%";
+    change(terms);
+    return std::make_shared<const Terms>(std::move(terms));
+  }
+  static std::shared_ptr<const Terms> door(const char* name) {
+    return door(name, [](Terms&) {});
+  }
+
+  void knock(const std::shared_ptr<const Terms>& door, const char* source = kAlice) {
+    openings_.knocked({door, *IpAddress::parse(source), "eth0", 3}, now());
+  }
+  // Everything is on disk.
+  void sync() { openings_.recorded(now()); }
+  void start_ends(uint64_t opening) { openings_.ended(opening, CommandKind::kStart, now()); }
+  void stop_ends(uint64_t opening) { openings_.ended(opening, CommandKind::kStop, now()); }
+  void could_not_run(uint64_t opening, CommandKind kind, bool again) {
+    openings_.could_not_run(
+        opening, kind, again ? "Cannot allocate memory" : "Argument list too long", again, now());
+  }
+  // Time goes on to so many milliseconds since the beginning, from alarm to alarm.
+  void time_is(int64_t ms) {
+    const Instant end{std::chrono::milliseconds(ms)};
+    while (openings_.next_alarm() && *openings_.next_alarm() <= end) {
+      now_ = *openings_.next_alarm();
+      openings_.time_passed(now_);
+    }
+    now_ = end;
+    openings_.time_passed(now_);
+  }
+  Instant now() const { return now_; }
+  static OpenDoor recorded_door(uint64_t id, const char* name, int64_t deadline_ms) {
+    return {id,
+            name,
+            *IpAddress::parse(kAlice),
+            "eth0",
+            "close 192.0.2.7",
+            Instant(std::chrono::milliseconds(deadline_ms))};
+  }
+
+  // What happened since it was last asked.
+  std::vector<std::string> happened() {
+    std::vector<std::string> lines;
+    for (const Action& action : openings_.take_actions()) {
+      lines.push_back(std::visit([](const auto& one) { return text(one); }, action));
+    }
+    return lines;
+  }
+  // Only the commands that were run.
+  std::vector<std::string> commands() {
+    std::vector<std::string> lines = happened();
+    std::erase_if(lines, [](const std::string& line) { return !line.starts_with("run"); });
+    return lines;
+  }
+  void forget_what_happened() { openings_.take_actions(); }
+
+  Openings openings_;
+
+ private:
+  static std::string number(uint64_t id) { return std::to_string(id); }
+  static std::string text(const Say& say) {
+    return (say.source ? say.source->to_string() + ": " : "") + say.text;
+  }
+  static std::string text(const UseSequence& use) {
+    return "use a sequence for " + number(use.opening);
+  }
+  static std::string text(const Record& record) {
+    const auto until = std::chrono::duration_cast<std::chrono::milliseconds>(
+        record.door.deadline.time_since_epoch());
+    return std::string(record.is_new ? "record " : "record anew ") + number(record.door.id) +
+           " until " + std::to_string(until.count()) + " ms, then " + record.door.stop_command;
+  }
+  static std::string text(const Forget& forget) { return "forget " + number(forget.door.id); }
+  static std::string text(const RunCommand& run) {
+    return std::string(run.again ? "run again " : "run ") + number(run.opening) + ": " +
+           run.command + " (" + run.door + ", " + run.interface + ")";
+  }
+
+  Instant now_{};
+};
+
+}  // namespace knockd

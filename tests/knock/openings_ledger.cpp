@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+// What a world owes to whom, and what must hold after each event.
+#include "tests/knock/openings_world.h"
+
+#include <algorithm>
+
+namespace knockd::openings_test {
+
+// --- The ledger
+
+World::Answer World::expected_answer(size_t door, size_t source) {
+  const Terms& terms = *setting_->doors[door];
+  if (leaving_) return Answer::kIgnored;
+  if (cooling_until_[door] && now_ < *cooling_until_[door]) return Answer::kIgnored;
+  if (renewable(door, source) != nullptr) return Answer::kRenewed;
+  size_t open = 0;
+  size_t waiting = 0;
+  size_t perhaps = 0;
+  for (const Life& life : lives_) {
+    if (life.door != door) continue;
+    if (life.has_stop) ++open;
+    if (life.begun) continue;
+    // Whether one counts that is tried again or has nothing to start, is left to the machine.
+    ++(life.has_start && !life.start_again ? waiting : perhaps);
+  }
+  if (!terms.stop.empty() && open >= terms.max_open) return Answer::kRefused;
+  if (waiting >= setting_->limits.waiting_starts) {
+    return terms.start.empty() ? Answer::kRefusedOrOpened : Answer::kRefused;
+  }
+  if (waiting + perhaps >= setting_->limits.waiting_starts) return Answer::kRefusedOrOpened;
+  return Answer::kOpened;
+}
+
+World::Life* World::life(uint64_t id) {
+  if (id == 0) return nullptr;
+  for (Life& life : lives_) {
+    if (life.id == id) return &life;
+  }
+  return nullptr;
+}
+
+// The oldest of this door and source (kSources: of any) whose number is not told yet.
+World::Life* World::life_of_new(uint64_t id, size_t door, size_t source) {
+  for (Life& life : lives_) {
+    if (life.id != 0 || life.door != door || (source != kSources && life.source != source))
+      continue;
+    require(id > last_taken_, "an opening has the number of an earlier one");
+    life.id = id;
+    return &life;
+  }
+  return nullptr;
+}
+
+void World::erase(uint64_t id) {
+  std::erase_if(lives_, [&](const Life& life) { return life.id == id; });
+}
+
+// The opening that another knock of its source would renew: any but one that is being closed.
+World::Life* World::renewable(size_t door, size_t source) {
+  if (setting_->doors[door]->reknock == Reknock::kRun) return nullptr;
+  for (Life& life : lives_) {
+    if (life.door != door || life.source != source || !life.has_stop) continue;
+    if (!is_due(life) && !life.stopped_once) return &life;
+  }
+  return nullptr;
+}
+
+bool World::is_due(const Life& life) const {
+  return life.begun && (closing_ || life.deadline <= now_);
+}
+
+bool World::has_pending_sync() const {
+  return !unsynced_.empty() ||
+         std::any_of(lives_.begin(), lives_.end(), [](const Life& life) { return !life.synced; });
+}
+
+// Whether it keeps others of its door and source waiting.
+bool World::holds_lane(const Process& process, const Life& life) const {
+  return process.door == life.door && process.source == life.source && !process.overtaken;
+}
+
+bool World::can_overtake(const Process& process) const {
+  return process.kind == CommandKind::kStart && process.began + kPatience <= now_;
+}
+
+// A stop that waits and is not tried again after a pause.
+bool World::lane_has_due_stop(size_t door, size_t source) const {
+  for (const Life& life : lives_) {
+    if (life.door != door || life.source != source || !life.has_stop || !is_due(life)) continue;
+    if (life.stop_running || life.stop_again || life.closed || life.stop_failed) continue;
+    if (!life.stopped_once || !life.start_running) return true;
+  }
+  return false;
+}
+
+// A start that its stop need not wait for any longer has given its place back.
+bool World::needs_place(const Process& process) const {
+  return !process.overtaken &&
+         !(can_overtake(process) && lane_has_due_stop(process.door, process.source));
+}
+
+bool World::has_place(CommandKind kind, size_t door) const {
+  std::array<size_t, kDoors> running{};
+  for (const Process& process : processes_) {
+    if (process.kind == kind && needs_place(process)) ++running[process.door];
+  }
+  const size_t own = setting_->limits.own_places;
+  const size_t doors = (running[0] != 0) + (running[1] != 0);
+  if (running[door] == 0 && doors < own) return true;
+  return running[0] + running[1] - std::min(doors, own) < setting_->limits.shared_places;
+}
+
+const OpenDoor* World::is_durable(uint64_t id) const {
+  for (const OpenDoor& door : durable_) {
+    if (door.id == id) return &door;
+  }
+  return nullptr;
+}
+
+// Its latest record, synced or not.
+const OpenDoor* World::on_disk(uint64_t id) const {
+  const OpenDoor* found = is_durable(id);
+  for (const Entry& entry : unsynced_) {
+    if (entry.door.id == id) found = entry.forget ? nullptr : &entry.door;
+  }
+  return found;
+}
+
+// --- What must hold after each event
+
+void World::settle() {
+  if (!failure_.empty()) return;
+  const std::optional<Instant> alarm = machine_->next_alarm();
+  if (!alarm || *alarm > now_) return;
+  machine_->time_passed(now_);
+  carry_out();
+  const std::optional<Instant> next = machine_->next_alarm();
+  require(!next || *next > now_, "the alarm has passed and stays: a busy loop");
+}
+
+void World::check() {
+  if (!failure_.empty()) return;
+  require(machine_->running() == processes_.size(), "running() is not the number of commands");
+  check_limits();
+  const std::optional<Instant> alarm = machine_->next_alarm();
+  size_t recorded = 0;
+  for (const Life& life : lives_) {
+    if (const OpenDoor* door = life.has_stop ? on_disk(life.id) : nullptr) {
+      ++recorded;
+      require(door->deadline >= life.knocked + setting_->doors[life.door]->open_for,
+              "an extended time was not recorded");
+    }
+    check_stop(life, alarm);
+    check_start(life);
+  }
+  require(machine_->open() == recorded, "open() is not the number of recorded openings");
+}
+
+void World::check_limits() {
+  std::array<size_t, kDoors> open{};
+  std::array<size_t, kDoors> waiting{};
+  for (const Life& life : lives_) {
+    if (life.has_stop) ++open[life.door];
+    if (life.has_start && !life.begun && !life.start_again) ++waiting[life.door];
+  }
+  for (size_t door = 0; door < kDoors; ++door) {
+    require(open[door] <= setting_->doors[door]->max_open, "more openings than Max_Open");
+    require(waiting[door] <= setting_->limits.waiting_starts, "more starts wait than may");
+  }
+}
+
+void World::check_stop(const Life& life, std::optional<Instant> alarm) {
+  if (!life.has_stop || !life.begun || life.stop_running || life.closed || life.stop_failed) return;
+  if (leaving_ && !closing_) return;  // it is left to the next machine
+  if (!is_due(life)) {
+    require(alarm && *alarm <= life.deadline, "no alarm at the end of an opening's time");
+    return;
+  }
+  if (life.stopped_once && life.start_running) return;
+  if (life.stop_again && alarm) return;  // after a pause
+  for (const Life& other : lives_) {     // an older one of its door and source goes first
+    if (&other == &life) break;
+    if (other.door == life.door && other.source == life.source && other.stop_again) return;
+  }
+  for (const Process& process : processes_) {
+    if (!holds_lane(process, life) || can_overtake(process)) continue;
+    require(process.kind == CommandKind::kStop || (alarm && *alarm <= process.began + kPatience),
+            "no alarm at the end of the patience");
+    return;
+  }
+  require(!has_place(CommandKind::kStop, life.door), "open past its time");
+}
+
+void World::check_start(const Life& life) {
+  if (!life.has_start || life.begun || leaving_) return;
+  if (life.start_again && machine_->next_alarm()) return;  // after a pause
+  if (!life.synced) return;
+  for (const Life& other : lives_) {  // the earlier ones of its door and source go first
+    if (&other == &life) break;
+    if (other.door == life.door && other.source == life.source && !other.begun) return;
+  }
+  for (const Life& other : lives_) {
+    const bool stop_waits = other.stop_again || (is_due(other) && other.has_stop && !other.closed);
+    if (other.door == life.door && other.source == life.source && stop_waits) return;
+  }
+  for (const Process& process : processes_) {
+    if (holds_lane(process, life)) return;
+  }
+  require(!has_place(CommandKind::kStart, life.door), "a start waits though it could run");
+}
+
+void World::check_drained() {
+  if (!failure_.empty()) return;
+  require(!machine_->next_alarm(), "alarms without end");
+  require(processes_.empty() && machine_->running() == 0, "commands without end");
+  require(machine_->waiting() == 0, "a command waits for ever");
+  require(durable_.empty() && machine_->open() == 0, "an opening is never closed");
+  require(lives_.empty(), "an opening was forgotten");
+  require(refused_[0] == 0 && refused_[1] == 0, "refused knocks were never reported");
+}
+
+}  // namespace knockd::openings_test

@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: MIT
+// One behaviour of an opening a test, told as what happens; openings_oracle_test.cpp tries what
+// else there is.
+#include "tests/knock/openings_fixture.h"
+
+namespace knockd {
+namespace {
+
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr auto kStart = CommandKind::kStart;
+constexpr auto kStop = CommandKind::kStop;
+
+// --- From the knock to the end
+
+TEST_F(OpeningsTest, KnockIsLoggedAndRecorded_AndItsStartWaitsForTheDisk) {
+  knock(door("ssh"));
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: Stage 3", "192.0.2.7: ssh: OPEN SESAME",
+                                      "record 1 until 10000 ms, then close 192.0.2.7"));
+  sync();
+  EXPECT_THAT(happened(), ElementsAre("run 1: open 192.0.2.7 (ssh, eth0)"));
+}
+
+TEST_F(OpeningsTest, StopRunsWhenTheTimeIsOver_AndIsForgottenWhenItHasEnded) {
+  knock(door("ssh"), kBob);
+  sync();
+  start_ends(1);
+  forget_what_happened();
+  time_is(9999);
+  EXPECT_THAT(happened(), IsEmpty());
+  EXPECT_EQ(openings_.open(), 1u);
+  time_is(10000);
+  EXPECT_THAT(happened(), ElementsAre("2001:db8::b: ssh: command timeout",
+                                      "run 1: close 2001:db8::b (ssh, eth0)"));
+  stop_ends(1);
+  EXPECT_THAT(happened(), ElementsAre("forget 1"));
+  EXPECT_EQ(openings_.open(), 0u);
+  EXPECT_EQ(openings_.next_alarm(), std::nullopt);
+}
+
+TEST_F(OpeningsTest, DoorWithoutStopRecordsNothing_AndIsOverWithItsStart) {
+  knock(door("log", [](Terms& terms) { terms.stop.clear(); }));
+  sync();
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: log: Stage 3", "192.0.2.7: log: OPEN SESAME",
+                                      "run 1: open 192.0.2.7 (log, eth0)"));
+  EXPECT_EQ(openings_.open(), 0u);
+  start_ends(1);
+  EXPECT_THAT(happened(), IsEmpty());
+  EXPECT_EQ(openings_.next_alarm(), std::nullopt);
+}
+
+TEST_F(OpeningsTest, DoorWithoutStartIsOpenOnceRecorded) {
+  knock(door("ssh", [](Terms& terms) { terms.start.clear(); }));
+  sync();
+  forget_what_happened();
+  time_is(10000);
+  EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
+}
+
+TEST_F(OpeningsTest, DoorWithoutCommandsOnlyLogs) {
+  knock(door("bell", [](Terms& terms) {
+    terms.start.clear();
+    terms.stop.clear();
+  }));
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: bell: Stage 3", "192.0.2.7: bell: OPEN SESAME"));
+  EXPECT_EQ(openings_.waiting(), 0u);
+}
+
+TEST_F(OpeningsTest, StartThatBeginsLateGivesTheFullTimeAnew) {
+  knock(door("ssh"));
+  forget_what_happened();
+  time_is(3000);
+  sync();
+  EXPECT_THAT(happened(), ElementsAre("record anew 1 until 13000 ms, then close 192.0.2.7",
+                                      "run 1: open 192.0.2.7 (ssh, eth0)"));
+}
+
+// --- Another knock
+
+TEST_F(OpeningsTest, ReknockRunOpensOnceMore_AfterTheFirstStart) {
+  const auto ssh = door("ssh");
+  knock(ssh);
+  knock(ssh);
+  sync();
+  EXPECT_THAT(commands(), ElementsAre("run 1: open 192.0.2.7 (ssh, eth0)"));
+  start_ends(1);
+  EXPECT_THAT(commands(), ElementsAre("run 2: open 192.0.2.7 (ssh, eth0)"));
+}
+
+TEST_F(OpeningsTest, ReknockExtendRenewsTheTime) {
+  const auto ssh = door("ssh", [](Terms& terms) { terms.reknock = Reknock::kExtend; });
+  knock(ssh);
+  sync();
+  start_ends(1);
+  time_is(4000);
+  forget_what_happened();
+  knock(ssh);
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: Stage 3", "192.0.2.7: ssh: OPEN SESAME",
+                                      "192.0.2.7: ssh: already open, time extended",
+                                      "record anew 1 until 14000 ms, then close 192.0.2.7"));
+  time_is(13999);
+  EXPECT_THAT(happened(), IsEmpty());
+  time_is(14000);
+  EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
+}
+
+TEST_F(OpeningsTest, ReknockIgnoreChangesNothing) {
+  const auto ssh = door("ssh", [](Terms& terms) { terms.reknock = Reknock::kIgnore; });
+  knock(ssh);
+  sync();
+  start_ends(1);
+  time_is(4000);
+  forget_what_happened();
+  knock(ssh);
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: Stage 3", "192.0.2.7: ssh: OPEN SESAME",
+                                      "192.0.2.7: ssh: already open"));
+  time_is(10000);
+  EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
+}
+
+TEST_F(OpeningsTest, KnockWhileTheStopRunsOpensAnew_BehindIt) {
+  const auto ssh = door("ssh", [](Terms& terms) { terms.reknock = Reknock::kExtend; });
+  knock(ssh);
+  sync();
+  start_ends(1);
+  time_is(10000);
+  forget_what_happened();
+  knock(ssh);
+  sync();
+  EXPECT_THAT(commands(), IsEmpty());
+  stop_ends(1);
+  EXPECT_THAT(commands(), ElementsAre("run 2: open 192.0.2.7 (ssh, eth0)"));
+}
+
+TEST_F(OpeningsTest, CoolingDoorIgnoresEverybody_AndNoOtherDoorDoes) {
+  const auto ssh = door("ssh", [](Terms& terms) { terms.cooldown = seconds(5); });
+  knock(ssh);
+  forget_what_happened();
+  time_is(4999);
+  knock(ssh, kBob);
+  EXPECT_THAT(happened(), IsEmpty());
+  knock(door("web"), kBob);
+  EXPECT_THAT(happened(), testing::Contains("2001:db8::b: web: OPEN SESAME"));
+  time_is(5000);
+  knock(ssh, kBob);
+  EXPECT_THAT(happened(), testing::Contains("2001:db8::b: ssh: OPEN SESAME"));
+}
+
+// --- One-time sequences
+
+TEST_F(OpeningsTest, OneTimeSequenceIsMarkedBeforeAnythingOpens) {
+  knock(door("once", [](Terms& terms) { terms.one_time = true; }));
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: once: Stage 3", "192.0.2.7: once: OPEN SESAME",
+                                      "use a sequence for 1"));
+  sync();
+  EXPECT_THAT(happened(), IsEmpty());
+  openings_.sequence_used(1, true, now());
+  EXPECT_THAT(happened(), ElementsAre("record 1 until 10000 ms, then close 192.0.2.7"));
+  sync();
+  EXPECT_THAT(commands(), ElementsAre("run 1: open 192.0.2.7 (once, eth0)"));
+}
+
+TEST_F(OpeningsTest, NothingOpens_WhenTheSequenceCannotBeMarked) {
+  knock(door("once", [](Terms& terms) { terms.one_time = true; }));
+  forget_what_happened();
+  openings_.sequence_used(1, false, now());
+  sync();
+  EXPECT_THAT(happened(), IsEmpty());
+  EXPECT_EQ(openings_.waiting(), 0u);
+}
+
+// --- Starts that hang
+
+TEST_F(OpeningsTest, StopWaitsASecondForAStartThatRuns_ThenOvertakes_AndRunsOnceMoreBehindIt) {
+  knock(door("ssh", [](Terms& terms) { terms.open_for = Duration::zero(); }));
+  sync();
+  forget_what_happened();
+  time_is(999);
+  EXPECT_THAT(happened(), IsEmpty());
+  time_is(1000);
+  EXPECT_THAT(
+      happened(),
+      ElementsAre("192.0.2.7: ssh: the start command is still running; running the stop command",
+                  "192.0.2.7: ssh: command timeout", "run 1: close 192.0.2.7 (ssh, eth0)"));
+  stop_ends(1);
+  EXPECT_THAT(happened(), IsEmpty());
+  start_ends(1);
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: the start command has ended",
+                                      "run 1: close 192.0.2.7 (ssh, eth0)"));
+  stop_ends(1);
+  EXPECT_THAT(happened(), ElementsAre("forget 1"));
+}
+
+TEST_F(OpeningsTest, StopFollowsAtOnce_WhenTheStartEndsWithinItsSecond) {
+  knock(door("ssh", [](Terms& terms) { terms.open_for = Duration::zero(); }));
+  sync();
+  time_is(300);
+  forget_what_happened();
+  start_ends(1);
+  EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
+  stop_ends(1);
+  EXPECT_THAT(happened(), ElementsAre("forget 1"));
+}
+
+class OnePlace : public OpeningsTest {
+ protected:
+  OnePlace() : OpeningsTest({.own_places = 1, .shared_places = 0, .waiting_starts = 64}) {}
+};
+
+TEST_F(OnePlace, StopAfterAnOvertakenStartGoesBeforeAStartThatWaitsForAPlace) {
+  const auto ssh = door("ssh");
+  knock(ssh);
+  sync();
+  time_is(10000);
+  stop_ends(1);
+  knock(ssh, kBob);
+  knock(ssh);
+  sync();
+  forget_what_happened();
+  start_ends(1);
+  EXPECT_THAT(commands(), testing::Contains("run 1: close 192.0.2.7 (ssh, eth0)"));
+}
+
+TEST_F(OpeningsTest, StopAfterAnOvertakenStartWaitsASecondForANewerStart) {
+  const auto ssh = door("ssh");
+  knock(ssh);
+  sync();
+  time_is(10000);
+  stop_ends(1);
+  knock(ssh);
+  sync();
+  start_ends(1);
+  forget_what_happened();
+  time_is(10999);
+  EXPECT_THAT(commands(), IsEmpty());
+  time_is(11000);
+  EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
+}
+
+// --- Commands that cannot be run
+
+TEST_F(OpeningsTest, StartIsTriedAgainWithGrowingPauses_AndLoggedOnce) {
+  knock(door("ssh"));
+  sync();
+  forget_what_happened();
+  could_not_run(1, kStart, true);
+  EXPECT_THAT(happened(), ElementsAre("ssh: command could not be started: Cannot allocate memory; "
+                                      "trying again"));
+  time_is(49);
+  EXPECT_THAT(happened(), IsEmpty());
+  time_is(50);
+  EXPECT_THAT(happened(), ElementsAre("run again 1: open 192.0.2.7 (ssh, eth0)"));
+  could_not_run(1, kStart, true);
+  EXPECT_THAT(happened(), IsEmpty());
+  time_is(149);
+  EXPECT_THAT(happened(), IsEmpty());
+  time_is(150);
+  EXPECT_THAT(commands(), ElementsAre("run again 1: open 192.0.2.7 (ssh, eth0)"));
+}
+
+TEST_F(OpeningsTest, StopIsTriedAgain) {
+  knock(door("ssh"));
+  sync();
+  start_ends(1);
+  time_is(10000);
+  forget_what_happened();
+  could_not_run(1, kStop, true);
+  time_is(10050);
+  EXPECT_THAT(commands(), ElementsAre("run again 1: close 192.0.2.7 (ssh, eth0)"));
+}
+
+TEST_F(OpeningsTest, StopTriedAgainStaysSo_WhenItsOvertakenStartEnds) {
+  knock(door("ssh"));
+  sync();
+  time_is(10000);
+  could_not_run(1, kStop, true);
+  forget_what_happened();
+  start_ends(1);
+  EXPECT_THAT(happened(), IsEmpty());
+  time_is(10050);
+  EXPECT_THAT(happened(), ElementsAre("run again 1: close 192.0.2.7 (ssh, eth0)"));
+}
+
+TEST_F(OpeningsTest, StartThatNeverCanBeRunHasEnded) {
+  const auto ssh = door("ssh");
+  knock(ssh);
+  knock(ssh);
+  sync();
+  forget_what_happened();
+  could_not_run(1, kStart, false);
+  EXPECT_THAT(happened(), ElementsAre("ssh: command could not be started: Argument list too long",
+                                      "run 2: open 192.0.2.7 (ssh, eth0)"));
+}
+
+TEST_F(OpeningsTest, StopThatNeverCanBeRunIsForgotten) {
+  knock(door("ssh"));
+  sync();
+  start_ends(1);
+  time_is(10000);
+  forget_what_happened();
+  could_not_run(1, kStop, false);
+  EXPECT_THAT(happened(),
+              ElementsAre("ssh: command could not be started: Argument list too long", "forget 1"));
+}
+
+TEST_F(OpeningsTest, StopThatWaitedForAStartFollowsAtOnce_WhenThatCouldNotBeRun) {
+  const auto ssh = door("ssh");
+  knock(ssh);
+  sync();
+  start_ends(1);
+  time_is(9950);
+  knock(ssh);
+  sync();
+  time_is(10000);
+  forget_what_happened();
+  could_not_run(2, kStart, true);
+  EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
+  stop_ends(1);
+  time_is(10050);
+  EXPECT_THAT(commands(), ElementsAre("run again 2: open 192.0.2.7 (ssh, eth0)"));
+}
+
+// --- Bounds
+
+TEST_F(OpeningsTest, KnocksBeyondMaxOpenAreCountedOnceAMinute) {
+  const auto ssh = door("ssh", [](Terms& terms) {
+    terms.max_open = 1;
+    terms.open_for = seconds(600);
+  });
+  knock(ssh);
+  sync();
+  forget_what_happened();
+  for (int i = 0; i < 3; ++i) knock(ssh, kBob);
+  EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 1 openings are open (Max_Open)"));
+  time_is(59'999);
+  EXPECT_THAT(happened(), IsEmpty());
+  time_is(60'000);
+  EXPECT_THAT(happened(), ElementsAre("ssh: 2 knocks refused: 1 openings are open (Max_Open)"));
+}
+
+TEST_F(OpeningsTest, RenewalIsNeverRefused) {
+  const auto ssh = door("ssh", [](Terms& terms) {
+    terms.max_open = 1;
+    terms.reknock = Reknock::kExtend;
+  });
+  knock(ssh);
+  sync();
+  time_is(1000);
+  forget_what_happened();
+  knock(ssh);
+  EXPECT_THAT(happened(), testing::Contains("192.0.2.7: ssh: already open, time extended"));
+}
+
+TEST_F(OpeningsTest, StartsBeyondThoseThatMayWaitAreRefused) {
+  const auto ssh = door("ssh");
+  for (int i = 0; i < 64; ++i) knock(ssh);
+  forget_what_happened();
+  knock(ssh, kBob);
+  EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 64 commands wait"));
+  knock(door("web"), kBob);
+  EXPECT_THAT(happened(), testing::Contains("2001:db8::b: web: OPEN SESAME"));
+}
+
+TEST(OpeningsPlaces, FloodedDoorDelaysNoOtherDoor) {
+  Openings openings(OpeningLimits{.own_places = 2, .shared_places = 1, .waiting_starts = 64});
+  const auto run = [&](const char* name, uint8_t sources) {
+    auto terms = std::make_shared<Terms>();
+    terms->door = name;
+    terms->start = "open";
+    for (uint8_t i = 0; i < sources; ++i) {
+      openings.knocked({terms, IpAddress::from_v4(std::array<uint8_t, 4>{192, 0, 2, i}), "", 1},
+                       {});
+    }
+    openings.recorded({});
+    return openings.running();
+  };
+  EXPECT_EQ(run("flooded", 50), 2u);
+  EXPECT_EQ(run("other", 1), 3u);
+  EXPECT_EQ(openings.waiting(), 48u);
+}
+
+TEST(OpeningsPlaces, LogSaysThatCommandsHang) {
+  Openings openings(OpeningLimits{.own_places = 1, .shared_places = 0, .waiting_starts = 64});
+  auto terms = std::make_shared<Terms>();
+  terms->door = "ssh";
+  terms->start = "sleep";
+  openings.knocked({terms, *IpAddress::parse("192.0.2.1"), "", 1}, {});
+  openings.knocked({terms, *IpAddress::parse("192.0.2.2"), "", 1}, {});
+  openings.recorded({});
+  openings.take_actions();
+  ASSERT_EQ(openings.next_alarm(), Instant(seconds(10)));
+  openings.time_passed(Instant(seconds(10)));
+  const std::vector<Action> actions = openings.take_actions();
+  ASSERT_EQ(actions.size(), 1u);
+  EXPECT_EQ(std::get<Say>(actions[0]).text,
+            "ssh: command waits: 1 others are running, and none has ended for 10 s");
+  EXPECT_EQ(openings.next_alarm(), std::nullopt);
+}
+
+// --- Commands of nobody's knock
+
+TEST_F(OpeningsTest, CommandOfNobodysKnockRunsAtOnce_AlsoInAShutdown) {
+  openings_.run("on_start", "echo %IP%", now());
+  EXPECT_THAT(happened(), ElementsAre("run 1: echo %IP% (on_start, )"));
+  start_ends(1);
+  openings_.shut_down(true, now());
+  openings_.run("on_stop", "echo", now());
+  EXPECT_THAT(happened(), ElementsAre("run 2: echo (on_stop, )"));
+  start_ends(2);
+  EXPECT_EQ(openings_.running(), 0u);
+  EXPECT_EQ(openings_.next_alarm(), std::nullopt);
+}
+
+TEST_F(OpeningsTest, CommandOfNobodysKnockIsTriedAgainInAShutdown) {
+  openings_.shut_down(true, now());
+  openings_.run("on_stop", "echo", now());
+  could_not_run(1, kStart, true);
+  forget_what_happened();
+  time_is(50);
+  EXPECT_THAT(happened(), ElementsAre("run again 1: echo (on_stop, )"));
+}
+
+// --- The end, and the beginning after it
+
+TEST_F(OpeningsTest, ShutdownClosesWhatIsOpen_AndDropsStartsThatHaveNotBegun) {
+  const auto ssh = door("ssh");
+  knock(ssh);
+  sync();
+  start_ends(1);
+  knock(ssh, kBob);
+  forget_what_happened();
+  openings_.shut_down(true, now());
+  EXPECT_THAT(happened(),
+              ElementsAre("forget 2", "192.0.2.7: ssh: closing, knockd is shutting down",
+                          "run 1: close 192.0.2.7 (ssh, eth0)"));
+  sync();
+  knock(ssh, kBob);
+  EXPECT_THAT(happened(), IsEmpty());
+}
+
+TEST_F(OpeningsTest, ShutdownThatKeepsRunsNothing) {
+  const auto ssh = door("ssh");
+  knock(ssh);
+  sync();
+  start_ends(1);
+  knock(ssh, kBob);
+  forget_what_happened();
+  openings_.shut_down(false, now());
+  EXPECT_THAT(happened(), ElementsAre("forget 2"));
+  EXPECT_EQ(openings_.open(), 1u);
+}
+
+TEST_F(OpeningsTest, StartThatCouldNotBeRunIsNotTriedAgainInAShutdown) {
+  knock(door("ssh"));
+  sync();
+  openings_.shut_down(true, now());
+  forget_what_happened();
+  could_not_run(1, kStart, true);
+  EXPECT_THAT(happened(), ElementsAre("ssh: command could not be started: Cannot allocate memory; "
+                                      "trying again",
+                                      "forget 1"));
+  EXPECT_EQ(openings_.next_alarm(), std::nullopt);
+}
+
+TEST_F(OpeningsTest, WhatIsOverdueIsClosedAtOnce_WhenTakenUp) {
+  time_is(5000);
+  openings_.take_up({recorded_door(3, "ssh", 4000), recorded_door(8, "web", 9000)}, now());
+  EXPECT_THAT(happened(),
+              ElementsAre("192.0.2.7: ssh: command timeout", "run 3: close 192.0.2.7 (ssh, eth0)"));
+  time_is(9000);
+  EXPECT_THAT(commands(), ElementsAre("run 8: close 192.0.2.7 (web, eth0)"));
+  stop_ends(3);
+  stop_ends(8);
+  EXPECT_THAT(happened(), ElementsAre("forget 3", "forget 8"));
+}
+
+TEST_F(OpeningsTest, OpeningsKeepTheirNumbers_TakenUpInAnyOrder) {
+  openings_.take_up({recorded_door(8, "web", 9000), recorded_door(3, "ssh", 9000)}, now());
+  knock(door("new"));
+  EXPECT_THAT(happened(), testing::Contains("record 9 until 10000 ms, then close 192.0.2.7"));
+  std::vector<uint64_t> ids;
+  openings_.for_each_open([&](const OpenDoor& open) { ids.push_back(open.id); });
+  EXPECT_THAT(ids, ElementsAre(3, 8, 9));
+}
+
+TEST_F(OpeningsTest, KnockExtendsWhatWasTakenUp) {
+  openings_.take_up({recorded_door(3, "ssh", 4000)}, now());
+  knock(door("ssh", [](Terms& terms) { terms.reknock = Reknock::kExtend; }));
+  EXPECT_THAT(happened(), testing::Contains("record anew 3 until 10000 ms, then close 192.0.2.7"));
+}
+
+}  // namespace
+}  // namespace knockd

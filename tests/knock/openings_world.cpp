@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: MIT
+// What happens to a world.
+#include "tests/knock/openings_world.h"
+
+#include <algorithm>
+
+namespace knockd::openings_test {
+namespace {
+
+using std::chrono::milliseconds;
+
+const std::array<IpAddress, kSources>& sources() {
+  static const std::array<IpAddress, kSources> all = {*IpAddress::parse("192.0.2.1"),
+                                                      *IpAddress::parse("2001:db8::2")};
+  return all;
+}
+
+}  // namespace
+
+size_t World::source_number(const IpAddress& source) { return source == sources()[0] ? 0 : 1; }
+
+size_t World::door_number(const std::string& name) const {
+  return name == setting_->doors[0]->door ? 0 : 1;
+}
+
+World::World(const Setting& setting) : setting_(&setting) {
+  machine_.emplace(setting.limits);
+  sequences_.fill(setting.sequences);
+}
+
+void World::trace(const std::string& line) const {
+  if (trace_ != nullptr) trace_->push_back(line);
+}
+
+// --- Events
+
+void World::apply(const Event& event) {
+  if (!failure_.empty()) return;
+  const std::optional<Instant> alarm = machine_->next_alarm();
+  const bool can_end = event.a < processes_.size();
+  const bool can_fail = can_end && processes_[event.a].began == now_;
+  switch (event.kind) {
+    case Event::Kind::kKnock:
+      knock(event.a, event.b, true);
+      break;
+    case Event::Kind::kKnockUnmarked:
+      knock(event.a, event.b, false);
+      break;
+    case Event::Kind::kEnd:
+      if (can_end) end(event.a);
+      break;
+    case Event::Kind::kTryAgain:
+      if (can_fail) could_not_run(event.a, true);
+      break;
+    case Event::Kind::kNever:
+      if (can_fail) could_not_run(event.a, false);
+      break;
+    case Event::Kind::kSync:
+      if (has_pending_sync()) sync();
+      break;
+    case Event::Kind::kAlarm:
+      if (alarm) pass_time(*alarm, false);
+      break;
+    case Event::Kind::kHalf:
+      if (alarm) pass_time(now_ + (*alarm - now_) / 2, true);
+      break;
+    case Event::Kind::kLate:
+      if (alarm) pass_time(*alarm + milliseconds(700), false);
+      break;
+    case Event::Kind::kCrash:
+      if (event.a <= unsynced_.size()) restart(event.a);
+      break;
+    case Event::Kind::kClose:
+    case Event::Kind::kKeep:
+      if (!leaving_) shut_down(event.kind == Event::Kind::kClose);
+      break;
+    case Event::Kind::kLeave:
+      if (leaving_) restart(unsynced_.size());
+      break;
+  }
+  settle();
+  check();
+}
+
+void World::list_events(std::vector<Event>& events) const {
+  using Kind = Event::Kind;
+  events.clear();
+  const auto add = [&](Kind kind, size_t a = 0, size_t b = 0) {
+    events.push_back({kind, static_cast<uint8_t>(a), static_cast<uint8_t>(b)});
+  };
+  for (size_t door = 0; door < kDoors; ++door) {
+    const bool one_time = setting_->doors[door]->one_time;
+    if (one_time && sequences_[door] == 0) continue;  // the door is closed for good
+    for (size_t source = 0; source < kSources; ++source) {
+      add(Kind::kKnock, door, source);
+      if (one_time) add(Kind::kKnockUnmarked, door, source);
+    }
+  }
+  for (size_t i = 0; i < processes_.size(); ++i) {
+    add(Kind::kEnd, i);
+    if (processes_[i].began != now_) continue;
+    add(Kind::kTryAgain, i);
+    add(Kind::kNever, i);
+  }
+  if (has_pending_sync()) add(Kind::kSync);
+  if (machine_->next_alarm()) {
+    add(Kind::kAlarm);
+    add(Kind::kHalf);
+    add(Kind::kLate);
+  }
+  for (size_t i = 0; i <= unsynced_.size(); ++i) add(Kind::kCrash, i);
+  if (!leaving_) {
+    add(Kind::kClose);
+    add(Kind::kKeep);
+  } else {
+    add(Kind::kLeave);
+  }
+}
+
+void World::knock(size_t door, size_t source, bool can_mark) {
+  const std::shared_ptr<const Terms>& terms = setting_->doors[door];
+  if (terms->one_time && sequences_[door] == 0) return;
+  const size_t entries = unsynced_.size();
+  const int sequences = sequences_[door];
+  can_mark_ = can_mark;
+  sesame_ = ran_ = false;
+  Answer answer = expected_answer(door, source);
+  Life* const renewed = renewable(door, source);
+  machine_->knocked({terms, sources()[source], "eth0", 3}, now_);
+  const std::vector<Action> batch = machine_->take_actions();
+  if (answer == Answer::kRefusedOrOpened) {
+    const bool refused = std::none_of(batch.begin(), batch.end(), [](const Action& action) {
+      const Say* say = std::get_if<Say>(&action);
+      return say != nullptr && say->source;
+    });
+    answer = refused ? Answer::kRefused : Answer::kOpened;
+  }
+  const bool works = !terms->one_time || can_mark;
+  if (answer == Answer::kRefused) {
+    ++refused_[door];
+  } else if (answer == Answer::kOpened) {
+    lives_.push_back(new_life(door, source));
+  } else if (answer == Answer::kRenewed && terms->reknock == Reknock::kExtend && works) {
+    renewed->knocked = now_;
+    renewed->deadline = std::max(renewed->deadline, now_ + terms->open_for);
+  }
+  if (!batch.empty()) carry_out(batch);
+  carry_out();
+  check_knock(answer, *terms, entries);
+  const bool uses = answer == Answer::kOpened || answer == Answer::kRenewed;
+  require(sequences - sequences_[door] == (uses && terms->one_time && can_mark),
+          "a sequence is used up, or is not, and should not, or should");
+  if (uses) cooling_until_[door] = now_ + terms->cooldown;
+  const bool does_nothing = terms->start.empty() && terms->stop.empty();
+  if (answer == Answer::kOpened && (!works || does_nothing)) lives_.pop_back();
+}
+
+World::Life World::new_life(size_t door, size_t source) const {
+  Life life;
+  life.door = static_cast<uint8_t>(door);
+  life.source = static_cast<uint8_t>(source);
+  life.has_start = !setting_->doors[door]->start.empty();
+  life.has_stop = !setting_->doors[door]->stop.empty();
+  life.knocked = now_;
+  life.deadline = now_ + setting_->doors[door]->open_for;
+  return life;
+}
+
+// A knock alone never runs a command: what it opens is to be recorded first.
+void World::check_knock(Answer answer, const Terms& terms, size_t entries) {
+  require(!ran_, "a knock ran a command");
+  const bool recorded = entries != unsynced_.size();
+  const bool works = !terms.one_time || can_mark_;
+  switch (answer) {
+    case Answer::kIgnored:
+      require(!recorded && !sesame_, "a knock to be ignored did something");
+      break;
+    case Answer::kRefused:
+      require(!recorded && !sesame_, "a refused knock did more than be counted");
+      break;
+    case Answer::kRenewed:
+      require(sesame_, "a renewal was not logged");
+      require(!recorded || (works && terms.reknock == Reknock::kExtend),
+              "a knock at an open door recorded something");
+      break;
+    case Answer::kOpened:
+      require(sesame_, "a knock that opens was not logged");
+      require(recorded == (works && !terms.stop.empty()),
+              "an opening was recorded, or was not, and should not, or should");
+      break;
+    case Answer::kRefusedOrOpened:
+      break;
+  }
+}
+
+void World::end(size_t number) {
+  const Process process = processes_[number];
+  processes_.erase(processes_.begin() + static_cast<ptrdiff_t>(number));
+  Life* life = this->life(process.opening);
+  if (require(life != nullptr, "an opening was forgotten whose command runs")) {
+    if (process.kind == CommandKind::kStart) {
+      life->start_running = false;
+      if (!life->has_stop) erase(life->id);
+    } else {
+      life->stop_running = false;
+      life->stopped_once = true;
+      if (life->stop_follows) life->closed = true;
+    }
+  }
+  machine_->ended(process.opening, process.kind, now_);
+  carry_out();
+}
+
+void World::could_not_run(size_t number, bool again) {
+  const Process process = processes_[number];
+  processes_.erase(processes_.begin() + static_cast<ptrdiff_t>(number));
+  Life* life = this->life(process.opening);
+  if (require(life != nullptr, "an opening was forgotten whose command runs")) {
+    if (process.kind == CommandKind::kStart) {
+      life->start_running = false;
+      life->begun = !again;  // one that never can be run has ended, like one that failed
+      life->start_again = again;
+    } else {
+      life->stop_running = false;
+      life->stop_again = again;
+      life->stopped_once = life->stopped_once || !again;
+      life->stop_failed = !again && life->stop_follows;
+    }
+    if (again) life->tried = now_;
+    if (life->begun && !life->has_stop) erase(life->id);
+  }
+  machine_->could_not_run(process.opening, process.kind, "Out of memory", again, now_);
+  carry_out();
+}
+
+void World::sync() {
+  bring_to_disk();
+  for (Life& life : lives_) {
+    life.synced = true;
+    if (!life.has_start) life.begun = true;  // nothing to run: it is open from now on
+  }
+  machine_->recorded(now_);
+  carry_out();
+}
+
+void World::pass_time(Instant when, bool ask) {
+  now_ = when;
+  if (!ask) return;  // settle() does, if it is time
+  machine_->time_passed(now_);
+  carry_out();
+}
+
+void World::restart(size_t surviving) {
+  unsynced_.resize(surviving);
+  bring_to_disk();
+  // Commands that run end on their own: a start has opened then, a stop has closed.
+  for (const Process& process : processes_) {
+    if (Life* life = this->life(process.opening)) {
+      if (process.kind == CommandKind::kStart) life->start_running = false;
+      if (process.kind == CommandKind::kStop && life->stop_follows) life->closed = true;
+    }
+  }
+  processes_.clear();
+  for (const Life& life : lives_) {
+    if (!life.begun || !life.has_start || !life.has_stop || life.closed || life.stop_failed)
+      continue;
+    const OpenDoor* door = is_durable(life.id);
+    if (!require(door != nullptr, "an opening is open and not on disk after a crash")) return;
+    require(door->deadline <= life.deadline, "the disk has an opening last longer than it should");
+  }
+  lives_.clear();
+  last_taken_ = 0;
+  for (const OpenDoor& door : durable_) {
+    Life life;
+    life.id = door.id;
+    life.door = static_cast<uint8_t>(door_number(door.door));
+    life.source = static_cast<uint8_t>(source_number(door.source));
+    life.has_stop = life.begun = life.synced = true;
+    life.knocked = door.deadline - setting_->doors[life.door]->open_for;
+    life.deadline = door.deadline;
+    lives_.push_back(life);
+    last_taken_ = std::max(last_taken_, door.id);
+  }
+  std::sort(lives_.begin(), lives_.end(), [](const Life& a, const Life& b) { return a.id < b.id; });
+  leaving_ = closing_ = false;
+  cooling_until_.fill(std::nullopt);
+  refused_.fill(0);
+  reported_.fill(std::nullopt);
+  ++restarts_;
+  machine_.emplace(setting_->limits);
+  machine_->take_up(durable_, now_);
+  carry_out();
+}
+
+void World::bring_to_disk() {
+  for (const Entry& entry : unsynced_) {
+    std::erase_if(durable_, [&](const OpenDoor& door) { return door.id == entry.door.id; });
+    if (!entry.forget) durable_.push_back(entry.door);
+  }
+  unsynced_.clear();
+}
+
+void World::shut_down(bool close) {
+  leaving_ = true;
+  closing_ = close;
+  std::erase_if(lives_, [](const Life& life) { return !life.begun && !life.has_stop; });
+  machine_->shut_down(close, now_);
+  carry_out();
+  for (const Life& life : lives_) {
+    require(life.begun || !life.has_start,
+            "a start that has not begun was not dropped at shutdown");
+  }
+}
+
+void World::drain(bool hanging) {
+  int patience = hanging ? 30 : 0;
+  for (int i = 0; i < 400 && failure_.empty(); ++i) {
+    const auto stop =
+        std::find_if(processes_.begin(), processes_.end(),
+                     [](const Process& process) { return process.kind == CommandKind::kStop; });
+    const auto number = static_cast<uint8_t>(stop - processes_.begin());
+    if (has_pending_sync()) {
+      apply({Event::Kind::kSync});
+    } else if (stop != processes_.end()) {
+      apply({Event::Kind::kEnd, number});
+    } else if (patience > 0 && machine_->next_alarm()) {
+      --patience;
+      apply({Event::Kind::kAlarm});
+    } else if (!processes_.empty()) {
+      apply({Event::Kind::kEnd, 0});
+    } else if (leaving_ && (!closing_ || (machine_->open() == 0 && machine_->waiting() == 0))) {
+      if (closing_)
+        require(durable_.empty(), "something is left on disk after a shutdown that closes");
+      apply({Event::Kind::kLeave});
+    } else if (machine_->next_alarm()) {
+      apply({Event::Kind::kAlarm});
+    } else {
+      break;
+    }
+  }
+  check_drained();
+}
+
+}  // namespace knockd::openings_test

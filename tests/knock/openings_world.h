@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// A world around the real `Openings`: a clock, a disk whose latest records may be lost in a crash,
+// commands that run until they are ended, one-time sequences, and a ledger that knows from events
+// and actions alone what the contract owes to whom (behaviour.md, sections 2, 4 and 6). Whatever
+// the machine does against it ends the world with one sentence. It can be copied, so an explorer
+// may go on from one moment in every direction. Written from the contract, not from openings.cpp.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "knockd/knock/openings.h"
+
+namespace knockd::openings_test {
+
+inline constexpr size_t kDoors = 2;
+inline constexpr size_t kSources = 2;
+// A stop waits so long for a start that still runs.
+inline constexpr Duration kPatience = std::chrono::seconds(1);
+// A start that begins no later than this after its knock gives the time from the knock on.
+inline constexpr Duration kPrompt = std::chrono::milliseconds(100);
+
+// Doors and limits of a world. It must outlive its worlds.
+struct Setting {
+  std::array<std::shared_ptr<const Terms>, kDoors> doors;
+  OpeningLimits limits;
+  int sequences = 4;  // in a door's one-time file
+};
+
+// What may happen next.
+struct Event {
+  enum class Kind : uint8_t {
+    kKnock,          // at door a by source b
+    kKnockUnmarked,  // the same, but its one-time sequence cannot be marked
+    kEnd,            // of running command a
+    kTryAgain,       // running command a, which has just begun, could not be run
+    kNever,          // the same, and never can be
+    kSync,           // the end of a turn
+    kAlarm,          // time goes on to the next alarm
+    kHalf,           // or half of it, and the machine is asked all the same
+    kLate,           // or beyond: the machine is busy elsewhere
+    kCrash,          // a of the records that were not synced survive
+    kClose,          // shut down, Shutdown = close
+    kKeep,
+    kLeave  // after a shutdown: the next machine
+  };
+  Kind kind = Kind::kKnock;
+  uint8_t a = 0;
+  uint8_t b = 0;
+};
+
+class World {
+ public:
+  explicit World(const Setting& setting);
+
+  // An event that cannot happen now is passed over.
+  void apply(const Event& event);
+  // All that can happen now.
+  void list_events(std::vector<Event>& events) const;
+  // Commands end, time goes on and nothing may remain. `hanging`: starts end last of all.
+  void drain(bool hanging);
+
+  // The first thing that went against the contract; empty if none did.
+  const std::string& failure() const { return failure_; }
+  // Events and actions are told there from now on.
+  void set_trace(std::vector<std::string>* trace) { trace_ = trace; }
+  bool is_leaving() const { return leaving_; }
+  size_t restarts() const { return restarts_; }
+
+ private:
+  // What the ledger knows of an opening.
+  struct Life {
+    uint64_t id = 0;  // 0: not told yet
+    uint8_t door = 0;
+    uint8_t source = 0;
+    bool has_start = false;
+    bool has_stop = false;
+    bool marked = false;  // its one-time sequence
+    bool synced = false;  // its record, and all of its turn
+    bool begun = false;   // its start, or there is none and it is recorded
+    bool start_running = false;
+    bool start_again = false;  // is tried again
+    bool stop_running = false;
+    bool stop_follows = false;  // the running stop began when the start had ended
+    bool stop_again = false;    // is tried again
+    bool stopped_once = false;
+    bool stop_failed = false;  // for good
+    bool closed = false;       // a stop has ended that followed the start
+    Instant knocked;           // last
+    Instant deadline;
+    Instant tried;  // in vain, its command
+  };
+  struct Process {
+    uint64_t opening = 0;
+    CommandKind kind = CommandKind::kStart;
+    uint8_t door = 0;
+    uint8_t source = 0;
+    Instant began;
+    bool overtaken = false;  // a start that a stop did not wait for any longer holds up nobody
+  };
+  struct Entry {
+    bool forget = false;
+    OpenDoor door;
+  };
+  enum class Answer : uint8_t { kIgnored, kRenewed, kRefused, kOpened, kRefusedOrOpened };
+
+  // --- Events
+  void knock(size_t door, size_t source, bool can_mark);
+  void check_knock(Answer answer, const Terms& terms, size_t entries);
+  void end(size_t process);
+  void could_not_run(size_t process, bool again);
+  void sync();
+  void bring_to_disk();
+  void pass_time(Instant when, bool ask);
+  void restart(size_t surviving);
+  void shut_down(bool close);
+
+  // --- Actions
+  void carry_out();
+  void carry_out(const std::vector<Action>& batch);
+  void carry_out(const Say& say);
+  void carry_out(const UseSequence& use);
+  void carry_out(const Record& record);
+  void carry_out(const Forget& forget);
+  void carry_out(const RunCommand& run);
+  void begin_start(const RunCommand& run, Life& life);
+  void begin_stop(const RunCommand& run, Life& life);
+  void count_refusal(size_t door, const std::string& text);
+
+  // --- The ledger
+  Answer expected_answer(size_t door, size_t source);
+  Life new_life(size_t door, size_t source) const;
+  Life* life(uint64_t id);
+  Life* life_of_new(uint64_t id, size_t door, size_t source);
+  void erase(uint64_t id);
+  Life* renewable(size_t door, size_t source);
+  bool is_due(const Life& life) const;
+  bool has_pending_sync() const;
+  bool holds_lane(const Process& process, const Life& life) const;
+  bool can_overtake(const Process& process) const;
+  bool needs_place(const Process& process) const;
+  bool lane_has_due_stop(size_t door, size_t source) const;
+  bool has_place(CommandKind kind, size_t door) const;
+  const OpenDoor* on_disk(uint64_t id) const;  // synced or not
+  const OpenDoor* is_durable(uint64_t id) const;
+
+  void settle();
+  void check();
+  void check_limits();
+  void check_stop(const Life& life, std::optional<Instant> alarm);
+  void check_start(const Life& life);
+  void check_drained();
+  static size_t source_number(const IpAddress& source);
+  size_t door_number(const std::string& name) const;
+  bool require(bool holds, const char* what) {
+    if (!holds && failure_.empty()) failure_ = what;
+    return holds;
+  }
+  void trace(const std::string& line) const;
+
+  const Setting* setting_;
+  std::vector<std::string>* trace_ = nullptr;
+  std::optional<Openings> machine_;
+  Instant now_ = Instant(std::chrono::seconds(1000));
+  std::vector<Life> lives_;  // in the order of their knocks
+  std::vector<Process> processes_;
+  std::vector<OpenDoor> durable_;
+  std::vector<Entry> unsynced_;
+  std::array<int, kDoors> sequences_{};
+  std::array<std::optional<Instant>, kDoors> cooling_until_;
+  std::array<uint64_t, kDoors> refused_{};  // not yet reported
+  std::array<std::optional<Instant>, kDoors> reported_;
+  std::string failure_;
+  uint64_t last_taken_ = 0;  // number of an opening taken up
+  size_t restarts_ = 0;
+  bool can_mark_ = true;
+  bool sesame_ = false;   // said by the knock that is being carried out
+  bool ran_ = false;      // by the event that is being carried out, a command
+  bool started_ = false;  // and a start
+  bool leaving_ = false;
+  bool closing_ = false;  // leaving, and every stop is due
+};
+
+}  // namespace knockd::openings_test
