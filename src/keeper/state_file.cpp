@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/keeper/state_file.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <iterator>
 #include <utility>
 
@@ -44,17 +40,6 @@ void StateFile::gather(Fact fact, const OpenDoor& door, const Moment& now) {
   must_sync_ = must_sync_ || fact == Fact::kOpen || fact == Fact::kExtend;
   // Else the whole file is to be written anew.
   if (is_kept()) append_fact(gathered_, fact, door, now);
-}
-
-bool StateFile::is_left_behind(const std::string& path) {
-  if (path.empty()) return false;
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
-  // One that cannot be opened may hold doors all the same: open() is to report it.
-  if (!file) return errno != ENOENT && errno != ENOTDIR;
-  struct flock holder {};
-  holder.l_type = F_WRLCK;
-  holder.l_whence = SEEK_SET;
-  return fcntl(file.get(), F_GETLK, &holder) != 0 || holder.l_type == F_UNLCK;
 }
 
 bool StateFile::flush(const Moment& now) {

@@ -50,7 +50,7 @@ class StateFile {
 
   // Whether doors may be in such a file that nobody takes care of: it is there, or cannot be looked
   // at, and no running knockd has it.
-  static bool is_left_behind(const std::string& path);
+  static bool is_left_behind(const std::string& path) { return OwnFile::is_left_behind(path); }
 
   // Gather what has become true of the open doors. `passed`: time goes by; to be called about once
   // a minute while doors are open, and before leaving with doors open, since after a reboot the

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+// What runs for an opening, and what follows when it has ended: see openings.h.
+#include "knockd/knock/openings.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "knockd/knock/command_template.h"
+#include "knockd/knock/event_text.h"
+
+namespace knockd {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A stop command waits this long for a start command that still runs.
+constexpr Duration kPatience = seconds(1);
+// A start command that begins later than this after the knock gives the door its full time anew.
+constexpr Duration kLate = milliseconds(100);
+// Between two tries of a command that could not be run: doubles from the first to the longest.
+constexpr Duration kFirstPause = milliseconds(50);
+constexpr Duration kLongestPause = seconds(5);
+constexpr uint8_t kMostDoublings = 7;
+
+}  // namespace
+
+void Openings::want_stop(uint64_t id, Why why, Instant now) {
+  Opening& closing = opening(id);
+  closing.state = State::kStopWaits;
+  closing.why = why;
+  closing.tries = 0;
+  closing.stop_reported = false;
+  ++waiting_;
+  set_alarm(id, std::nullopt);
+  for (const uint64_t member : members(lane_of(closing))) {
+    const Opening& other = opening(member);
+    if (!other.start_holds_lane()) continue;
+    set_alarm(id, std::max(now, other.began + kPatience));
+  }
+  offer(lane_of(closing));
+}
+
+// Lets the lane's stops pass the start command that hangs.
+void Openings::overtake(const Lane& lane) {
+  for (const uint64_t member : members(lane)) {
+    Opening& hanging = opening(member);
+    if (!hanging.start_holds_lane()) continue;
+    hanging.holds_lane = false;
+    hanging.overtaken = true;
+    ++overtaken_;
+    starts_.give_back(hanging.line);
+    say(LogLevel::kWarning, hanging, still_running_text());
+  }
+}
+
+// Queues the lane's next command, if none runs: the oldest stop, else the oldest start. A start
+// that is queued already gives way to a stop.
+void Openings::offer(const Lane& lane) {
+  std::optional<uint64_t> stop, start;
+  for (const uint64_t member : members(lane)) {
+    const Opening& candidate = opening(member);
+    const bool stop_waits = candidate.state == State::kStopWaits;
+    if (candidate.holds_lane || (candidate.queued && stop_waits)) return;
+    if (stop_waits && !stop) stop = member;
+    if (candidate.state == State::kStartWaits && !start) start = member;
+  }
+  if (stop && start) withdraw(*start);
+  const auto next = stop ? stop : start;
+  if (!next) return;
+  Opening& offered = opening(*next);
+  if (offered.queued) return;
+  if (offered.tries != 0 && offered.alarm) return;  // waits for its next try, the others with it
+  set_alarm(*next, std::nullopt);
+  offered.queued = true;
+  (stop ? stops_ : starts_).add(offered.line, *next);
+}
+
+void Openings::withdraw(uint64_t id) {
+  Opening& queued = opening(id);
+  if (!std::exchange(queued.queued, false)) return;
+  starts_.remove(queued.line, id);
+}
+
+void Openings::run_what_can(Instant now) {
+  bool begun = false;
+  while (const auto id = stops_.take()) {
+    stop_begins(*id);
+    begun = true;
+  }
+  while (const auto id = starts_.take()) {
+    start_begins(*id, now);
+    begun = true;
+  }
+  if (stops_.waiting() + starts_.waiting() == 0) {
+    stuck_since_.reset();
+  } else if (begun || !stuck_since_) {
+    stuck_since_ = now;
+    stuck_reported_ = false;
+  }
+}
+
+void Openings::start_begins(uint64_t id, Instant now) {
+  Opening& starting = opening(id);
+  const Terms& terms = *starting.terms;
+  starting.state = State::kStartRuns;
+  starting.queued = false;
+  starting.start_runs = starting.holds_lane = true;
+  starting.began = now;
+  --line_of(terms.door).starts;
+  --waiting_;
+  if (starting.has_stop()) {
+    if (now + terms.open_for > starting.deadline + kLate) {
+      starting.deadline = now + terms.open_for;
+      record(id, false);
+    }
+    set_alarm(id, starting.deadline);
+  }
+  const auto source = starting.is_knock ? std::optional(starting.source) : std::nullopt;
+  actions_.push_back(RunCommand{id, CommandKind::kStart, terms.door, source, starting.interface,
+                                source ? render_command(terms.start, *source) : terms.start,
+                                starting.tries != 0});
+}
+
+void Openings::stop_begins(uint64_t id) {
+  Opening& stopping = opening(id);
+  const Terms& terms = *stopping.terms;
+  stopping.state = State::kStopRuns;
+  stopping.queued = false;
+  stopping.holds_lane = true;
+  stopping.stop_again = false;
+  --waiting_;
+  if (!std::exchange(stopping.stop_reported, true)) {
+    say(LogLevel::kNotice, stopping,
+        stopping.why == Why::kTimeout    ? command_timeout_text()
+        : stopping.why == Why::kShutdown ? shutting_down_text()
+                                         : start_ended_text());
+  }
+  actions_.push_back(RunCommand{id, CommandKind::kStop, terms.door, stopping.source,
+                                stopping.interface, render_command(terms.stop, stopping.source),
+                                stopping.tries != 0});
+}
+
+void Openings::ended(uint64_t id, CommandKind kind, Instant now) {
+  Opening& running = opening(id);
+  const Lane lane = lane_of(running);
+  // A stop that waits for its next try goes on doing so when its start ends.
+  if (kind == CommandKind::kStop || running.state == State::kStartRuns) running.tries = 0;
+  if (kind == CommandKind::kStart) {
+    if (std::exchange(running.overtaken, false)) {
+      --overtaken_;
+    } else {
+      starts_.give_back(running.line);
+    }
+    start_ended(id, now);
+  } else {
+    stops_.give_back(running.line);
+    stop_ended(id, now);
+  }
+  offer(lane);
+  run_what_can(now);
+}
+
+void Openings::start_ended(uint64_t id, Instant now) {
+  Opening& started = opening(id);
+  started.start_runs = false;
+  switch (started.state) {
+    case State::kStartRuns:
+      started.holds_lane = false;
+      if (!started.has_stop()) return remove(id);
+      started.state = State::kOpen;
+      return;
+    case State::kStopRuns:  // holds the lane for its stop
+      started.stop_again = true;
+      return;
+    case State::kStopped:
+      return want_stop(id, Why::kStartEnded, now);
+    default:  // its stop waits
+      started.holds_lane = false;
+      return;
+  }
+}
+
+void Openings::stop_ended(uint64_t id, Instant now) {
+  Opening& stopped = opening(id);
+  stopped.holds_lane = false;
+  if (stopped.start_runs) {
+    stopped.state = State::kStopped;
+  } else if (std::exchange(stopped.stop_again, false)) {
+    want_stop(id, Why::kStartEnded, now);
+  } else {
+    actions_.push_back(Forget{open_door(id, stopped)});
+    --open_;
+    remove(id);
+  }
+}
+
+void Openings::could_not_run(uint64_t id, CommandKind kind, std::string_view reason, bool again,
+                             Instant now) {
+  Opening& failed = opening(id);
+  if (!again || failed.tries == 0) {
+    actions_.push_back(
+        Say{LogLevel::kError, {}, could_not_run_line(failed.terms->door, reason, again)});
+  }
+  const bool overtaken = kind == CommandKind::kStart && failed.state > State::kStopWaits;
+  if (!again || overtaken) return ended(id, kind, now);
+  const Lane lane = lane_of(failed);
+  if (failed.state != State::kStopWaits) ++waiting_;  // else its stop waits already
+  failed.holds_lane = false;
+  if (kind == CommandKind::kStop) {
+    stops_.give_back(failed.line);
+    failed.state = State::kStopWaits;
+  } else {
+    starts_.give_back(failed.line);
+    failed.state = State::kStartWaits;
+    failed.start_runs = false;
+    ++line_of(failed.terms->door).starts;
+  }
+  const Duration pause = kFirstPause * (1 << failed.tries);
+  failed.tries = std::min<uint8_t>(static_cast<uint8_t>(failed.tries + 1), kMostDoublings);
+  set_alarm(id, now + std::min(pause, kLongestPause));
+  if (leaving_ && failed.is_knock && failed.state == State::kStartWaits) drop(id);
+  offer(lane);
+  run_what_can(now);
+}
+
+}  // namespace knockd
