@@ -84,7 +84,8 @@ void EventLoop::run() {
 void EventLoop::turn(int timeout) {
   arm();
   std::array<epoll_event, 32> events;
-  const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout);
+  const int count =
+      epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout);
   refresh_clock();
   for (int i = 0; i < count; ++i) {
     // An earlier callback of this turn may have ended this watch.

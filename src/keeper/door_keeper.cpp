@@ -123,8 +123,7 @@ void DoorKeeper::carry_out(const UseSequence& use) {
 }
 
 void DoorKeeper::carry_out(const Record& record) {
-  record.is_new ? state_->opened(record.door, moment())
-                : state_->extended(record.door, moment());
+  record.is_new ? state_->opened(record.door, moment()) : state_->extended(record.door, moment());
   settle_.set(loop_.now());
 }
 

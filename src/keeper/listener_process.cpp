@@ -82,7 +82,8 @@ bool ListenerProcess::watch() {
 void ListenerProcess::on_channel() {
   if (!unsent_.empty() && flush()) watch();
   std::array<uint8_t, kLongestMessage> buffer;
-  for (int i = 1; !gone_ && (i % kMessagesInARow != 0 || loop_.time_in_turn() < kLongestRead); ++i) {
+  for (int i = 1; !gone_ && (i % kMessagesInARow != 0 || loop_.time_in_turn() < kLongestRead);
+       ++i) {
     const Channel::Received received = channel_.receive(buffer);
     if (received.kind == Channel::Received::Kind::kNothing) return;
     if (received.kind == Channel::Received::Kind::kMessage) {
@@ -107,8 +108,8 @@ void ListenerProcess::reaped(int status) {
   report_end();
 }
 
-// Once both are known: that all it said was heard, and how it ended. How one ends that misbehaved is
-// known at once.
+// Once both are known: that all it said was heard, and how it ended. How one ends that misbehaved
+// is known at once.
 void ListenerProcess::report_end() {
   if (!gone_ || (!status_ && !misbehaved_) || std::exchange(end_reported_, true)) return;
   owner_.on_gone(*this, status_.value_or(SIGKILL));

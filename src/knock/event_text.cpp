@@ -100,9 +100,9 @@ std::string too_many_open_text(size_t most) {
 std::string too_many_waiting_text(size_t most) { return format("%zu commands wait", most); }
 
 std::string refused_line(std::string_view door, uint64_t knocks, std::string_view why) {
-  return std::string(door) + format(": %llu knock%s refused: ",
-                                    static_cast<unsigned long long>(knocks),
-                                    knocks == 1 ? "" : "s") +
+  return std::string(door) +
+         format(": %llu knock%s refused: ", static_cast<unsigned long long>(knocks),
+                knocks == 1 ? "" : "s") +
          std::string(why);
 }
 
@@ -126,9 +126,10 @@ std::string taken_up_line(size_t doors) {
 
 std::string stuck_line(std::string_view door, size_t running, Duration waited) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(waited).count();
-  return std::string(door) + format(": command waits: %zu others are running, and none has ended "
-                                    "for %lld s",
-                                    running, static_cast<long long>(seconds));
+  return std::string(door) + format(
+                                 ": command waits: %zu others are running, and none has ended "
+                                 "for %lld s",
+                                 running, static_cast<long long>(seconds));
 }
 
 std::string no_more_sequences_line(std::string_view door, std::string_view file) {

@@ -29,8 +29,9 @@ namespace {
 constexpr Duration kShortestPause = std::chrono::milliseconds(1);
 // Frames between two looks at the clock.
 constexpr int kMostFramesAtOnce = 4096;
-// With so many frames after a pause there will be more after the next: to wait for the first of them
-// would be one more wake-up. But now and then the keeper's messages and the alarms have their turn.
+// With so many frames after a pause there will be more after the next: to wait for the first of
+// them would be one more wake-up. But now and then the keeper's messages and the alarms have their
+// turn.
 constexpr size_t kFramesOfAFlood = 2;
 constexpr int kMostReadsInARow = 16;
 
@@ -72,7 +73,8 @@ class Listener : LiveCapture::Handler {
     loop_.watch(capture_.fd(), EPOLLIN, [this] { on_capture(); });
     watch_channel();
     if (loop_.fault()) return fail(CaptureTrouble::kOther, loop_.fault()->text);
-    if (const auto fault = enter_sandbox({channel_.fd(), capture_.fd()})) return fail(CaptureTrouble::kSandbox, fault->text);
+    if (const auto fault = enter_sandbox({channel_.fd(), capture_.fd()}))
+      return fail(CaptureTrouble::kSandbox, fault->text);
     send(Listening{static_cast<uint8_t>(in_kernel ? 1 : 0)});
     running_ = true;
     while (running_) {

@@ -45,8 +45,8 @@ Step silence_standard_streams() {
   return nullptr;
 }
 
-// Before the change of user, which takes the right to do so. Who does not have it (an ordinary user)
-// keeps the set, in which no_new_privs lets nothing be gained.
+// Before the change of user, which takes the right to do so. Who does not have it (an ordinary
+// user) keeps the set, in which no_new_privs lets nothing be gained.
 Step empty_bounding_set() {
   for (unsigned long capability = 0; capability < 64; ++capability) {
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
@@ -118,8 +118,8 @@ void allow_memory_and_time(SystemCallFilter& filter) {
 #endif
   filter.allow({kMap}, {has_bits(2, PROT_EXEC, 0), has_bits(3, MAP_ANONYMOUS, MAP_ANONYMOUS)});
 #endif
-  filter.allow({SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
-                SCMP_SYS(getrandom)});
+  filter.allow(
+      {SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(getrandom)});
   filter.allow({SCMP_SYS(clock_gettime), SCMP_SYS(clock_gettime64), SCMP_SYS(clock_nanosleep),
                 SCMP_SYS(clock_nanosleep_time64), SCMP_SYS(nanosleep), SCMP_SYS(restart_syscall),
                 SCMP_SYS(gettimeofday), SCMP_SYS(time)});

@@ -63,7 +63,9 @@ struct Sound {
            (explanation.door == kNoDoor || explanation.door < doors) &&
            explanation.stage <= kMaxKnocks && explanation.packet.source.is_unicast();
   }
-  bool operator()(const LeftOut& left_out) const { return left_out.lines != 0 || left_out.knocks != 0; }
+  bool operator()(const LeftOut& left_out) const {
+    return left_out.lines != 0 || left_out.knocks != 0;
+  }
   bool operator()(const Trouble& trouble) const {
     return in_range(trouble.kind, CaptureTrouble::kOther) && trouble.text.back() == '\0';
   }

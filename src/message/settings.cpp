@@ -11,7 +11,7 @@ namespace {
 
 // The head, a record for each door, one for each address.
 struct Head {
-  std::array<char, kLongestInterfaceName + 1> interface{};  // ended by NUL
+  std::array<char, kLongestInterfaceName + 1> interface {};  // ended by NUL
   uint32_t doors = 0;
   uint32_t addresses = 0;
   uint32_t scan_limit = 0;

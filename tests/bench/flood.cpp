@@ -90,7 +90,8 @@ int main(int argc, char** argv) {
   }
   const auto port = static_cast<uint32_t>(std::atoi(argv[4]));
   const char* const dash = std::strchr(argv[4], '-');
-  const uint32_t ports = dash == nullptr ? 1 : static_cast<uint32_t>(std::atoi(dash + 1)) - port + 1;
+  const uint32_t ports =
+      dash == nullptr ? 1 : static_cast<uint32_t>(std::atoi(dash + 1)) - port + 1;
   const double rate = std::atof(argv[5]);
   const double seconds = std::min(std::atof(argv[6]), 60.0);
 

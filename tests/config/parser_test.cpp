@@ -85,10 +85,10 @@ TEST_F(ParserTest, ReadsCommandOfTheKnockersFamily) {
 }
 
 TEST_F(ParserTest, ReadsWhatADoorDoesForAKnocker) {
-  const DoorTerms terms(parse(
-      "[a]\nsequence = 1\ncommand = x\n"
-      "[b]\nsequence = 1\ncommand = x\nstop_command = y\nopen_for = 1m\nmax_open = 7\n"
-      "reknock = extend\ncooldown = 3\n"));
+  const DoorTerms terms(
+      parse("[a]\nsequence = 1\ncommand = x\n"
+            "[b]\nsequence = 1\ncommand = x\nstop_command = y\nopen_for = 1m\nmax_open = 7\n"
+            "reknock = extend\ncooldown = 3\n"));
   const IpAddress v4 = *IpAddress::parse("192.0.2.1");
   EXPECT_EQ(terms.of(0, v4)->max_open, 4096u);
   EXPECT_EQ(terms.of(0, v4)->open_for, std::chrono::seconds(10));

@@ -65,8 +65,8 @@ TEST_F(CommandsTest, NonZeroStatusAndKillingSignalAreLogged) {
 }
 
 TEST_F(CommandsTest, FindsItsKnockInTheEnvironment) {
-  RunCommand run = start_of(1, "echo $KNOCKD_IP,$KNOCKD_DOOR,$KNOCKD_INTERFACE,$KNOCKD_EVENT >" +
-                            (folder_ / "found"));
+  RunCommand run = start_of(
+      1, "echo $KNOCKD_IP,$KNOCKD_DOOR,$KNOCKD_INTERFACE,$KNOCKD_EVENT >" + (folder_ / "found"));
   run.kind = CommandKind::kStop;
   commands_.start(run);
   wait_for_child();
@@ -86,9 +86,7 @@ TEST_F(CommandsTest, CommandTooLongForTheKernelIsAnError) {
   EXPECT_EQ(commands_.running(), 0u);
 }
 
-TEST_F(CommandsTest, ChildOfSomeoneElseIsNoneOfOurs) {
-  EXPECT_FALSE(commands_.child_ended(1, 0));
-}
+TEST_F(CommandsTest, ChildOfSomeoneElseIsNoneOfOurs) { EXPECT_FALSE(commands_.child_ended(1, 0)); }
 
 }  // namespace
 }  // namespace knockd

@@ -86,7 +86,8 @@ class DoorKeeperFixture : public ::testing::Test {
     runner_.running.clear();
     loop_ = std::make_unique<EventLoop>(+[] { return now_; });
     keeper_ = std::make_unique<DoorKeeper>(
-        *loop_, log_, runner_, [](const IpAddress& source) { return '<' + source.to_string() + '>'; },
+        *loop_, log_, runner_,
+        [](const IpAddress& source) { return '<' + source.to_string() + '>'; },
         [this](DoorNumber) {
           journal_.push_back("use sequence");
           return sequence_can_be_used_;

@@ -55,11 +55,10 @@ TEST_F(DoorKeeperTest, LogsKnockAndCommands_NamesTheSource) {
   end("open 192.0.2.7");
   pass(10s);
   end("close 192.0.2.7");
-  EXPECT_THAT(log_.take(),
-              ElementsAre("<192.0.2.7>: ssh: Stage 3", "<192.0.2.7>: ssh: OPEN SESAME",
-                          "ssh: running command: open 192.0.2.7",
-                          "<192.0.2.7>: ssh: command timeout",
-                          "ssh: running command: close 192.0.2.7"));
+  EXPECT_THAT(log_.take(), ElementsAre("<192.0.2.7>: ssh: Stage 3", "<192.0.2.7>: ssh: OPEN SESAME",
+                                       "ssh: running command: open 192.0.2.7",
+                                       "<192.0.2.7>: ssh: command timeout",
+                                       "ssh: running command: close 192.0.2.7"));
   EXPECT_EQ(keeper_->open_doors(), 0u);
 }
 
@@ -74,9 +73,10 @@ TEST_F(DoorKeeperTest, StageOfAKnockIsHeldToTheRate_NothingElseIs) {
 TEST_F(DoorKeeperTest, CommandsKnowWhoWhereAndWhy) {
   knock(ssh());
   turn();
-  EXPECT_THAT(runner_.last_environment,
-              ElementsAre(std::pair("KNOCKD_IP", "192.0.2.7"), std::pair("KNOCKD_DOOR", "ssh"),
-                          std::pair("KNOCKD_INTERFACE", "eth0"), std::pair("KNOCKD_EVENT", "start")));
+  EXPECT_THAT(
+      runner_.last_environment,
+      ElementsAre(std::pair("KNOCKD_IP", "192.0.2.7"), std::pair("KNOCKD_DOOR", "ssh"),
+                  std::pair("KNOCKD_INTERFACE", "eth0"), std::pair("KNOCKD_EVENT", "start")));
   end("open 192.0.2.7");
   pass(10s);
   EXPECT_THAT(runner_.last_environment, Contains(std::pair("KNOCKD_EVENT", "stop")));
@@ -106,8 +106,7 @@ TEST_F(DoorKeeperTest, OneTimeSequenceIsUsedBeforeAnythingElse) {
   once.one_time = true;
   knock(once);
   turn();
-  EXPECT_THAT(take_journal(),
-              ElementsAre("use sequence", "write", "sync", "run open 192.0.2.7"));
+  EXPECT_THAT(take_journal(), ElementsAre("use sequence", "write", "sync", "run open 192.0.2.7"));
 }
 
 TEST_F(DoorKeeperTest, OneTimeSequenceThatCannotBeMarkedOpensNothing) {
@@ -148,8 +147,9 @@ TEST_F(DoorKeeperTest, LackOfProcessesIsTriedAgain_LoggedOnce_AndHoldsUpNoOther)
   EXPECT_THAT(take_commands(), ElementsAre("run open 192.0.2.7"));
   const auto lines = log_.take();
   EXPECT_EQ(std::count(lines.begin(), lines.end(), "ssh: running command: open 192.0.2.7"), 1);
-  EXPECT_THAT(lines, Contains("ssh: command could not be started: Resource temporarily unavailable; "
-                              "trying again"));
+  EXPECT_THAT(lines,
+              Contains("ssh: command could not be started: Resource temporarily unavailable; "
+                       "trying again"));
 }
 
 TEST_F(DoorKeeperTest, WhatCanNeverRunFailsAtOnce) {
@@ -231,9 +231,7 @@ TEST_F(DoorKeeperTest, CommandOfNobodysKnockHasNoAddress) {
   EXPECT_FALSE(keeper_->runs_command_of("On_Start"));
 }
 
-TEST_F(DoorKeeperTest, ChildOfSomeoneElseIsNoneOfOurs) {
-  EXPECT_FALSE(keeper_->child_ended(1, 0));
-}
+TEST_F(DoorKeeperTest, ChildOfSomeoneElseIsNoneOfOurs) { EXPECT_FALSE(keeper_->child_ended(1, 0)); }
 
 TEST_F(DoorKeeperTest, UnwritableStateFileIsOneComplaint_AndDoorsWorkAllTheSame) {
   keeper_->take_up("/proc/none/open-doors");

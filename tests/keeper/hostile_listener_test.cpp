@@ -119,8 +119,8 @@ TEST_F(HostileListener, LinesThatCountWhatIsLeftOutAreHeldToOneASecond) {
 }
 
 TEST_F(HostileListener, StagesAndTimeoutsAreHeldToTheRate) {
-  const auto lines = lines_after({event(EventKind::kStage, kDoor, 1), LeftOut{1, 0},
-                                  event(EventKind::kTimeout, kDoor, 2)});
+  const auto lines = lines_after(
+      {event(EventKind::kStage, kDoor, 1), LeftOut{1, 0}, event(EventKind::kTimeout, kDoor, 2)});
   EXPECT_THAT(lines, Each(Not(kEnded)));
   EXPECT_LE(static_cast<double>(lines.size()),
             (keeper_.config().log_rate + 1) * (keeper_.seconds() + 1));

@@ -40,8 +40,8 @@ class KeeperRun {
     config_.state_file = folder_ / "open-doors";
     config_.log_file = folder_ / "log";
     options_.interfaces = {"any"};
-    void* const page = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* const page =
+        mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) std::abort();
     shared_ = new (page) Shared();
   }

@@ -78,14 +78,8 @@ std::vector<IpAddress> addresses(size_t count) {
 }
 
 std::vector<FromListener> one_of_each_from_listener() {
-  return {Listening{0},
-          Listening{1},
-          some_event(),
-          some_explanation(),
-          LeftOut{99, 0},
-          LeftOut{0, 99},
-          some_trouble(),
-          ListenerStatus{1, 2, 3, 0}};
+  return {Listening{0},   Listening{1},   some_event(),   some_explanation(),
+          LeftOut{99, 0}, LeftOut{0, 99}, some_trouble(), ListenerStatus{1, 2, 3, 0}};
 }
 
 std::vector<ToListener> one_of_each_to_listener() {

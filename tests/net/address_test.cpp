@@ -105,13 +105,13 @@ TEST(IpAddress, OnlyMappedAddressesAreIpv4) {
 }
 
 TEST(IpAddress, UnicastIsWhatOneHostCanHave) {
-  for (const char* text : {"1.0.0.0", "10.0.0.1", "127.0.0.1", "192.0.2.255", "223.255.255.255",
-                           "240.0.0.1", "255.255.255.254", "::1", "1::", "fe80::1",
-                           "2001:db8::1", "feff::1"}) {
+  for (const char* text :
+       {"1.0.0.0", "10.0.0.1", "127.0.0.1", "192.0.2.255", "223.255.255.255", "240.0.0.1",
+        "255.255.255.254", "::1", "1::", "fe80::1", "2001:db8::1", "feff::1"}) {
     EXPECT_TRUE(address(text).is_unicast()) << text;
   }
-  for (const char* text : {"0.0.0.0", "0.255.255.255", "224.0.0.0", "239.1.2.3",
-                           "255.255.255.255", "::", "ff00::", "ff02::1", "ffff::"}) {
+  for (const char* text : {"0.0.0.0", "0.255.255.255", "224.0.0.0", "239.1.2.3", "255.255.255.255",
+                           "::", "ff00::", "ff02::1", "ffff::"}) {
     EXPECT_FALSE(address(text).is_unicast()) << text;
   }
 }

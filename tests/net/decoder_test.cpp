@@ -306,8 +306,8 @@ TEST(Decoder, Ipv6PacketCannotPassForIpv4) {
 }
 
 TEST(Decoder, SourceIsTheAddressOfOneHost) {
-  for (const char* source : {"0.0.0.0", "0.1.2.3", "224.0.0.1", "239.255.255.255",
-                             "255.255.255.255"}) {
+  for (const char* source :
+       {"0.0.0.0", "0.1.2.3", "224.0.0.1", "239.255.255.255", "255.255.255.255"}) {
     EXPECT_TRUE(is_refused(decode_raw(ipv4(kSyn, {.source = source})), NotAPacket::kNoSender))
         << source;
   }

@@ -66,7 +66,7 @@ class ListenerProcess {
   std::optional<Fault> fault_;
   Channel channel_{UniqueFd()};
   pid_t pid_ = 0;
-  bool gone_ = false;          // nothing is to be heard or sent any more
+  bool gone_ = false;  // nothing is to be heard or sent any more
   bool misbehaved_ = false;
   bool end_reported_ = false;
   std::optional<int> status_;  // once it was reaped

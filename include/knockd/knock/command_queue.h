@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Which of the waiting commands may run next. Commands of one kind (starts, or stops) share the
-// places of one queue; each door waits in a line of its own, so that a flooded door delays no other.
-// Knows no processes: `Openings` runs what it takes out.
+// places of one queue; each door waits in a line of its own, so that a flooded door delays no
+// other. Knows no processes: `Openings` runs what it takes out.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,8 @@ class CommandQueue {
   void add(LineNumber line, uint64_t command);
   // Takes back one that waits.
   void remove(LineNumber line, uint64_t command);
-  // The next command that may run; it has taken its place. Nothing if none waits or no place is free.
+  // The next command that may run; it has taken its place. Nothing if none waits or no place is
+  // free.
   std::optional<uint64_t> take();
   // A command that was taken needs its place no longer.
   void give_back(LineNumber line);

@@ -23,9 +23,9 @@ inline constexpr uint32_t kDefaultMaxOpen = 4096;
 // What a door does for a knocker of one address family, as its configuration said on that day.
 struct Terms {
   DoorNumber number = kNoDoor;  // in that configuration
-  std::string door;   // its name
-  std::string start;  // commands, %IP% still in place; empty: nothing is run
-  std::string stop;   // empty: the door stays open
+  std::string door;             // its name
+  std::string start;            // commands, %IP% still in place; empty: nothing is run
+  std::string stop;             // empty: the door stays open
   Duration open_for = std::chrono::seconds(10);  // from the start command to the stop command
   Duration cooldown{};  // after OPEN SESAME the door ignores knocks, whoever knocks
   Reknock reknock = Reknock::kRun;

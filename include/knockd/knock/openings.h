@@ -5,7 +5,7 @@
 // tests/knock/openings_oracle_test.cpp plays every order of events, with a crash between any two.
 //
 //   knock -> kUsing -> kRecording -> kStartWaits -> kStartRuns -> kOpen -> kStopWaits -> kStopRuns
-//            |one-time|    |on disk       |a place      |            |time over  |a place      |over
+//            |one-time|    |on disk       |a place      |            |time over  |a place |over
 //
 // Without a stop command an opening is over when its start command has ended. Commands of one door
 // and source never overlap, with one exception: a stop command waits for a start command that still
@@ -30,8 +30,8 @@
 namespace knockd {
 
 struct OpeningLimits {
-  size_t own_places = 256;   // doors with a place of their own, for starts and again for stops
-  size_t shared_places = 32;  // further places, for starts and again for stops
+  size_t own_places = 256;     // doors with a place of their own, for starts and again for stops
+  size_t shared_places = 32;   // further places, for starts and again for stops
   size_t waiting_starts = 64;  // of one door
 };
 

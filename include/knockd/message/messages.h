@@ -96,8 +96,8 @@ MessageBytes encode(const FromListener& message);
 MessageBytes encode(const ToListener& message);
 
 // Nothing if the kind is unknown, the length is not exactly right, or a value is out of its range
-// (a door number of `doors` or more, a stage outside 1 to kMaxKnocks where there is a door, a source
-// that no host has ...).
+// (a door number of `doors` or more, a stage outside 1 to kMaxKnocks where there is a door, a
+// source that no host has ...).
 std::optional<FromListener> decode_from_listener(std::span<const uint8_t> bytes, size_t doors);
 std::optional<ToListener> decode_to_listener(std::span<const uint8_t> bytes);
 

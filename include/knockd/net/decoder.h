@@ -26,10 +26,10 @@ std::optional<LinkType> link_type_from_number(int number);
 
 // Why a frame is no packet for us.
 enum class NotAPacket : uint8_t {
-  kTruncated,     // the capture ends before the header does
-  kMalformed,     // a length or version that contradicts itself
-  kNotIp,         // ARP, IPv6-less and IPv4-less frames
-  kNotTcpOrUdp,   // ICMP and others
+  kTruncated,      // the capture ends before the header does
+  kMalformed,      // a length or version that contradicts itself
+  kNotIp,          // ARP, IPv6-less and IPv4-less frames
+  kNotTcpOrUdp,    // ICMP and others
   kLaterFragment,  // a fragment with an offset has no ports (RFC 791, 3.2; RFC 8200, 4.5)
   kNoSender        // its source is no address of one host
 };
