@@ -3,6 +3,7 @@
 something is missing, going to the background, signals, the rights that are needed."""
 
 import os
+import pathlib
 import re
 import shutil
 import signal
