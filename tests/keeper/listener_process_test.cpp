@@ -42,6 +42,15 @@ int good_listener(const ListenerSettings&, Channel channel) {
   return 0;
 }
 
+int listener_that_answers(const ListenerSettings&, Channel channel) {
+  channel.send_waiting(encode(FromListener(Listening{1})));
+  pollfd readable{channel.fd(), POLLIN, 0};
+  poll(&readable, 1, -1);
+  channel.send_waiting(encode(FromListener(ListenerStatus{})));
+  read_to_the_end(channel);
+  return 0;
+}
+
 int listener_that_ends(const ListenerSettings&, Channel channel) {
   channel.send_waiting(encode(FromListener(Trouble{})));
   return 1;
@@ -132,6 +141,15 @@ class ListenerProcessTest : public ::testing::Test, public ListenerProcess::Owne
     reap(WNOHANG);
     while (said_.empty() || !said_.back().starts_with("gone")) loop_.turn();
   }
+  // With nothing to do the loop sleeps.
+  void expect_rest() {
+    bool over = false;
+    EventLoop::Alarm later(loop_, [&over] { over = true; });
+    later.set(loop_.now() + std::chrono::milliseconds(50));
+    int turns = 0;
+    for (; !over; ++turns) loop_.turn();
+    EXPECT_LE(turns, 5);
+  }
   void reap(int options) {
     int status = 0;
     if (process_->pid() > 0 && waitpid(process_->pid(), &status, options) > 0) {
@@ -208,13 +226,22 @@ TEST_F(ListenerProcessTest, SendNeverWaits_AndLosesNothing) {
   process_->send(StatusRequest());
   ASSERT_EQ(kill(process_->pid(), SIGUSR1), 0);
   turn_until(format("left out %u", kMany));
+  expect_rest();
+}
+
+TEST_F(ListenerProcessTest, AnswerToAQuestionIsNoMisbehaviour) {
+  start(listener_that_answers);
+  process_->send(StatusRequest());
+  while (said_.size() < 2) loop_.turn();
+  EXPECT_FALSE(process_->misbehaved());
 }
 
 TEST_F(ListenerProcessTest, WhoNeverReadsIsEnded) {
   start(lazy_listener);
   turn_until("message 0");
   for (int i = 0; i < 20'000; ++i) process_->send(NextSequence());
-  turn_until("gone");
+  turn_until_gone();
+  EXPECT_THAT(said_, ElementsAre("message 0", "gone: killed by signal 9 (Killed)"));
   EXPECT_TRUE(process_->misbehaved());
 }
 
