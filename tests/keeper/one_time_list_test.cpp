@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/keeper/one_time_list.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -9,6 +10,7 @@
 
 #include "tests/base/temporary_folder.h"
 #include "tests/keeper/faulty_calls.h"
+#include "tests/keeper/recording_calls.h"
 
 namespace knockd {
 namespace {
@@ -43,6 +45,15 @@ TEST_F(OneTimeListTest, MarksTheLineAndNamesTheNext) {
   EXPECT_EQ(second.outcome, Outcome::kMarked);
   EXPECT_EQ(next(second), "none");
   EXPECT_EQ(list(), "# my list\n#000,8000\n\nnonsense\n#000:udp, 1000\n");
+}
+
+TEST_F(OneTimeListTest, MarkIsOnDiskBeforeTheDoorOpens) {
+  list("7000\n8000\n");
+  RecordingCalls recording;
+  const auto used =
+      use_one_time_sequence(path, std::get<Sequence>(parse_sequence("7000")), recording);
+  EXPECT_EQ(used.outcome, Outcome::kMarked);
+  EXPECT_THAT(recording.take(), testing::ElementsAre("pwrite sequences", "fdatasync sequences"));
 }
 
 TEST_F(OneTimeListTest, MarksTheFirstCharacterOfTheLine_WhateverItIs) {

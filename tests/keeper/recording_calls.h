@@ -27,6 +27,10 @@ class RecordingCalls : public FileCalls {
     calls_.push_back("write " + names_[fd]);
     return FileCalls::write(fd, bytes, size);
   }
+  ssize_t pwrite(int fd, const void* bytes, size_t size, off_t offset) override {
+    calls_.push_back("pwrite " + names_[fd]);
+    return FileCalls::pwrite(fd, bytes, size, offset);
+  }
   int fdatasync(int fd) override {
     calls_.push_back("fdatasync " + names_[fd]);
     return FileCalls::fdatasync(fd);
