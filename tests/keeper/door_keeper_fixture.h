@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,20 +21,33 @@ namespace knockd {
 
 using Journal = std::vector<std::string>;
 
-// The real calls; those that matter to order are noted.
+// The real calls, of which a test may let some fail; those that matter to order are noted.
 class NotingCalls : public FileCalls {
  public:
   explicit NotingCalls(Journal& journal) : journal_(journal) {}
+  ssize_t read(int fd, void* buffer, size_t size) override {
+    return fails(read_error) ? -1 : FileCalls::read(fd, buffer, size);
+  }
   ssize_t write(int fd, const void* bytes, size_t size) override {
     journal_.push_back("write");
-    return FileCalls::write(fd, bytes, size);
+    return fails(write_error) ? -1 : FileCalls::write(fd, bytes, size);
   }
   int fdatasync(int fd) override {
     journal_.push_back("sync");
+    if (on_sync) on_sync();
     return FileCalls::fdatasync(fd);
   }
 
+  int read_error = 0;  // 0: it works
+  int write_error = 0;
+  std::function<void()> on_sync;
+
  private:
+  static bool fails(int error) {
+    errno = error;
+    return error != 0;
+  }
+
   Journal& journal_;
 };
 

@@ -210,6 +210,67 @@ TEST_F(DoorKeeperTest, TimeIsMarkedEachMinute_WhileADoorIsOpen) {
   EXPECT_THAT(take_journal(), ElementsAre("write")) << "not worth a sync";
 }
 
+TEST_F(DoorKeeperTest, TimeIsMarkedNoMore_OnceAllDoorsAreShut) {
+  knock(ssh(10s));
+  turn();
+  end("open 192.0.2.7");
+  pass(10s);
+  end("close 192.0.2.7");
+  take_journal();
+  pass(61s);
+  EXPECT_THAT(take_journal(), IsEmpty());
+}
+
+TEST_F(DoorKeeperTest, TimeIsMarkedOnLeaving_WhileADoorIsOpen) {
+  knock(ssh(1h));
+  turn();
+  take_journal();
+  keeper_->leave();
+  EXPECT_THAT(take_journal(), ElementsAre("write"));
+}
+
+TEST_F(DoorKeeperTest, StartThatASlowDiskDelayedGetsItsFullTime) {
+  calls_.on_sync = [] { now_ += 5s; };
+  knock(ssh(10s));
+  turn();
+  calls_.on_sync = nullptr;
+  end("open 192.0.2.7");
+  take_commands();
+  pass(9s);
+  EXPECT_THAT(take_commands(), IsEmpty());
+  pass(1s);
+  EXPECT_THAT(take_commands(), ElementsAre("run close 192.0.2.7"));
+}
+
+TEST_F(DoorKeeperTest, WhatCouldNotBeRecordedIsTriedAgainWithGrowingPauses) {
+  calls_.write_error = ENOSPC;
+  knock(ssh(1h));
+  turn();
+  take_journal();
+  pass(100ms);
+  EXPECT_THAT(take_journal(), Contains("write"));
+  pass(100ms);
+  EXPECT_THAT(take_journal(), IsEmpty()) << "the next pause is longer";
+  calls_.write_error = 0;
+  pass(100ms);
+  EXPECT_THAT(take_journal(), Contains("write"));
+  EXPECT_THAT(read_file(state_file_), HasSubstr("192.0.2.7"));
+}
+
+TEST_F(DoorKeeperTest, FileThatCannotBeReadAtFirstIsTakenUpLater_AtTheNextKnock) {
+  knock(ssh(10s));
+  turn();
+  calls_.read_error = EIO;
+  begin();
+  pass(5s);
+  calls_.read_error = 0;
+  knock(ssh(1h), "192.0.2.8");
+  turn();
+  take_commands();
+  pass(5s);
+  EXPECT_THAT(take_commands(), ElementsAre("run close 192.0.2.7"));
+}
+
 TEST_F(DoorKeeperTest, StartsThatHaveNotBegunAreDroppedAtShutdown) {
   knock(ssh());
   keeper_->shut_down(true);
