@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <map>
+#include <utility>
 
 #include "tests/base/temporary_folder.h"
 #include "tests/keeper/faulty_calls.h"
@@ -272,6 +273,13 @@ TEST_F(RefusedTest, AFileOfSomeoneElse) {
   expect_refused("belongs to user 12345");
 }
 
+TEST_F(RefusedTest, AFileTooLarge) {
+  write_file(path, "");
+  chmod(path.c_str(), 0600);
+  std::filesystem::resize_file(path, (256u << 20) + 1);
+  expect_refused("is too large");
+}
+
 TEST_F(RefusedTest, AFolder) {
   std::filesystem::create_directory(path);
   Life run(path);
@@ -373,6 +381,40 @@ TEST_F(StateFileTest, WhatACrashWhileWritingAnewLeftIsNoHindrance) {
   run.start();
   EXPECT_TRUE(run.open(1));
   EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+}
+
+TEST_F(StateFileTest, NewFileThatCouldNotBeFinishedIsRemoved) {
+  Life run(path);
+  run.fail_from_now_on(EIO, "fsync");
+  run.start();
+  EXPECT_THAT(run.complaints, SizeIs(1));
+  EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+}
+
+// Calls as they are when, at the first lock, the owner has just put a new file in the old one's
+// place.
+struct ReplacedBeforeTheLock : FileCalls {
+  std::string from, to;
+  int lock(int fd) override {
+    if (!from.empty()) FileCalls::rename(std::exchange(from, {}).c_str(), to.c_str());
+    return FileCalls::lock(fd);
+  }
+};
+
+TEST_F(StateFileTest, AFileReplacedBeforeItIsLockedIsNotRead_TheNewOneIs) {
+  {
+    Life earlier(path);
+    earlier.start();
+    earlier.open(1, 1h);
+  }
+  std::filesystem::rename(path, path + ".its-next");
+  write_file(path, "");
+  chmod(path.c_str(), 0600);
+  LifeWith<ReplacedBeforeTheLock> run(path);
+  run.calls.from = path + ".its-next";
+  run.calls.to = path;
+  run.start();
+  EXPECT_THAT(run.stops(), ElementsAre("close it"));
 }
 
 TEST_F(StateFileTest, ANewFileNeverGoesThroughALinkLaidForIt) {
