@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -106,6 +108,26 @@ TEST_F(InterfaceMonitorTest, ReadSaysNothingChanged_WhenNothingDid) {
   EXPECT_FALSE(monitor.read());
   ip("link set wan promisc on");
   EXPECT_FALSE(monitor.read());
+}
+
+// Root can send to any netlink socket.
+TEST_F(InterfaceMonitorTest, MessageOfAnotherProcessIsNotBelieved) {
+  InterfaceMonitor monitor;
+  sockaddr_nl to{};
+  socklen_t length = sizeof(to);
+  ASSERT_EQ(getsockname(monitor.fd(), reinterpret_cast<sockaddr*>(&to), &length), 0);
+  to.nl_groups = 0;
+  struct {
+    nlmsghdr header{sizeof(nlmsghdr) + sizeof(ifinfomsg), RTM_DELLINK, 0, 0, 0};
+    ifinfomsg link{};
+  } forged;
+  forged.link.ifi_index = static_cast<int>(if_nametoindex("wan"));
+  const UniqueFd liar(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  ASSERT_EQ(sendto(liar.get(), &forged, sizeof(forged), 0, reinterpret_cast<const sockaddr*>(&to),
+                   sizeof(to)),
+            static_cast<ssize_t>(sizeof(forged)));
+  EXPECT_FALSE(monitor.read());
+  EXPECT_NE(monitor.find("wan"), nullptr);
 }
 
 TEST_F(InterfaceMonitorTest, FollowsAddresses) {
