@@ -106,6 +106,24 @@ TEST_F(OpeningsTest, ReknockExtendRenewsTheTime) {
   EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
 }
 
+// As after a reload that gave the door less time.
+TEST_F(OpeningsTest, ReknockExtendNeverShortens) {
+  knock(door("ssh", [](Terms& terms) { terms.reknock = Reknock::kExtend; }));
+  sync();
+  start_ends(1);
+  time_is(1000);
+  forget_what_happened();
+  knock(door("ssh", [](Terms& terms) {
+    terms.reknock = Reknock::kExtend;
+    terms.open_for = std::chrono::seconds(5);
+  }));
+  EXPECT_THAT(happened(), testing::Not(testing::Contains(testing::HasSubstr("record"))));
+  time_is(9999);
+  EXPECT_THAT(commands(), IsEmpty());
+  time_is(10000);
+  EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
+}
+
 TEST_F(OpeningsTest, ReknockIgnoreChangesNothing) {
   const auto ssh = door("ssh", [](Terms& terms) { terms.reknock = Reknock::kIgnore; });
   knock(ssh);
