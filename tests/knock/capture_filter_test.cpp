@@ -359,6 +359,23 @@ TEST_F(CaptureFilter, TellsAThousandAddressesApart) {
   }
 }
 
+// With each address more, jumps become longer, up to and beyond what fits an instruction.
+TEST_F(CaptureFilter, JumpsArrive_HoweverManyAddressesThereAre) {
+  Random random(2);
+  wishes.doors = {door("7000")};
+  std::set<IpAddress> own;
+  while (own.size() < 400) {
+    own.insert(random_v4(random));
+    wishes.own_addresses.assign(own.begin(), own.end());
+    build();
+    for (const IpAddress& destination : own) {
+      ASSERT_TRUE(passes(to(destination, segment(7000, kSyn)))) << own.size();
+      const IpAddress other = neighbour(destination, 1);
+      ASSERT_EQ(passes(to(other, segment(7000, kSyn))), own.contains(other)) << own.size();
+    }
+  }
+}
+
 TEST_F(CaptureFilter, TakesWholeNetworksExactly) {
   for (int i = 0; i < 256; ++i) listen_at("192.0.2." + std::to_string(i));
   wishes.doors = {door("7000")};
