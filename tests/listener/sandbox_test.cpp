@@ -10,20 +10,27 @@
 #include <linux/futex.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <exception>
 #include <filesystem>
 #include <functional>
+#include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "knockd/base/text.h"
@@ -126,14 +133,20 @@ TEST_F(Sandbox, NoRightsCanBeHad) {
   expect_impossible([] { return setuid(0) == 0 || setgroups(0, nullptr) == 0; });
 }
 
-// What `look` finds out about a process in the sandbox, which waits meanwhile.
-std::string seen_from_outside(const std::function<std::string(pid_t)>& look) {
+bool become_plain_user() {
+  return setgroups(0, nullptr) == 0 && setgid(1234) == 0 && setuid(1234) == 0;
+}
+
+// What `look` finds out about a process in the sandbox, which waits meanwhile; `before` it enters.
+std::string seen_from_outside(
+    const std::function<std::string(pid_t)>& look,
+    const std::function<bool()>& before = [] { return true; }) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return "no socket";
   const pid_t child = fork();
   if (child == 0) {
     close(ends[0]);
-    if (enter_sandbox({.channel = ends[1], .capture = -1})) _exit(1);
+    if (!before() || enter_sandbox({.channel = ends[1], .capture = -1})) _exit(1);
     char byte = 'x';
     if (write(ends[1], &byte, 1) != 1) _exit(1);
     recv(ends[1], &byte, 1, 0);
@@ -184,12 +197,71 @@ TEST_F(Sandbox, StandardStreamsLeadNowhere) {
   EXPECT_EQ(streams, "/dev/null /dev/null /dev/null ");
 }
 
+TEST_F(Sandbox, NoFilesProcessesOrCoresByTheLimitsEither) {
+  const std::string limits =
+      seen_from_outside([](pid_t pid) { return read_file(format("/proc/%d/limits", pid)); });
+  // The names have blanks in them, and the columns are filled with more.
+  const auto limit = [&](std::string_view name) {
+    std::istringstream line(limits.substr(std::min(limits.find(name), limits.size())));
+    line.ignore(static_cast<std::streamsize>(name.size()));
+    std::string soft, hard;
+    line >> soft >> hard;
+    return soft + '/' + hard;
+  };
+  EXPECT_EQ(limit("Max open files"), "3/3");
+  EXPECT_EQ(limit("Max processes"), "0/0");
+  EXPECT_EQ(limit("Max file size"), "0/0");
+  EXPECT_EQ(limit("Max core file size"), "0/0");
+}
+
+TEST_F(Sandbox, WorkingFolderIsTheRoot) {
+  EXPECT_EQ(seen_from_outside([](pid_t pid) {
+              return std::filesystem::read_symlink(format("/proc/%d/cwd", pid)).string();
+            }),
+            "/");
+}
+
+// The kernel gives what /proc has of such a process to root (proc(5)).
+TEST_F(Sandbox, ProcessOfAPlainUserCannotBeLookedIntoByOthersOfHis) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to be someone else";
+  const auto owner = [](pid_t pid) {
+    struct stat status {};
+    stat(format("/proc/%d/maps", pid).c_str(), &status);
+    return std::to_string(status.st_uid);
+  };
+  // As after an exec: the change of user alone already had that effect.
+  const auto before = [] { return become_plain_user() && prctl(PR_SET_DUMPABLE, 1) == 0; };
+  EXPECT_EQ(seen_from_outside(owner, before), "0");
+}
+
+TEST_F(Sandbox, ProcessEndsWithItsParent) {
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  const pid_t parent = fork();
+  if (parent == 0) {
+    close(ends[0]);
+    char byte = 'x';
+    if (fork() == 0) {
+      if (enter_sandbox({.channel = ends[1], .capture = -1})) _exit(1);
+      if (write(ends[1], &byte, 1) == 1) recv(ends[1], &byte, 1, 0);
+      _exit(0);
+    }
+    pause();
+  }
+  close(ends[1]);
+  char byte;
+  EXPECT_EQ(recv(ends[0], &byte, 1, 0), 1) << "it did not enter";
+  kill(parent, SIGKILL);
+  waitpid(parent, nullptr, 0);
+  pollfd end{ends[0], POLLIN, 0};
+  EXPECT_EQ(poll(&end, 1, 5000), 1) << "it is still there";
+  close(ends[0]);
+}
+
 TEST_F(Sandbox, PlainUserEntersItToo) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to be someone else";
   const std::string said = in_child([] {
-    if (setgroups(0, nullptr) != 0 || setgid(1234) != 0 || setuid(1234) != 0) {
-      return std::string("could not become 1234");
-    }
+    if (!become_plain_user()) return std::string("could not become 1234");
     const auto fault = enter_sandbox({.channel = kChannel, .capture = -1});
     return fault ? fault->text : std::string("inside");
   });
