@@ -31,6 +31,7 @@ StateFile::StateFile(std::string path, std::string boot_id, VisitAll all_open, F
 std::vector<OpenDoor> StateFile::open(const Moment& now) {
   if (file_.is_refused()) return {};
   if (take_up(now)) write_anew(now);
+  due_ = !is_kept() && !file_.is_refused();  // else nobody would look again before a knock
   return std::exchange(found_, {});
 }
 

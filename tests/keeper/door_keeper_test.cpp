@@ -271,6 +271,17 @@ TEST_F(DoorKeeperTest, FileThatCannotBeReadAtFirstIsTakenUpLater_AtTheNextKnock)
   EXPECT_THAT(take_commands(), ElementsAre("run close 192.0.2.7"));
 }
 
+TEST_F(DoorKeeperTest, FileThatCannotBeReadAtFirstIsTakenUpLater_WithoutAnyKnock) {
+  knock(ssh(10s));
+  turn();
+  calls_.read_error = EIO;
+  begin();
+  calls_.read_error = 0;
+  take_commands();
+  for (int i = 0; i < 20; ++i) pass(1s);
+  EXPECT_THAT(take_commands(), ElementsAre("run close 192.0.2.7"));
+}
+
 TEST_F(DoorKeeperTest, StartsThatHaveNotBegunAreDroppedAtShutdown) {
   knock(ssh());
   keeper_->shut_down(true);
