@@ -12,6 +12,7 @@
 
 #include "knockd/base/rate_limit.h"
 #include "knockd/base/text.h"
+#include "knockd/config/door_rules.h"
 #include "knockd/config/door_terms.h"
 #include "knockd/config/files.h"
 #include "knockd/config/one_time_file.h"
@@ -46,12 +47,12 @@ class OneTimeLists {
     }
   }
 
-  // The sequence after the one in force; empty if that was the last.
-  Sequence next(DoorNumber door) {
+  // Uses up a sequence, with those that were skipped. Returns what is in force from then on.
+  std::vector<Sequence> use(DoorNumber door, const Sequence& knocked,
+                            const std::vector<Sequence>& skipped) {
     std::string& text = texts_[door];
-    if (const auto used = find_one_time_sequence(text)) text[used->offset] = '#';
-    const auto following = find_one_time_sequence(text);
-    return following ? following->sequence : Sequence();
+    for (const size_t offset : lines_to_mark(text, knocked, skipped)) text[offset] = '#';
+    return sequences_in_force(text);
   }
 
  private:
@@ -63,7 +64,8 @@ class Replay : TrackerSink {
   Replay(const Config& config, const ReplayOptions& options, const HashKey& hash_key)
       : config_(config),
         one_time_(config),
-        tracker_(rules(config), tracker_options(config, options, hash_key), *this),
+        rules_(config.doors),
+        tracker_(rules_.all(), tracker_options(config, options, hash_key), *this),
         generations_(config.doors.size()),
         rate_(config.log_rate),
         terms_(config) {}
@@ -86,7 +88,10 @@ class Replay : TrackerSink {
   void take(const Packet& packet) {
     tracker_.handle(packet, now_);
     for (const KnockEvent& event : opened_) {
-      openings_.knocked({terms_.of(event.door, event.source), event.source, "", event.stage}, now_);
+      const DoorNumber door = rules_.door_of(event.door);
+      if (event.generation != generations_[door]) continue;  // a list may have a line twice
+      openings_.knocked({terms_.of(door, event.source), event.source, "", event.stage, event.door},
+                        now_);
       carry_out();
     }
     opened_.clear();
@@ -102,12 +107,6 @@ class Replay : TrackerSink {
   }
 
  private:
-  static std::vector<DoorRule> rules(const Config& config) {
-    std::vector<DoorRule> rules;
-    for (const Door& door : config.doors) rules.push_back(door.rule);
-    return rules;
-  }
-
   static TrackerOptions tracker_options(const Config& config, const ReplayOptions& options,
                                         const HashKey& hash_key) {
     TrackerOptions result;
@@ -140,16 +139,16 @@ class Replay : TrackerSink {
       return opened_.push_back(event);
     }
     if (!rate_.allow(now_)) return;
-    for (const std::string& line :
-         event_lines(event, config_.doors[event.door].name, source_text(event.source, ""))) {
+    const Door& door = config_.doors[rules_.door_of(event.door)];
+    for (const std::string& line : event_lines(event, door.name, source_text(event.source, ""))) {
       print(line);
     }
   }
 
   void on_explanation(const Explanation& explanation) override {
-    print(explanation_line(explanation, explanation.door == kNoDoor
-                                            ? std::string_view()
-                                            : config_.doors[explanation.door].name));
+    const DoorNumber door = rules_.door_of(explanation.door);
+    print(explanation_line(explanation,
+                           door == kNoDoor ? std::string_view() : config_.doors[door].name));
   }
 
   // Commands end at once here, and what is recorded is so at once.
@@ -169,12 +168,17 @@ class Replay : TrackerSink {
   }
 
   void carry_out(const UseSequence& use) {
-    Sequence next = one_time_.next(use.door);
-    if (next.empty()) {
-      const Door& door = config_.doors[use.door];
-      print(no_more_sequences_line(door.name, door.one_time_file));
+    const Door& door = config_.doors[use.door];
+    const std::vector<Sequence> skipped = rules_.sequences_before(use.rule);
+    const std::vector<Sequence> in_force =
+        one_time_.use(use.door, rules_.sequence(use.rule), skipped);
+    if (!skipped.empty()) print(skipped_sequences_line(door.name, skipped.size()));
+    if (in_force.empty()) print(no_more_sequences_line(door.name, door.one_time_file));
+    rules_.set_sequences(use.door, in_force);
+    ++generations_[use.door];
+    for (const DoorNumber rule : rules_.of_door(use.door)) {
+      tracker_.set_sequence(rule, rules_.sequence(rule), generations_[use.door]);
     }
-    tracker_.set_sequence(use.door, std::move(next), ++generations_[use.door]);
     openings_.sequence_used(use.opening, true, now_);
   }
 
@@ -196,6 +200,7 @@ class Replay : TrackerSink {
 
   const Config& config_;
   OneTimeLists one_time_;
+  DoorRules rules_;
   Tracker tracker_;
   std::vector<uint32_t> generations_;
   RateLimit rate_;

@@ -2,31 +2,36 @@
 #include "knockd/client/door_file.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <thread>
 #include <utility>
 #include <variant>
 
 #include "knockd/base/text.h"
 #include "knockd/base/unique_fd.h"
 #include "knockd/client/failure.h"
-#include "knockd/config/one_time_file.h"
+#include "knockd/config/one_time_list.h"
 #include "knockd/config/values.h"
 #include "knockd/net/tcp_flags.h"
 
 namespace knockd::client {
 namespace {
 
-constexpr size_t kMostBytes = 1 << 20;  // a larger file is no list of doors or sequences
+constexpr size_t kMostBytes = 1 << 20;  // a larger file is no list of doors
+
+// How often to look whether a lock is gone.
+constexpr Duration kLockPause = std::chrono::milliseconds(20);
+
+ExitStatus status_of(int error) {
+  const bool forbidden = error == EACCES || error == EPERM || error == EROFS;
+  return forbidden ? ExitStatus::kNoPermission : ExitStatus::kUsage;
+}
 
 Failure file_failure(const std::string& path, int error) {
-  const bool forbidden = error == EACCES || error == EPERM || error == EROFS;
-  return {forbidden ? ExitStatus::kNoPermission : ExitStatus::kUsage,
-          format("%s: %s", printable(path).c_str(), std::strerror(error))};
+  return {status_of(error), format("%s: %s", printable(path).c_str(), std::strerror(error))};
 }
 
 OrFailure<std::string> read_to_end(int fd, const std::string& path) {
@@ -138,27 +143,25 @@ OrFailure<DoorKnocks> knocks_of_door(const std::string& config_file, const std::
   return DoorReader(config_file, door).read(*text);
 }
 
-OrFailure<Sequence> use_one_time_sequence(const std::string& file) {
-  const UniqueFd fd(open(file.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  if (!fd) return file_failure(file, errno);
-  struct stat info {};
-  if (fstat(fd.get(), &info) != 0) return file_failure(file, errno);
-  if (!S_ISREG(info.st_mode)) {
-    return Failure{ExitStatus::kUsage, printable(file) + ": not a regular file"};
+OrFailure<Sequence> take_one_time_sequence(const std::string& file, Duration patience) {
+  const Instant end = BootClock::now() + patience;
+  for (;;) {
+    OneTimeUse use = use_next_one_time_sequence(file);
+    switch (use.outcome) {
+      case OneTimeUse::Outcome::kMarked:
+        return std::move(use.used);
+      case OneTimeUse::Outcome::kNotInForce:
+        return Failure{ExitStatus::kUsage, printable(file) + ": no sequence is left in this list"};
+      case OneTimeUse::Outcome::kFailed:
+        return Failure{status_of(use.error_number), printable(file) + ": " + use.error};
+      case OneTimeUse::Outcome::kBusy:
+        break;
+    }
+    if (BootClock::now() >= end) {
+      return Failure{ExitStatus::kNoPermission, printable(file) + ": locked by another program"};
+    }
+    std::this_thread::sleep_for(kLockPause);
   }
-  // Two clients at once must not take the same line.
-  while (flock(fd.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) return file_failure(file, errno);
-  }
-  const auto text = read_to_end(fd.get(), file);
-  if (!text) return text.error();
-  const auto next = find_one_time_sequence(*text);
-  if (!next) {
-    return Failure{ExitStatus::kUsage, printable(file) + ": no sequence is left in this list"};
-  }
-  const bool marked = pwrite(fd.get(), "#", 1, static_cast<off_t>(next->offset)) == 1;
-  if (!marked || fdatasync(fd.get()) != 0) return file_failure(file, errno);
-  return next->sequence;
 }
 
 }  // namespace knockd::client

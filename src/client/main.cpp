@@ -39,7 +39,7 @@ class Run {
     if (knocker.failure()) return knocker.failure();
     // Last of all, so that no mistake costs a sequence that can be used only once.
     if (!options_.one_time_file.empty()) {
-      auto sequence = use_one_time_sequence(options_.one_time_file);
+      auto sequence = take_one_time_sequence(options_.one_time_file);
       if (!sequence) return std::move(sequence.error());
       options_.knocks = *std::move(sequence);
     }

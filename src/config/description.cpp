@@ -41,6 +41,7 @@ void describe(const Door& door, std::vector<std::string>& lines) {
   };
   lines.push_back("door " + door.name);
   say("sequence", door.rule.sequence.empty() ? "none is left" : to_string(door.rule.sequence));
+  for (const Sequence& sequence : door.sequences_ahead) say("or", to_string(sequence));
   if (!door.one_time_file.empty()) say("one-time file", door.one_time_file);
   say("tcp flags", mask_text(door.rule.flags));
   say("target", door.rule.target ? door.rule.target->to_string() : "this host");

@@ -152,7 +152,8 @@ class Parser {
   std::vector<Complaint> errors_;
   std::vector<Source> sources_;  // the file being read, behind those that include it
   Section section_ = Section::kNone;
-  Door door_;  // of kDoor and kFaulty
+  size_t rules_ = 0;  // that the doors so far take in a tracker, see DoorRules
+  Door door_;         // of kDoor and kFaulty
 };
 
 // ---------------------------------------------------------------------------------------------
@@ -325,6 +326,11 @@ void Parser::end_door() {
     error(one_time->second, "door " + in_quotes(door.name) +
                                 ": expected either Sequence or One_Time_Sequences, not both");
   }
+  rules_ += door.one_time_file.empty() ? 1 : kSequencesInForce;
+  if (rules_ > kMaxDoors) {
+    return error(door.place, format("door %s: expected at most %zu sequences in force",
+                                    in_quotes(door.name).c_str(), kMaxDoors));
+  }
   config_.doors.push_back(std::move(door));
 }
 
@@ -484,16 +490,17 @@ void Parser::read_one_time_sequences(const Value& value) {
     return error(value.place, "one-time file " + in_quotes(value.text) +
                                   " cannot be read: " + strerror(failure->error));
   }
-  auto in_force = find_one_time_sequence(std::get<std::string>(text));
-  if (in_force) {
-    door_.rule.sequence = std::move(in_force->sequence);
-  } else {
+  auto in_force = sequences_in_force(std::get<std::string>(text));
+  door_.sequences_ahead.clear();
+  if (in_force.empty()) {
     // Its time comes in every list's life: no reason to keep the other doors shut.
     door_.rule.sequence.clear();
-    remark(value.place, "one-time file " + in_quotes(value.text) +
-                            " is exhausted, so the door is disabled: expected a line like "
-                            "7000,8000:udp,9000");
+    return remark(value.place, "one-time file " + in_quotes(value.text) +
+                                   " is exhausted, so the door is disabled: expected a line like "
+                                   "7000,8000:udp,9000");
   }
+  door_.rule.sequence = std::move(in_force.front());
+  door_.sequences_ahead.assign(in_force.begin() + 1, in_force.end());
 }
 
 void Parser::read_tcp_flags(const Value& value) {

@@ -72,6 +72,12 @@ void DoorKeeper::knocked(const CompleteKnock& knock) {
   settle_.set(loop_.now());
 }
 
+void DoorKeeper::sequence_used(uint64_t opening, bool used) {
+  openings_.sequence_used(opening, used, loop_.now());
+  carry_out();
+  settle_.set(loop_.now());
+}
+
 void DoorKeeper::run(const std::string& name, const std::string& command) {
   openings_.run(name, command, loop_.now());
   carry_out();
@@ -104,12 +110,15 @@ void DoorKeeper::settle() {
 }
 
 void DoorKeeper::carry_out() {
+  if (carries_out_) return;  // a sequence was used at once: what follows comes next
+  carries_out_ = true;
   for (auto actions = openings_.take_actions(); !actions.empty();
        actions = openings_.take_actions()) {
     for (const Action& action : actions) {
       std::visit([this](const auto& one) { carry_out(one); }, action);
     }
   }
+  carries_out_ = false;
   set_alarms();
 }
 
@@ -118,9 +127,7 @@ void DoorKeeper::carry_out(const Say& say) {
   log_.write(say.level, say.source ? name_source_(*say.source) + ": " + say.text : say.text);
 }
 
-void DoorKeeper::carry_out(const UseSequence& use) {
-  openings_.sequence_used(use.opening, use_sequence_(use.door), loop_.now());
-}
+void DoorKeeper::carry_out(const UseSequence& use) { use_sequence_(use); }
 
 void DoorKeeper::carry_out(const Record& record) {
   record.is_new ? state_->opened(record.door, moment()) : state_->extended(record.door, moment());

@@ -11,7 +11,7 @@
 
 #include "knockd/base/spawn.h"
 #include "knockd/base/text.h"
-#include "knockd/keeper/one_time_list.h"
+#include "knockd/config/one_time_list.h"
 #include "knockd/knock/event_text.h"
 
 namespace knockd {
@@ -28,6 +28,9 @@ constexpr Duration kLongestClosing = std::chrono::seconds(30);
 // A device that went down comes back, and knocks at it are not to wait for long.
 constexpr Duration kLongestPauseOfDevice = std::chrono::seconds(1);
 constexpr Duration kBetweenLostReports = std::chrono::minutes(1);
+// A one-time file that another program has locked: how often to try, and for how long.
+constexpr Duration kLockPause = std::chrono::milliseconds(20);
+constexpr Duration kLockPatience = std::chrono::seconds(2);
 
 std::string join(const std::vector<std::string>& parts) {
   std::string text;
@@ -62,9 +65,7 @@ std::string duration_text(Duration duration) {
 // Whether a listener that was started with one configuration does what the other says.
 bool are_heard_alike(const Config& one, const Config& other) {
   return one.scan_limit == other.scan_limit && one.max_sources == other.max_sources &&
-         one.log_rate == other.log_rate &&
-         std::equal(one.doors.begin(), one.doors.end(), other.doors.begin(), other.doors.end(),
-                    [](const Door& left, const Door& right) { return left.rule == right.rule; });
+         one.log_rate == other.log_rate && one.doors.size() == other.doors.size();
 }
 
 }  // namespace
@@ -80,12 +81,13 @@ Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload
       doors_(
           loop_, log_, CommandRunner::real(),
           [this](const IpAddress& source) { return name_source(source); },
-          [this](DoorNumber door) { return use_up_sequence(door); }, [this] { return may_log(); }),
+          [this](const UseSequence& use) { use_sequence(use); }, [this] { return may_log(); }),
       started_(loop_.now()),
       retry_(loop_, [this] { update_posts(); }),
       picture_(loop_, [this] { follow_network(); }),
       left_out_(loop_, [this] { report_left_out(); }),
-      give_up_(loop_, [this] { give_up(); }) {
+      give_up_(loop_, [this] { give_up(); }),
+      list_uses_due_(loop_, [this] { use_lists(); }) {
   if (options_.debug) debug_ = make_descriptor_sink(STDOUT_FILENO);
 }
 
@@ -99,6 +101,7 @@ int Keeper::run() {
     return 1;
   }
   states_.assign(config_.doors.size(), {});
+  rules_ = DoorRules(config_.doors);
   rate_ = RateLimit(config_.log_rate);
   choose_interfaces();
   doors_.take_up(config_.state_file);
@@ -195,38 +198,77 @@ void Keeper::on_report(Post& post, const KnockEvent& event) {
   if (is_echo(post, event)) return;
   if (event.kind == EventKind::kOpen) return knocked(post, event);
   if (!may_log()) return;
-  const std::string& door = config_.doors[event.door].name;
+  const std::string& door = config_.doors[rules_.door_of(event.door)].name;
   for (const std::string& line : event_lines(event, door, name_source(event.source))) {
     log_.notice(line);
   }
 }
 
 void Keeper::knocked(const Post& post, const KnockEvent& event) {
+  const DoorNumber door = rules_.door_of(event.door);
   // Another listener was faster with this sequence.
-  if (event.generation != states_[event.door].generation) return;
-  doors_.knocked({terms_.of(event.door, event.source), event.source, interface_name(post, event),
-                  event.stage});
+  if (event.generation != states_[door].generation || states_[door].uses_list) return;
+  doors_.knocked({terms_.of(door, event.source), event.source, interface_name(post, event),
+                  event.stage, event.door});
 }
 
-// Whether the sequence that was knocked is marked as used, on disk.
-bool Keeper::use_up_sequence(DoorNumber number) {
-  Door& door = config_.doors[number];
-  const OneTimeUse use = use_one_time_sequence(door.one_time_file, door.rule.sequence);
-  give_sequence(number, use.next.value_or(Sequence()));
+void Keeper::use_sequence(const UseSequence& use) {
+  states_[use.door].uses_list = true;
+  list_uses_.push_back({use.opening, use.rule, loop_.now() + kLockPatience});
+  use_lists();
+}
+
+// Knocks at other doors do not wait for a file that is locked.
+void Keeper::use_lists() {
+  std::erase_if(list_uses_, [this](const ListUse& use) { return use_list(use); });
+  if (!list_uses_.empty()) list_uses_due_.set(loop_.now() + kLockPause);
+}
+
+// Marks the sequence that was knocked as used, on disk, and lets the opening begin. False: to be
+// tried again.
+bool Keeper::use_list(const ListUse& waiting) {
+  const DoorNumber number = rules_.door_of(waiting.rule);
+  const Door& door = config_.doors[number];
+  const std::vector<Sequence> skipped = rules_.sequences_before(waiting.rule);
+  const OneTimeUse use =
+      use_one_time_sequence(door.one_time_file, rules_.sequence(waiting.rule), skipped);
+  const bool is_busy = use.outcome == OneTimeUse::Outcome::kBusy;
+  if (is_busy && loop_.now() < waiting.give_up_at) return false;
+  states_[number].uses_list = false;
+  if (!is_busy) give_sequences(number, use.in_force);
+  doors_.sequence_used(waiting.opening, report_use(door, use, skipped.size()));
+  return true;
+}
+
+// What waits for a list now, waits in vain: the doors may be others soon.
+void Keeper::give_up_list_uses() {
+  for (ListUse& use : std::exchange(list_uses_, {})) {
+    use.give_up_at = Instant();
+    use_list(use);
+  }
+}
+
+// Whether the door may open.
+bool Keeper::report_use(const Door& door, const OneTimeUse& use, size_t skipped) {
+  const char* const name = door.name.c_str();
+  const char* const file = door.one_time_file.c_str();
   switch (use.outcome) {
+    case OneTimeUse::Outcome::kBusy:
+      log_.error(format("%s: one-time file %s is locked by another program; the door stays closed",
+                        name, file));
+      return false;
     case OneTimeUse::Outcome::kFailed:
-      log_.error(format("%s: %s; the door stays closed", door.name.c_str(), use.error.c_str()));
+      log_.error(format("%s: one-time file %s cannot be marked: %s; the door stays closed", name,
+                        file, use.error.c_str()));
       return false;
     case OneTimeUse::Outcome::kNotInForce:
-      log_.warning(format("%s: this one-time sequence is no longer in force in %s",
-                          door.name.c_str(), door.one_time_file.c_str()));
+      log_.warning(format("%s: this one-time sequence is no longer in force in %s", name, file));
       break;
     case OneTimeUse::Outcome::kMarked:
+      if (skipped != 0) log_.notice(skipped_sequences_line(door.name, skipped));
       break;
   }
-  if (!use.next) {
-    log_.warning(no_more_sequences_line(door.name, door.one_time_file));
-  }
+  if (use.in_force.empty()) log_.warning(no_more_sequences_line(door.name, door.one_time_file));
   return use.outcome == OneTimeUse::Outcome::kMarked;
 }
 
@@ -238,22 +280,27 @@ void Keeper::warn_of_disabled_doors() {
   }
 }
 
-void Keeper::give_sequence(DoorNumber number, const Sequence& sequence) {
-  NextSequence next;
-  next.door = number;
-  next.count = static_cast<uint16_t>(sequence.size());
-  next.generation = ++states_[number].generation;
-  std::copy(sequence.begin(), sequence.end(), next.knocks.begin());
-  config_.doors[number].rule.sequence = sequence;
-  for (const auto& post : posts_) {
-    if (post->process) post->process->send(next);
+void Keeper::give_sequences(DoorNumber number, const std::vector<Sequence>& sequences) {
+  rules_.set_sequences(number, sequences);
+  ++states_[number].generation;
+  for (const DoorNumber rule : rules_.of_door(number)) {
+    const Sequence& sequence = rules_.sequence(rule);
+    NextSequence next;
+    next.door = rule;
+    next.count = static_cast<uint16_t>(sequence.size());
+    next.generation = states_[number].generation;
+    std::copy(sequence.begin(), sequence.end(), next.knocks.begin());
+    for (const auto& post : posts_) {
+      if (post->process) post->process->send(next);
+    }
   }
 }
 
 void Keeper::on_report(Post&, const Explanation& explanation) {
   if (!debug_) return;
+  const DoorNumber number = rules_.door_of(explanation.door);
   const std::string_view door =
-      explanation.door == kNoDoor ? "" : std::string_view(config_.doors[explanation.door].name);
+      number == kNoDoor ? "" : std::string_view(config_.doors[number].name);
   debug_->write(LogLevel::kInfo, explanation_line(explanation, door));
 }
 
@@ -405,9 +452,10 @@ void Keeper::update_post(Post& post) {
 void Keeper::start_listener(Post& post, uint32_t index, std::vector<IpAddress> addresses) {
   ListenerSettings settings;
   settings.interface = post.interface;
-  for (size_t i = 0; i < config_.doors.size(); ++i) {
-    settings.doors.push_back(config_.doors[i].rule);
-    settings.generations.push_back(states_[i].generation);
+  settings.doors = rules_.all();
+  for (size_t rule = 0; rule < settings.doors.size(); ++rule) {
+    const DoorNumber door = rules_.door_of(static_cast<DoorNumber>(rule));
+    settings.generations.push_back(states_[door].generation);
   }
   settings.own_addresses = addresses;
   settings.scan_limit = config_.scan_limit;
@@ -500,7 +548,7 @@ bool Keeper::is_echo(const Post& post, const KnockEvent& event) {
     return event.interface_index != 0 &&
            echo_filter_.is_echo(event, event.interface_index, loop_.now());
   }
-  const bool forwarded = config_.doors[event.door].rule.target.has_value();
+  const bool forwarded = rules_.all()[event.door].target.has_value();
   return forwarded && posts_.size() > 1 && echo_filter_.is_echo(event, post.index, loop_.now());
 }
 
@@ -579,14 +627,18 @@ void Keeper::reap() {
 void Keeper::reload() {
   if (leaving_) return;
   log_.notice("re-reading config file: " + config_.file);
+  give_up_list_uses();  // before the lists are read
   auto fresh = reload_();
   if (!fresh) {
     for (const Complaint& complaint : fresh.error().complaints) log_.error(complaint.to_string());
     log_.error("the configuration is faulty, the old one stays in force");
     return;
   }
-  const bool heard_alike = are_heard_alike(config_, *fresh);
+  DoorRules rules(fresh->doors);
+  const bool heard_alike =
+      are_heard_alike(config_, *fresh) && std::ranges::equal(rules_.all(), rules.all());
   config_ = *std::move(fresh);
+  rules_ = std::move(rules);
   terms_ = DoorTerms(config_);
   doors_.change_state_file(config_.state_file);
   const std::string& file = options_.log_file.empty() ? config_.log_file : options_.log_file;
@@ -620,6 +672,7 @@ void Keeper::begin_shutdown() {
   leaving_ = true;
   log_.notice("shutting down");
   posts_.clear();
+  list_uses_.clear();
   give_up_.set(loop_.now() + kLongestShutdown);
   doors_.shut_down(config_.shutdown == Shutdown::kClose);
   finish_shutdown_if_done();

@@ -132,6 +132,11 @@ std::string stuck_line(std::string_view door, size_t running, Duration waited) {
                                  running, static_cast<long long>(seconds));
 }
 
+std::string skipped_sequences_line(std::string_view door, size_t count) {
+  return std::string(door) +
+         format(": one-time sequences that were skipped: %zu, marked as used as well", count);
+}
+
 std::string no_more_sequences_line(std::string_view door, std::string_view file) {
   std::string text(door);
   text += ": no more sequences in the one time sequences file ";

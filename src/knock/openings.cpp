@@ -61,7 +61,7 @@ void Openings::knocked(const CompleteKnock& knock, Instant now) {
   say(LogLevel::kNotice, opening(id), open_sesame_text());
   if (terms.cooldown > Duration::zero()) line.cooling_until = now + terms.cooldown;
   if (!terms.one_time) return proceed(id, now);
-  actions_.push_back(UseSequence{id, terms.number});
+  actions_.push_back(UseSequence{id, terms.number, knock.rule});
 }
 
 void Openings::run(const std::string& name, const std::string& command, Instant now) {

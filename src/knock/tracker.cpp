@@ -167,8 +167,13 @@ bool Tracker::flags_pass(DoorNumber door, const Packet& packet) const {
   return packet.protocol == Protocol::kUdp || doors_[door].flags.passes(packet.tcp_flags);
 }
 
+DoorNumber Tracker::cooled_as(DoorNumber door) const {
+  return doors_[door].cools_with == kNoDoor ? door : doors_[door].cools_with;
+}
+
 bool Tracker::is_cooling(DoorNumber door, Instant now) const {
-  return states_[door].cooling_until && now < *states_[door].cooling_until;
+  const auto& until = states_[cooled_as(door)].cooling_until;
+  return until && now < *until;
 }
 
 Tracker::Matches Tracker::matches_of(const Place& place, const Packet& packet) const {
@@ -378,7 +383,7 @@ void Tracker::accept(RecordNumber number, const Packet& packet, uint32_t fingerp
   tell(last ? EventKind::kOpen : EventKind::kStage, attempt, &packet);
   if (last) {
     if (doors_[attempt.door].seq_cooldown > Duration::zero()) {
-      states_[attempt.door].cooling_until = now + doors_[attempt.door].seq_cooldown;
+      states_[cooled_as(attempt.door)].cooling_until = now + doors_[attempt.door].seq_cooldown;
     }
     unlink(expiry_classes_[expiry_class_of(attempt)].records, number, records_.get(),
            &Record::by_age);

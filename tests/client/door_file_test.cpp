@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/client/door_file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 #include <iterator>
 #include <set>
 
+#include "knockd/base/unique_fd.h"
 #include "knockd/client/failure.h"
 #include "knockd/config/parser.h"
 #include "knockd/net/tcp_flags.h"
@@ -146,17 +149,30 @@ TEST_F(DoorFile, LookingUpADoor_UsesNothingUp) {
 
 TEST_F(DoorFile, OneTimeSequences_AreTakenInOrderAndMarked) {
   const std::string list = file("list", "# mine\n\nnonsense\n1,2:udp\n3,4");
-  EXPECT_EQ(to_string(*use_one_time_sequence(list)), "1,2:udp");
+  EXPECT_EQ(to_string(*take_one_time_sequence(list)), "1,2:udp");
   EXPECT_EQ(text_of(list), "# mine\n\nnonsense\n#,2:udp\n3,4");
-  EXPECT_EQ(to_string(*use_one_time_sequence(list)), "3,4");
-  EXPECT_THAT(complaint([&] { return use_one_time_sequence(list); }),
+  EXPECT_EQ(to_string(*take_one_time_sequence(list)), "3,4");
+  EXPECT_THAT(complaint([&] { return take_one_time_sequence(list); }),
               HasSubstr("no sequence is left"));
 }
 
 TEST_F(DoorFile, FolderIsNoList) {
-  EXPECT_THAT(complaint([&] { return use_one_time_sequence(folder_); }), HasSubstr("directory"));
-  EXPECT_THAT(complaint([&] { return use_one_time_sequence("/dev/null"); }),
+  EXPECT_THAT(complaint([&] { return take_one_time_sequence(folder_); }), HasSubstr("directory"));
+  EXPECT_THAT(complaint([&] { return take_one_time_sequence("/dev/null"); }),
               HasSubstr("not a regular file"));
+}
+
+TEST_F(DoorFile, LockedList_IsWaitedForNotForEver) {
+  const std::string list = file("list", "1,2\n3,4\n");
+  UniqueFd other(open(list.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(flock(other.get(), LOCK_EX), 0);
+  const auto refused = take_one_time_sequence(list, std::chrono::milliseconds(1));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().status, ExitStatus::kNoPermission);
+  EXPECT_EQ(refused.error().message, list + ": locked by another program");
+  EXPECT_EQ(text_of(list), "1,2\n3,4\n");
+  other.reset();
+  EXPECT_EQ(to_string(*take_one_time_sequence(list)), "1,2");
 }
 
 // Each child takes one line and leaves its first port as exit status.
@@ -170,7 +186,7 @@ TEST_F(DoorFile, NoSequenceIsTakenTwice_ByClientsAtOnce) {
   for (int i = 0; i < kClients; ++i) {
     const pid_t child = fork();
     ASSERT_GE(child, 0);
-    if (child == 0) _exit(use_one_time_sequence(list)->front().port);
+    if (child == 0) _exit(take_one_time_sequence(list, std::chrono::minutes(1))->front().port);
     children.insert(child);
   }
   std::set<int> taken;

@@ -34,6 +34,8 @@ inline std::string dump(const Door& door) {
   std::string text = format("door [%s] at %s:%d:%d\n", printable(door.name).c_str(),
                             door.place.file.c_str(), door.place.line, door.place.column);
   text += "  sequence " + to_string(door.rule.sequence) + '\n';
+  for (const Sequence& sequence : door.sequences_ahead)
+    text += "  or " + to_string(sequence) + '\n';
   if (!door.one_time_file.empty()) text += "  one-time file " + door.one_time_file + '\n';
   text += "  flags" + flags_text(door.rule.flags) + '\n';
   if (door.rule.target) text += "  target " + door.rule.target->to_string() + '\n';

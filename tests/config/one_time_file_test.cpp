@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 namespace knockd {
 namespace {
@@ -51,6 +52,42 @@ TEST(OneTimeFile, EachSequenceIsInForceOnce_WhenUsedOnesAreMarked) {
   EXPECT_EQ(order, "1,2,3 4,5,6 7,8,9 ");
   text += "\n10,11,12\n";
   EXPECT_EQ(in_force(text), "27: 10,11,12");
+}
+
+std::string all_in_force(std::string_view text) {
+  std::string all;
+  for (const Sequence& sequence : sequences_in_force(text)) all += to_string(sequence) + ' ';
+  return all;
+}
+
+TEST(OneTimeFile, ByteOrderMarkIsOneAtTheBeginningAlone) {
+  EXPECT_EQ(all_in_force("1\n\xef\xbb\xbf"
+                         "2\n3\n"),
+            "1 3 ");
+}
+
+TEST(OneTimeFile, FiveLinesAreInForce_InTheirOrder) {
+  EXPECT_EQ(all_in_force("1\n2\n#\n3,3\nno\n\n4\n5\n6\n"), "1 2 3,3 4 5 ");
+  EXPECT_EQ(all_in_force("1\n2"), "1 2 ");
+  EXPECT_EQ(all_in_force(""), "");
+}
+
+std::string to_mark(std::string_view text, uint16_t knocked, const std::vector<uint16_t>& skipped) {
+  std::vector<Sequence> sequences;
+  for (const uint16_t port : skipped) sequences.push_back({{.port = port}});
+  std::string offsets;
+  for (const size_t offset : lines_to_mark(text, {{.port = knocked}}, sequences)) {
+    offsets += std::to_string(offset) + ' ';
+  }
+  return offsets;
+}
+
+TEST(OneTimeFile, KnockedLineIsMarkedFirst_ThenThoseBeforeIt) {
+  EXPECT_EQ(to_mark("1\n2\n3\n4\n", 3, {1, 2}), "4 0 2 ");
+  EXPECT_EQ(to_mark("1\n2\n3\n4\n", 1, {}), "0 ");
+  EXPECT_EQ(to_mark("#\n2\n3\n", 3, {1, 2}), "4 2 ");
+  EXPECT_EQ(to_mark("2\n3\n2\n", 3, {2}), "2 0 ");
+  EXPECT_EQ(to_mark("1\n2\n", 3, {1, 2}), "");
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A one-time sequence opens once, whenever the daemon is killed."""
 
+import contextlib
+import fcntl
 import os
 import random
 import signal
@@ -171,3 +173,116 @@ def test_a_reload_without_any_left_disables_that_door_alone(start, storm, ledger
     repeat_until(lambda: storm.knock(source(2), port(1)),
                  lambda: f"opened {source(2)}" in ledger.lines(), "the door opens", daemon.report)
     assert len(daemon.matching(DISABLED)) == 2, "at the first reload, and when that one was used"
+
+
+# --- lists that drift apart: the client marks a line before it knocks, and a knock may get lost
+
+
+def test_lines_that_were_skipped_are_used_up_too(start, storm, ledger, tmp_path):
+    """All marks are on disk before the start command runs."""
+    path = tmp_path / "sequences"
+    write_sequences(path, 10)
+    seen = tmp_path / "seen"
+    daemon = start(f"""
+[once]
+one_time_sequences = {path}
+start_command = cp {path} {seen}; {ledger.command('opened')}
+""")
+    storm.knock(source(1), port(2))
+    ledger.wait_for(f"opened {source(1)}", also_found=daemon.report)
+    assert in_force(seen) == list(range(3, 10))
+    daemon.wait_for("once: one-time sequences that were skipped: 2, marked as used as well")
+    for number in (0, 1, 2, 8, 3):  # used up, used up, used, not yet in force, and the next
+        storm.knock(source(10 + number), port(number))
+    ledger.wait_for(f"opened {source(13)}", also_found=daemon.report)
+    assert ledger.lines() == [f"opened {source(1)}", f"opened {source(13)}"]
+    assert in_force(path) == list(range(4, 10))
+
+
+def test_client_opens_again_after_knocks_that_nobody_heard(start, knock_binary, client, server,
+                                                           ledger, tmp_path):
+    lists = [tmp_path / name for name in ("of-the-daemon", "of-the-client")]
+    for path in lists:
+        path.write_text("".join(f" {7000 + i},{8000 + i}:udp,{9000 + i}\n" for i in range(8)))
+
+    def knock():
+        client.run(knock_binary, server.ipv4, "--one-time", lists[1])
+
+    for _ in range(4):
+        knock()  # no daemon runs yet
+    daemon = start(config(lists[0], ledger))
+    for count in (1, 2):
+        knock()
+        ledger.wait_for(f"opened {client.ipv4}", count, daemon.report)
+    wait_until(lambda: lists[0].read_text() == lists[1].read_text(), "the lists agree",
+               lists[0].read_text)
+
+
+# --- a list that another program has locked
+
+
+@contextlib.contextmanager
+def locked(path):
+    with path.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture
+def two_doors(start, ledger, tmp_path):
+    path = tmp_path / "sequences"
+    write_sequences(path, 3)
+    daemon = start(config(path, ledger) + "[other]\nsequence = 7000:udp\n"
+                   f"command = {ledger.command('other')}\n")
+    return path, daemon
+
+
+def test_locked_list_is_waited_for_and_holds_up_no_other_door(two_doors, storm, ledger):
+    path, daemon = two_doors
+    with locked(path):
+        storm.knock(source(1), port(0))
+        daemon.wait_for(f"{source(1)}: once: OPEN SESAME")
+        storm.knock(source(2), 7000)
+        ledger.wait_for(f"other {source(2)}", also_found=daemon.report)
+        assert ledger.lines() == [f"other {source(2)}"]
+        assert in_force(path) == [0, 1, 2], "it was marked in spite of the lock"
+    # If this machine was so slow that the daemon gave up, the sequence is still good.
+    repeat_until(lambda: storm.knock(source(1), port(0)),
+                 lambda: f"opened {source(1)}" in ledger.lines(), "the door opens", daemon.report)
+    assert in_force(path) == [1, 2]
+    storm.knock(source(3), port(1))
+    ledger.wait_for(f"opened {source(3)}", also_found=daemon.report)
+    assert ledger.lines() == [f"other {source(2)}", f"opened {source(1)}", f"opened {source(3)}"]
+
+
+def test_list_that_stays_locked_keeps_the_door_closed_and_its_sequence_good(two_doors, storm,
+                                                                            ledger):
+    path, daemon = two_doors
+    with locked(path):
+        storm.knock(source(1), port(0))
+        daemon.wait_for("once: one-time file .* is locked by another program; the door stays closed")
+    assert (ledger.lines(), in_force(path)) == ([], [0, 1, 2])
+    storm.knock(source(1), port(0))
+    ledger.wait_for(f"opened {source(1)}", also_found=daemon.report)
+    assert in_force(path) == [1, 2]
+
+
+def test_knock_that_waits_for_a_locked_list_is_dropped_at_the_end(two_doors, storm, ledger):
+    path, daemon = two_doors
+    with locked(path):
+        storm.knock(source(1), port(0))
+        daemon.wait_for(f"{source(1)}: once: OPEN SESAME")
+        assert daemon.stop() == 0
+    assert (ledger.lines(), in_force(path)) == ([], [0, 1, 2])
+
+
+def test_reload_while_a_list_is_locked(two_doors, storm, ledger):
+    path, daemon = two_doors
+    with locked(path):
+        storm.knock(source(1), port(0))
+        daemon.wait_for(f"{source(1)}: once: OPEN SESAME")
+        daemon.send(signal.SIGHUP)
+        daemon.wait_for("once: one-time file .* is locked by another program; the door stays closed")
+    storm.knock(source(1), port(0))
+    ledger.wait_for(f"opened {source(1)}", also_found=daemon.report)
+    assert in_force(path) == [1, 2]

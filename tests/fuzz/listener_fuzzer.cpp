@@ -22,6 +22,7 @@
 #include <variant>
 #include <vector>
 
+#include "knockd/config/door_rules.h"
 #include "knockd/message/messages.h"
 #include "tests/keeper/keeper_run.h"
 
@@ -139,7 +140,7 @@ class Script {
     KnockEvent event;
     event.kind = static_cast<EventKind>(input_.byte() % 5);
     event.stage = input_.byte() % 35;
-    event.door = input_.byte() % 6;
+    event.door = input_.byte() % 14;
     event.generation = input_.byte();
     event.interface_index = input_.byte() % 4;
     event.source = some_address(input_.byte());
@@ -152,7 +153,7 @@ class Script {
     explanation.packet.source = some_address(input_.byte());
     explanation.packet.protocol = input_.byte() % 2 == 0 ? Protocol::kTcp : Protocol::kUdp;
     explanation.verdict = static_cast<Verdict>(input_.byte() % 11);
-    explanation.door = input_.byte() % 6;
+    explanation.door = input_.byte() % 14;
     explanation.stage = input_.byte() % 35;
     return explanation;
   }
@@ -264,9 +265,10 @@ std::optional<std::pair<std::string, std::string>> opening_in(const std::string&
 
 void check_log(const KeeperRun& run, const Config& config, const Deeds& deeds) {
   std::set<std::pair<std::string, std::string>> reported;
+  const DoorRules rules(config.doors);
   for (size_t i = 0; i < deeds.opens; ++i) {
-    const auto& [door, source] = deeds.opened[i];
-    reported.emplace(config.doors[door].name, source.to_string());
+    const auto& [rule, source] = deeds.opened[i];
+    reported.emplace(config.doors[rules.door_of(rule)].name, source.to_string());
   }
   const std::vector<std::string> lines = run.lines();
   for (const std::string& line : lines) {

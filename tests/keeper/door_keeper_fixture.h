@@ -103,9 +103,10 @@ class DoorKeeperFixture : public ::testing::Test {
     keeper_ = std::make_unique<DoorKeeper>(
         *loop_, log_, runner_,
         [](const IpAddress& source) { return '<' + source.to_string() + '>'; },
-        [this](DoorNumber) {
+        [this](const UseSequence& use) {
           journal_.push_back("use sequence");
-          return sequence_can_be_used_;
+          using_ = use;
+          if (is_used_at_once_) keeper_->sequence_used(use.opening, sequence_can_be_used_);
         },
         [this] { return may_log_; }, calls_);
     keeper_->take_up(state_file_);
@@ -121,7 +122,7 @@ class DoorKeeperFixture : public ::testing::Test {
   }
   void knock(const Terms& terms, const std::string& source = "192.0.2.7") {
     keeper_->knocked(
-        {std::make_shared<const Terms>(terms), IpAddress::parse(source).value(), "eth0", 3});
+        {std::make_shared<const Terms>(terms), IpAddress::parse(source).value(), "eth0", 3, kRule});
   }
   // The loop's turn ends: what was knocked is recorded and begins.
   void turn() { loop_->poll(); }
@@ -143,6 +144,7 @@ class DoorKeeperFixture : public ::testing::Test {
     return commands;
   }
 
+  static constexpr DoorNumber kRule = 7;
   static inline Instant now_;
   TemporaryFolder folder_;
   const std::string state_file_ = folder_ / "open-doors";
@@ -151,6 +153,8 @@ class DoorKeeperFixture : public ::testing::Test {
   NotingRunner runner_{journal_};
   RecordingLog log_;
   bool sequence_can_be_used_ = true;
+  bool is_used_at_once_ = true;
+  UseSequence using_;
   bool may_log_ = true;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<DoorKeeper> keeper_;

@@ -120,6 +120,46 @@ TEST_F(DoorKeeperTest, OneTimeSequenceThatCannotBeMarkedOpensNothing) {
   EXPECT_THAT(read_file(state_file_), Not(HasSubstr("192.0.2.7")));
 }
 
+TEST_F(DoorKeeperTest, OneTimeSequenceMayBeUsedLater_OthersGoOn) {
+  is_used_at_once_ = false;
+  Terms once = ssh();
+  once.one_time = true;
+  take_journal();
+  knock(once);
+  EXPECT_EQ(using_.rule, kRule);
+  knock(ssh(), "192.0.2.8");
+  turn();
+  EXPECT_THAT(take_journal(), ElementsAre("use sequence", "write", "sync", "run open 192.0.2.8"));
+  keeper_->sequence_used(using_.opening, true);
+  turn();
+  EXPECT_THAT(take_journal(), ElementsAre("write", "sync", "run open 192.0.2.7"));
+}
+
+TEST_F(DoorKeeperTest, OneTimeSequenceMayBeUsedLater_WithNothingToRecord) {
+  is_used_at_once_ = false;
+  Terms once = ssh();
+  once.one_time = true;
+  once.stop.clear();
+  take_journal();
+  knock(once);
+  turn();
+  keeper_->sequence_used(using_.opening, true);
+  turn();
+  EXPECT_THAT(take_journal(), ElementsAre("use sequence", "run open 192.0.2.7"));
+}
+
+TEST_F(DoorKeeperTest, OneTimeSequenceThatIsUsedAfterTheEndOpensNothing) {
+  is_used_at_once_ = false;
+  Terms once = ssh();
+  once.one_time = true;
+  knock(once);
+  keeper_->shut_down(false);
+  take_journal();
+  keeper_->sequence_used(using_.opening, true);
+  turn();
+  EXPECT_THAT(take_journal(), IsEmpty());
+}
+
 TEST_F(DoorKeeperTest, StatusAndSignalOfACommandAreLogged_ZeroIsNot) {
   Terms plain = ssh();
   plain.stop.clear();

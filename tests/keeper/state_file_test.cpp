@@ -11,9 +11,9 @@
 #include <map>
 #include <utility>
 
+#include "tests/base/faulty_calls.h"
 #include "tests/base/temporary_folder.h"
-#include "tests/keeper/faulty_calls.h"
-#include "tests/keeper/recording_calls.h"
+#include "tests/base/recording_calls.h"
 #include "tests/keeper/state_lines.h"
 
 namespace knockd {

@@ -32,6 +32,7 @@ class TrackerTest : public testing::Test, public TrackerSink {
     Duration timeout = 25s;
     Duration cooldown = 0s;
     FlagMask flags = {};
+    DoorNumber cools_with = kNoDoor;
     const char* target = nullptr;
   };
 
@@ -42,6 +43,7 @@ class TrackerTest : public testing::Test, public TrackerSink {
     rule.seq_timeout = facts.timeout;
     rule.seq_cooldown = facts.cooldown;
     rule.flags = facts.flags;
+    rule.cools_with = facts.cools_with;
     if (facts.target != nullptr) rule.target = address(facts.target);
     rules_.push_back(rule);
     names_.push_back(std::move(name));

@@ -487,6 +487,22 @@ TEST_F(TrackerTest, CoolsOneDoorAlone) {
   expect("front: Stage 1");
 }
 
+TEST_F(TrackerTest, CoolsAllSequencesOfADoor) {
+  door("once", "7000", {.cooldown = 10s});
+  door("once", "8000", {.cooldown = 10s, .cools_with = 0});
+  door("once", "9000", {.cooldown = 10s, .cools_with = 0});
+  knock(8000);
+  expect("once: OPEN SESAME");
+  knock(7000);
+  knock(9000);
+  expect_nothing();
+  after(10s);
+  knock(7000);
+  expect("once: OPEN SESAME");
+  knock(9000);
+  expect_nothing();
+}
+
 TEST_F(TrackerTest, GoesOnCooling_WithANewSequence) {
   door("once", "7000", {.cooldown = 10s});
   knock(7000);

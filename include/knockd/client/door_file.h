@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "knockd/base/clock.h"
 #include "knockd/client/failure.h"
 #include "knockd/knock/sequence.h"
 
@@ -21,7 +22,9 @@ struct DoorKnocks {
 // What the door of this name is knocked at with. Uses nothing up.
 OrFailure<DoorKnocks> knocks_of_door(const std::string& config_file, const std::string& door);
 
-// Marks the first sequence in force as used, on disk, and returns it.
-OrFailure<Sequence> use_one_time_sequence(const std::string& file);
+// Marks the first sequence in force as used, on disk, and returns it. Waits at most so long for
+// another program that has locked the file.
+OrFailure<Sequence> take_one_time_sequence(const std::string& file,
+                                           Duration patience = std::chrono::seconds(5));
 
 }  // namespace knockd::client

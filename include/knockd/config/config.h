@@ -26,10 +26,11 @@ enum class Shutdown : uint8_t { kClose, kKeep };
 
 struct Door {
   std::string name;
-  Place place;                // of its [name]
-  DoorRule rule;              // with one-time sequences: the one in force when it was read, or none
-  std::string one_time_file;  // empty: a fixed sequence
-  std::string start_command;  // empty: nothing is run
+  Place place;                            // of its [name]
+  DoorRule rule;                          // with one-time sequences: the first in force, or none
+  std::string one_time_file;              // empty: a fixed sequence
+  std::vector<Sequence> sequences_ahead;  // of the one-time file: the others that are in force
+  std::string start_command;              // empty: nothing is run
   std::string stop_command;
   std::optional<std::string> start_command_6;  // absent: the plain one; empty: nothing is run
   std::optional<std::string> stop_command_6;

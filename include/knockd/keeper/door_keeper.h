@@ -24,8 +24,8 @@ class DoorKeeper {
  public:
   // How a source is shown in the log: its address, and its name where that is known.
   using NameSource = std::function<std::string(const IpAddress&)>;
-  // Marks the one-time sequence of this door as used. Whether that is on disk.
-  using UseSequenceOf = std::function<bool(DoorNumber door)>;
+  // Marks a one-time sequence as used, on disk; answers with sequence_used(), now or later.
+  using UseSequenceOf = std::function<void(const UseSequence& use)>;
   // Whether one more line that strangers can cause may be logged now; one that may not is counted.
   using MayLog = std::function<bool()>;
 
@@ -41,6 +41,8 @@ class DoorKeeper {
 
   // OPEN SESAME: acts as the door says.
   void knocked(const CompleteKnock& knock);
+  // The answer to UseSequenceOf. `used`: it is on disk. Else nothing opens.
+  void sequence_used(uint64_t opening, bool used);
   // A command of nobody's knock (On_Start, On_Stop).
   void run(const std::string& name, const std::string& command);
   // To be called for each child that has ended. False: it was none of ours.
@@ -79,6 +81,7 @@ class DoorKeeper {
   FileCalls& calls_;
   Openings openings_;
   std::unique_ptr<StateFile> state_;
+  bool carries_out_ = false;
   EventLoop::Alarm next_;    // of the openings
   EventLoop::Alarm minute_;  // so that the state file knows how time passes
   EventLoop::Alarm settle_;  // at the end of this turn

@@ -17,6 +17,7 @@
 #include "knockd/base/result.h"
 #include "knockd/config/complaint.h"
 #include "knockd/config/config.h"
+#include "knockd/config/door_rules.h"
 #include "knockd/config/door_terms.h"
 #include "knockd/keeper/door_keeper.h"
 #include "knockd/keeper/echo_filter.h"
@@ -26,6 +27,8 @@
 #include "knockd/keeper/resolver.h"
 
 namespace knockd {
+
+struct OneTimeUse;
 
 // What the command line says; it wins over the configuration, also after a reload.
 struct KeeperOptions {
@@ -82,6 +85,13 @@ class Keeper : ListenerProcess::Owner {
   // What changes of a door while the configuration stands.
   struct DoorState {
     uint32_t generation = 0;
+    bool uses_list = false;  // a knock waits for its one-time file; others are ignored
+  };
+  // An opening that begins as soon as its sequence is marked as used.
+  struct ListUse {
+    uint64_t opening = 0;
+    DoorNumber rule = kNoDoor;
+    Instant give_up_at;  // if another program keeps the file locked
   };
 
   void on_message(ListenerProcess& from, const FromListener& message) override;
@@ -93,9 +103,13 @@ class Keeper : ListenerProcess::Owner {
   void on_report(Post& post, const Trouble& trouble);
   void on_report(Post& post, const ListenerStatus& status);
   void knocked(const Post& post, const KnockEvent& event);
-  bool use_up_sequence(DoorNumber number);
+  void use_sequence(const UseSequence& use);
+  void use_lists();
+  bool use_list(const ListUse& waiting);
+  void give_up_list_uses();
+  bool report_use(const Door& door, const OneTimeUse& use, size_t skipped);
   void warn_of_disabled_doors();
-  void give_sequence(DoorNumber number, const Sequence& sequence);
+  void give_sequences(DoorNumber number, const std::vector<Sequence>& sequences);
 
   std::optional<Fault> set_up();
   void open_log();
@@ -145,6 +159,8 @@ class Keeper : ListenerProcess::Owner {
   DoorTerms terms_;
   DoorKeeper doors_;
   std::vector<DoorState> states_;
+  DoorRules rules_;
+  std::vector<ListUse> list_uses_;
   std::vector<std::string> interfaces_;
   std::vector<std::unique_ptr<Post>> posts_;
   EchoFilter echo_filter_;
@@ -159,6 +175,7 @@ class Keeper : ListenerProcess::Owner {
   EventLoop::Alarm left_out_;
   Instant next_left_out_{};
   EventLoop::Alarm give_up_;
+  EventLoop::Alarm list_uses_due_;
 };
 
 }  // namespace knockd

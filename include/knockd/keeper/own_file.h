@@ -12,8 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "knockd/base/file_calls.h"
 #include "knockd/base/unique_fd.h"
-#include "knockd/keeper/file_calls.h"
 
 namespace knockd {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "knockd/keeper/file_calls.h"
+#include "knockd/base/file_calls.h"
 #include "knockd/keeper/moment.h"
 #include "knockd/keeper/own_file.h"
 #include "knockd/keeper/state_format.h"

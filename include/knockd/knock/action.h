@@ -23,6 +23,7 @@ struct Say {
 struct UseSequence {
   uint64_t opening = 0;
   DoorNumber door = kNoDoor;
+  DoorNumber rule = kNoDoor;  // of the tracker: which of the door's sequences was knocked
 };
 
 // Write down that this door is open until its deadline; `is_new` if it is not written down yet.

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// What the tracker must know of a door to recognise knocks at it. Commands and names stay with the
+// What the tracker must know of a door to recognise knocks at it: for each of its sequences that
+// are in force a rule. Commands and names stay with the
 // configuration: the process that reads strangers' bytes needs neither.
 #pragma once
 
 #include <optional>
 
 #include "knockd/base/clock.h"
+#include "knockd/knock/event.h"
 #include "knockd/knock/sequence.h"
 #include "knockd/net/address.h"
 #include "knockd/net/tcp_flags.h"
@@ -17,6 +19,7 @@ struct DoorRule {
   FlagMask flags;                                   // for tcp knocks only
   Duration seq_timeout = std::chrono::seconds(25);  // from the first knock to the last
   Duration seq_cooldown = std::chrono::seconds(0);  // after OPEN SESAME the door ignores knocks
+  DoorNumber cools_with = kNoDoor;                  // the rule whose cooldown is this one's, too
   std::optional<IpAddress> target;                  // absent: the listening interface's addresses
 
   friend bool operator==(const DoorRule&, const DoorRule&) = default;

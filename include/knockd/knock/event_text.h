@@ -3,6 +3,7 @@
 // match them, so they are exact: knockd(8), LOG.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,8 @@ std::string could_not_run_line(std::string_view door, std::string_view reason, b
 std::string taken_up_line(size_t doors);
 std::string stuck_line(std::string_view door, size_t running, Duration waited);
 
+// A door was opened by a one-time sequence although so many before it were in force.
+std::string skipped_sequences_line(std::string_view door, size_t count);
 // A door has used up its one-time sequences.
 std::string no_more_sequences_line(std::string_view door, std::string_view file);
 

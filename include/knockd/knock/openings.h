@@ -41,6 +41,7 @@ struct CompleteKnock {
   IpAddress source;
   std::string interface;  // where the last packet came in; may be empty
   uint8_t stage = 1;      // knocks of the sequence
+  DoorNumber rule = kNoDoor;  // of the tracker: which of the door's one-time sequences
 };
 
 class Openings {

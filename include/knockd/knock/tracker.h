@@ -141,6 +141,7 @@ class Tracker {
   const Knockable* knockable(uint32_t target, const Packet& packet) const;
   bool addressed(DoorNumber door, const Place& place) const;
   bool flags_pass(DoorNumber door, const Packet& packet) const;
+  DoorNumber cooled_as(DoorNumber door) const;
   bool is_cooling(DoorNumber door, Instant now) const;
   Matches matches_of(const Place& place, const Packet& packet) const;
   static bool counts(const Matches& matches, const Packet& packet);

@@ -213,6 +213,11 @@ def doors():
     pcap("one-time.pcap", on_ethernet(
         [(i, alice.tcp(port)) for i, port in enumerate(
             (1001, 1002, 1003, 1001, 1002, 1003, 2001, 2002, 2003, 3001, 3002, 1001, 1002))]))
+    # The client is two lines ahead. 1004 comes while the door cools down, 1009 is not in force yet.
+    alice = Knocker()
+    pcap("one-time-ahead.pcap", on_ethernet(
+        [(i, alice.tcp(port)) for i, port in enumerate(
+            (1003, 2003, 1004, 2004, 1002, 2002, 1009, 2009, 1005, 2005, 1004, 2004))]))
     alice = Knocker()
     pcap("udp.pcap", on_ethernet([
         (0.0, alice.udp(7000)), (0.5, alice.udp(7000)), (1.0, alice.tcp(8000)),

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
-#include "knockd/keeper/one_time_list.h"
+#include "knockd/config/one_time_list.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 #include <variant>
 
+#include "knockd/base/unique_fd.h"
+#include "tests/base/faulty_calls.h"
+#include "tests/base/recording_calls.h"
 #include "tests/base/temporary_folder.h"
-#include "tests/keeper/faulty_calls.h"
-#include "tests/keeper/recording_calls.h"
 
 namespace knockd {
 namespace {
@@ -22,11 +25,19 @@ class OneTimeListTest : public testing::Test {
   void list(const std::string& text) { write_file(path, text); }
   std::string list() const { return read_file(path); }
 
-  OneTimeUse use(const std::string& text) {
-    return use_one_time_sequence(path, std::get<Sequence>(parse_sequence(text)), calls);
+  static Sequence sequence(const std::string& text) {
+    return std::get<Sequence>(parse_sequence(text));
   }
+  OneTimeUse use(const std::string& knocked, const std::vector<std::string>& skipped = {}) {
+    std::vector<Sequence> sequences;
+    for (const std::string& text : skipped) sequences.push_back(sequence(text));
+    return use_one_time_sequence(path, sequence(knocked), sequences, calls);
+  }
+  // What is in force after this.
   static std::string next(const OneTimeUse& use) {
-    return use.next ? to_string(*use.next) : "none";
+    std::string text;
+    for (const Sequence& each : use.in_force) text += (text.empty() ? "" : " ") + to_string(each);
+    return text.empty() ? "none" : text;
   }
 
   TemporaryFolder folder;
@@ -92,7 +103,7 @@ TEST_F(OneTimeListTest, ALineThatMovedIsFound) {
   list("1111\n2222\n7000,8000\n3333\n");
   const auto used = use("7000,8000");
   EXPECT_EQ(used.outcome, Outcome::kMarked);
-  EXPECT_EQ(next(used), "1111");
+  EXPECT_EQ(next(used), "1111 2222 3333");
   EXPECT_EQ(list(), "1111\n2222\n#000,8000\n3333\n");
 }
 
@@ -120,8 +131,8 @@ TEST_F(OneTimeListTest, ALinkedFileIsMarkedWhereItIs) {
 TEST_F(OneTimeListTest, WhatCannotBeMarkedFails) {
   const auto absent = use("7000");
   EXPECT_EQ(absent.outcome, Outcome::kFailed);
-  EXPECT_NE(absent.error.find(path), std::string::npos);
-  EXPECT_NE(absent.error.find("No such file"), std::string::npos);
+  EXPECT_EQ(absent.error, "open: No such file or directory");
+  EXPECT_EQ(absent.error_number, ENOENT);
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
   EXPECT_EQ(use("7000").outcome, Outcome::kFailed);
 }
@@ -146,16 +157,16 @@ class EditedMeanwhile : public FileCalls {
 TEST_F(OneTimeListTest, AFileReplacedMeanwhileIsMarkedToo) {
   list("7000\n8000\n");
   EditedMeanwhile edited(path, 1);
-  const auto used = use_one_time_sequence(path, {{.port = 7000}}, edited);
+  const auto used = use_one_time_sequence(path, {{.port = 7000}}, {}, edited);
   EXPECT_EQ(used.outcome, Outcome::kMarked);
-  EXPECT_EQ(next(used), "1111");
+  EXPECT_EQ(next(used), "1111 8000");
   EXPECT_EQ(list(), "1111\n#000\n8000\n");
 }
 
 TEST_F(OneTimeListTest, AFileReplacedWithoutEndIsGivenUp) {
   list("7000\n8000\n");
   EditedMeanwhile edited(path, 1'000'000);
-  EXPECT_EQ(use_one_time_sequence(path, {{.port = 7000}}, edited).outcome, Outcome::kFailed);
+  EXPECT_EQ(use_one_time_sequence(path, {{.port = 7000}}, {}, edited).outcome, Outcome::kFailed);
 }
 
 TEST_F(OneTimeListTest, WhicheverCallFails_TheDoorStaysShut) {
@@ -171,9 +182,106 @@ TEST_F(OneTimeListTest, WhicheverCallFails_TheDoorStaysShut) {
       const auto used = use("7000");
       EXPECT_EQ(used.outcome, Outcome::kFailed) << "call " << fault;
       EXPECT_NE(used.error, "");
-      EXPECT_FALSE(used.next);
+      EXPECT_EQ(used.error_number, error);
+      EXPECT_EQ(next(used), "none");
     }
   }
+}
+
+// The client has marked lines whose knocks never came.
+TEST_F(OneTimeListTest, SkippedLinesAreMarkedToo) {
+  list("1111\n2222\nnonsense\n3333\n4444\n");
+  const auto used = use("3333", {"1111", "2222"});
+  EXPECT_EQ(used.outcome, Outcome::kMarked);
+  EXPECT_EQ(next(used), "4444");
+  EXPECT_EQ(list(), "#111\n#222\nnonsense\n#333\n4444\n");
+}
+
+TEST_F(OneTimeListTest, LinesThatWereNotSkippedStay) {
+  list("9999\n1111\n3333\n2222\n");  // 9999 was added and 2222 moved meanwhile
+  EXPECT_EQ(next(use("3333", {"1111", "2222"})), "9999 2222");
+  EXPECT_EQ(list(), "9999\n#111\n#333\n2222\n");
+}
+
+TEST_F(OneTimeListTest, NothingIsMarked_WhenTheKnockedLineIsGone) {
+  list("1111\n2222\n");
+  EXPECT_EQ(use("3333", {"1111", "2222"}).outcome, Outcome::kNotInForce);
+  EXPECT_EQ(list(), "1111\n2222\n");
+}
+
+TEST_F(OneTimeListTest, TheKnockedLineIsMarkedBeforeTheSkippedOnes) {
+  list("1111\n2222\n");
+  ASSERT_EQ(use("2222", {"1111"}).outcome, Outcome::kMarked);
+  const int count = calls.calls;
+  for (int fault = 1; fault <= count; ++fault) {
+    list("1111\n2222\n");
+    calls.calls = 0;
+    calls.first_fault = calls.last_fault = fault;
+    EXPECT_EQ(use("2222", {"1111"}).outcome, Outcome::kFailed) << "call " << fault;
+    EXPECT_NE(list(), "#111\n2222\n") << "call " << fault;
+  }
+}
+
+TEST_F(OneTimeListTest, FiveLinesAreInForce) {
+  list("1\n2\n3\n4\n5\n6\n7\n");
+  EXPECT_EQ(next(use("1")), "2 3 4 5 6");
+}
+
+TEST_F(OneTimeListTest, TheNextIsTheFirstThatIsNotMarked) {
+  list("# mine\n#111\n2222\n3333\n");
+  const auto first = use_next_one_time_sequence(path, calls);
+  EXPECT_EQ(first.outcome, Outcome::kMarked);
+  EXPECT_EQ(to_string(first.used), "2222");
+  EXPECT_EQ(list(), "# mine\n#111\n#222\n3333\n");
+  EXPECT_EQ(to_string(use_next_one_time_sequence(path, calls).used), "3333");
+  EXPECT_EQ(use_next_one_time_sequence(path, calls).outcome, Outcome::kNotInForce);
+}
+
+TEST_F(OneTimeListTest, ALockedFileIsLeftAlone) {
+  list("7000\n8000\n");
+  UniqueFd other(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(::flock(other.get(), LOCK_EX), 0);
+  EXPECT_EQ(use("7000").outcome, Outcome::kBusy);
+  EXPECT_EQ(use_next_one_time_sequence(path, calls).outcome, Outcome::kBusy);
+  EXPECT_EQ(list(), "7000\n8000\n");
+  other.reset();
+  EXPECT_EQ(use("7000").outcome, Outcome::kMarked);
+}
+
+// Whoever wants the file while it is marked finds it locked, until all is over.
+class WantedMeanwhile : public FileCalls {
+ public:
+  explicit WantedMeanwhile(std::string path) : path_(std::move(path)) {}
+  int open(const char* path, int flags, mode_t mode) override {
+    if (is_marked_) look();
+    return FileCalls::open(path, flags, mode);
+  }
+  ssize_t pwrite(int fd, const void* bytes, size_t size, off_t offset) override {
+    look();
+    is_marked_ = true;
+    return FileCalls::pwrite(fd, bytes, size, offset);
+  }
+  int fdatasync(int fd) override {
+    look();
+    return FileCalls::fdatasync(fd);
+  }
+  int looks = 0;
+
+ private:
+  void look() {
+    EXPECT_EQ(use_next_one_time_sequence(path_).outcome, Outcome::kBusy);
+    ++looks;
+  }
+  std::string path_;
+  bool is_marked_ = false;
+};
+
+TEST_F(OneTimeListTest, TheLockIsHeldUntilTheEnd) {
+  list("7000\n8000\n");
+  WantedMeanwhile wanted(path);
+  EXPECT_EQ(use_one_time_sequence(path, sequence("7000"), {}, wanted).outcome, Outcome::kMarked);
+  EXPECT_EQ(wanted.looks, 3);
+  EXPECT_EQ(list(), "#000\n8000\n");
 }
 
 }  // namespace

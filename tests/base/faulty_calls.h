@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "knockd/keeper/file_calls.h"
+#include "knockd/base/file_calls.h"
 
 namespace knockd {
 
@@ -51,6 +51,7 @@ class FaultyCalls : public FileCalls {
     return fails("mkdir") ? -1 : FileCalls::mkdir(path, mode);
   }
   int lock(int fd) override { return fails("lock") ? -1 : FileCalls::lock(fd); }
+  int try_flock(int fd) override { return fails("flock") ? -1 : FileCalls::try_flock(fd); }
 
  private:
   bool fails(std::string_view call) {

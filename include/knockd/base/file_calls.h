@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The system calls that the keeper's files are written with, so that a test can let each of them
-// fail in turn.
+// The system calls with which files are written that must outlive a crash, so that a test can let
+// each of them fail in turn.
 #pragma once
 
 #include <sys/stat.h>
@@ -29,6 +29,9 @@ class FileCalls {
   // Locks the whole file for this process alone, at once or not at all (fcntl(2), F_SETLK). Unlike
   // flock(2) the lock ends with this process, even while children hold copies of the descriptor.
   virtual int lock(int fd);
+  // Locks the whole file as flock(1) does, at once or not at all (EWOULDBLOCK). The lock ends when
+  // the file is closed.
+  virtual int try_flock(int fd);
 
   static FileCalls& real();
 };

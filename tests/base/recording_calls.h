@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "knockd/keeper/file_calls.h"
+#include "knockd/base/file_calls.h"
 
 namespace knockd {
 

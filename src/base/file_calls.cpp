@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include "knockd/keeper/file_calls.h"
+#include "knockd/base/file_calls.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -48,6 +49,9 @@ int FileCalls::lock(int fd) {
   whole_file.l_type = F_WRLCK;
   whole_file.l_whence = SEEK_SET;
   return again_if_interrupted([=] { return ::fcntl(fd, F_SETLK, &whole_file); });
+}
+int FileCalls::try_flock(int fd) {
+  return again_if_interrupted([=] { return ::flock(fd, LOCK_EX | LOCK_NB); });
 }
 
 FileCalls& FileCalls::real() {

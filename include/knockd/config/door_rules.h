@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// What trackers get for the doors of a configuration: a rule for each sequence that can be in
+// force. A door with a fixed sequence has one. A door with a one-time file has kSequencesInForce,
+// of which some are empty when the file has no more; so the numbers stay while lines are used up.
+#pragma once
+
+#include <vector>
+
+#include "knockd/config/config.h"
+#include "knockd/knock/door.h"
+#include "knockd/knock/event.h"
+
+namespace knockd {
+
+class DoorRules {
+ public:
+  DoorRules() = default;
+  explicit DoorRules(const std::vector<Door>& doors);
+
+  // By rule number, which trackers take for the number of a door. The first rule of a door has the
+  // door's own number.
+  const std::vector<DoorRule>& all() const { return rules_; }
+  // The door of a rule; kNoDoor of kNoDoor.
+  DoorNumber door_of(DoorNumber rule) const { return rule == kNoDoor ? kNoDoor : doors_[rule]; }
+  // The rules of a door, in the order of its sequences.
+  std::vector<DoorNumber> of_door(DoorNumber door) const;
+
+  // The sequence of a rule, and those that are in force before it at the same door.
+  const Sequence& sequence(DoorNumber rule) const { return rules_[rule].sequence; }
+  std::vector<Sequence> sequences_before(DoorNumber rule) const;
+
+  // Puts these sequences of a door in force, in place of all others.
+  void set_sequences(DoorNumber door, const std::vector<Sequence>& sequences);
+
+ private:
+  std::vector<DoorRule> rules_;
+  std::vector<DoorNumber> doors_;  // by rule number
+};
+
+}  // namespace knockd
