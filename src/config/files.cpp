@@ -4,17 +4,39 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <poll.h>
 #include <unistd.h>
+
+#include <algorithm>
+
+#include "knockd/base/clock.h"
 
 namespace knockd {
 namespace {
 
+// A pipe in the place of a file may have nothing to say for ever, and a daemon that reads its
+// configuration again hears no signal meanwhile.
+constexpr Duration kLongestWait = std::chrono::seconds(1);
+
+// Whether there is something to be read, or the end. A file never keeps anyone waiting.
+bool wait_until(Instant end, int fd) {
+  pollfd polled{fd, POLLIN, 0};
+  int ready;
+  do {
+    const Duration left = std::max(end - BootClock::now(), Duration::zero());
+    ready = ::poll(&polled, 1, static_cast<int>(left / std::chrono::milliseconds(1)));
+  } while (ready < 0 && errno == EINTR);
+  return ready != 0;
+}
+
 ConfigFiles::Text read_to_end(int fd) {
+  const Instant end = BootClock::now() + kLongestWait;
   std::string text;
   char part[16384];
   for (;;) {
+    if (!wait_until(end, fd)) return ConfigFiles::Failure{ETIME};
     const ssize_t length = ::read(fd, part, sizeof(part));
-    if (length < 0 && errno == EINTR) continue;
+    if (length < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (length < 0) return ConfigFiles::Failure{errno};
     if (length == 0) return text;
     text.append(part, static_cast<size_t>(length));
@@ -25,7 +47,7 @@ ConfigFiles::Text read_to_end(int fd) {
 }  // namespace
 
 ConfigFiles::Text SystemFiles::read(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (fd < 0) return Failure{errno};
   Text text = read_to_end(fd);
   ::close(fd);

@@ -286,3 +286,17 @@ def test_reload_while_a_list_is_locked(two_doors, storm, ledger):
     storm.knock(source(1), port(0))
     ledger.wait_for(f"opened {source(1)}", also_found=daemon.report)
     assert in_force(path) == [1, 2]
+
+
+def test_a_pipe_in_the_place_of_a_list_holds_up_no_reload(start, storm, ledger, tmp_path):
+    """Else who may write to the folder of a list keeps open doors open, and SIGTERM unheard."""
+    path = tmp_path / "sequences"
+    write_sequences(path, 2)
+    daemon = start(config(path, ledger))
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for(".*one-time file .* cannot be read: .*")
+    storm.knock(source(1), port(0))
+    daemon.wait_for("once: one-time file .* cannot be marked: .*")
+    daemon.stop()

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/config/files.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <thread>
+
+#include "knockd/base/unique_fd.h"
+#include "tests/base/temporary_folder.h"
+
+namespace knockd {
+namespace {
+
+class APipe : public testing::Test {
+ protected:
+  APipe() { EXPECT_EQ(mkfifo(path_.c_str(), 0600), 0); }
+
+  TemporaryFolder folder_;
+  std::string path_ = folder_ / "pipe";
+  SystemFiles files_;
+};
+
+TEST_F(APipe, IsNotWaitedForForEver_WithoutAWriter) {
+  EXPECT_EQ(std::get<ConfigFiles::Failure>(files_.read(path_)).error, ETIME);
+}
+
+TEST_F(APipe, IsNotWaitedForForEver_WhoseWriterIsSilent) {
+  const UniqueFd silent(open(path_.c_str(), O_RDWR));
+  ASSERT_EQ(write(silent.get(), "[a]", 3), 3);
+  EXPECT_EQ(std::get<ConfigFiles::Failure>(files_.read(path_)).error, ETIME);
+}
+
+// As a shell's <(...) is one.
+TEST_F(APipe, IsReadToItsEnd) {
+  std::thread writer([this] {
+    const UniqueFd fd(open(path_.c_str(), O_WRONLY));
+    for (const char* part : {"[a]\n", "Sequence = 1"}) {
+      EXPECT_GT(write(fd.get(), part, std::strlen(part)), 0);
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+  });
+  EXPECT_EQ(std::get<std::string>(files_.read(path_)), "[a]\nSequence = 1");
+  writer.join();
+}
+
+}  // namespace
+}  // namespace knockd
