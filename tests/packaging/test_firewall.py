@@ -233,8 +233,18 @@ def test_a_drawn_door_is_one_that_the_daemon_takes(shell, knockd, tmp_path):
     assert len(made) == 20
 
 
+def test_no_door_is_drawn_without_random_numbers(tmp_path):
+    """It looked for ever."""
+    done = run("/bin/sh", str(PROGRAM), "new-door", "ssh", "22", check=False, timeout=10,
+               env={"PATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert "knockd-firewall: no random number" in done.stdout
+    assert "Sequence" not in done.stdout
+
+
 REFUSED = [
     ("new-door", "options", "22"),
+    ("new-door", "Options", "22"),
     ("new-door", "a b", "22"),
     ("new-door", "ssh"),
     ("new-door", "ssh", "22\nCommand = reboot"),
