@@ -186,9 +186,21 @@ def test_removal_closes_what_a_daemon_that_is_gone_has_left(with_door, client):
     assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
 
 
-def test_removal_closes_doors_whatever_the_configuration_has_become(with_door, client):
+@pytest.mark.parametrize("options", ["-vc /etc/other.conf", "-v --conf /etc/other.conf -i eth0"])
+def test_removal_finds_the_configuration_in_any_form_of_the_option(with_door, client, options):
     debian = with_door("Shutdown = keep")
-    debian.write("/etc/knockd.conf", "[ssh]\nSequence = many\n")
+    debian.run("service", "knockd", "stop")
+    debian.write("/etc/other.conf", CONFIG.format(options="Shutdown = keep\nStateFile = /root/open"))
+    debian.run("mv", "/var/lib/knockd/open-doors", "/root/open")
+    debian.write("/etc/default/knockd", f'KNOCKD_OPTS="{options}"\n')
+    debian.run("dpkg", "--remove", "knockd")
+    assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
+
+
+@pytest.mark.parametrize("options", ["", "StateFile = /root/open\n"])
+def test_removal_closes_doors_whatever_the_configuration_has_become(with_door, client, options):
+    debian = with_door("Shutdown = keep\n" + options)
+    debian.write("/etc/knockd.conf", f"[options]\n{options}[ssh]\nSequence = many\n")
     debian.run("dpkg", "--remove", "knockd")
     assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
 
