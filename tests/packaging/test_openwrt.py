@@ -91,6 +91,15 @@ def test_changes_of_configuration_reload_and_those_of_networks_start(router):
     ]
 
 
+def test_a_name_of_a_network_is_no_pattern_of_files(router, tmp_path, monkeypatch):
+    (tmp_path / "wan7").touch()
+    monkeypatch.chdir(tmp_path)
+    router.uci("knockd", RULE.replace("'wan'", "'wan?'"))
+    assert "procd_add_interface_trigger <interface.*> <wan?> </etc/init.d/knockd> <start>" in \
+        router.triggers()
+    assert router.interface() == ["wan?"]
+
+
 def test_without_a_rule_the_file_written_by_hand_counts(router):
     router.start()
     written, _ = router.checked()
