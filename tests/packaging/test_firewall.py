@@ -297,6 +297,27 @@ def with_stand_ins(server, shell, tmp_path):
     return make
 
 
+KILLED = pytest.mark.parametrize("tool", ["sed", "tr", "grep", "awk", "sort", "head"])
+
+
+def killed(tool, folder):
+    """A folder whose `tool` ends without a word, as when memory is short."""
+    (folder / "killed").mkdir()
+    (folder / "killed" / tool).write_text("#!/bin/sh\nkill -9 $$\n")
+    (folder / "killed" / tool).chmod(0o755)
+    return folder / "killed"
+
+
+@KILLED
+def test_a_tool_that_is_killed_is_no_success(network, shut_server, firewall, kind, tool, tmp_path):
+    address = network.client.ipv4
+    firewall("open-port", "x", address, 22)
+    done = firewall.run("close-port", "x", address, 22,
+                        PATH=f"{killed(tool, tmp_path)}:{firewall.environment['PATH']}")
+    is_there = f"x_{address}_22" in rules(shut_server, kind)
+    assert (done.returncode != 0) == is_there, done.stdout
+
+
 @pytest.mark.parametrize("form", ["port", "forward"])
 def test_what_cannot_be_closed_is_no_success(network, shut_server, firewall, kind, form):
     """The real tools, which the kernel refuses."""
@@ -605,6 +626,21 @@ class TestUci:
         for _ in range(2):
             firewall("close-port", "KnockdSSH", "1.1.1.1", 22)
         assert state() == ([], ["commit", "fw4 -q reload"] * 2)
+
+    @KILLED
+    def test_a_tool_that_is_killed_is_no_success(self, firewall, committed, tool, tmp_path):
+        firewall("open-port", "x", "1.1.1.1", 22)
+        done = firewall.run("close-port", "x", "1.1.1.1", 22,
+                            PATH=f"{killed(tool, tmp_path)}:{firewall.environment['PATH']}")
+        assert (done.returncode != 0) == (committed() != {}), done.stdout
+
+    @KILLED
+    def test_a_tool_that_is_killed_commits_nothing_of_others(self, firewall, committed, tool,
+                                                             tmp_path, administrator):
+        administrator()
+        firewall.run("open-port", "x", "1.1.1.1", 22,
+                     PATH=f"{killed(tool, tmp_path)}:{firewall.environment['PATH']}")
+        assert committed()["cfg01dc81"]["input"] == "REJECT"
 
     def test_a_forward_is_a_redirect_of_that_address_alone(self, firewall, state):
         for _ in range(2):
