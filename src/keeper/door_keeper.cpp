@@ -14,8 +14,13 @@ namespace {
 constexpr Duration kTimeMark = std::chrono::minutes(1);
 constexpr Duration kFirstPause = std::chrono::milliseconds(100);
 
-// Whether a command may be started later that cannot be now.
-bool may_pass(int error) { return error == EAGAIN || error == ENOMEM; }
+// Whether a command may be started later that cannot be now: for lack of processes, memory or open
+// files. A stop is given up only if it is too long for the kernel: a shell that is missing for a
+// moment must not leave a door open for good.
+bool may_pass(int error, CommandKind kind) {
+  if (kind == CommandKind::kStop) return error != E2BIG;
+  return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
+}
 
 }  // namespace
 
@@ -142,7 +147,7 @@ void DoorKeeper::carry_out(const Forget& forget) {
 void DoorKeeper::carry_out(const RunCommand& run) {
   const int error = commands_.start(run);
   if (error == 0) return;
-  openings_.could_not_run(run.opening, run.kind, std::strerror(error), may_pass(error),
+  openings_.could_not_run(run.opening, run.kind, std::strerror(error), may_pass(error, run.kind),
                           loop_.now());
 }
 

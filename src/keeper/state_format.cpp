@@ -22,6 +22,7 @@ constexpr std::array<std::string_view, 4> kNames = {"open", "extend", "close", "
 constexpr std::string_view kHeaderName = "knockd-open-doors";
 constexpr std::string_view kBinaryMagic = "KNOCKDOD";  // version 1, before any release
 constexpr size_t kSumSize = 8;
+constexpr size_t kSmallFile = size_t{64} << 10;
 // Readings are from 0 to 146 years, so that neither sums nor differences of two overflow.
 constexpr nanoseconds kMostTime{(int64_t{1} << 62) - 1};
 constexpr uint64_t kMostSeconds = kMostTime / 1s;
@@ -123,14 +124,19 @@ struct Line {
   Moment moment;
 };
 
-// Lenient, and then exact: writing what was read must give the same line, checksum and all.
-std::optional<Line> parse_line(std::string_view text) {
-  std::string_view rest = text.substr(std::min(text.size(), kSumSize + 1));
+// What a line tells that begins here, if it looks like one.
+std::optional<Fact> fact_of(std::string_view text) {
+  const std::string_view rest = text.substr(std::min(text.size(), kSumSize + 1));
   const auto known = std::find(kNames.begin(), kNames.end(), rest.substr(0, rest.find(' ')));
   if (known == kNames.end()) return std::nullopt;
-  rest.remove_prefix(known->size());
+  return static_cast<Fact>(known - kNames.begin());
+}
+
+// Lenient, and then exact: writing what was read must give the same line, checksum and all.
+std::optional<Line> parse_line(std::string_view text, Fact fact) {
+  std::string_view rest = text.substr(kSumSize + 1 + kNames[static_cast<size_t>(fact)].size());
   Line line;
-  line.fact = static_cast<Fact>(known - kNames.begin());
+  line.fact = fact;
   line.door.id = parse_number(take(rest, " id="), UINT64_MAX).value_or(0);
   line.door.source = IpAddress::parse(take(rest, " source=")).value_or(IpAddress());
   line.door.door = unescape(take(rest, " door="));
@@ -192,6 +198,8 @@ class Reckoning {
 
 void read_facts(std::string_view text, StateContents& contents) {
   Reckoning reckoning;
+  // How much may be read in vain within lines, so that no file takes more than twice its time.
+  size_t patience = kSmallFile + text.size();
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     const size_t size = std::min(line.size() + 1, text.size());
@@ -199,7 +207,14 @@ void read_facts(std::string_view text, StateContents& contents) {
     // What was damaged may be the newline before a good line: one may begin anywhere.
     std::optional<Line> found;
     size_t blank = kSumSize;
-    while (blank < line.size() && !(found = parse_line(line.substr(blank - kSumSize)))) {
+    while (blank < line.size()) {
+      const std::string_view rest = line.substr(blank - kSumSize);
+      const auto fact = fact_of(rest);
+      const bool is_within = blank != kSumSize;
+      if (fact && (!is_within || patience >= rest.size())) {
+        if ((found = parse_line(rest, *fact))) break;
+        if (is_within) patience -= rest.size();
+      }
       blank = line.find(' ', blank + 1);
     }
     if (found) {

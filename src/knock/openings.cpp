@@ -72,6 +72,7 @@ void Openings::run(const std::string& name, const std::string& command, Instant 
   add(id, {terms, {}, {}}, line_of(name));
   opening(id).is_knock = false;
   opening(id).state = State::kStartWaits;
+  arrange(id);
   offer(lane_of(opening(id)));
   run_what_can(now);
 }
@@ -114,13 +115,17 @@ std::optional<uint64_t> Openings::renewable(uint64_t id) const {
   const Opening& knocking = openings_.at(id);
   if (!knocking.has_stop()) return std::nullopt;
   const Lane lane = lane_of(knocking);
-  for (auto member = lanes_.find({lane, id}); member != lanes_.begin();) {
-    --member;
-    if (member->first != lane) break;
-    const Opening& older = openings_.at(member->second);
-    if (older.is_open() && older.state != State::kUsing) return member->second;
+  std::optional<uint64_t> youngest;
+  for (const Part part : {Part::kBusy, Part::kStarts, Part::kRest}) {
+    const auto first = lanes_.lower_bound({lane, part, 0});
+    for (auto member = lanes_.lower_bound({lane, part, id}); member != first;) {
+      const uint64_t candidate = std::get<uint64_t>(*--member);
+      if (youngest && candidate < *youngest) break;
+      const Opening& older = openings_.at(candidate);
+      if (older.is_open() && older.state != State::kUsing) youngest = candidate;
+    }
   }
-  return std::nullopt;
+  return youngest;
 }
 
 void Openings::refuse(Line& line, const std::string& door, std::string why, Instant now) {
@@ -147,6 +152,7 @@ void Openings::recorded(Instant now) {
     Opening& recorded = found->second;
     if (recorded.has_start()) {
       recorded.state = State::kStartWaits;
+      arrange(id);
       offer(lane_of(recorded));
     } else {
       recorded.state = State::kOpen;
@@ -234,7 +240,7 @@ void Openings::add(uint64_t id, const CompleteKnock& knock, Line& line) {
   added.source = knock.source;
   added.interface = knock.interface;
   added.line = line.number;
-  lanes_.insert({lane_of(added), id});
+  lanes_.insert({lane_of(added), added.part, id});
   if (added.has_start()) ++line.starts;
   ++waiting_;
   if (added.has_stop()) ++line.open;
@@ -249,7 +255,7 @@ void Openings::remove(uint64_t id) {
   }
   if (gone.has_stop()) --line.open;
   set_alarm(id, std::nullopt);
-  lanes_.erase({lane_of(gone), id});
+  lanes_.erase({lane_of(gone), gone.part, id});
   openings_.erase(id);
 }
 
@@ -283,13 +289,22 @@ Openings::Line& Openings::line_of(const std::string& door) {
   return line;
 }
 
-std::vector<uint64_t> Openings::members(const Lane& lane) const {
-  std::vector<uint64_t> ids;
-  for (auto next = lanes_.lower_bound({lane, 0}); next != lanes_.end() && next->first == lane;
-       ++next) {
-    ids.push_back(next->second);
+std::optional<uint64_t> Openings::oldest(const Lane& lane, Part part) const {
+  const auto found = lanes_.lower_bound({lane, part, 0});
+  if (found == lanes_.end() || std::get<Lane>(*found) != lane || std::get<Part>(*found) != part) {
+    return std::nullopt;
   }
-  return ids;
+  return std::get<uint64_t>(*found);
+}
+
+// To be called after each change that decides on the part of the lane in which an opening stands.
+void Openings::arrange(uint64_t id) {
+  Opening& moved = opening(id);
+  const Part part = moved.part_of_lane();
+  if (part == moved.part) return;
+  auto member = lanes_.extract({lane_of(moved), moved.part, id});
+  std::get<Part>(member.value()) = moved.part = part;
+  lanes_.insert(std::move(member));
 }
 
 void Openings::set_alarm(uint64_t id, std::optional<Instant> when) {

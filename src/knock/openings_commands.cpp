@@ -33,38 +33,33 @@ void Openings::want_stop(uint64_t id, Why why, Instant now) {
   closing.stop_reported = false;
   ++waiting_;
   set_alarm(id, std::nullopt);
-  for (const uint64_t member : members(lane_of(closing))) {
-    const Opening& other = opening(member);
-    if (!other.start_holds_lane()) continue;
-    set_alarm(id, std::max(now, other.began + kPatience));
+  arrange(id);
+  const auto busy = oldest(lane_of(closing), Part::kBusy);
+  if (busy && opening(*busy).start_holds_lane()) {
+    set_alarm(id, std::max(now, opening(*busy).began + kPatience));
   }
   offer(lane_of(closing));
 }
 
 // Lets the lane's stops pass the start command that hangs.
 void Openings::overtake(const Lane& lane) {
-  for (const uint64_t member : members(lane)) {
-    Opening& hanging = opening(member);
-    if (!hanging.start_holds_lane()) continue;
-    hanging.holds_lane = false;
-    hanging.overtaken = true;
-    ++overtaken_;
-    starts_.give_back(hanging.line);
-    say(LogLevel::kWarning, hanging, still_running_text());
-  }
+  const auto busy = oldest(lane, Part::kBusy);
+  if (!busy || !opening(*busy).start_holds_lane()) return;
+  Opening& hanging = opening(*busy);
+  hanging.holds_lane = false;
+  hanging.overtaken = true;
+  arrange(*busy);
+  ++overtaken_;
+  starts_.give_back(hanging.line);
+  say(LogLevel::kWarning, hanging, still_running_text());
 }
 
 // Queues the lane's next command, if none runs: the oldest stop, else the oldest start. A start
 // that is queued already gives way to a stop.
 void Openings::offer(const Lane& lane) {
-  std::optional<uint64_t> stop, start;
-  for (const uint64_t member : members(lane)) {
-    const Opening& candidate = opening(member);
-    const bool stop_waits = candidate.state == State::kStopWaits;
-    if (candidate.holds_lane || (candidate.queued && stop_waits)) return;
-    if (stop_waits && !stop) stop = member;
-    if (candidate.state == State::kStartWaits && !start) start = member;
-  }
+  if (oldest(lane, Part::kBusy)) return;
+  const auto stop = oldest(lane, Part::kStops);
+  const auto start = oldest(lane, Part::kStarts);
   if (stop && start) withdraw(*start);
   const auto next = stop ? stop : start;
   if (!next) return;
@@ -73,6 +68,7 @@ void Openings::offer(const Lane& lane) {
   if (offered.tries != 0 && offered.alarm) return;  // waits for its next try, the others with it
   set_alarm(*next, std::nullopt);
   offered.queued = true;
+  arrange(*next);
   (stop ? stops_ : starts_).add(offered.line, *next);
 }
 
@@ -106,6 +102,7 @@ void Openings::start_begins(uint64_t id, Instant now) {
   starting.state = State::kStartRuns;
   starting.queued = false;
   starting.start_runs = starting.holds_lane = true;
+  arrange(id);
   starting.began = now;
   --line_of(terms.door).starts;
   --waiting_;
@@ -128,7 +125,9 @@ void Openings::stop_begins(uint64_t id) {
   stopping.state = State::kStopRuns;
   stopping.queued = false;
   stopping.holds_lane = true;
+  arrange(id);
   stopping.stop_again = false;
+  lacking_.erase(id);
   --waiting_;
   if (!std::exchange(stopping.stop_reported, true)) {
     say(LogLevel::kNotice, stopping,
@@ -142,6 +141,17 @@ void Openings::stop_begins(uint64_t id) {
 }
 
 void Openings::ended(uint64_t id, CommandKind kind, Instant now) {
+  // That makes room for a process: a stop that lacked one is not to lose it to a start.
+  if (!lacking_.empty()) {
+    const uint64_t stop = *lacking_.begin();
+    set_alarm(stop, std::nullopt);
+    offer(lane_of(opening(stop)));
+  }
+  is_over(id, kind, now);
+}
+
+// A command that has ended, or never can be run.
+void Openings::is_over(uint64_t id, CommandKind kind, Instant now) {
   Opening& running = opening(id);
   const Lane lane = lane_of(running);
   // A stop that waits for its next try goes on doing so when its start ends.
@@ -157,6 +167,7 @@ void Openings::ended(uint64_t id, CommandKind kind, Instant now) {
     stops_.give_back(running.line);
     stop_ended(id, now);
   }
+  if (openings_.contains(id)) arrange(id);
   offer(lane);
   run_what_can(now);
 }
@@ -203,19 +214,21 @@ void Openings::could_not_run(uint64_t id, CommandKind kind, std::string_view rea
         Say{LogLevel::kError, {}, could_not_run_line(failed.terms->door, reason, again)});
   }
   const bool overtaken = kind == CommandKind::kStart && failed.state > State::kStopWaits;
-  if (!again || overtaken) return ended(id, kind, now);
+  if (!again || overtaken) return is_over(id, kind, now);
   const Lane lane = lane_of(failed);
   if (failed.state != State::kStopWaits) ++waiting_;  // else its stop waits already
   failed.holds_lane = false;
   if (kind == CommandKind::kStop) {
     stops_.give_back(failed.line);
     failed.state = State::kStopWaits;
+    lacking_.insert(id);
   } else {
     starts_.give_back(failed.line);
     failed.state = State::kStartWaits;
     failed.start_runs = false;
     ++line_of(failed.terms->door).starts;
   }
+  arrange(id);
   const Duration pause = kFirstPause * (1 << failed.tries);
   failed.tries = std::min<uint8_t>(static_cast<uint8_t>(failed.tries + 1), kMostDoublings);
   set_alarm(id, now + std::min(pause, kLongestPause));

@@ -61,8 +61,7 @@ TEST_F(OneTimeListTest, MarksTheLineAndNamesTheNext) {
 TEST_F(OneTimeListTest, MarkIsOnDiskBeforeTheDoorOpens) {
   list("7000\n8000\n");
   RecordingCalls recording;
-  const auto used =
-      use_one_time_sequence(path, std::get<Sequence>(parse_sequence("7000")), recording);
+  const auto used = use_one_time_sequence(path, sequence("7000"), {}, recording);
   EXPECT_EQ(used.outcome, Outcome::kMarked);
   EXPECT_THAT(recording.take(), testing::ElementsAre("pwrite sequences", "fdatasync sequences"));
 }

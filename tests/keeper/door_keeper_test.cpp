@@ -192,6 +192,18 @@ TEST_F(DoorKeeperTest, LackOfProcessesIsTriedAgain_LoggedOnce_AndHoldsUpNoOther)
                        "trying again"));
 }
 
+TEST_F(DoorKeeperTest, StopThatFindsNoShellIsTriedAgain) {
+  knock(ssh());
+  turn();
+  end("open 192.0.2.7");
+  runner_.errors = {EACCES};
+  pass(10s);
+  EXPECT_EQ(keeper_->open_doors(), 1u);
+  take_commands();
+  pass(100ms);
+  EXPECT_THAT(take_commands(), ElementsAre("run close 192.0.2.7"));
+}
+
 TEST_F(DoorKeeperTest, WhatCanNeverRunFailsAtOnce) {
   runner_.errors = {E2BIG};
   knock(ssh());

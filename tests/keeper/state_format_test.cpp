@@ -384,6 +384,23 @@ Duration left(const Writer& file, const char* boot, const Moment& now) {
   return doors.at(0).deadline - now.boot;
 }
 
+// Someone may have put together a file that looks like a thousand lines without an end.
+TEST(StateFormatTest, NoFileTakesLongToRead) {
+  std::string half = Writer().opened(door(1, 60s)).text;
+  half = half.substr(half.find('\n') + 1);
+  half.pop_back();
+  half.back() ^= 1;
+  Writer file;
+  while (file.text.size() < 400'000) file.text += half + ' ';
+  file.text += '\n';
+  file.opened(door(2, 60s));
+  const auto begin = std::chrono::steady_clock::now();
+  const StateContents contents = parse_state(file.text);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+  ASSERT_EQ(contents.doors.size(), 1u);
+  EXPECT_EQ(contents.doors[0].door.id, 2u);
+}
+
 TEST(DoorsToCloseTest, InTheSameBootDeadlinesHold) {
   const Writer file = Writer().opened(door(5, 60s), moment(10s));
   EXPECT_EQ(left(file, kBoot, moment(20s)), 40s);

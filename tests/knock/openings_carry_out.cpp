@@ -159,7 +159,8 @@ void World::begin_stop(const RunCommand& run, Life& life) {
   require(!life.stopped_once || !life.start_running,
           "a stop is repeated before its start has ended");
   require(run.again == life.stop_again, "'again' is wrong");
-  require(!run.again || life.tried < now_, "a command is tried again without a pause");
+  require(!run.again || life.tried < now_ || last_end_ == now_,
+          "a command is tried again without a pause");
   require(on_disk(life.id) != nullptr, "a stop of what was forgotten");
   for (Process& process : processes_) {
     if (!holds_lane(process, life)) continue;

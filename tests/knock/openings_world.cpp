@@ -207,6 +207,7 @@ void World::end(size_t number) {
       if (life->stop_follows) life->closed = true;
     }
   }
+  last_end_ = now_;  // there is room for a stop that lacked a process
   machine_->ended(process.opening, process.kind, now_);
   carry_out();
 }

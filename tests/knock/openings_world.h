@@ -166,6 +166,7 @@ class World {
   std::vector<std::string>* trace_ = nullptr;
   std::optional<Openings> machine_;
   Instant now_ = Instant(std::chrono::seconds(1000));
+  std::optional<Instant> last_end_;  // of a command
   std::vector<Life> lives_;  // in the order of their knocks
   std::vector<Process> processes_;
   std::vector<OpenDoor> durable_;

@@ -20,6 +20,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -101,6 +102,15 @@ class Openings {
   };
   enum class Why : uint8_t { kTimeout, kShutdown, kStartEnded };
 
+  // Of a lane: one source may have thousands of openings, and whose turn it is must not cost a look
+  // at each.
+  enum class Part : uint8_t {
+    kBusy,    // whose command runs, or whose stop has its turn: at most one
+    kStops,   // that wait for their turn
+    kStarts,  // likewise, also the one that has it: a stop may still take that away
+    kRest
+  };
+
   struct Opening {
     std::shared_ptr<const Terms> terms;
     IpAddress source;
@@ -110,6 +120,7 @@ class Openings {
     std::optional<Instant> alarm;  // deadline, end of patience or next try, by state
     LineNumber line = 0;
     State state = State::kUsing;
+    Part part = Part::kRest;  // where it stands in its lane
     Why why = Why::kTimeout;
     uint8_t tries = 0;           // in a row, of a command that could not be run
     bool queued = false;         // in starts_ or stops_, by its state
@@ -125,6 +136,11 @@ class Openings {
     bool has_not_begun() const { return state <= State::kStartWaits; }
     bool is_open() const { return state <= State::kOpen && has_stop(); }
     bool start_holds_lane() const { return holds_lane && start_runs && state != State::kStopRuns; }
+    Part part_of_lane() const {
+      if (holds_lane || (queued && state == State::kStopWaits)) return Part::kBusy;
+      if (state == State::kStopWaits) return Part::kStops;
+      return state == State::kStartWaits ? Part::kStarts : Part::kRest;
+    }
     bool is_on_disk() const { return state >= State::kRecording && has_stop(); }
   };
   // A door, by its name: configurations come and go, openings stay.
@@ -137,16 +153,16 @@ class Openings {
     std::optional<Instant> report_at;
     std::string why_refused;
   };
-  // The openings of one door and source stand side by side, oldest first.
+  // The openings of one door and source stand side by side, in each part the oldest first.
   using Lane = std::pair<LineNumber, IpAddress>;
-  using LaneMember = std::pair<Lane, uint64_t>;
+  using LaneMember = std::tuple<Lane, Part, uint64_t>;
 
   static Lane lane_of(const Opening& opening) { return {opening.line, opening.source}; }
   static OpenDoor open_door(uint64_t id, const Opening& opening);
   Line& line_of(const std::string& door);
   Opening& opening(uint64_t id) { return openings_.at(id); }
-  // Ids of the openings in a lane, oldest first.
-  std::vector<uint64_t> members(const Lane& lane) const;
+  std::optional<uint64_t> oldest(const Lane& lane, Part part) const;
+  void arrange(uint64_t id);
 
   void add(uint64_t id, const CompleteKnock& knock, Line& line);
   void remove(uint64_t id);
@@ -167,6 +183,7 @@ class Openings {
   void report_stuck();
   void start_begins(uint64_t id, Instant now);
   void stop_begins(uint64_t id);
+  void is_over(uint64_t id, CommandKind kind, Instant now);
   void start_ended(uint64_t id, Instant now);
   void stop_ended(uint64_t id, Instant now);
   void say(LogLevel level, const Opening& opening, std::string text);
@@ -184,6 +201,7 @@ class Openings {
   size_t open_ = 0;
   size_t overtaken_ = 0;  // starts that run without a place
   size_t waiting_ = 0;
+  std::set<uint64_t> lacking_;          // stops that could not be run and are to be tried again
   std::set<std::string> refusing_;      // doors whose refusals have yet to be reported
   std::optional<Instant> stuck_since_;  // since when commands wait and none began
   bool stuck_reported_ = false;
