@@ -154,7 +154,7 @@ void Keeper::on_message(ListenerProcess& from, const FromListener& message) {
 
 void Keeper::on_gone(ListenerProcess& from, int status) {
   Post* const post = post_of(from);
-  if (post == nullptr || post->dismissed) return;
+  if (post == nullptr || post->dismissed || leaving_) return;
   const std::string how = end_text(status);
   const bool listened = post->listening;
   retry_later(*post);
