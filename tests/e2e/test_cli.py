@@ -229,6 +229,21 @@ def test_d_returns_when_it_listens(background, config_file, server, client, ledg
     wait_until(lambda: not server.processes(), "no process is left")
 
 
+def test_d_holds_nothing_of_its_callers(background, config_file, server, tmp_path):
+    """Neither the folder that it was started in nor a file that the caller has open."""
+    path = config_file(DOOR.format(command="true") + "[options]\nStateFile = none\n")
+    held = tmp_path / "held"
+    held.touch()
+    done = background("-i", "eth0", "-c", path, prefix=["sh", "-c", f'exec "$@" 8<{held}', "sh"])
+    assert done.returncode == 0, done.stderr
+    assert len(server.processes()) == 2, "a keeper and a listener"
+    for pid in server.processes():
+        assert os.readlink(f"/proc/{pid}/cwd") == "/"
+        open_files = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+        assert str(held) not in open_files
+    stop_by_pid_file(done.pid_file)
+
+
 def test_relative_paths_hold_in_the_background(background, config_file, server, client, tmp_path):
     (tmp_path / "ones").write_text(" 7000,8000,9000\n 7100,8100,9100\n")
     config_file("[options]\nLogFile = log\nStateFile = state\n"
@@ -501,6 +516,18 @@ def test_sighup_reads_the_configuration_again(start, ledger, server, client):
     repeat_until(lambda: senders.with_knock(client, server.ipv4, "7001,8001,9000"), ledger.lines,
                  "the new door opens", daemon.report)
     assert set(ledger.lines()) == {f"new {client.ipv4}"}
+
+
+def test_a_reload_may_bring_more_doors(start, ledger, server, client):
+    daemon = start(DOOR.format(command=ledger.command("first")))
+    more = "".join(f"[more{number}]\nsequence = {7000 + number},8001,9001\n"
+                   f"command = {ledger.command(f'more{number}')}\n" for number in range(1, 40))
+    daemon.config_file.write_text(daemon.config_file.read_text() + more)
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for(f"re-opening log file: {daemon.log_file}")
+    repeat_until(lambda: senders.with_knock(client, server.ipv4, "7039,8001,9001"), ledger.lines,
+                 "the last of the new doors opens", daemon.report)
+    assert set(ledger.lines()) == {f"more39 {client.ipv4}"}
 
 
 def test_a_faulty_configuration_leaves_the_old_one_in_force(start, ledger, server, client):

@@ -118,6 +118,7 @@ def test_shutdown_keep_leaves_doors_to_the_next_start(start, ledger, open_doors)
     daemon = start(text)
     open_doors(daemon, 3)
     assert daemon.stop() == 0
+    assert not daemon.matching(".*could not be closed in time.*"), "it did not wait for them"
     assert stopped(ledger) == set()
     daemon = start(text)
     daemon.wait_for("3 doors are open since an earlier run")
