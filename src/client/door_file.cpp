@@ -153,7 +153,9 @@ OrFailure<Sequence> take_one_time_sequence(const std::string& file, Duration pat
       case OneTimeUse::Outcome::kNotInForce:
         return Failure{ExitStatus::kUsage, printable(file) + ": no sequence is left in this list"};
       case OneTimeUse::Outcome::kFailed:
-        return Failure{status_of(use.error_number), printable(file) + ": " + use.error};
+        return Failure{status_of(use.error_number),
+                       printable(file) + ": " +
+                           (use.error_number != 0 ? strerror(use.error_number) : use.error)};
       case OneTimeUse::Outcome::kBusy:
         break;
     }

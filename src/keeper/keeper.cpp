@@ -17,7 +17,6 @@
 namespace knockd {
 namespace {
 
-constexpr char kAny[] = "any";
 constexpr char kOnStop[] = "On_Stop";
 // SIGTERM is obeyed within 2 s; what is not closed by then stays in the state file.
 constexpr Duration kLongestShutdown = std::chrono::milliseconds(1500);
@@ -25,35 +24,9 @@ constexpr Duration kLongestShutdown = std::chrono::milliseconds(1500);
 constexpr size_t kMostOtherChildren = 64;
 // How long a start with a faulty configuration waits for the stop commands of what is due.
 constexpr Duration kLongestClosing = std::chrono::seconds(30);
-// A device that went down comes back, and knocks at it are not to wait for long.
-constexpr Duration kLongestPauseOfDevice = std::chrono::seconds(1);
-constexpr Duration kBetweenLostReports = std::chrono::minutes(1);
 // A one-time file that another program has locked: how often to try, and for how long.
 constexpr Duration kLockPause = std::chrono::milliseconds(20);
 constexpr Duration kLockPatience = std::chrono::seconds(2);
-
-std::string join(const std::vector<std::string>& parts) {
-  std::string text;
-  for (const std::string& part : parts) {
-    if (!text.empty()) text += ", ";
-    text += part;
-  }
-  return text;
-}
-
-std::string join(const std::vector<IpAddress>& addresses) {
-  // A log line stays readable with a thousand addresses.
-  constexpr size_t kMostShown = 16;
-  std::vector<std::string> texts;
-  for (const IpAddress& address : addresses) {
-    if (texts.size() == kMostShown) {
-      texts.push_back(format("and %zu more", addresses.size() - kMostShown));
-      break;
-    }
-    texts.push_back(address.to_string());
-  }
-  return texts.empty() ? "no address" : join(texts);
-}
 
 std::string duration_text(Duration duration) {
   const auto seconds =
@@ -74,7 +47,6 @@ Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload
                Ready ready)
     : options_(std::move(options)),
       config_(std::move(config)),
-      entry_(entry),
       reload_(std::move(reload)),
       ready_(std::move(ready)),
       terms_(config_),
@@ -82,9 +54,8 @@ Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload
           loop_, log_, CommandRunner::real(),
           [this](const IpAddress& source) { return name_source(source); },
           [this](const UseSequence& use) { use_sequence(use); }, [this] { return may_log(); }),
+      slots_(loop_, log_, entry, *this),
       started_(loop_.now()),
-      retry_(loop_, [this] { update_posts(); }),
-      picture_(loop_, [this] { follow_network(); }),
       left_out_(loop_, [this] { report_left_out(); }),
       give_up_(loop_, [this] { give_up(); }),
       list_uses_due_(loop_, [this] { use_lists(); }) {
@@ -106,8 +77,7 @@ int Keeper::run() {
   choose_interfaces();
   doors_.take_up(config_.state_file);
   warn_of_disabled_doors();
-  update_posts();
-  follow_network();
+  slots_.start();
   loop_.run();
   doors_.leave();
   return status_;
@@ -134,69 +104,36 @@ void Keeper::close_what_is_due() {
 
 // What nothing works without.
 std::optional<Fault> Keeper::set_up() {
-  if (monitor_.fault()) return monitor_.fault();
   signal(SIGPIPE, SIG_IGN);
   if (options_.lookup) resolver_ = std::make_unique<Resolver>(loop_, log_);
   if (resolver_ && resolver_->fault()) return resolver_->fault();
   loop_.watch_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD},
                       [this](int signal) { on_signal(signal); });
-  loop_.watch(monitor_.fd(), EPOLLIN, [this] { follow_network(); });
+  if (const auto fault = slots_.begin()) return fault;
   return loop_.fault();
 }
 
 // --- What listeners report ---------------------------------------------------------------------
 
-void Keeper::on_message(ListenerProcess& from, const FromListener& message) {
-  Post* const post = post_of(from);
-  if (post == nullptr || post->dismissed) return;
-  std::visit([&](const auto& body) { on_report(*post, body); }, message);
+ListenerSettings Keeper::listener_settings() const {
+  ListenerSettings settings;
+  settings.doors = rules_.all();
+  for (size_t rule = 0; rule < settings.doors.size(); ++rule) {
+    const DoorNumber door = rules_.door_of(static_cast<DoorNumber>(rule));
+    settings.generations.push_back(states_[door].generation);
+  }
+  settings.scan_limit = config_.scan_limit;
+  settings.max_sources = config_.max_sources;
+  settings.log_rate = config_.log_rate;
+  settings.only_v4 = options_.only_v4;
+  settings.explain = options_.debug;
+  return settings;
 }
 
-void Keeper::on_gone(ListenerProcess& from, int status) {
-  Post* const post = post_of(from);
-  if (post == nullptr || post->dismissed || leaving_) return;
-  const std::string how = end_text(status);
-  const bool listened = post->listening;
-  retry_later(*post);
-  if (post->settled && !post->pause.is_worth_a_line()) return;
-  if (from.misbehaved()) {
-    return log_.error(format("%s: the listener did what no listener does: ended, starting another",
-                             post->interface.c_str()));
-  }
-  if (!listened) {
-    return wait_for(*post, format("%s: the listener ended before it listened (%s); trying again",
-                                  post->interface.c_str(), how.c_str()));
-  }
-  const auto times = static_cast<unsigned long long>(post->pause.failures());
-  log_.warning(format("%s: the listener ended (%s)%s; starting another in %.1f s",
-                      post->interface.c_str(), how.c_str(),
-                      times == 1 ? "" : format(", %llu times in a row", times).c_str(),
-                      std::chrono::duration<double>(*post->retry_at - loop_.now()).count()));
-}
+bool Keeper::is_forwarded(DoorNumber rule) const { return rules_.all()[rule].target.has_value(); }
 
-void Keeper::on_report(Post& post, const Listening& message) {
-  if (message.filter_in_kernel == 0 && !post.filter_refused) {
-    log_.error(
-        format("%s: the kernel refused the filter: every packet is looked at here, which "
-               "costs much time (see net.core.optmem_max)",
-               post.interface.c_str()));
-  }
-  post.filter_refused = message.filter_in_kernel == 0;
-  if (post.listening) return;  // a change of addresses, told when it was made
-  post.listening = true;
-  post.listening_since = loop_.now();
-  post.settled = true;
-  const bool was_waited_for = !std::exchange(post.waiting_for, {}).empty();
-  if (is_ready_ && (was_waited_for || post.pause.is_worth_a_line())) {
-    log_.notice(
-        format("%s: now listening on %s", post.interface.c_str(), join(post.addresses).c_str()));
-  }
-  ready_if_settled();
-}
-
-void Keeper::on_report(Post& post, const KnockEvent& event) {
-  if (is_echo(post, event)) return;
-  if (event.kind == EventKind::kOpen) return knocked(post, event);
+void Keeper::on_event(const KnockEvent& event, const std::string& interface) {
+  if (event.kind == EventKind::kOpen) return knocked(event, interface);
   if (!may_log()) return;
   const std::string& door = config_.doors[rules_.door_of(event.door)].name;
   for (const std::string& line : event_lines(event, door, name_source(event.source))) {
@@ -204,12 +141,24 @@ void Keeper::on_report(Post& post, const KnockEvent& event) {
   }
 }
 
-void Keeper::knocked(const Post& post, const KnockEvent& event) {
+void Keeper::on_explanation(const Explanation& explanation) {
+  if (!debug_) return;
+  const DoorNumber number = rules_.door_of(explanation.door);
+  const std::string_view door =
+      number == kNoDoor ? "" : std::string_view(config_.doors[number].name);
+  debug_->write(LogLevel::kInfo, explanation_line(explanation, door));
+}
+
+void Keeper::on_lines_left_out(uint64_t lines) {
+  rate_.add_refused(lines);
+  report_left_out_at(loop_.now());
+}
+
+void Keeper::knocked(const KnockEvent& event, const std::string& interface) {
   const DoorNumber door = rules_.door_of(event.door);
   // Another listener was faster with this sequence.
   if (event.generation != states_[door].generation || states_[door].uses_list) return;
-  doors_.knocked({terms_.of(door, event.source), event.source, interface_name(post, event),
-                  event.stage, event.door});
+  doors_.knocked({terms_.of(door, event.source), event.source, interface, event.stage, event.door});
 }
 
 void Keeper::use_sequence(const UseSequence& use) {
@@ -290,24 +239,8 @@ void Keeper::give_sequences(DoorNumber number, const std::vector<Sequence>& sequ
     next.count = static_cast<uint16_t>(sequence.size());
     next.generation = states_[number].generation;
     std::copy(sequence.begin(), sequence.end(), next.knocks.begin());
-    for (const auto& post : posts_) {
-      if (post->process) post->process->send(next);
-    }
+    slots_.send(next);
   }
-}
-
-void Keeper::on_report(Post&, const Explanation& explanation) {
-  if (!debug_) return;
-  const DoorNumber number = rules_.door_of(explanation.door);
-  const std::string_view door =
-      number == kNoDoor ? "" : std::string_view(config_.doors[number].name);
-  debug_->write(LogLevel::kInfo, explanation_line(explanation, door));
-}
-
-void Keeper::on_report(Post& post, const LeftOut& left_out) {
-  rate_.add_refused(left_out.lines);
-  post.lost_knocks += left_out.knocks;
-  report_left_out_at(loop_.now());
 }
 
 bool Keeper::may_log() {
@@ -322,7 +255,6 @@ void Keeper::report_left_out_at(Instant when) {
 }
 
 void Keeper::report_left_out() {
-  report_lost_knocks();
   const uint64_t lines = rate_.take_refused();
   if (lines == 0) return;
   next_left_out_ = loop_.now() + std::chrono::seconds(1);
@@ -330,226 +262,21 @@ void Keeper::report_left_out() {
                       static_cast<unsigned long long>(lines), config_.log_rate));
 }
 
-void Keeper::report_lost_knocks() {
-  for (const auto& post : posts_) {
-    if (post->lost_knocks == 0) continue;
-    const Instant due = post->lost_reported + kBetweenLostReports;
-    if (post->lost_reported != Instant{} && loop_.now() < due) {
-      report_left_out_at(due);
-      continue;
-    }
-    log_.warning(post->interface + ": " +
-                 format("%llu complete knocks lost, too many at once",
-                        static_cast<unsigned long long>(std::exchange(post->lost_knocks, 0))));
-    post->lost_reported = loop_.now();
-  }
-}
-
-void Keeper::on_report(Post& post, const Trouble& trouble) {
-  const std::string text = printable(trouble.text.data());
-  switch (trouble.kind) {
-    case CaptureTrouble::kNoPermission:
-      return fail(format("%s: no right to capture packets: run as root or with CAP_NET_RAW (%s)",
-                         post.interface.c_str(), text.c_str()));
-    case CaptureTrouble::kSandbox:
-      return fail(format("%s: the listener could not give up its rights: %s",
-                         post.interface.c_str(), text.c_str()));
-    case CaptureTrouble::kNoDevice:
-    case CaptureTrouble::kDown:
-      // The interface monitor is about to say so, if it has not yet.
-      return retry_later(post, kLongestPauseOfDevice);
-    case CaptureTrouble::kLinkType:
-    case CaptureTrouble::kOther:
-      break;
-  }
-  wait_for(post,
-           format("cannot listen on %s: %s; trying again", post.interface.c_str(), text.c_str()));
-  retry_later(post);
-}
-
-void Keeper::on_report(Post& post, const ListenerStatus& status) {
-  log_.notice(format("status: %s: listening on %s; %llu packets, %llu lost, %u sources",
-                     post.interface.c_str(), join(post.addresses).c_str(),
-                     static_cast<unsigned long long>(status.packets),
-                     static_cast<unsigned long long>(status.dropped), status.sources));
-}
-
 // --- Interfaces --------------------------------------------------------------------------------
 
-// The names to listen on: the command line's, else the configuration's, else eth0 if there is one,
-// else the device of the default route.
 void Keeper::choose_interfaces() {
-  interfaces_ = options_.interfaces.empty() ? config_.interfaces : options_.interfaces;
-  if (!interfaces_.empty()) return;
-  interfaces_ = {"eth0"};
-  if (monitor_.find("eth0") == nullptr) {
-    const auto device = default_route_interface();
-    if (!device) {
-      log_.warning(device.error().text);
-    } else if (*device) {
-      interfaces_ = {**device};
-    }
-  }
-  log_.info(format("no interface is named, choosing %s", interfaces_.front().c_str()));
+  slots_.choose(options_.interfaces.empty() ? config_.interfaces : options_.interfaces,
+                options_.only_v4);
 }
 
-void Keeper::follow_network() {
-  if (monitor_.read()) update_posts();
-  if (monitor_.is_stale()) picture_.set(loop_.now() + kFirstPause);
-}
-
-void Keeper::update_posts() {
-  if (leaving_) return;
-  std::erase_if(posts_, [&](const auto& post) { return !is_named(post->interface); });
-  for (const std::string& name : interfaces_) {
-    const bool known = std::any_of(posts_.begin(), posts_.end(),
-                                   [&](const auto& post) { return post->interface == name; });
-    if (known) continue;
-    posts_.push_back(std::make_unique<Post>());
-    posts_.back()->interface = name;
-  }
-  std::optional<Instant> next;
-  for (const auto& post : posts_) {
-    update_post(*post);
-    if (post->retry_at && (!next || *post->retry_at < *next)) next = post->retry_at;
-  }
-  retry_.set(next);
-  ready_if_settled();
-}
-
-void Keeper::update_post(Post& post) {
-  if (post.dismissed) stop_listener(post);
-  const bool any = post.interface == kAny;
-  const Interface* const found = any ? nullptr : monitor_.find(post.interface);
-  if (!any && (found == nullptr || !found->up)) {
-    stop_listener(post);
-    post.retry_at.reset();
-    if (found != nullptr) {
-      return wait_for(post, format("interface %s is down, waiting for it", post.interface.c_str()));
-    }
-    std::vector<std::string> names;
-    for (const auto& [number, interface] : monitor_.interfaces()) names.push_back(interface.name);
-    return wait_for(post,
-                    format("interface %s does not exist, waiting for it", post.interface.c_str()),
-                    format(" (there are: %s)", join(names).c_str()));
-  }
-  const uint32_t index = any ? 0 : found->index;
-  if (post.process && post.index != index) stop_listener(post);
-  std::vector<IpAddress> addresses = addresses_on(post, index);
-  if (!post.process) {
-    if (post.retry_at && *post.retry_at > loop_.now()) return;
-    return start_listener(post, index, std::move(addresses));
-  }
-  if (addresses == post.addresses) return;
-  post.addresses = std::move(addresses);
-  for (const AddressPart& part : address_parts(post.addresses)) post.process->send(part);
-  if (post.listening && is_ready_) {
-    log_.notice(
-        format("%s: now listening on %s", post.interface.c_str(), join(post.addresses).c_str()));
-  }
-}
-
-void Keeper::start_listener(Post& post, uint32_t index, std::vector<IpAddress> addresses) {
-  ListenerSettings settings;
-  settings.interface = post.interface;
-  settings.doors = rules_.all();
-  for (size_t rule = 0; rule < settings.doors.size(); ++rule) {
-    const DoorNumber door = rules_.door_of(static_cast<DoorNumber>(rule));
-    settings.generations.push_back(states_[door].generation);
-  }
-  settings.own_addresses = addresses;
-  settings.scan_limit = config_.scan_limit;
-  settings.max_sources = config_.max_sources;
-  settings.log_rate = config_.log_rate;
-  settings.only_v4 = options_.only_v4;
-  settings.explain = options_.debug;
-  post.index = index;
-  post.addresses = std::move(addresses);
-  post.listening = false;
-  post.retry_at.reset();
-  ListenerProcess::Owner& owner = *this;
-  auto process = std::make_unique<ListenerProcess>(loop_, settings, entry_, owner);
-  if (process->fault()) {
-    log_.error(format("%s: no listener could be started: %s; trying again", post.interface.c_str(),
-                      process->fault()->text.c_str()));
-    return retry_later(post);
-  }
-  post.process = std::move(process);
-}
-
-void Keeper::stop_listener(Post& post) {
-  post.process.reset();
-  post.listening = false;
-  post.dismissed = false;
-}
-
-// Says so, once until something else is said, and counts the interface as waited for.
-void Keeper::wait_for(Post& post, const std::string& why, const std::string& details) {
-  if (post.waiting_for != why) log_.warning(why + details);
-  post.waiting_for = why;
-  post.settled = true;
-}
-
-void Keeper::retry_later(Post& post, Duration longest) {
-  if (post.listening && loop_.now() - post.listening_since >= kLongLife) post.pause.reset();
-  post.dismissed = true;
-  post.listening = false;
-  post.retry_at = loop_.now() + std::min(post.pause.next(), longest);
-  if (!retry_.when() || *post.retry_at < *retry_.when()) retry_.set(post.retry_at);
-}
-
-std::vector<IpAddress> Keeper::addresses_on(const Post& post, uint32_t index) const {
-  std::vector<IpAddress> addresses;
-  for (const auto& [number, interface] : monitor_.interfaces()) {
-    // Frames for a VLAN device come by its parent, tagged. Who hears the device itself, need not.
-    const bool on_vlan = interface.parent == index && !is_named(interface.name);
-    if (post.interface != kAny && number != index && !on_vlan) continue;
-    for (const IpAddress& address : interface.addresses) {
-      if (!options_.only_v4 || address.is_v4()) addresses.push_back(address);
-    }
-  }
-  std::sort(addresses.begin(), addresses.end());
-  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
-  return addresses;
-}
-
-void Keeper::ready_if_settled() {
+void Keeper::on_settled() {
   if (is_ready_ || leaving_) return;
-  if (!std::all_of(posts_.begin(), posts_.end(), [](const auto& post) { return post->settled; })) {
-    return;
-  }
-  log_.notice("starting up, listening on " + join(interfaces_));
+  log_.notice("starting up, listening on " + join(slots_.interfaces(), ", "));
   is_ready_ = true;
+  slots_.announce();
   open_log();
   if (ready_) std::exchange(ready_, nullptr)();
   if (!config_.on_start.empty()) doors_.run("On_Start", config_.on_start);
-}
-
-bool Keeper::is_named(const std::string& interface) const {
-  return std::find(interfaces_.begin(), interfaces_.end(), interface) != interfaces_.end();
-}
-
-Keeper::Post* Keeper::post_of(const ListenerProcess& process) {
-  for (const auto& post : posts_) {
-    if (post->process.get() == &process) return post.get();
-  }
-  return nullptr;
-}
-
-std::string Keeper::interface_name(const Post& post, const KnockEvent& event) const {
-  if (post.interface != kAny) return post.interface;
-  const Interface* const found = monitor_.entrance(event.interface_index, event.destination);
-  return found == nullptr ? post.interface : found->name;
-}
-
-// Of a packet that was heard twice, the second time.
-bool Keeper::is_echo(const Post& post, const KnockEvent& event) {
-  if (post.interface == kAny) {
-    return event.interface_index != 0 &&
-           echo_filter_.is_echo(event, event.interface_index, loop_.now());
-  }
-  const bool forwarded = rules_.all()[event.door].target.has_value();
-  return forwarded && posts_.size() > 1 && echo_filter_.is_echo(event, post.index, loop_.now());
 }
 
 // --- Log, names --------------------------------------------------------------------------------
@@ -616,9 +343,7 @@ void Keeper::reap() {
   for (size_t left = doors_.running() + kMostOtherChildren;
        left > 0 && !must_give_up() && (pid = waitpid(-1, &status, WNOHANG)) > 0; --left) {
     if (doors_.child_ended(pid, status)) continue;
-    for (const auto& post : posts_) {
-      if (post->process && post->process->pid() == pid) post->process->reaped(status);
-    }
+    slots_.reaped(pid, status);
     if (resolver_ && resolver_->pid() == pid) resolver_->reaped(status);
   }
   finish_shutdown_if_done();
@@ -647,31 +372,25 @@ void Keeper::reload() {
   warn_of_disabled_doors();
   rate_ = RateLimit(config_.log_rate);
   // Who hears what it should goes on: a new listener misses what comes before it is ready.
-  std::erase_if(posts_, [&](const auto& post) { return !heard_alike || !post->listening; });
+  slots_.renew(!heard_alike);
   // Doors that are open are none of their business.
   if (!heard_alike) states_.assign(config_.doors.size(), {});
   choose_interfaces();
-  update_posts();
+  slots_.update();
 }
 
 void Keeper::report_status() {
   log_.notice(format("status: up %s; %zu doors, %zu open; %zu commands running, %zu waiting",
                      duration_text(loop_.now() - started_).c_str(), config_.doors.size(),
                      doors_.open_doors(), doors_.running(), doors_.waiting()));
-  for (const auto& post : posts_) {
-    if (post->listening) {
-      post->process->send(StatusRequest());
-    } else {
-      log_.notice(format("status: %s: waiting for it", post->interface.c_str()));
-    }
-  }
+  slots_.report_status();
 }
 
 void Keeper::begin_shutdown() {
   if (leaving_) return;
   leaving_ = true;
   log_.notice("shutting down");
-  posts_.clear();
+  slots_.stop();
   list_uses_.clear();
   give_up_.set(loop_.now() + kLongestShutdown);
   doors_.shut_down(config_.shutdown == Shutdown::kClose);
@@ -710,15 +429,10 @@ void Keeper::give_up() {
   loop_.stop();
 }
 
-void Keeper::fail(const std::string& why) {
+void Keeper::on_no_rights(const std::string& why) {
   log_.error(why);
-  if (is_ready_) {
-    // Rights do not come back, but a daemon that has open doors must close them.
-    for (const auto& post : posts_) {
-      if (!post->listening) retry_later(*post);
-    }
-    return;
-  }
+  // A daemon that has open doors must close them.
+  if (is_ready_) return;
   status_ = 1;
   leaving_ = true;
   loop_.stop();

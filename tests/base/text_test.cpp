@@ -112,5 +112,11 @@ TEST(Text, PrintableEscapesWhatATerminalObeys) {
   EXPECT_EQ(printable(""), "");
 }
 
+TEST(Join, PutsWhatIsBetweenBetween) {
+  EXPECT_EQ(join({}, ", "), "");
+  EXPECT_EQ(join({"eth0"}, ", "), "eth0");
+  EXPECT_EQ(join({"eth0", "", "ppp0"}, ", "), "eth0, , ppp0");
+}
+
 }  // namespace
 }  // namespace knockd

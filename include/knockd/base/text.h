@@ -22,6 +22,9 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 
 bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words);
 
+// The parts, with `between` between them.
+std::string join(const std::vector<std::string>& parts, std::string_view between);
+
 // ASCII letters only, whatever the locale.
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 

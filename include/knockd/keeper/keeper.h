@@ -20,9 +20,7 @@
 #include "knockd/config/door_rules.h"
 #include "knockd/config/door_terms.h"
 #include "knockd/keeper/door_keeper.h"
-#include "knockd/keeper/echo_filter.h"
-#include "knockd/keeper/interface_monitor.h"
-#include "knockd/keeper/listener_process.h"
+#include "knockd/keeper/listener_slots.h"
 #include "knockd/keeper/pid_file.h"
 #include "knockd/keeper/resolver.h"
 
@@ -42,7 +40,7 @@ struct KeeperOptions {
   bool only_v4 = false;
 };
 
-class Keeper : ListenerProcess::Owner {
+class Keeper : ListenerSlots::Owner {
  public:
   // Reads the configuration anew.
   using Reload = std::function<Result<Config, ConfigError>()>;
@@ -60,28 +58,6 @@ class Keeper : ListenerProcess::Owner {
   void close_what_is_due();
 
  private:
-  static constexpr Duration kFirstPause = std::chrono::milliseconds(100);
-  static constexpr Duration kLongestPause = std::chrono::seconds(10);
-  // A listener that ends sooner than this goes on with the series of those before it.
-  static constexpr Duration kLongLife = std::chrono::minutes(1);
-
-  // A listener for one wanted name, or the wait for it.
-  struct Post {
-    std::string interface;
-    uint32_t index = 0;  // of the interface that the process listens on; 0: "any"
-    std::unique_ptr<ListenerProcess> process;
-    std::vector<IpAddress> addresses;  // as the process was told last
-    bool listening = false;
-    bool settled = false;     // listening, or told that it must wait
-    std::string waiting_for;  // what was last said about that
-    bool filter_refused = false;
-    bool dismissed = false;  // the process is of no more use; ended at the next turn
-    Instant listening_since;
-    GrowingPause pause{kFirstPause, kLongestPause};  // before the next try
-    uint64_t lost_knocks = 0;  // complete, but there was no room for them; not logged yet
-    Instant lost_reported{};   // when such were logged last
-    std::optional<Instant> retry_at;
-  };
   // What changes of a door while the configuration stands.
   struct DoorState {
     uint32_t generation = 0;
@@ -94,15 +70,14 @@ class Keeper : ListenerProcess::Owner {
     Instant give_up_at;  // if another program keeps the file locked
   };
 
-  void on_message(ListenerProcess& from, const FromListener& message) override;
-  void on_gone(ListenerProcess& from, int status) override;
-  void on_report(Post& post, const Listening& message);
-  void on_report(Post& post, const KnockEvent& event);
-  void on_report(Post& post, const Explanation& explanation);
-  void on_report(Post& post, const LeftOut& left_out);
-  void on_report(Post& post, const Trouble& trouble);
-  void on_report(Post& post, const ListenerStatus& status);
-  void knocked(const Post& post, const KnockEvent& event);
+  ListenerSettings listener_settings() const override;
+  bool is_forwarded(DoorNumber rule) const override;
+  void on_event(const KnockEvent& event, const std::string& interface) override;
+  void on_explanation(const Explanation& explanation) override;
+  void on_lines_left_out(uint64_t lines) override;
+  void on_settled() override;
+  void on_no_rights(const std::string& why) override;
+  void knocked(const KnockEvent& event, const std::string& interface);
   void use_sequence(const UseSequence& use);
   void use_lists();
   bool use_list(const ListUse& waiting);
@@ -122,31 +97,15 @@ class Keeper : ListenerProcess::Owner {
   void finish_shutdown_if_done();
 
   void choose_interfaces();
-  void follow_network();
-  void update_posts();
-  void update_post(Post& post);
-  void start_listener(Post& post, uint32_t index, std::vector<IpAddress> addresses);
-  void stop_listener(Post& post);
-  void wait_for(Post& post, const std::string& why, const std::string& details = "");
-  void retry_later(Post& post, Duration longest = kLongestPause);
-  void ready_if_settled();
-  std::vector<IpAddress> addresses_on(const Post& post, uint32_t index) const;
-  bool is_named(const std::string& interface) const;
-  Post* post_of(const ListenerProcess& process);
-  std::string interface_name(const Post& post, const KnockEvent& event) const;
-  bool is_echo(const Post& post, const KnockEvent& event);
   std::string name_source(const IpAddress& source);
   void report_left_out_at(Instant when);
   bool may_log();
   void report_left_out();
-  void report_lost_knocks();
   bool must_give_up();
   void give_up();
-  void fail(const std::string& why);
 
   KeeperOptions options_;
   Config config_;
-  const ListenerEntry entry_;
   const Reload reload_;
   Ready ready_;
 
@@ -155,23 +114,18 @@ class Keeper : ListenerProcess::Owner {
   std::unique_ptr<LogSink> debug_;
   PidFile pid_file_;
   std::unique_ptr<Resolver> resolver_;
-  InterfaceMonitor monitor_;
   DoorTerms terms_;
   DoorKeeper doors_;
   std::vector<DoorState> states_;
   DoorRules rules_;
   std::vector<ListUse> list_uses_;
-  std::vector<std::string> interfaces_;
-  std::vector<std::unique_ptr<Post>> posts_;
-  EchoFilter echo_filter_;
+  ListenerSlots slots_;
   RateLimit rate_{0};
   Instant started_;
   bool is_ready_ = false;
   bool leaving_ = false;
   bool on_stop_run_ = false;
   int status_ = 0;
-  EventLoop::Alarm retry_;    // of listeners that failed
-  EventLoop::Alarm picture_;  // of the network, taken anew after it failed
   EventLoop::Alarm left_out_;
   Instant next_left_out_{};
   EventLoop::Alarm give_up_;

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/keeper/listener_slots.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "knockd/base/spawn.h"
+#include "knockd/base/text.h"
+
+namespace knockd {
+namespace {
+
+constexpr char kAny[] = "any";
+// A device that went down comes back, and knocks at it are not to wait for long.
+constexpr Duration kLongestPauseOfDevice = std::chrono::seconds(1);
+constexpr Duration kBetweenLostReports = std::chrono::minutes(1);
+
+std::string text_of(const std::vector<IpAddress>& addresses) {
+  // A log line stays readable with a thousand addresses.
+  constexpr size_t kMostShown = 16;
+  std::vector<std::string> texts;
+  for (const IpAddress& address : addresses) {
+    if (texts.size() == kMostShown) {
+      texts.push_back(format("and %zu more", addresses.size() - kMostShown));
+      break;
+    }
+    texts.push_back(address.to_string());
+  }
+  return texts.empty() ? "no address" : join(texts, ", ");
+}
+
+}  // namespace
+
+ListenerSlots::ListenerSlots(EventLoop& loop, Log& log, ListenerEntry entry, Owner& owner)
+    : loop_(loop),
+      log_(log),
+      entry_(entry),
+      owner_(owner),
+      retry_(loop, [this] { update(); }),
+      picture_(loop, [this] { follow_network(); }),
+      lost_(loop, [this] { report_lost_knocks(); }) {}
+
+ListenerSlots::~ListenerSlots() = default;
+
+std::optional<Fault> ListenerSlots::begin() {
+  if (!monitor_.fault()) loop_.watch(monitor_.fd(), EPOLLIN, [this] { follow_network(); });
+  return monitor_.fault();
+}
+
+void ListenerSlots::send(const ToListener& message) {
+  for (const auto& slot : slots_) {
+    if (slot->process) slot->process->send(message);
+  }
+}
+
+void ListenerSlots::report_status() {
+  for (const auto& slot : slots_) {
+    if (slot->listening) {
+      slot->process->send(StatusRequest());
+    } else {
+      log_.notice(format("status: %s: waiting for it", slot->interface.c_str()));
+    }
+  }
+}
+
+void ListenerSlots::reaped(pid_t pid, int status) {
+  for (const auto& slot : slots_) {
+    if (slot->process && slot->process->pid() == pid) slot->process->reaped(status);
+  }
+}
+
+// --- What listeners report -----------------------------------------------------------------------
+
+void ListenerSlots::on_message(ListenerProcess& from, const FromListener& message) {
+  Slot* const slot = slot_of(from);
+  if (slot == nullptr || slot->dismissed) return;
+  std::visit([&](const auto& body) { on_report(*slot, body); }, message);
+}
+
+void ListenerSlots::on_gone(ListenerProcess& from, int status) {
+  Slot* const slot = slot_of(from);
+  if (slot == nullptr || slot->dismissed || stopped_) return;
+  const std::string how = end_text(status);
+  const bool listened = slot->listening;
+  retry_later(*slot);
+  if (slot->settled && !slot->pause.is_worth_a_line()) return;
+  if (from.misbehaved()) {
+    return log_.error(format("%s: the listener did what no listener does: ended, starting another",
+                             slot->interface.c_str()));
+  }
+  if (!listened) {
+    return wait_for(*slot, format("%s: the listener ended before it listened (%s); trying again",
+                                  slot->interface.c_str(), how.c_str()));
+  }
+  const auto times = static_cast<unsigned long long>(slot->pause.failures());
+  log_.warning(format("%s: the listener ended (%s)%s; starting another in %.1f s",
+                      slot->interface.c_str(), how.c_str(),
+                      times == 1 ? "" : format(", %llu times in a row", times).c_str(),
+                      std::chrono::duration<double>(*slot->retry_at - loop_.now()).count()));
+}
+
+void ListenerSlots::on_report(Slot& slot, const Listening& message) {
+  if (message.filter_in_kernel == 0 && !slot.filter_refused) {
+    log_.error(
+        format("%s: the kernel refused the filter: every packet is looked at here, which "
+               "costs much time (see net.core.optmem_max)",
+               slot.interface.c_str()));
+  }
+  slot.filter_refused = message.filter_in_kernel == 0;
+  if (slot.listening) return;  // a change of addresses, told when it was made
+  slot.listening = true;
+  slot.listening_since = loop_.now();
+  slot.settled = true;
+  const bool was_waited_for = !std::exchange(slot.waiting_for, {}).empty();
+  if (announces_ && (was_waited_for || slot.pause.is_worth_a_line())) {
+    log_.notice(
+        format("%s: now listening on %s", slot.interface.c_str(), text_of(slot.addresses).c_str()));
+  }
+  report_if_settled();
+}
+
+void ListenerSlots::on_report(Slot& slot, const KnockEvent& event) {
+  if (!is_echo(slot, event)) owner_.on_event(event, interface_name(slot, event));
+}
+
+void ListenerSlots::on_report(Slot&, const Explanation& explanation) {
+  owner_.on_explanation(explanation);
+}
+
+void ListenerSlots::on_report(Slot& slot, const LeftOut& left_out) {
+  slot.lost_knocks += left_out.knocks;
+  if (slot.lost_knocks != 0 && !lost_.when()) lost_.set(loop_.now());
+  if (left_out.lines != 0) owner_.on_lines_left_out(left_out.lines);
+}
+
+void ListenerSlots::on_report(Slot& slot, const Trouble& trouble) {
+  const std::string text = printable(trouble.text.data());
+  switch (trouble.kind) {
+    case CaptureTrouble::kNoPermission:
+      return fail(format("%s: no right to capture packets: run as root or with CAP_NET_RAW (%s)",
+                         slot.interface.c_str(), text.c_str()));
+    case CaptureTrouble::kSandbox:
+      return fail(format("%s: the listener could not give up its rights: %s",
+                         slot.interface.c_str(), text.c_str()));
+    case CaptureTrouble::kNoDevice:
+    case CaptureTrouble::kDown:
+      // The interface monitor is about to say so, if it has not yet.
+      return retry_later(slot, kLongestPauseOfDevice);
+    case CaptureTrouble::kLinkType:
+    case CaptureTrouble::kOther:
+      break;
+  }
+  wait_for(slot,
+           format("cannot listen on %s: %s; trying again", slot.interface.c_str(), text.c_str()));
+  retry_later(slot);
+}
+
+void ListenerSlots::on_report(Slot& slot, const ListenerStatus& status) {
+  log_.notice(format("status: %s: listening on %s; %llu packets, %llu lost, %u sources",
+                     slot.interface.c_str(), text_of(slot.addresses).c_str(),
+                     static_cast<unsigned long long>(status.packets),
+                     static_cast<unsigned long long>(status.dropped), status.sources));
+}
+
+void ListenerSlots::report_lost_knocks() {
+  for (const auto& slot : slots_) {
+    if (slot->lost_knocks == 0) continue;
+    const Instant due = slot->lost_reported + kBetweenLostReports;
+    if (slot->lost_reported != Instant{} && loop_.now() < due) {
+      if (!lost_.when()) lost_.set(due);
+      continue;
+    }
+    log_.warning(slot->interface + ": " +
+                 format("%llu complete knocks lost, too many at once",
+                        static_cast<unsigned long long>(std::exchange(slot->lost_knocks, 0))));
+    slot->lost_reported = loop_.now();
+  }
+}
+
+// --- Interfaces ----------------------------------------------------------------------------------
+
+void ListenerSlots::choose(const std::vector<std::string>& named, bool only_v4) {
+  only_v4_ = only_v4;
+  interfaces_ = named;
+  if (!interfaces_.empty()) return;
+  interfaces_ = {"eth0"};
+  if (monitor_.find("eth0") == nullptr) {
+    const auto device = default_route_interface();
+    if (!device) {
+      log_.warning(device.error().text);
+    } else if (*device) {
+      interfaces_ = {**device};
+    }
+  }
+  log_.info(format("no interface is named, choosing %s", interfaces_.front().c_str()));
+}
+
+void ListenerSlots::follow_network() {
+  if (monitor_.read()) update();
+  if (monitor_.is_stale()) picture_.set(loop_.now() + kFirstPause);
+}
+
+void ListenerSlots::update() {
+  if (stopped_) return;
+  std::erase_if(slots_, [&](const auto& slot) { return !is_named(slot->interface); });
+  for (const std::string& name : interfaces_) {
+    const bool known = std::any_of(slots_.begin(), slots_.end(),
+                                   [&](const auto& slot) { return slot->interface == name; });
+    if (known) continue;
+    slots_.push_back(std::make_unique<Slot>());
+    slots_.back()->interface = name;
+  }
+  std::optional<Instant> next;
+  for (const auto& slot : slots_) {
+    update(*slot);
+    if (slot->retry_at && (!next || *slot->retry_at < *next)) next = slot->retry_at;
+  }
+  retry_.set(next);
+  report_if_settled();
+}
+
+void ListenerSlots::update(Slot& slot) {
+  if (slot.dismissed) stop_listener(slot);
+  const bool any = slot.interface == kAny;
+  const Interface* const found = any ? nullptr : monitor_.find(slot.interface);
+  if (!any && (found == nullptr || !found->up)) {
+    stop_listener(slot);
+    slot.retry_at.reset();
+    if (found != nullptr) {
+      return wait_for(slot, format("interface %s is down, waiting for it", slot.interface.c_str()));
+    }
+    std::vector<std::string> names;
+    for (const auto& [number, interface] : monitor_.interfaces()) names.push_back(interface.name);
+    return wait_for(slot,
+                    format("interface %s does not exist, waiting for it", slot.interface.c_str()),
+                    format(" (there are: %s)", join(names, ", ").c_str()));
+  }
+  const uint32_t index = any ? 0 : found->index;
+  if (slot.process && slot.index != index) stop_listener(slot);
+  std::vector<IpAddress> addresses = addresses_on(slot, index);
+  if (!slot.process) {
+    if (slot.retry_at && *slot.retry_at > loop_.now()) return;
+    return start_listener(slot, index, std::move(addresses));
+  }
+  if (addresses == slot.addresses) return;
+  slot.addresses = std::move(addresses);
+  for (const AddressPart& part : address_parts(slot.addresses)) slot.process->send(part);
+  if (slot.listening && announces_) {
+    log_.notice(
+        format("%s: now listening on %s", slot.interface.c_str(), text_of(slot.addresses).c_str()));
+  }
+}
+
+void ListenerSlots::start_listener(Slot& slot, uint32_t index, std::vector<IpAddress> addresses) {
+  ListenerSettings settings = owner_.listener_settings();
+  settings.interface = slot.interface;
+  settings.own_addresses = addresses;
+  slot.index = index;
+  slot.addresses = std::move(addresses);
+  slot.listening = false;
+  slot.retry_at.reset();
+  ListenerProcess::Owner& owner = *this;
+  auto process = std::make_unique<ListenerProcess>(loop_, settings, entry_, owner);
+  if (process->fault()) {
+    log_.error(format("%s: no listener could be started: %s; trying again", slot.interface.c_str(),
+                      process->fault()->text.c_str()));
+    return retry_later(slot);
+  }
+  slot.process = std::move(process);
+}
+
+void ListenerSlots::stop_listener(Slot& slot) {
+  slot.process.reset();
+  slot.listening = false;
+  slot.dismissed = false;
+}
+
+// Says so, once until something else is said, and counts the interface as waited for.
+void ListenerSlots::wait_for(Slot& slot, const std::string& why, const std::string& details) {
+  if (slot.waiting_for != why) log_.warning(why + details);
+  slot.waiting_for = why;
+  slot.settled = true;
+}
+
+void ListenerSlots::retry_later(Slot& slot, Duration longest) {
+  if (slot.listening && loop_.now() - slot.listening_since >= kLongLife) slot.pause.reset();
+  slot.dismissed = true;
+  slot.listening = false;
+  slot.retry_at = loop_.now() + std::min(slot.pause.next(), longest);
+  if (!retry_.when() || *slot.retry_at < *retry_.when()) retry_.set(slot.retry_at);
+}
+
+std::vector<IpAddress> ListenerSlots::addresses_on(const Slot& slot, uint32_t index) const {
+  std::vector<IpAddress> addresses;
+  for (const auto& [number, interface] : monitor_.interfaces()) {
+    // Frames for a VLAN device come by its parent, tagged. Who hears the device itself, need not.
+    const bool on_vlan = interface.parent == index && !is_named(interface.name);
+    if (slot.interface != kAny && number != index && !on_vlan) continue;
+    for (const IpAddress& address : interface.addresses) {
+      if (!only_v4_ || address.is_v4()) addresses.push_back(address);
+    }
+  }
+  std::sort(addresses.begin(), addresses.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+  return addresses;
+}
+
+bool ListenerSlots::is_named(const std::string& interface) const {
+  return std::find(interfaces_.begin(), interfaces_.end(), interface) != interfaces_.end();
+}
+
+ListenerSlots::Slot* ListenerSlots::slot_of(const ListenerProcess& process) {
+  for (const auto& slot : slots_) {
+    if (slot->process.get() == &process) return slot.get();
+  }
+  return nullptr;
+}
+
+std::string ListenerSlots::interface_name(const Slot& slot, const KnockEvent& event) const {
+  if (slot.interface != kAny) return slot.interface;
+  const Interface* const found = monitor_.entrance(event.interface_index, event.destination);
+  return found == nullptr ? slot.interface : found->name;
+}
+
+// Of a packet that was heard twice, the second time.
+bool ListenerSlots::is_echo(const Slot& slot, const KnockEvent& event) {
+  if (slot.interface == kAny) {
+    return event.interface_index != 0 &&
+           echo_filter_.is_echo(event, event.interface_index, loop_.now());
+  }
+  return slots_.size() > 1 && owner_.is_forwarded(event.door) &&
+         echo_filter_.is_echo(event, slot.index, loop_.now());
+}
+
+void ListenerSlots::report_if_settled() {
+  const bool settled =
+      std::all_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->settled; });
+  if (settled && !stopped_) owner_.on_settled();
+}
+
+// Rights do not come back, but a daemon that goes on because it has open doors tries again.
+void ListenerSlots::fail(const std::string& why) {
+  owner_.on_no_rights(why);
+  for (const auto& slot : slots_) {
+    if (!slot->listening) retry_later(*slot);
+  }
+}
+
+}  // namespace knockd
