@@ -147,7 +147,10 @@ class ListenerProcessTest : public ::testing::Test, public ListenerProcess::Owne
     EventLoop::Alarm later(loop_, [&over] { over = true; });
     later.set(loop_.now() + std::chrono::milliseconds(50));
     int turns = 0;
-    for (; !over; ++turns) loop_.turn();
+    while (!over) {
+      loop_.turn();
+      ++turns;
+    }
     EXPECT_LE(turns, 5);
   }
   void reap(int options) {
