@@ -6,7 +6,7 @@ namespace {
 
 std::shared_ptr<const Terms> make_terms(const Door& door, DoorNumber number,
                                         const std::string& start, const std::string& stop) {
-  auto terms = std::make_shared<Terms>();
+  const std::shared_ptr<Terms> terms(new Terms());
   terms->number = number;
   terms->door = door.name;
   terms->start = start;

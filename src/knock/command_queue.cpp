@@ -28,7 +28,9 @@ void CommandQueue::add(LineNumber number, uint64_t command) {
 }
 
 void CommandQueue::remove(LineNumber number, uint64_t command) {
-  change(number, [&](Line& line) { std::erase(line.commands, command); });
+  change(number, [&](Line& line) {
+    line.commands.erase(std::find(line.commands.begin(), line.commands.end(), command));
+  });
 }
 
 std::optional<uint64_t> CommandQueue::take() {

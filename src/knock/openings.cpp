@@ -25,7 +25,7 @@ Openings::Openings(const OpeningLimits& limits)
 
 void Openings::take_up(const std::vector<OpenDoor>& doors, Instant now) {
   for (const OpenDoor& door : doors) {
-    auto terms = std::make_shared<Terms>();
+    const std::shared_ptr<Terms> terms(new Terms());
     terms->door = door.door;
     terms->stop = door.stop_command;
     const uint64_t id = openings_.contains(door.id) ? last_id_ + 1 : door.id;
@@ -65,7 +65,7 @@ void Openings::knocked(const CompleteKnock& knock, Instant now) {
 }
 
 void Openings::run(const std::string& name, const std::string& command, Instant now) {
-  auto terms = std::make_shared<Terms>();
+  const std::shared_ptr<Terms> terms(new Terms());
   terms->door = name;
   terms->start = command;
   const uint64_t id = ++last_id_;

@@ -26,7 +26,7 @@ class CommandQueue {
 
   // `command` is a number that the caller chooses; it must not be waiting already.
   void add(LineNumber line, uint64_t command);
-  // Takes back one that waits.
+  // Takes back one. REQUIRES: it waits.
   void remove(LineNumber line, uint64_t command);
   // The next command that may run; it has taken its place. Nothing if none waits or no place is
   // free.
