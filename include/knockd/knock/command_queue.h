@@ -37,7 +37,7 @@ class CommandQueue {
   size_t running() const { return running_; }
   size_t waiting() const { return waiting_; }
   // The line whose turn it is when a place becomes free. REQUIRES: waiting() != 0.
-  LineNumber next_line() const { return std::get<LineNumber>(*order_.begin()); }
+  LineNumber next_line() const { return std::get<2>(*order_.begin()); }
 
  private:
   struct Line {
