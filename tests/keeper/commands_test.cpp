@@ -4,7 +4,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spawn.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <string>
@@ -82,6 +84,14 @@ TEST_F(CommandsTest, AnotherTryIsNotLoggedAgain) {
 }
 
 TEST_F(CommandsTest, CommandTooLongForTheKernelIsAnError) {
+  // qemu's vfork() shares no memory, so posix_spawn() there never learns that exec failed.
+  pid_t none = 0;
+  char name[] = "none";
+  char* const arguments[] = {name, nullptr};
+  if (posix_spawn(&none, "/nonexistent", nullptr, nullptr, arguments, environ) == 0) {
+    waitpid(none, nullptr, 0);
+    GTEST_SKIP() << "posix_spawn reports no failure of exec here";
+  }
   EXPECT_EQ(commands_.start(start_of(1, std::string(size_t{4} << 20, 'x'))), E2BIG);
   EXPECT_EQ(commands_.running(), 0u);
 }
