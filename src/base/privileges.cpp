@@ -16,8 +16,6 @@
 #include <cstdio>
 #include <string_view>
 
-#include "knockd/base/unique_fd.h"
-
 namespace knockd {
 namespace {
 
@@ -68,11 +66,12 @@ void fill_standard_streams() {
 }
 
 std::optional<Fault> discard_standard_streams() {
-  const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null) return fault_of("/dev/null");
+  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return fault_of("/dev/null");
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (dup2(null.get(), fd) < 0) return fault_of("dup2");
+    if (dup2(null, fd) < 0) return fault_of("dup2");
   }
+  if (null > STDERR_FILENO) close(null);  // else one of the three was closed, and this is it now
   return std::nullopt;
 }
 

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "knockd/base/text.h"
 #include "knockd/keeper/moment.h"
 #include "knockd/knock/event_text.h"
 

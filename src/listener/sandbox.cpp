@@ -35,16 +35,6 @@ Step limit(int resource, rlim_t most, const char* what) {
 }
 
 #ifdef KNOCKD_SANDBOX
-Step silence_standard_streams() {
-  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (null < 0) return "/dev/null";
-  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (dup2(null, fd) < 0) return "dup2";
-  }
-  if (null > STDERR_FILENO) close(null);
-  return nullptr;
-}
-
 // Before the change of user, which takes the right to do so. Who does not have it (an ordinary
 // user) keeps the set, in which no_new_privs lets nothing be gained.
 Step empty_bounding_set() {
@@ -204,7 +194,7 @@ Step give_up_rights([[maybe_unused]] const SandboxDescriptors& descriptors) {
 std::optional<Fault> enter_sandbox(const SandboxDescriptors& descriptors) {
   if (chdir("/") != 0) return fault_of("chdir");
 #ifdef KNOCKD_SANDBOX
-  if (Step failed = silence_standard_streams()) return fault_of(failed);
+  if (auto fault = discard_standard_streams()) return fault;
   if (Step failed = empty_bounding_set()) return fault_of(failed);
 #endif
   if (auto fault = become_nobody()) return fault;
