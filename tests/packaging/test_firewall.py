@@ -242,6 +242,56 @@ def test_no_door_is_drawn_without_random_numbers(tmp_path):
     assert "Sequence" not in done.stdout
 
 
+def new_door(shell, config, *arguments):
+    """`new-door` where `config` is the daemon's configuration: status, and what it says."""
+    done = run(*shell, str(PROGRAM), "new-door", *arguments, check=False,
+               env={**os.environ, "KNOCKD_CONFIG": str(config)})
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("header", ["[ssh]", "  [ ssh ]  # mine", "\t[ssh]\r"])
+def test_a_second_door_of_one_name_is_refused(shell, header, tmp_path):
+    """As `new-door ssh 22 >>/etc/knockd.conf`, twice, would make it."""
+    config = tmp_path / "knockd.conf"
+    config.write_text(f"[options]\n{header}\nSequence = 1,2,3\n[ssh-2]\nSequence = 4,5,6\n")
+    assert new_door(shell, config, "ssh", "22") == (
+        1, f"knockd-firewall: {config} has a door [ssh]: expected another name, such as ssh-3\n")
+    for free in ("ssh-3", "ss", "sshd", "SSH"):
+        status, said = new_door(shell, config, free, "22")
+        assert status == 0 and f"[{free}]\n" in said, said
+
+
+def test_a_door_is_drawn_beside_a_configuration_that_is_not_there_or_not_to_be_read(shell, tmp_path):
+    config = tmp_path / "knockd.conf"
+    status, said = new_door(shell, config, "ssh", "22")
+    assert status == 0 and "knockd-firewall:" not in said
+    config.mkdir()
+    status, said = new_door(shell, config, "ssh", "22")
+    assert status == 0 and "[ssh]\n" in said
+    assert f"knockd-firewall: {config} cannot be read: not known whether it has a door [ssh]\n" in said
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["opn-port", "ssh", "192.0.2.7", "22"],
+     "knockd-firewall: unknown action opn-port (did you mean open-port?); try knockd-firewall --help"),
+    (["new_door", "ssh", "22"],
+     "knockd-firewall: unknown action new_door (did you mean new-door?); try knockd-firewall --help"),
+    (["--hlep"],
+     "knockd-firewall: unknown action --hlep (did you mean --help?); try knockd-firewall --help"),
+    (["nonsense"], "knockd-firewall: unknown action nonsense; try knockd-firewall --help"),
+    ([], "knockd-firewall: no action; try knockd-firewall --help"),
+    (["open-port", "ssh", "192.0.2.7"],
+     "usage: knockd-firewall open-port NAME ADDRESS PORT...; try knockd-firewall --help"),
+    (["new-door", "ssh"],
+     "usage: knockd-firewall new-door NAME PORT...; try knockd-firewall --help"),
+    (["22", "192.0.2.7", "10.0.0.1"],
+     "usage: knockd-firewall PORT ADDRESS TO_ADDRESS -I|-D; try knockd-firewall --help"),
+])
+def test_a_mistyped_word_gets_one_line(shell, arguments, said):
+    done = run(*shell, str(PROGRAM), *arguments, check=False)
+    assert (done.returncode, done.stdout) == (1, said + "\n")
+
+
 REFUSED = [
     ("new-door", "options", "22"),
     ("new-door", "Options", "22"),
