@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   if (knockd::is_fresh_listener(argc, argv)) return knockd::run_fresh_listener();
   const auto line = knockd::parse_command_line(argc, argv);
   if (line) return knockd::run_task(*line);
-  std::fprintf(stderr, "knockd: %s\n%s", line.error().text.c_str(), knockd::kUsage);
+  std::fprintf(stderr, "knockd: %s\nusage: knockd [options]; try knockd --help\n",
+               line.error().text.c_str());
   return 1;
 }

@@ -3,9 +3,9 @@
 
 #include <getopt.h>
 
-#include <cstring>
 #include <optional>
 
+#include "knockd/base/refused_option.h"
 #include "knockd/base/text.h"
 #include "knockd/config/config.h"
 #include "knockd/config/values.h"
@@ -50,16 +50,6 @@ constexpr option kOptions[] = {{"interface", required_argument, nullptr, 'i'},
                                {"version", no_argument, nullptr, 'V'},
                                {"help", no_argument, nullptr, 'h'},
                                {nullptr, 0, nullptr, 0}};
-
-// After getopt_long returned '?': a letter that is none of ours, which may stand amid others, or a
-// long option.
-std::string not_understood(const char* argument) {
-  const char letter = static_cast<char>(optopt);
-  if (letter != 0 && std::strchr(kShortOptions, letter) == nullptr) {
-    return printable(std::string("-") + letter);
-  }
-  return printable(argument);
-}
 
 }  // namespace
 
@@ -121,10 +111,8 @@ Result<CommandLine, UsageError> parse_command_line(int argc, char** argv) {
       case 'h':
         set_task(CommandLine::Task::kHelp);
         break;
-      case ':':
-        return UsageError{format("option %s needs a value", printable(argv[optind - 1]).c_str())};
       default:
-        return UsageError{"unknown option " + not_understood(argv[optind - 1])};
+        return UsageError{refused_option(option, argv, kShortOptions, kOptions)};
     }
   }
   if (optind < argc) {

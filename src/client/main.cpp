@@ -158,6 +158,6 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);  // a reader that left is an error of write() like others
   const auto failure = knockd::client::run(argc, argv);
   if (!failure) return static_cast<int>(knockd::client::ExitStatus::kDone);
-  if (!failure->message.empty()) std::fprintf(stderr, "knock: %s\n", failure->message.c_str());
+  std::fprintf(stderr, "knock: %s\n", failure->message.c_str());
   return static_cast<int>(failure->status);
 }

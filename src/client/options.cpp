@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "knockd/base/refused_option.h"
 #include "knockd/base/text.h"
 #include "knockd/config/config.h"
 #include "knockd/config/values.h"
@@ -38,6 +39,8 @@ enum : int {
   kFlags,
 };
 
+constexpr char kLetters[] = ":ud:46vVh";
+
 const option kLongOptions[] = {
     {"udp", no_argument, nullptr, 'u'},
     {"delay", required_argument, nullptr, 'd'},
@@ -66,7 +69,7 @@ bool is_port_number(std::string_view text) { return parse_number(text, 65535).va
 // getopt knows an optional argument only as --check=PORT. A port number that follows --check as a
 // word of its own is joined to it here: which word is next cannot be asked of every libc's getopt.
 std::vector<std::string> join_check_port(int argc, char** argv) {
-  std::vector<std::string> words = {"knock"};  // so begin getopt's messages, as ours do
+  std::vector<std::string> words = {"knock"};
   bool options_over = false;
   for (int i = 1; i < argc; ++i) {
     words.emplace_back(argv[i]);
@@ -88,10 +91,14 @@ class Reader {
     pointers.push_back(nullptr);
     const int count = static_cast<int>(words.size());
 
+    opterr = 0;
     optind = 0;  // glibc: also forget what an earlier command line left half read
-    for (int c;
-         (c = getopt_long(count, pointers.data(), "ud:46vVh", kLongOptions, nullptr)) != -1;) {
-      take(c);
+    for (int c; (c = getopt_long(count, pointers.data(), kLetters, kLongOptions, nullptr)) != -1;) {
+      if (c == '?' || c == ':') {
+        fail(refused_option(c, pointers.data(), kLetters, kLongOptions) + "; try knock --help");
+      } else {
+        take(c);
+      }
       if (failure_) return std::move(*failure_);
       // As 0.8 does, whatever stands behind it.
       if (options_.task != Options::Task::kKnock) return options_;
@@ -211,8 +218,6 @@ class Reader {
       case kFlags:
         set_flags(optarg);
         break;
-      default:
-        fail("");  // getopt has said it
     }
   }
 
@@ -246,9 +251,9 @@ class Reader {
   }
 
   void check_as_a_whole() {
-    if (options_.host.empty()) fail("no host given; see knock --help");
+    if (options_.host.empty()) fail("no host given; try knock --help");
     const int origins = (lists_.empty() ? 0 : 1) + (door_said_ ? 1 : 0) + (one_time_said_ ? 1 : 0);
-    if (origins == 0) fail("no port given; see knock --help");
+    if (origins == 0) fail("no port given; try knock --help");
     if (origins > 1) fail("ports, --door and --one-time exclude each other");
     if (!door_said_ && !options_.config_file.empty()) fail("--config needs --door NAME");
     if (door_said_ && options_.config_file.empty()) options_.config_file = kDefaultConfigFile;

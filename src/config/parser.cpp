@@ -11,11 +11,11 @@
 #include <chrono>
 #include <optional>
 #include <span>
-#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "knockd/base/nearest_word.h"
 #include "knockd/base/text.h"
 #include "knockd/config/one_time_file.h"
 #include "knockd/config/values.h"
@@ -62,22 +62,6 @@ struct Directive {
   std::string_view expects;  // what a value must be, for "expected ..."
   void (*read)(Parser& parser, const Value& value);
 };
-
-// The number of single-byte edits between two words, for `near` and less; larger otherwise.
-size_t edit_distance(std::string_view a, std::string_view b, size_t near) {
-  if (a.size() > b.size() + near || b.size() > a.size() + near) return near + 1;
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const bool same = equals_ignoring_case(a.substr(i - 1, 1), b.substr(j - 1, 1));
-      const size_t cost = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (same ? 0 : 1)});
-      diagonal = std::exchange(row[j], cost);
-    }
-  }
-  return row.back();
-}
 
 bool is_pattern(std::string_view path) { return path.find_first_of("*?[") != path.npos; }
 
@@ -234,19 +218,14 @@ const Directive* Parser::find_directive(std::string_view key) {
 
 // What to say of a key that is none: the nearest one, if it is near enough for a slip of the hand.
 std::string Parser::advice_on(std::string_view key) {
-  constexpr size_t kNear = 2;  // edits
-  std::string_view best;
-  size_t least = kNear + 1;
-  if (key.size() > 3 && key.size() < 32) {
-    for (const Directive& directive : directives()) {
-      for (const std::string_view name : {directive.name, directive.alias}) {
-        const size_t distance = edit_distance(key, name, kNear);
-        if (distance < least) std::tie(best, least) = std::tie(name, distance);
-      }
-    }
+  std::vector<std::string_view> keys;
+  for (const Directive& directive : directives()) {
+    keys.push_back(directive.name);
+    keys.push_back(directive.alias);
   }
-  if (best.empty()) return "expected \"Key = value\", [NAME] or a comment";
-  return "did you mean " + std::string(best) + "?";
+  const std::string_view nearest = nearest_word(key, keys);
+  if (nearest.empty()) return "expected \"Key = value\", [NAME] or a comment";
+  return "did you mean " + std::string(nearest) + "?";
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -27,16 +27,12 @@ OrFailure<Options> try_to_parse(std::initializer_list<const char*> arguments) {
 
 Options parse(std::initializer_list<const char*> arguments) { return *try_to_parse(arguments); }
 
-// What is said of a command line that is refused, by us or by getopt.
+// What is said of a command line that is refused.
 std::string complaint(std::initializer_list<const char*> arguments) {
-  testing::internal::CaptureStderr();
   const auto options = try_to_parse(arguments);
-  std::string message = "(accepted)";
-  if (!options) {
-    EXPECT_EQ(options.error().status, ExitStatus::kUsage);
-    message = options.error().message;
-  }
-  return testing::internal::GetCapturedStderr() + message;
+  if (options) return "(accepted)";
+  EXPECT_EQ(options.error().status, ExitStatus::kUsage);
+  return options.error().message;
 }
 
 TEST(Options, HostAndKnocks_AsInGuides) {
@@ -160,14 +156,17 @@ TEST(Options, BadInput_IsNamedInOneLine) {
            BadCase{{"host", "65536"}, "port \"65536\": expected a number from 1 to 65535"},
            BadCase{{"host", "abc"}, "port \"abc\": expected a number from 1 to 65535"},
            BadCase{{"host", "abc:udp"}, "port \"abc\": expected a number from 1 to 65535"},
-           BadCase{{"host", "-1"}, "invalid option -- '1'"},
+           BadCase{{"host", "-1"}, "unknown option -1; try knock --help"},
            BadCase{{"host", "80:icmp"}, "protocol \"icmp\": expected tcp or udp"},
            BadCase{{"host", "80:"}, "protocol \"\": expected tcp or udp"},
            BadCase{{"host", "80:udp:tcp"}, "protocol \"udp:tcp\": expected tcp or udp"},
            BadCase{{"host", "1\n2"}, "port \"1\\x0a2\": expected"},
-           BadCase{{"-d"}, "requires an argument"},
-           BadCase{{"-x", "host", "1"}, "invalid option -- 'x'"},
-           BadCase{{"--nonsense", "host", "1"}, "unrecognized option '--nonsense'"},
+           BadCase{{"-d"}, "option -d needs a value; try knock --help"},
+           BadCase{{"-x", "host", "1"}, "unknown option -x; try knock --help"},
+           BadCase{{"--nonsense", "host", "1"}, "unknown option --nonsense; try knock --help"},
+           BadCase{{"--chek", "host", "1"}, "unknown option --chek (did you mean --check?); try"},
+           BadCase{{"host", "1", "-check"}, "unknown option -c (did you mean --check?); try knock"},
+           BadCase{{"--udp=1", "host", "1"}, "option --udp has no value; try knock --help"},
            BadCase{{"-d", "abc", "host", "1"}, "delay \"abc\": expected a time like"},
            BadCase{{"-d", "-5", "host", "1"}, "delay \"-5\": expected a time like"},
            BadCase{{"--check=0", "host", "1"}, "check \"0\": expected a port"},
@@ -184,7 +183,7 @@ TEST(Options, BadInput_IsNamedInOneLine) {
        }) {
     const std::string said = complaint(c.arguments);
     EXPECT_THAT(said, HasSubstr(c.said));
-    EXPECT_EQ(said.find('\n'), said.rfind('\n'));
+    EXPECT_EQ(said.find('\n'), std::string::npos);
   }
 }
 

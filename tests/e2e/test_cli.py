@@ -106,8 +106,16 @@ def test_version_is_the_first_line(say, option):
 def test_unknown_words_get_the_usage(say, arguments):
     done = say(*arguments)
     assert done.returncode == 1
-    assert "usage" in done.stderr.lower()
+    first, usage = done.stderr.splitlines()
+    assert first.startswith("knockd: ") and arguments[0] in first
+    assert usage == "usage: knockd [options]; try knockd --help"
     assert done.stdout == ""
+
+
+def test_a_mistyped_option_is_understood(say):
+    done = say("--confg", "k.conf")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "knockd: unknown option --confg (did you mean --config?)"
 
 
 def test_a_good_configuration_is_ok(say, config_file):

@@ -51,24 +51,24 @@ EMPTY = "empty sequence: expected a list of ports like 7000,8000:udp,9000"
     (["0"], f'port "0": {PORT}'),
     (["65536"], f'port "65536": {PORT}'),
     (["abc"], f'port "abc": {PORT}'),
-    (["7000", "-1"], "invalid option -- '1'"),
+    (["7000", "-1"], "unknown option -1; try knock --help"),
     (["80:icmp"], 'protocol "icmp": expected tcp or udp'),
     ([""], EMPTY),
     (["--sequence", ""], EMPTY),
     (["7000,,9000"], f'port "": {PORT}'),
-    ([], "no port given; see knock --help"),
+    ([], "no port given; try knock --help"),
     (["-d", "soon", "7000"], 'delay "soon": expected a time like 300ms or 0.3s'),
     (["--interface", "nosuch0", "7000"], 'interface "nosuch0": there is none of this name'),
     (["--source", "198.51.100.7", "7000"], "source 198.51.100.7: not an address of this host"),
     (["--config", "/nonexistent", "--door", "x"], "/nonexistent: No such file or directory"),
-    (["--nonsense", "7000"], "unrecognized option '--nonsense'"),
+    (["--nonsense", "7000"], "unknown option --nonsense; try knock --help"),
 ])
 def test_faulty_command_line(refusal, server, arguments, said):
     assert refusal(server.ipv4, *arguments) == (USAGE, said)
 
 
 def test_no_host(refusal):
-    assert refusal() == (USAGE, "no host given; see knock --help")
+    assert refusal() == (USAGE, "no host given; try knock --help")
 
 
 def test_door_that_is_not_in_the_file(refusal, server, tmp_path):
@@ -90,7 +90,7 @@ def test_faulty_file(refusal, server, tmp_path):
 def test_unknown_host(refusal, arguments):
     status, said = refusal(*arguments, "7000")
     if arguments == [""]:
-        assert (status, said) == (USAGE, "no host given; see knock --help")
+        assert (status, said) == (USAGE, "no host given; try knock --help")
     else:
         assert status == NAME_NOT_FOUND
         assert said.startswith(f'host "{arguments[-1]}": ')

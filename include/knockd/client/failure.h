@@ -20,7 +20,7 @@ enum class ExitStatus : int {
 
 struct Failure {
   ExitStatus status = ExitStatus::kUsage;
-  std::string message;  // one line without its end, fit for a terminal; empty: it has been said
+  std::string message;  // one line without its end, fit for a terminal
 };
 
 template <typename Value>
