@@ -131,6 +131,31 @@ void tell_service_manager() {
   unsetenv("NOTIFY_SOCKET");
 }
 
+// What someone who started the daemon in a terminal would wait for in vain, unless there is a log.
+class Greeting {
+ public:
+  Greeting(const Config& config, const CommandLine& line)
+      : doors_(config.doors.size()),
+        has_log_(config.use_syslog || !config.log_file.empty() || !line.log_file.empty() ||
+                 line.verbose) {}
+
+  void print(const std::vector<std::string>& interfaces) const {
+    std::FILE* const terminal = isatty(STDERR_FILENO)   ? stderr
+                                : isatty(STDOUT_FILENO) ? stdout
+                                                        : nullptr;
+    if (terminal == nullptr || (has_log_ && doors_ != 0)) return;
+    std::fprintf(terminal, "knockd: %slistening on %s, %s%s\n", doors_ == 0 ? "warning: " : "",
+                 join(interfaces, ", ").c_str(),
+                 doors_ == 0 ? "no doors" : count_of(doors_, "door").c_str(),
+                 has_log_ ? "" : "; no log is configured (try -v)");
+    std::fflush(terminal);
+  }
+
+ private:
+  size_t doors_;
+  bool has_log_;
+};
+
 int print_errors(const ConfigError& error) {
   for (const Complaint& complaint : error.complaints) {
     std::fprintf(stderr, "%s\n", complaint.to_string().c_str());
@@ -186,6 +211,7 @@ int listen(const CommandLine& line) {
                  "be started anew: %s\n",
                  not_fresh->text.c_str());
   }
+  const Greeting greeting(*config, line);
   Background background;
   if (line.daemon) {
     if (const auto fault = background.enter()) {
@@ -196,7 +222,8 @@ int listen(const CommandLine& line) {
   Keeper keeper(
       *std::move(config), std::move(options), not_fresh ? run_listener : start_fresh_listener,
       [file = line.config_file, directory] { return load_from(file, directory); },
-      [&background] {
+      [&] {
+        if (!line.daemon) greeting.print(keeper.interfaces());
         background.set_ready();
         tell_service_manager();
       });

@@ -42,6 +42,13 @@ TEST(Text, PartsLieInTheTextThatWasSplit) {
   EXPECT_EQ(split(text, ',')[1].data(), text.data() + 5);
 }
 
+TEST(Text, OneIsNoPlural) {
+  EXPECT_EQ(count_of(0, "door"), "0 doors");
+  EXPECT_EQ(count_of(1, "door"), "1 door");
+  EXPECT_EQ(count_of(2, "log line"), "2 log lines");
+  EXPECT_EQ(count_of(std::numeric_limits<uint64_t>::max(), "port"), "18446744073709551615 ports");
+}
+
 TEST(Text, CaseOfAsciiLettersIsIgnored) {
   EXPECT_TRUE(equals_ignoring_case("Seq_Timeout", "sEQ_tIMEOUT"));
   EXPECT_TRUE(equals_ignoring_case("", ""));

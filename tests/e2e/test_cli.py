@@ -2,8 +2,10 @@
 """The command line, and life from the first line to the last: options, statuses, what is said when
 something is missing, going to the background, signals, the rights that are needed."""
 
+import contextlib
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
@@ -340,6 +342,90 @@ def test_a_service_manager_is_told_when_it_listens(server, knockd, ledger, frame
         assert daemon.matching("starting up, listening on eth0")
         frames.knock("7000,8000,9000")
         ledger.wait_for("unset")
+
+
+# --- in a terminal
+
+class Terminal:
+    """A terminal in which a program runs, and what was printed there."""
+
+    def __init__(self):
+        self._master, self.slave = pty.openpty()
+        os.set_blocking(self._master, False)
+        self._text = ""
+
+    def close(self):
+        os.close(self._master)
+        os.close(self.slave)
+
+    def text(self):
+        with contextlib.suppress(BlockingIOError):
+            while part := os.read(self._master, 4096):
+                self._text += part.decode()
+        return self._text.replace("\r\n", "\n")
+
+    def wait_for(self, text):
+        wait_until(lambda: self.text() == text, f"{text!r} on the terminal", self.text)
+
+
+@pytest.fixture
+def terminal():
+    with contextlib.closing(Terminal()) as made:
+        yield made
+
+
+@pytest.fixture
+def run_quietly(server, knockd, config_file, tmp_path):
+    """run_quietly(doors, *arguments) starts the daemon without a log, and waits until it listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+
+        def start_quietly(config, *arguments, **streams):
+            path = config_file(config + "[options]\nStateFile = none\n")
+            process = server.start("env", f"NOTIFY_SOCKET={tmp_path}/notify", knockd, "-c", path,
+                                   "-i", "eth0", *arguments, **streams)
+            assert manager.recv(100) == b"READY=1"
+            return process
+
+        yield start_quietly
+
+
+DOORS = DOOR.format(command="true") + DOOR.format(command="true").replace("[a]", "[b]")
+
+
+@pytest.mark.parametrize("config, arguments, said", [
+    (DOORS, [], "knockd: listening on eth0, 2 doors; no log is configured (try -v)\n"),
+    (DOOR.format(command="true"), ["-i", "lo"],
+     "knockd: listening on eth0, lo, 1 door; no log is configured (try -v)\n"),
+    ("", [], "knockd: warning: listening on eth0, no doors; no log is configured (try -v)\n"),
+    ("", ["-g", "/dev/null"], "knockd: warning: listening on eth0, no doors\n"),
+    (DOORS, ["-g", "/dev/null"], ""),
+], ids=["doors", "door", "none", "none-log", "log"])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_terminal_is_told_what_a_log_would_say(run_quietly, terminal, config, arguments, said, stream):
+    """It was silent for ever."""
+    other = {"stdout": "stderr", "stderr": "stdout"}[stream]
+    daemon = run_quietly(config, *arguments, **{stream: terminal.slave, other: subprocess.PIPE})
+    terminal.wait_for(said)
+    daemon.terminate()
+    assert daemon.communicate(timeout=10) == ((None, b"") if stream == "stdout" else (b"", None))
+    assert terminal.text() == said
+
+
+def test_v_in_a_terminal_has_the_log_alone(run_quietly, terminal):
+    daemon = run_quietly(DOORS, "-v", stdout=terminal.slave, stderr=terminal.slave)
+    daemon.terminate()
+    assert daemon.wait(10) == 0
+    lines = terminal.text().splitlines()
+    assert lines == ["starting up, listening on eth0", "shutting down"]
+
+
+def test_nothing_is_said_where_there_is_no_terminal(run_quietly):
+    for config in (DOORS, ""):
+        daemon = run_quietly(config, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        daemon.terminate()
+        assert daemon.communicate(timeout=10) == (b"", b"")
 
 
 # --- options of a running daemon

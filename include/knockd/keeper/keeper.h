@@ -53,6 +53,9 @@ class Keeper : ListenerSlots::Owner {
   // Until a signal ends it. Returns the exit status.
   int run();
 
+  // Those that are listened to or waited for.
+  const std::vector<std::string>& interfaces() const { return slots_.interfaces(); }
+
   // Instead of run(), with a configuration that is faulty: closes those of the recorded doors that
   // are due, and leaves the others to the next start. Does nothing where a knockd is running.
   void close_what_is_due();
