@@ -13,6 +13,7 @@
 #include "knockd/base/text.h"
 #include "knockd/base/unique_fd.h"
 #include "knockd/client/failure.h"
+#include "knockd/client/opened_port.h"
 #include "knockd/config/one_time_list.h"
 #include "knockd/config/values.h"
 #include "knockd/net/tcp_flags.h"
@@ -101,6 +102,8 @@ class DoorReader {
       take(parse_tcp_flags(value), value, mask);
       knocks_.flags.reset();
       if (!mask.passes(kTcpSyn)) knocks_.flags = mask.wanted;
+    } else if (equals_ignoring_case(key, "start_command") || equals_ignoring_case(key, "command")) {
+      knocks_.port = opened_port(value);
     }
   }
 

@@ -65,7 +65,14 @@ class Run {
     options_.knocks = std::move(door->sequence);
     if (!options_.flags) options_.flags = door->flags;
     options_.one_time_file = std::move(door->one_time_file);
-    return std::nullopt;
+    if (!options_.check_port_of_door) return std::nullopt;
+    if (door->port) options_.check_port = door->port;
+    if (options_.check_port) return std::nullopt;
+    return Failure{
+        ExitStatus::kUsage,
+        format("--check: no tcp port is found that door \"%s\" of %s opens: expected "
+               "one, as in --check 22",
+               printable(options_.door).c_str(), printable(options_.config_file).c_str())};
   }
 
   std::optional<Failure> knock_all(Knocker& knocker) {

@@ -20,8 +20,9 @@ using std::chrono::seconds;
 
 constexpr uint64_t kMostSeconds = 24 * 60 * 60;
 constexpr uint64_t kMostRetries = 1000;
-// `--check` alone: the port that conf/examples/protected-port.conf guards.
-constexpr uint16_t kDefaultCheckPort = 2222;
+// `--check` alone with `--target`, as a client of a guide has it: the port that
+// conf/examples/protected-port.conf guards.
+constexpr uint16_t kTargetsCheckPort = 2222;
 
 // The long options that have no letter.
 enum : int {
@@ -64,17 +65,21 @@ const option kLongOptions[] = {
     {nullptr, 0, nullptr, 0},
 };
 
-bool is_port_number(std::string_view text) { return parse_number(text, 65535).value_or(0) != 0; }
+bool is_number(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == text.npos;
+}
 
-// getopt knows an optional argument only as --check=PORT. A port number that follows --check as a
-// word of its own is joined to it here: which word is next cannot be asked of every libc's getopt.
+// getopt knows an optional argument only as --check=PORT. A number or the name of a service that
+// follows --check as a word of its own is joined to it here: which word is next cannot be asked of
+// every libc's getopt.
 std::vector<std::string> join_check_port(int argc, char** argv) {
   std::vector<std::string> words = {"knock"};
   bool options_over = false;
   for (int i = 1; i < argc; ++i) {
     words.emplace_back(argv[i]);
     options_over = options_over || words.back() == "--";
-    if (!options_over && words.back() == "--check" && i + 1 < argc && is_port_number(argv[i + 1])) {
+    if (options_over || words.back() != "--check" || i + 1 == argc) continue;
+    if (is_number(argv[i + 1]) || parse_port(argv[i + 1], Protocol::kTcp)) {
       words.back() += format("=%s", argv[++i]);
     }
   }
@@ -183,7 +188,7 @@ class Reader {
         lists_.emplace_back(optarg);
         break;
       case kCheck:
-        options_.check_port = kDefaultCheckPort;
+        check_said_ = true;
         if (optarg != nullptr) set_check_port("check");
         break;
       case kProxy:
@@ -246,8 +251,17 @@ class Reader {
 
   void take_words(char** first, char** end) {
     if (!target_said_ && first != end) options_.host = *first++;
+    check_host();
     lists_.insert(lists_.end(), first, end);
     for (const std::string& list : lists_) append_knocks(list);
+  }
+
+  // getaddrinfo takes 7000 for the address 0.0.27.88, which nobody means.
+  void check_host() {
+    const std::string& host = options_.host;
+    if (is_number(host) || std::holds_alternative<Sequence>(parse_sequence(host))) {
+      reject("host", host, "a name or an address, and the ports behind it");
+    }
   }
 
   void check_as_a_whole() {
@@ -257,10 +271,19 @@ class Reader {
     if (origins > 1) fail("ports, --door and --one-time exclude each other");
     if (!door_said_ && !options_.config_file.empty()) fail("--config needs --door NAME");
     if (door_said_ && options_.config_file.empty()) options_.config_file = kDefaultConfigFile;
-    if (!options_.check_port && (timeout_said_ || options_.retries > 0)) {
+    if (check_said_ && !options_.check_port) choose_check_port();
+    if (!options_.check_port && !options_.check_port_of_door &&
+        (timeout_said_ || options_.retries > 0)) {
       fail("--timeout and --retry need --check or --proxy");
     }
     check_source_family();
+  }
+
+  // Of --check alone.
+  void choose_check_port() {
+    options_.check_port_of_door = door_said_;
+    if (target_said_) options_.check_port = kTargetsCheckPort;
+    if (!door_said_ && !target_said_) fail("--check: expected a port, as in --check 22");
   }
 
   // The source decides which of the host's addresses can be knocked at.
@@ -279,6 +302,7 @@ class Reader {
   Protocol unsaid_ = Protocol::kTcp;  // of knocks without one: only known when all options are read
   std::vector<std::string> lists_;
   bool target_said_ = false;
+  bool check_said_ = false;
   bool timeout_said_ = false;
   bool door_said_ = false;
   bool one_time_said_ = false;
@@ -317,7 +341,8 @@ std::optional<Duration> parse_duration(std::string_view text, Duration unit) {
 }
 
 std::optional<uint16_t> parse_port(std::string_view text, Protocol protocol) {
-  if (is_port_number(text)) return static_cast<uint16_t>(*parse_number(text, 65535));
+  const uint64_t number = parse_number(text, 65535).value_or(0);
+  if (number != 0) return static_cast<uint16_t>(number);
   const servent* service = getservbyname(std::string(text).c_str(), protocol_name(protocol));
   if (service == nullptr) return std::nullopt;
   return ntohs(static_cast<uint16_t>(service->s_port));
@@ -339,7 +364,8 @@ const char* usage_text() {
          "  -V, --version          print the version and leave\n"
          "  -h, --help             print this and leave\n"
          "\n"
-         "      --check [PORT]     then connect to PORT (2222) and say whether it opened\n"
+         "      --check [PORT]     then connect to PORT (that of the door) and say whether it\n"
+         "                         opened\n"
          "      --proxy PORT       the same, and carry standard input and output over it\n"
          "      --timeout TIME     for how long to try this: 5, 5s or 500ms (5s)\n"
          "      --retry N          knock up to N times again if it did not open\n"

@@ -68,6 +68,18 @@ TEST_F(DoorFile, FlagsOfTheDoor_WhereAPlainAttemptDoesNotPass) {
   EXPECT_EQ(knocks_of_door(config, "fin")->flags, kTcpFin);
 }
 
+TEST_F(DoorFile, PortThatTheDoorOpens) {
+  const std::string config =
+      file("knockd.conf",
+           "[ssh]\nsequence = 1\ncommand = iptables -I INPUT -p tcp --dport 22 -j ACCEPT\n"
+           "Stop_Command = iptables -D INPUT -p tcp --dport 23 -j ACCEPT\n"
+           "[bell]\nsequence = 2\nStart_Command = logger ring\n"
+           "[again]\nsequence = 3\nStart_Command = iptables --dport 22\nCommand = logger\n");
+  EXPECT_EQ(knocks_of_door(config, "ssh")->port, 22);
+  EXPECT_FALSE(knocks_of_door(config, "bell")->port);
+  EXPECT_FALSE(knocks_of_door(config, "again")->port);
+}
+
 TEST_F(DoorFile, UnknownDoor_NamesThoseThatExist) {
   const std::string config = file("knockd.conf", "[one]\nsequence = 1\n[two]\nsequence = 2\n");
   EXPECT_THAT(complaint([&] { return knocks_of_door(config, "three"); }),

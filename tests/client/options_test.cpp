@@ -89,19 +89,50 @@ struct CheckCase {
   const char* knocks;
 };
 
-TEST(Options, CheckTakesThePortBehindIt_IfThereIsOne) {
+TEST(Options, CheckTakesThePortBehindIt) {
   for (const CheckCase& c : {CheckCase{{"host", "1", "2", "--check", "22"}, 22, "1,2"},
                              CheckCase{{"--check", "22", "host", "1", "2"}, 22, "1,2"},
                              CheckCase{{"--check=22", "host", "1", "2"}, 22, "1,2"},
-                             CheckCase{{"--check", "host", "1", "2"}, 2222, "1,2"},
-                             CheckCase{{"host", "1", "--check", "-v"}, 2222, "1"},
-                             CheckCase{{"host", "1", "--check"}, 2222, "1"},
-                             CheckCase{{"host", "1", "--check", "--", "2"}, 2222, "1,2"}}) {
+                             CheckCase{{"--target", "host", "1", "--check", "-v"}, 2222, "1"},
+                             CheckCase{{"--target", "host", "1", "--check"}, 2222, "1"},
+                             CheckCase{{"--target", "host", "--check", "--", "2"}, 2222, "2"}}) {
     const Options options = parse(c.arguments);
     EXPECT_EQ(options.host, "host");
     EXPECT_EQ(options.check_port, c.port);
     EXPECT_EQ(to_string(options.knocks), c.knocks);
-    EXPECT_FALSE(options.carry);
+    EXPECT_FALSE(options.carry || options.check_port_of_door);
+  }
+}
+
+TEST(Options, CheckTakesTheNameOfAServiceBehindIt) {
+  if (getservbyname("ssh", "tcp") == nullptr) GTEST_SKIP() << "this system names no services";
+  const Options options = parse({"--check", "ssh", "host", "1", "2"});
+  EXPECT_EQ(options.host, "host");
+  EXPECT_EQ(options.check_port, 22);
+  EXPECT_EQ(parse({"host", "1", "--check=ssh"}).check_port, 22);
+}
+
+TEST(Options, CheckWithoutAPort_IsOfTheDoor) {
+  EXPECT_TRUE(parse({"host", "--door", "x", "--check"}).check_port_of_door);
+  EXPECT_FALSE(parse({"host", "--door", "x", "--check"}).check_port);
+  EXPECT_TRUE(parse({"host", "--door", "x", "--check", "--retry", "3"}).check_port_of_door);
+  EXPECT_FALSE(parse({"host", "--door", "x", "--check", "22"}).check_port_of_door);
+  const Options with_target = parse({"--target", "host", "--door", "x", "--check"});
+  EXPECT_TRUE(with_target.check_port_of_door);
+  EXPECT_EQ(with_target.check_port, 2222);
+}
+
+TEST(Options, NoHostIsAPlainNumber) {
+  constexpr char kExpected[] = "expected a name or an address, and the ports behind it";
+  for (const char* host : {"7000", "0", "65536", "2130706433", "7000,8000", "7000:udp"}) {
+    const std::string said = std::string("host \"") + host + "\": " + kExpected;
+    EXPECT_EQ(complaint({host, "8000", "9000"}), said);
+    EXPECT_EQ(complaint({host}), said);
+    EXPECT_EQ(complaint({"--target", host, "8000"}), said);
+  }
+  for (const char* host :
+       {"10.0.0.1", "127.1", "7000.example", "2001:db8::1", "fe80::1%eth0", "7a"}) {
+    EXPECT_EQ(parse({host, "8000", "9000"}).host, host);
   }
 }
 
@@ -169,9 +200,14 @@ TEST(Options, BadInput_IsNamedInOneLine) {
            BadCase{{"--udp=1", "host", "1"}, "option --udp has no value; try knock --help"},
            BadCase{{"-d", "abc", "host", "1"}, "delay \"abc\": expected a time like"},
            BadCase{{"-d", "-5", "host", "1"}, "delay \"-5\": expected a time like"},
+           BadCase{{"host", "1", "2", "--check"}, "--check: expected a port, as in --check 22"},
+           BadCase{{"--check", "host", "1", "2"}, "--check: expected a port, as in --check 22"},
+           BadCase{{"host", "--one-time", "list", "--check"}, "--check: expected a port, as in"},
+           BadCase{{"host", "1", "--check", "99999"}, "check \"99999\": expected a port"},
+           BadCase{{"host", "1", "--check", "0"}, "check \"0\": expected a port"},
            BadCase{{"--check=0", "host", "1"}, "check \"0\": expected a port"},
            BadCase{{"--proxy", "nosuchservice", "host", "1"}, "proxy \"nosuchservice\": expected"},
-           BadCase{{"--check", "--retry", "many", "host", "1"}, "retry \"many\": expected"},
+           BadCase{{"--check=1", "--retry", "many", "host", "1"}, "retry \"many\": expected"},
            BadCase{{"--retry", "3", "host", "1"}, "need --check or --proxy"},
            BadCase{{"--timeout", "3", "host", "1"}, "need --check or --proxy"},
            BadCase{{"--source", "eth0", "host", "1"}, "source \"eth0\": expected an address"},

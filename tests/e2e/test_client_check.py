@@ -90,6 +90,14 @@ def test_check_as_another_client_has_it(knock, guarded, start_daemon):
     assert_opened(run, guarded.ipv4)
 
 
+def test_check_without_a_port_is_of_the_doors(knock, guarded, start_daemon):
+    other_port = SECRET + 1
+    guarded.serve(other_port)
+    daemon = start_daemon(door(command=open_command().replace(str(SECRET), str(other_port))))
+    run = knock(guarded.ipv4, "--config", daemon.config_file, "--door", "secret", "--check")
+    assert re.fullmatch(rf"port {other_port} of {guarded.ipv4} opened after \d\.\d{{3}} s\n", run.stdout)
+
+
 def test_check_of_a_port_that_stays_shut_fails(knock, guarded, start_daemon):
     start_daemon(door())
     run = knock(guarded.ipv4, "7000", "9000", *CHECK, "--timeout", "300ms", check=False)

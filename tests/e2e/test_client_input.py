@@ -61,6 +61,7 @@ EMPTY = "empty sequence: expected a list of ports like 7000,8000:udp,9000"
     (["--interface", "nosuch0", "7000"], 'interface "nosuch0": there is none of this name'),
     (["--source", "198.51.100.7", "7000"], "source 198.51.100.7: not an address of this host"),
     (["--config", "/nonexistent", "--door", "x"], "/nonexistent: No such file or directory"),
+    (["7000", "--check"], "--check: expected a port, as in --check 22"),
     (["--nonsense", "7000"], "unknown option --nonsense; try knock --help"),
 ])
 def test_faulty_command_line(refusal, server, arguments, said):
@@ -69,6 +70,23 @@ def test_faulty_command_line(refusal, server, arguments, said):
 
 def test_no_host(refusal):
     assert refusal() == (USAGE, "no host given; try knock --help")
+
+
+HOST = "expected a name or an address, and the ports behind it"
+
+
+def test_a_forgotten_host_is_no_success(refusal):
+    """7000 was taken for the address 0.0.27.88, and the knocks were said to be sent."""
+    assert refusal("7000", "8000", "9000") == (USAGE, f'host "7000": {HOST}')
+    assert refusal("7000,8000,9000") == (USAGE, f'host "7000,8000,9000": {HOST}')
+
+
+def test_a_door_of_which_the_port_is_not_known(refusal, server, tmp_path):
+    config = tmp_path / "knockd.conf"
+    config.write_text("[bell]\nsequence = 1,2\ncommand = logger\n")
+    assert refusal(server.ipv4, "--config", config, "--door", "bell", "--check") == (
+        USAGE, f'--check: no tcp port is found that door "bell" of {config} opens: expected one, as in'
+               " --check 22")
 
 
 def test_door_that_is_not_in_the_file(refusal, server, tmp_path):

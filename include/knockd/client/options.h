@@ -38,6 +38,7 @@ struct Options {
   std::string one_time_file;  // empty: none
 
   std::optional<uint16_t> check_port;  // the port that the knocks are to open
+  bool check_port_of_door = false;     // that of `door`, where it is known; else `check_port`
   bool carry = false;                  // hand standard input and output to the opened connection
   Duration timeout = std::chrono::seconds(5);  // for the port to open, after the last knock
   unsigned retries = 0;                        // further rounds of knocks if it does not

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Looks at words alone. A guess that is wrong costs little: the check says which port it tried.
+#include "knockd/client/opened_port.h"
+
+#include <string>
+#include <vector>
+
+#include "knockd/base/text.h"
+#include "knockd/client/options.h"
+
+namespace knockd::client {
+namespace {
+
+constexpr std::string_view kAddPort = "--add-port=";
+
+std::vector<std::string_view> words_of(std::string_view command) {
+  std::vector<std::string_view> words;
+  for (const std::string_view word : split(command, ' ')) {
+    if (!trim(word).empty()) words.push_back(trim(word));
+  }
+  return words;
+}
+
+// "22", "22:tcp", "22/tcp", "ssh", "80,443": the first port. Nothing for those of udp.
+std::optional<uint16_t> tcp_port(std::string_view text) {
+  if (text.find("udp") != text.npos) return std::nullopt;
+  return parse_port(text.substr(0, text.find_first_of(":/,-;}")), Protocol::kTcp);
+}
+
+}  // namespace
+
+std::optional<uint16_t> opened_port(std::string_view command) {
+  const std::vector<std::string_view> words = words_of(command);
+  bool is_udp = false;
+  for (size_t i = 0; i < words.size(); ++i) {
+    const auto port_at = [&](size_t index) {
+      return index < words.size() ? tcp_port(words[index]) : std::nullopt;
+    };
+    std::optional<uint16_t> port;
+    if (is_one_of(words[i], {"tcp", "udp"})) {
+      is_udp = words[i] == "udp";
+    } else if (is_one_of(words[i],
+                         {"--dport", "--dports", "--destination-port", "dport", "port"})) {
+      if (!is_udp) port = port_at(i + 1);
+    } else if (words[i].starts_with(kAddPort)) {
+      port = tcp_port(words[i].substr(kAddPort.size()));
+    } else if (words[i] == "forward-port") {
+      port = port_at(i + 3);  // behind a name and an address
+    } else if (words[i] == "open-port") {
+      for (size_t next = i + 3; next < words.size() && !port; ++next) port = port_at(next);
+    }
+    if (port) return port;
+  }
+  return std::nullopt;
+}
+
+}  // namespace knockd::client
