@@ -103,7 +103,7 @@ class Replay : TrackerSink {
   }
 
   void explain(const Frame& frame, NotAPacket reason) const {
-    print(format("frame of %u bytes: %s", frame.wire_length, describe(reason)));
+    print(format("frame of %s: %s", count_of(frame.wire_length, "byte").c_str(), describe(reason)));
   }
 
  private:
@@ -191,10 +191,10 @@ class Replay : TrackerSink {
   }
 
   void tell_left_out() {
-    const auto lines = static_cast<unsigned long long>(rate_.take_refused());
+    const uint64_t lines = rate_.take_refused();
     if (lines != 0) {
-      print(format("%llu log lines left out, more than %u a second (Log_Rate)", lines,
-                   config_.log_rate));
+      print(format("%s left out, more than %u a second (Log_Rate)",
+                   count_of(lines, "log line").c_str(), config_.log_rate));
     }
   }
 

@@ -87,6 +87,14 @@ TEST(ReplayRunsNothing, NoCommand_NoMark_NoStateFile) {
   EXPECT_THAT(files, testing::UnorderedElementsAre("sequences", "knockd.conf"));
 }
 
+TEST(ReplayOfAFlood, OneLineIsNoPlural) {
+  const TemporaryFolder folder;
+  write_file(folder / "knockd.conf",
+             "[options]\nLog_Rate = 5\n[a]\nSequence = 7000,8000,9000\nTCPFlags = syn\n");
+  EXPECT_THAT(replay_of(folder / "knockd.conf", {"log-rate.pcap", false, false}),
+              HasSubstr("] 1 log line left out, more than 5 a second (Log_Rate)\n"));
+}
+
 TEST(ReplayOfWhatCannotBeRead, IsOneLineWithTheName) {
   const auto replay_file = [](const std::string& file) {
     return replay_of("empty.conf", {file, false, false});

@@ -438,6 +438,16 @@ TEST_F(LogTest, LostLinesAreCountedAndTold_WhereTheyWereLost) {
   EXPECT_THAT(b_, ElementsAre("5 1", "5 2", "5 3", "5 4", "5 5"));
 }
 
+TEST_F(LogTest, OneLostLineIsNoPlural) {
+  FakeSink* const a = add(a_);
+  begin();
+  a->room = false;
+  log_.notice("1");
+  a->room = true;
+  log_.notice("2");
+  EXPECT_THAT(a_, ElementsAre("4 1 log line could not be written", "5 2"));
+}
+
 TEST_F(LogTest, OldSinksAreClosed_WhenNewOnesAreSet) {
   add(a_);
   begin();
