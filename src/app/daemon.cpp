@@ -20,10 +20,10 @@
 #include "knockd/base/privileges.h"
 #include "knockd/base/text.h"
 #include "knockd/base/unique_fd.h"
-#include "knockd/config/check.h"
 #include "knockd/config/description.h"
 #include "knockd/config/parser.h"
 #include "knockd/keeper/keeper.h"
+#include "knockd/lint/check.h"
 #include "knockd/listener/fresh_listener.h"
 #include "knockd/listener/listener.h"
 

@@ -1,4 +1,4 @@
-// fuzzes: config
+// fuzzes: lint config
 // longest: 4096
 // SPDX-License-Identifier: MIT
 // Any text is either refused, with complaints that are safe to print, or gives a configuration that
@@ -12,9 +12,9 @@
 #include <cstdint>
 #include <string>
 
-#include "knockd/config/check.h"
 #include "knockd/config/parser.h"
 #include "knockd/config/values.h"
+#include "knockd/lint/check.h"
 
 namespace {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Text to Config. The whole text is read whatever is wrong in it, so that one run shows every
-// error. What is merely doubtful is left to check.h.
+// error. What is merely doubtful is left to lint/check.h.
 #pragma once
 
 #include <string>

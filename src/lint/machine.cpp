@@ -14,7 +14,7 @@
 
 #include "knockd/base/text.h"
 #include "knockd/base/unique_fd.h"
-#include "knockd/config/check.h"
+#include "knockd/lint/check.h"
 
 namespace knockd {
 namespace {

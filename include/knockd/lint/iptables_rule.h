@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "knockd/config/shell_command.h"
+#include "knockd/lint/shell_command.h"
 
 namespace knockd {
 

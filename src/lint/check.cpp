@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "knockd/config/check.h"
+#include "knockd/lint/check.h"
 
 #include <sys/stat.h>
 
@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "knockd/base/text.h"
-#include "knockd/config/iptables_rule.h"
-#include "knockd/config/shell_command.h"
 #include "knockd/config/values.h"
+#include "knockd/lint/iptables_rule.h"
+#include "knockd/lint/shell_command.h"
 
 namespace knockd {
 namespace {

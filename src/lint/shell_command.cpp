@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "knockd/config/shell_command.h"
+#include "knockd/lint/shell_command.h"
 
 #include <algorithm>
 #include <cstdint>

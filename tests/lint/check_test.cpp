@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Every warning fires where it should and is silent where it should be.
-#include "knockd/config/check.h"
+#include "knockd/lint/check.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "knockd/config/iptables_rule.h"
+#include "knockd/lint/iptables_rule.h"
 
 #include <algorithm>
 #include <string_view>
