@@ -85,7 +85,7 @@ def test_firewall_page_has_the_variables_of_the_program():
 
 
 def directives_in_table():
-    source = (TREE / "src" / "config" / "parser.cpp").read_text()
+    source = (TREE / "src" / "config" / "directives.cpp").read_text()
     rows = re.findall(r'^ +\{"(\w+)", "(\w*)", k(Options|Door),', source, re.MULTILINE)
     assert len(rows) > 20, rows
     return rows

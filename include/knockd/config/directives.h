@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// The directives of knockd.conf(5): how each is called, where it may stand, what form its value
+// has, and how that is read. A new directive is a row of the table in directives.cpp, and a member
+// of Config or Door. How a line comes to its directive is the parser's business.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "knockd/config/complaint.h"
+#include "knockd/config/config.h"
+#include "knockd/config/files.h"
+
+namespace knockd {
+
+// A configuration while it is read: what was understood so far, and what is wrong with it.
+struct Draft {
+  ConfigFiles& files;  // which directives may name
+  Config config;
+  Door door;  // the one that is being read
+  std::vector<Complaint> errors;
+
+  // Both ignore what comes behind the first thousand.
+  void error(Place place, std::string message);
+  void remark(Place place, std::string message);
+};
+
+struct Value {
+  std::string_view key;   // as the user wrote it
+  std::string_view text;  // as its form says: without its comment, or as it stands
+  Place place;            // of the text
+  std::string_view expects;
+};
+
+struct Directive {
+  enum class Scope : uint8_t { kOptions, kDoor };
+  enum class Form : uint8_t {
+    kText,              // a comment may follow
+    kCommand,           // goes to the shell as it stands
+    kCommandOrNothing,  // the same; empty: nothing is run
+    kSwitch,            // may go without "= yes"
+  };
+
+  std::string_view name;
+  std::string_view alias;  // empty: none
+  Scope scope;
+  Form form;
+  std::string_view expects;  // what a value must be, for "expected ..."
+  // Puts the value into the configuration, or into the door. Absent for Include, by which the
+  // parser goes on with another text.
+  void (*read)(Draft& draft, const Value& value);
+};
+
+// Whatever the case of `key`; null if there is none.
+const Directive* find_directive(std::string_view key);
+
+// What to say of a key that is none: the nearest one, if it is near enough for a slip of the hand.
+std::string advice_on(std::string_view key);
+
+// Reads a path for a directive. An error, and false, if it has control bytes.
+bool read_path(Draft& draft, const Value& value, std::string& result);
+
+}  // namespace knockd

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/config/directives.h"
+
+#include <string.h>
+
+#include <chrono>
+#include <span>
+#include <utility>
+#include <variant>
+
+#include "knockd/base/nearest_word.h"
+#include "knockd/base/text.h"
+#include "knockd/config/one_time_file.h"
+#include "knockd/config/values.h"
+
+namespace knockd {
+namespace {
+
+constexpr size_t kMaxComplaints = 1000;   // a file with more is none of ours
+constexpr int64_t kMaxSeconds = 2147483;  // 24 days: what fits in 32 bits of milliseconds
+
+void unexpected(Draft& draft, const Value& value) {
+  draft.error(value.place, std::string(value.key) + ' ' + in_quotes(value.text) + ": expected " +
+                               std::string(value.expects));
+}
+
+void read_fault(Draft& draft, const Value& value, const TextFault& fault) {
+  Place place = value.place;
+  place.column += static_cast<int>(fault.offset);
+  draft.error(place, fault.message);
+}
+
+void read_number(Draft& draft, const Value& value, uint64_t least, uint64_t most,
+                 uint32_t& result) {
+  const auto number = parse_number(value.text, most);
+  if (!number || *number < least) return unexpected(draft, value);
+  result = static_cast<uint32_t>(*number);
+}
+
+void read_time(Draft& draft, const Value& value, int64_t least, Duration& result) {
+  const auto time = parse_time(value.text, std::chrono::seconds(kMaxSeconds));
+  if (!time || *time < std::chrono::seconds(least)) return unexpected(draft, value);
+  result = *time;
+}
+
+void read_switch(Draft& draft, const Value& value, bool& result) {
+  const bool is_yes = equals_ignoring_case(value.text, "yes");
+  if (!is_yes && !equals_ignoring_case(value.text, "no")) return unexpected(draft, value);
+  result = is_yes;
+}
+
+void read_interfaces(Draft& draft, const Value& value) {
+  auto result = parse_interface_list(value.text);
+  if (const auto* fault = std::get_if<TextFault>(&result)) return read_fault(draft, value, *fault);
+  auto& list = std::get<InterfaceList>(result);
+  for (const TextFault& left_out : list.remarks) {
+    Place place = value.place;
+    place.column += static_cast<int>(left_out.offset);
+    draft.remark(place, left_out.message);
+  }
+  draft.config.interfaces = std::move(list.names);
+}
+
+void read_state_file(Draft& draft, const Value& value) {
+  if (equals_ignoring_case(value.text, "none")) {
+    draft.config.state_file.clear();
+  } else {
+    read_path(draft, value, draft.config.state_file);
+  }
+}
+
+void read_shutdown(Draft& draft, const Value& value) {
+  if (equals_ignoring_case(value.text, "close")) {
+    draft.config.shutdown = Shutdown::kClose;
+  } else if (equals_ignoring_case(value.text, "keep")) {
+    draft.config.shutdown = Shutdown::kKeep;
+  } else {
+    unexpected(draft, value);
+  }
+}
+
+void read_reknock(Draft& draft, const Value& value) {
+  if (equals_ignoring_case(value.text, "run")) {
+    draft.door.reknock = Reknock::kRun;
+  } else if (equals_ignoring_case(value.text, "extend")) {
+    draft.door.reknock = Reknock::kExtend;
+  } else if (equals_ignoring_case(value.text, "ignore")) {
+    draft.door.reknock = Reknock::kIgnore;
+  } else {
+    unexpected(draft, value);
+  }
+}
+
+void read_sequence(Draft& draft, const Value& value) {
+  auto result = parse_sequence(value.text);
+  if (const auto* fault = std::get_if<TextFault>(&result)) return read_fault(draft, value, *fault);
+  draft.door.rule.sequence = std::move(std::get<Sequence>(result));
+}
+
+void read_one_time_sequences(Draft& draft, const Value& value) {
+  if (!read_path(draft, value, draft.door.one_time_file)) return;
+  const auto text = draft.files.read(draft.door.one_time_file);
+  if (const auto* failure = std::get_if<ConfigFiles::Failure>(&text)) {
+    return draft.error(value.place, "one-time file " + in_quotes(value.text) +
+                                        " cannot be read: " + strerror(failure->error));
+  }
+  auto in_force = sequences_in_force(std::get<std::string>(text));
+  draft.door.sequences_ahead.clear();
+  if (in_force.empty()) {
+    // Its time comes in every list's life: no reason to keep the other doors shut.
+    draft.door.rule.sequence.clear();
+    return draft.remark(value.place,
+                        "one-time file " + in_quotes(value.text) +
+                            " is exhausted, so the door is disabled: expected a line like "
+                            "7000,8000:udp,9000");
+  }
+  draft.door.rule.sequence = std::move(in_force.front());
+  draft.door.sequences_ahead.assign(in_force.begin() + 1, in_force.end());
+}
+
+void read_tcp_flags(Draft& draft, const Value& value) {
+  const auto result = parse_tcp_flags(value.text);
+  if (const auto* fault = std::get_if<TextFault>(&result)) return read_fault(draft, value, *fault);
+  draft.door.rule.flags = std::get<FlagMask>(result);
+}
+
+void read_target(Draft& draft, const Value& value) {
+  draft.door.rule.target = IpAddress::parse(value.text);
+  if (!draft.door.rule.target) unexpected(draft, value);
+}
+
+std::span<const Directive> directives() {
+  using enum Directive::Scope;
+  using enum Directive::Form;
+  using V = const Value&;
+  static constexpr std::string_view kTime = "a time like 90, 90s, 10m, 1h or 2d, 1 to 2147483 s";
+  static constexpr std::string_view kTimeOrNone =
+      "a time like 90, 90s, 10m, 1h or 2d, 0 to 2147483 s";
+  static constexpr std::string_view kAPath = "a path";
+  static constexpr std::string_view kACommand = "a command for /bin/sh";
+  static constexpr Directive kDirectives[] = {
+      {"UseSyslog", "", kOptions, kSwitch, "yes or no",
+       [](Draft& d, V v) { read_switch(d, v, d.config.use_syslog); }},
+      {"LogFile", "", kOptions, kText, kAPath,
+       [](Draft& d, V v) { read_path(d, v, d.config.log_file); }},
+      {"PidFile", "", kOptions, kText, kAPath,
+       [](Draft& d, V v) { read_path(d, v, d.config.pid_file); }},
+      {"Interface", "", kOptions, kText, "a list of interfaces like eth0,ppp0", read_interfaces},
+      {"Include", "", kOptions, kText, "a path or a pattern like /etc/knockd.d/*.conf", nullptr},
+      {"On_Start", "", kOptions, kCommand, kACommand,
+       [](Draft& d, V v) { d.config.on_start = v.text; }},
+      {"On_Stop", "", kOptions, kCommand, kACommand,
+       [](Draft& d, V v) { d.config.on_stop = v.text; }},
+      {"StateFile", "", kOptions, kText, "a path or none", read_state_file},
+      {"Shutdown", "", kOptions, kText, "close or keep", read_shutdown},
+      {"Scan_Limit", "", kOptions, kText, "a number of ports from 0 to 64",
+       [](Draft& d, V v) { read_number(d, v, 0, 64, d.config.scan_limit); }},
+      {"Max_Sources", "", kOptions, kText, "a number from 16 to 4194304",
+       [](Draft& d, V v) { read_number(d, v, 16, 4194304, d.config.max_sources); }},
+      {"Log_Rate", "", kOptions, kText, "a number of lines from 0 to 1000000",
+       [](Draft& d, V v) { read_number(d, v, 0, 1000000, d.config.log_rate); }},
+
+      {"Sequence", "", kDoor, kText, "a list of ports like 7000,8000:udp,9000", read_sequence},
+      {"One_Time_Sequences", "", kDoor, kText, kAPath, read_one_time_sequences},
+      {"Seq_Timeout", "Timeout", kDoor, kText, kTime,
+       [](Draft& d, V v) { read_time(d, v, 1, d.door.rule.seq_timeout); }},
+      {"TCPFlags", "", kDoor, kText, "a list of flags like syn,!ack", read_tcp_flags},
+      {"Target", "", kDoor, kText, "an IPv4 or IPv6 address", read_target},
+      {"Start_Command", "Command", kDoor, kCommand, kACommand,
+       [](Draft& d, V v) { d.door.start_command = v.text; }},
+      {"Stop_Command", "", kDoor, kCommand, kACommand,
+       [](Draft& d, V v) { d.door.stop_command = v.text; }},
+      {"Start_Command_6", "Command_6", kDoor, kCommandOrNothing, kACommand,
+       [](Draft& d, V v) { d.door.start_command_6 = v.text; }},
+      {"Stop_Command_6", "", kDoor, kCommandOrNothing, kACommand,
+       [](Draft& d, V v) { d.door.stop_command_6 = v.text; }},
+      {"Cmd_Timeout", "Open_For", kDoor, kText, kTimeOrNone,
+       [](Draft& d, V v) { read_time(d, v, 0, d.door.cmd_timeout); }},
+      {"Seq_Cooldown", "Cooldown", kDoor, kText, kTimeOrNone,
+       [](Draft& d, V v) { read_time(d, v, 0, d.door.rule.seq_cooldown); }},
+      {"Max_Open", "", kDoor, kText, "a number of openings from 1 to 1000000",
+       [](Draft& d, V v) { read_number(d, v, 1, 1000000, d.door.max_open); }},
+      {"Reknock", "", kDoor, kText, "run, extend or ignore", read_reknock},
+  };
+  return kDirectives;
+}
+
+}  // namespace
+
+const Directive* find_directive(std::string_view key) {
+  for (const Directive& directive : directives()) {
+    if (equals_ignoring_case(directive.name, key)) return &directive;
+    if (!directive.alias.empty() && equals_ignoring_case(directive.alias, key)) return &directive;
+  }
+  return nullptr;
+}
+
+std::string advice_on(std::string_view key) {
+  std::vector<std::string_view> keys;
+  for (const Directive& directive : directives()) {
+    keys.push_back(directive.name);
+    keys.push_back(directive.alias);
+  }
+  const std::string_view nearest = nearest_word(key, keys);
+  if (nearest.empty()) return "expected \"Key = value\", [NAME] or a comment";
+  return "did you mean " + std::string(nearest) + "?";
+}
+
+bool read_path(Draft& draft, const Value& value, std::string& result) {
+  if (find_control_byte(value.text) != value.text.npos) {
+    draft.error(value.place, std::string(value.key) + ' ' + in_quotes(value.text) +
+                                 ": expected a path without control bytes");
+    return false;
+  }
+  result = value.text;
+  return true;
+}
+
+void Draft::error(Place place, std::string message) {
+  if (errors.size() == kMaxComplaints) return;
+  if (errors.size() + 1 == kMaxComplaints) message = "too many errors: the rest is left out";
+  errors.push_back({Complaint::Severity::kError, std::move(place), std::move(message)});
+}
+
+void Draft::remark(Place place, std::string message) {
+  if (config.remarks.size() == kMaxComplaints) return;
+  config.remarks.push_back({Complaint::Severity::kWarning, std::move(place), std::move(message)});
+}
+
+}  // namespace knockd
