@@ -146,7 +146,7 @@ class Greeting {
     if (terminal == nullptr || (has_log_ && doors_ != 0)) return;
     std::fprintf(terminal, "knockd: %slistening on %s, %s%s\n", doors_ == 0 ? "warning: " : "",
                  join(interfaces, ", ").c_str(),
-                 doors_ == 0 ? "no doors" : count_of(doors_, "door").c_str(),
+                 doors_ == 0 ? "no doors" : counted(doors_, "door").c_str(),
                  has_log_ ? "" : "; no log is configured (try -v)");
     std::fflush(terminal);
   }

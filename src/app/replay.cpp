@@ -103,7 +103,7 @@ class Replay : TrackerSink {
   }
 
   void explain(const Frame& frame, NotAPacket reason) const {
-    print(format("frame of %s: %s", count_of(frame.wire_length, "byte").c_str(), describe(reason)));
+    print("frame of " + counted(frame.wire_length, "byte") + ": " + describe(reason));
   }
 
  private:
@@ -140,9 +140,7 @@ class Replay : TrackerSink {
     }
     if (!rate_.allow(now_)) return;
     const Door& door = config_.doors[rules_.door_of(event.door)];
-    for (const std::string& line : event_lines(event, door.name, source_text(event.source, ""))) {
-      print(line);
-    }
+    print(event_line(event, door.name, source_text(event.source, "")));
   }
 
   void on_explanation(const Explanation& explanation) override {
@@ -192,10 +190,7 @@ class Replay : TrackerSink {
 
   void tell_left_out() {
     const uint64_t lines = rate_.take_refused();
-    if (lines != 0) {
-      print(format("%s left out, more than %u a second (Log_Rate)",
-                   count_of(lines, "log line").c_str(), config_.log_rate));
-    }
+    if (lines != 0) print(left_out_line(lines, config_.log_rate));
   }
 
   const Config& config_;
@@ -229,7 +224,7 @@ int replay(const Config& config, const ReplayOptions& options) {
   }
   Replay run(config, options, *hash_key);
   if (!run.has_memory()) {
-    return fail(format("no memory for %u sources (Max_Sources)", config.max_sources));
+    return fail("no memory for " + counted(config.max_sources, "source") + " (Max_Sources)");
   }
   while (const std::optional<Frame> frame = capture.next()) {
     const Decoded decoded = decode(capture.link_type(), frame->captured, frame->wire_length);

@@ -181,7 +181,7 @@ void Log::reopen() {
 void Log::write(LogLevel level, std::string_view line) {
   for (Outlet& outlet : outlets_) {
     if (outlet.lost != 0) {
-      const std::string note = count_of(outlet.lost, "log line") + " could not be written";
+      const std::string note = counted(outlet.lost, "log line") + " could not be written";
       if (outlet.sink->write(LogLevel::kWarning, note)) outlet.lost = 0;
     }
     if (outlet.lost != 0 || !outlet.sink->write(level, line)) ++outlet.lost;

@@ -57,8 +57,8 @@ std::string join(const std::vector<std::string>& parts, std::string_view between
   return text;
 }
 
-std::string count_of(uint64_t number, std::string_view noun) {
-  return std::to_string(number) + ' ' + std::string(noun) + (number == 1 ? "" : "s");
+std::string counted(uint64_t count, std::string_view noun) {
+  return std::to_string(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {

@@ -70,13 +70,13 @@ std::vector<std::string> describe(const Config& config) {
   lines.push_back(format("log to syslog %s, file %s, at most %s a second of strangers",
                          config.use_syslog ? "yes" : "no",
                          config.log_file.empty() ? "none" : config.log_file.c_str(),
-                         count_of(config.log_rate, "line").c_str()));
+                         counted(config.log_rate, "line").c_str()));
   lines.push_back("pid file " + config.pid_file);
   lines.push_back("state file " + (config.state_file.empty() ? "none" : config.state_file) +
                   (config.shutdown == Shutdown::kClose ? ", doors are closed at shutdown"
                                                        : ", doors stay open at shutdown"));
-  lines.push_back("scan limit " + count_of(config.scan_limit, "port") + ", at most " +
-                  count_of(config.max_sources, "source"));
+  lines.push_back("scan limit " + counted(config.scan_limit, "port") + ", at most " +
+                  counted(config.max_sources, "source"));
   if (!config.on_start.empty()) lines.push_back("on start " + config.on_start);
   if (!config.on_stop.empty()) lines.push_back("on stop " + config.on_stop);
   for (const Door& door : config.doors) describe(door, lines);

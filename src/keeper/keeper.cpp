@@ -5,13 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "knockd/base/spawn.h"
 #include "knockd/base/text.h"
-#include "knockd/config/one_time_list.h"
 #include "knockd/knock/event_text.h"
 
 namespace knockd {
@@ -24,9 +22,6 @@ constexpr Duration kLongestShutdown = std::chrono::milliseconds(1500);
 constexpr size_t kMostOtherChildren = 64;
 // How long a start with a faulty configuration waits for the stop commands of what is due.
 constexpr Duration kLongestClosing = std::chrono::seconds(30);
-// A one-time file that another program has locked: how often to try, and for how long.
-constexpr Duration kLockPause = std::chrono::milliseconds(20);
-constexpr Duration kLockPatience = std::chrono::seconds(2);
 
 std::string duration_text(Duration duration) {
   const auto seconds =
@@ -35,10 +30,10 @@ std::string duration_text(Duration duration) {
                 seconds / 60 % 60, seconds % 60);
 }
 
-// Whether a listener that was started with one configuration does what the other says.
-bool are_heard_alike(const Config& one, const Config& other) {
+// Whether listeners keep to the same bounds by both.
+bool have_same_bounds(const Config& one, const Config& other) {
   return one.scan_limit == other.scan_limit && one.max_sources == other.max_sources &&
-         one.log_rate == other.log_rate && one.doors.size() == other.doors.size();
+         one.log_rate == other.log_rate;
 }
 
 }  // namespace
@@ -53,12 +48,16 @@ Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload
       doors_(
           loop_, log_, CommandRunner::real(),
           [this](const IpAddress& source) { return name_source(source); },
-          [this](const UseSequence& use) { use_sequence(use); }, [this] { return may_log(); }),
+          [this](const UseSequence& use) { sequences_.use(use); },
+          [this] { return line_rate_.allows(); }),
+      sequences_(
+          loop_, log_, config_.doors,
+          [this](uint64_t opening, bool used) { doors_.sequence_used(opening, used); },
+          [this](const NextSequence& next) { slots_.send(next); }),
       slots_(loop_, log_, entry, *this),
       started_(loop_.now()),
-      left_out_(loop_, [this] { report_left_out(); }),
-      give_up_(loop_, [this] { give_up(); }),
-      list_uses_due_(loop_, [this] { use_lists(); }) {
+      line_rate_(loop_, log_),
+      give_up_(loop_, [this] { give_up(); }) {
   if (options_.debug) debug_ = make_descriptor_sink(STDOUT_FILENO);
 }
 
@@ -71,12 +70,10 @@ int Keeper::run() {
     log_.error(fault->text);
     return 1;
   }
-  states_.assign(config_.doors.size(), {});
-  rules_ = DoorRules(config_.doors);
-  rate_ = RateLimit(config_.log_rate);
+  line_rate_.set_limit(config_.log_rate);
   choose_interfaces();
   doors_.take_up(config_.state_file);
-  warn_of_disabled_doors();
+  sequences_.renew();
   slots_.start();
   loop_.run();
   doors_.leave();
@@ -98,8 +95,10 @@ void Keeper::close_what_is_due() {
   doors_.take_up(config_.state_file);
   while (waits && doors_.running() + doors_.waiting() != 0) loop_.turn();
   doors_.leave();
-  if (doors_.open_doors() == 0) return;
-  log_.warning(format("%zu doors stay open until a start without errors", doors_.open_doors()));
+  const size_t open = doors_.open_doors();
+  if (open == 0) return;
+  log_.warning(counted(open, "door") + (open == 1 ? " stays" : " stay") +
+               " open until a start without errors");
 }
 
 // What nothing works without.
@@ -117,10 +116,10 @@ std::optional<Fault> Keeper::set_up() {
 
 ListenerSettings Keeper::listener_settings() const {
   ListenerSettings settings;
-  settings.doors = rules_.all();
+  settings.doors = rules().all();
   for (size_t rule = 0; rule < settings.doors.size(); ++rule) {
-    const DoorNumber door = rules_.door_of(static_cast<DoorNumber>(rule));
-    settings.generations.push_back(states_[door].generation);
+    const DoorNumber door = rules().door_of(static_cast<DoorNumber>(rule));
+    settings.generations.push_back(sequences_.generation(door));
   }
   settings.scan_limit = config_.scan_limit;
   settings.max_sources = config_.max_sources;
@@ -130,136 +129,29 @@ ListenerSettings Keeper::listener_settings() const {
   return settings;
 }
 
-bool Keeper::is_forwarded(DoorNumber rule) const { return rules_.all()[rule].target.has_value(); }
+bool Keeper::is_forwarded(DoorNumber rule) const { return rules().all()[rule].target.has_value(); }
 
 void Keeper::on_event(const KnockEvent& event, const std::string& interface) {
   if (event.kind == EventKind::kOpen) return knocked(event, interface);
-  if (!may_log()) return;
-  const std::string& door = config_.doors[rules_.door_of(event.door)].name;
-  for (const std::string& line : event_lines(event, door, name_source(event.source))) {
-    log_.notice(line);
-  }
+  if (!line_rate_.allows()) return;
+  const std::string& door = config_.doors[rules().door_of(event.door)].name;
+  log_.notice(event_line(event, door, name_source(event.source)));
 }
 
 void Keeper::on_explanation(const Explanation& explanation) {
   if (!debug_) return;
-  const DoorNumber number = rules_.door_of(explanation.door);
+  const DoorNumber number = rules().door_of(explanation.door);
   const std::string_view door =
       number == kNoDoor ? "" : std::string_view(config_.doors[number].name);
   debug_->write(LogLevel::kInfo, explanation_line(explanation, door));
 }
 
-void Keeper::on_lines_left_out(uint64_t lines) {
-  rate_.add_refused(lines);
-  report_left_out_at(loop_.now());
-}
+void Keeper::on_lines_left_out(uint64_t lines) { line_rate_.add_left_out(lines); }
 
 void Keeper::knocked(const KnockEvent& event, const std::string& interface) {
-  const DoorNumber door = rules_.door_of(event.door);
-  // Another listener was faster with this sequence.
-  if (event.generation != states_[door].generation || states_[door].uses_list) return;
+  if (!sequences_.is_in_force(event)) return;  // another listener was faster with this one
+  const DoorNumber door = rules().door_of(event.door);
   doors_.knocked({terms_.of(door, event.source), event.source, interface, event.stage, event.door});
-}
-
-void Keeper::use_sequence(const UseSequence& use) {
-  states_[use.door].uses_list = true;
-  list_uses_.push_back({use.opening, use.rule, loop_.now() + kLockPatience});
-  use_lists();
-}
-
-// Knocks at other doors do not wait for a file that is locked.
-void Keeper::use_lists() {
-  std::erase_if(list_uses_, [this](const ListUse& use) { return use_list(use); });
-  if (!list_uses_.empty()) list_uses_due_.set(loop_.now() + kLockPause);
-}
-
-// Marks the sequence that was knocked as used, on disk, and lets the opening begin. False: to be
-// tried again.
-bool Keeper::use_list(const ListUse& waiting) {
-  const DoorNumber number = rules_.door_of(waiting.rule);
-  const Door& door = config_.doors[number];
-  const std::vector<Sequence> skipped = rules_.sequences_before(waiting.rule);
-  const OneTimeUse use =
-      use_one_time_sequence(door.one_time_file, rules_.sequence(waiting.rule), skipped);
-  const bool is_busy = use.outcome == OneTimeUse::Outcome::kBusy;
-  if (is_busy && loop_.now() < waiting.give_up_at) return false;
-  states_[number].uses_list = false;
-  if (!is_busy) give_sequences(number, use.in_force);
-  doors_.sequence_used(waiting.opening, report_use(door, use, skipped.size()));
-  return true;
-}
-
-// What waits for a list now, waits in vain: the doors may be others soon.
-void Keeper::give_up_list_uses() {
-  for (ListUse& use : std::exchange(list_uses_, {})) {
-    use.give_up_at = Instant();
-    use_list(use);
-  }
-}
-
-// Whether the door may open.
-bool Keeper::report_use(const Door& door, const OneTimeUse& use, size_t skipped) {
-  const char* const name = door.name.c_str();
-  const char* const file = door.one_time_file.c_str();
-  switch (use.outcome) {
-    case OneTimeUse::Outcome::kBusy:
-      log_.error(format("%s: one-time file %s is locked by another program; the door stays closed",
-                        name, file));
-      return false;
-    case OneTimeUse::Outcome::kFailed:
-      log_.error(format("%s: one-time file %s cannot be marked: %s; the door stays closed", name,
-                        file, use.error.c_str()));
-      return false;
-    case OneTimeUse::Outcome::kNotInForce:
-      log_.warning(format("%s: this one-time sequence is no longer in force in %s", name, file));
-      break;
-    case OneTimeUse::Outcome::kMarked:
-      if (skipped != 0) log_.notice(skipped_sequences_line(door.name, skipped));
-      break;
-  }
-  if (use.in_force.empty()) log_.warning(no_more_sequences_line(door.name, door.one_time_file));
-  return use.outcome == OneTimeUse::Outcome::kMarked;
-}
-
-// Those whose one-time list was exhausted when the configuration was read.
-void Keeper::warn_of_disabled_doors() {
-  for (const Door& door : config_.doors) {
-    if (!door.rule.sequence.empty()) continue;
-    log_.warning(no_more_sequences_line(door.name, door.one_time_file));
-  }
-}
-
-void Keeper::give_sequences(DoorNumber number, const std::vector<Sequence>& sequences) {
-  rules_.set_sequences(number, sequences);
-  ++states_[number].generation;
-  for (const DoorNumber rule : rules_.of_door(number)) {
-    const Sequence& sequence = rules_.sequence(rule);
-    NextSequence next;
-    next.door = rule;
-    next.count = static_cast<uint16_t>(sequence.size());
-    next.generation = states_[number].generation;
-    std::copy(sequence.begin(), sequence.end(), next.knocks.begin());
-    slots_.send(next);
-  }
-}
-
-bool Keeper::may_log() {
-  if (rate_.allow(loop_.now())) return true;
-  report_left_out_at(rate_.window_end());
-  return false;
-}
-
-// Or later, since listeners are not believed to report at most once a second.
-void Keeper::report_left_out_at(Instant when) {
-  if (!left_out_.when()) left_out_.set(std::max(when, next_left_out_));
-}
-
-void Keeper::report_left_out() {
-  const uint64_t lines = rate_.take_refused();
-  if (lines == 0) return;
-  next_left_out_ = loop_.now() + std::chrono::seconds(1);
-  log_.warning(format("%llu log lines left out, more than %u a second (Log_Rate)",
-                      static_cast<unsigned long long>(lines), config_.log_rate));
 }
 
 // --- Interfaces --------------------------------------------------------------------------------
@@ -352,37 +244,33 @@ void Keeper::reap() {
 void Keeper::reload() {
   if (leaving_) return;
   log_.notice("re-reading config file: " + config_.file);
-  give_up_list_uses();  // before the lists are read
+  sequences_.give_up();  // before the lists are read
   auto fresh = reload_();
   if (!fresh) {
     for (const Complaint& complaint : fresh.error().complaints) log_.error(complaint.to_string());
     log_.error("the configuration is faulty, the old one stays in force");
     return;
   }
-  DoorRules rules(fresh->doors);
-  const bool heard_alike =
-      are_heard_alike(config_, *fresh) && std::ranges::equal(rules_.all(), rules.all());
+  const bool has_same_bounds = have_same_bounds(config_, *fresh);
   config_ = *std::move(fresh);
-  rules_ = std::move(rules);
   terms_ = DoorTerms(config_);
   doors_.change_state_file(config_.state_file);
   const std::string& file = options_.log_file.empty() ? config_.log_file : options_.log_file;
   if (!file.empty()) log_.notice("re-opening log file: " + file);
   open_log();
-  warn_of_disabled_doors();
-  rate_ = RateLimit(config_.log_rate);
+  line_rate_.set_limit(config_.log_rate);
   // Who hears what it should goes on: a new listener misses what comes before it is ready.
-  slots_.renew(!heard_alike);
-  // Doors that are open are none of their business.
-  if (!heard_alike) states_.assign(config_.doors.size(), {});
+  const bool has_same_rules = sequences_.renew();
+  slots_.renew(!has_same_rules || !has_same_bounds);
   choose_interfaces();
   slots_.update();
 }
 
 void Keeper::report_status() {
-  log_.notice(format("status: up %s; %zu doors, %zu open; %zu commands running, %zu waiting",
-                     duration_text(loop_.now() - started_).c_str(), config_.doors.size(),
-                     doors_.open_doors(), doors_.running(), doors_.waiting()));
+  log_.notice(format("status: up %s; %s, %zu open; %s running, %zu waiting",
+                     duration_text(loop_.now() - started_).c_str(),
+                     counted(config_.doors.size(), "door").c_str(), doors_.open_doors(),
+                     counted(doors_.running(), "command").c_str(), doors_.waiting()));
   slots_.report_status();
 }
 
@@ -391,7 +279,7 @@ void Keeper::begin_shutdown() {
   leaving_ = true;
   log_.notice("shutting down");
   slots_.stop();
-  list_uses_.clear();
+  sequences_.stop();
   give_up_.set(loop_.now() + kLongestShutdown);
   doors_.shut_down(config_.shutdown == Shutdown::kClose);
   finish_shutdown_if_done();
@@ -418,9 +306,9 @@ bool Keeper::must_give_up() {
 }
 
 void Keeper::give_up() {
-  if (doors_.open_doors() != 0) {
-    log_.warning(format("%zu doors could not be closed in time, the next start closes them",
-                        doors_.open_doors()));
+  if (const size_t open = doors_.open_doors()) {
+    log_.warning(counted(open, "door") + " could not be closed in time, the next start closes " +
+                 (open == 1 ? "it" : "them"));
   }
   // Not behind commands that hang; what it has begun goes on without us.
   if (is_ready_ && !std::exchange(on_stop_run_, true) && !config_.on_stop.empty()) {

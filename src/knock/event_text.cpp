@@ -61,8 +61,7 @@ std::string source_text(const IpAddress& source, std::string_view name) {
   return text;
 }
 
-std::vector<std::string> event_lines(const KnockEvent& event, std::string_view door,
-                                     std::string_view source) {
+std::string event_line(const KnockEvent& event, std::string_view door, std::string_view source) {
   std::string prefix(source);
   prefix += ": ";
   prefix += door;
@@ -70,15 +69,15 @@ std::vector<std::string> event_lines(const KnockEvent& event, std::string_view d
   const unsigned stage = event.stage;
   switch (event.kind) {
     case EventKind::kStage:
-      return {prefix + stage_text(stage)};
-    case EventKind::kOpen:
-      return {prefix + stage_text(stage), prefix + open_sesame_text()};
+      return prefix + stage_text(stage);
     case EventKind::kTimeout:
-      return {prefix + format("sequence timeout (stage %u)", stage)};
+      return prefix + format("sequence timeout (stage %u)", stage);
     case EventKind::kScan:
-      return {prefix + "port scan, knock discarded"};
+      return prefix + "port scan, knock discarded";
+    case EventKind::kOpen:
+      break;  // its opening says what comes of it
   }
-  return {};
+  return "";
 }
 
 std::string stage_text(unsigned stage) { return format("Stage %u", stage); }
@@ -94,16 +93,15 @@ std::string still_running_text() {
 }
 
 std::string too_many_open_text(size_t most) {
-  return format("%zu openings are open (Max_Open)", most);
+  return counted(most, "opening") + (most == 1 ? " is" : " are") + " open (Max_Open)";
 }
 
-std::string too_many_waiting_text(size_t most) { return format("%zu commands wait", most); }
+std::string too_many_waiting_text(size_t most) {
+  return counted(most, "command") + (most == 1 ? " waits" : " wait");
+}
 
 std::string refused_line(std::string_view door, uint64_t knocks, std::string_view why) {
-  return std::string(door) +
-         format(": %llu knock%s refused: ", static_cast<unsigned long long>(knocks),
-                knocks == 1 ? "" : "s") +
-         std::string(why);
+  return std::string(door) + ": " + counted(knocks, "knock") + " refused: " + std::string(why);
 }
 
 std::string running_line(std::string_view door, std::string_view command) {
@@ -120,8 +118,7 @@ std::string could_not_run_line(std::string_view door, std::string_view reason, b
 }
 
 std::string taken_up_line(size_t doors) {
-  return doors == 1 ? "1 door is open since an earlier run"
-                    : format("%zu doors are open since an earlier run", doors);
+  return counted(doors, "door") + (doors == 1 ? " is" : " are") + " open since an earlier run";
 }
 
 std::string stuck_line(std::string_view door, size_t running, Duration waited) {
@@ -130,6 +127,10 @@ std::string stuck_line(std::string_view door, size_t running, Duration waited) {
                                  ": command waits: %zu others are running, and none has ended "
                                  "for %lld s",
                                  running, static_cast<long long>(seconds));
+}
+
+std::string left_out_line(uint64_t lines, uint32_t rate) {
+  return counted(lines, "log line") + format(" left out, more than %u a second (Log_Rate)", rate);
 }
 
 std::string skipped_sequences_line(std::string_view door, size_t count) {

@@ -66,7 +66,7 @@ class Listener : LiveCapture::Handler {
     if (capture_.fault()) return fail(capture_.fault()->kind, capture_.fault()->text);
     if (!tracker_.has_memory()) {
       return fail(CaptureTrouble::kOther,
-                  format("no memory for %u sources (Max_Sources)", settings_.max_sources));
+                  "no memory for " + counted(settings_.max_sources, "source") + " (Max_Sources)");
     }
     take_up_generations();
     const bool in_kernel = set_addresses(settings_.own_addresses);

@@ -43,10 +43,10 @@ TEST(Text, PartsLieInTheTextThatWasSplit) {
 }
 
 TEST(Text, OneIsNoPlural) {
-  EXPECT_EQ(count_of(0, "door"), "0 doors");
-  EXPECT_EQ(count_of(1, "door"), "1 door");
-  EXPECT_EQ(count_of(2, "log line"), "2 log lines");
-  EXPECT_EQ(count_of(std::numeric_limits<uint64_t>::max(), "port"), "18446744073709551615 ports");
+  EXPECT_EQ(counted(0, "door"), "0 doors");
+  EXPECT_EQ(counted(1, "door"), "1 door");
+  EXPECT_EQ(counted(2, "log line"), "2 log lines");
+  EXPECT_EQ(counted(std::numeric_limits<uint64_t>::max(), "port"), "18446744073709551615 ports");
 }
 
 TEST(Text, CaseOfAsciiLettersIsIgnored) {
@@ -123,6 +123,12 @@ TEST(Join, PutsWhatIsBetweenBetween) {
   EXPECT_EQ(join({}, ", "), "");
   EXPECT_EQ(join({"eth0"}, ", "), "eth0");
   EXPECT_EQ(join({"eth0", "", "ppp0"}, ", "), "eth0, , ppp0");
+}
+
+TEST(Counted, OneIsOne_AndAllElseIsMany) {
+  EXPECT_EQ(counted(0, "door"), "0 doors");
+  EXPECT_EQ(counted(1, "door"), "1 door");
+  EXPECT_EQ(counted(2, "log line"), "2 log lines");
 }
 
 }  // namespace

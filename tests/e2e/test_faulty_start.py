@@ -70,7 +70,7 @@ def test_what_is_due_is_closed(crash, try_start, start, ledger, client, argument
     said = closes_what_is_due_alone(ledger, client,
                                     lambda: try_start(daemon.config_file, *arguments))
     assert all("port \"abc\"" in text for text in said), said
-    assert "1 doors stay open until a start without errors" in said[-1]
+    assert "1 door stays open until a start without errors" in said[-1]
 
     # The other is still recorded, with its time.
     daemon = start(sound)

@@ -27,7 +27,8 @@ struct Use {
 
   void operator()(const KnockEvent& event) const {
     require(event.door < doors);
-    require(!event_lines(event, "door", source_text(event.source, "")).empty());
+    require(event.kind == EventKind::kOpen ||
+            !event_line(event, "door", source_text(event.source, "")).empty());
   }
   void operator()(const Explanation& explanation) const {
     require(explanation.door == kNoDoor || explanation.door < doors);

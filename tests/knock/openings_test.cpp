@@ -366,11 +366,11 @@ TEST_F(OpeningsTest, KnocksBeyondMaxOpenAreCountedOnceAMinute) {
   sync();
   forget_what_happened();
   for (int i = 0; i < 3; ++i) knock(ssh, kBob);
-  EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 1 openings are open (Max_Open)"));
+  EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 1 opening is open (Max_Open)"));
   time_is(59'999);
   EXPECT_THAT(happened(), IsEmpty());
   time_is(60'000);
-  EXPECT_THAT(happened(), ElementsAre("ssh: 2 knocks refused: 1 openings are open (Max_Open)"));
+  EXPECT_THAT(happened(), ElementsAre("ssh: 2 knocks refused: 1 opening is open (Max_Open)"));
 }
 
 TEST_F(OpeningsTest, RenewalIsNeverRefused) {

@@ -25,8 +25,8 @@ bool is_one_of(std::string_view word, std::initializer_list<std::string_view> wo
 // The parts, with `between` between them.
 std::string join(const std::vector<std::string>& parts, std::string_view between);
 
-// "1 door", "2 doors".
-std::string count_of(uint64_t number, std::string_view noun);
+// "1 door", "2 doors"; for a noun whose plural ends in s.
+std::string counted(uint64_t count, std::string_view noun);
 
 // ASCII letters only, whatever the locale.
 bool equals_ignoring_case(std::string_view a, std::string_view b);

@@ -13,20 +13,18 @@
 #include "knockd/base/event_loop.h"
 #include "knockd/base/growing_pause.h"
 #include "knockd/base/log.h"
-#include "knockd/base/rate_limit.h"
 #include "knockd/base/result.h"
 #include "knockd/config/complaint.h"
 #include "knockd/config/config.h"
-#include "knockd/config/door_rules.h"
 #include "knockd/config/door_terms.h"
 #include "knockd/keeper/door_keeper.h"
+#include "knockd/keeper/door_sequences.h"
+#include "knockd/keeper/line_rate.h"
 #include "knockd/keeper/listener_slots.h"
 #include "knockd/keeper/pid_file.h"
 #include "knockd/keeper/resolver.h"
 
 namespace knockd {
-
-struct OneTimeUse;
 
 // What the command line says; it wins over the configuration, also after a reload.
 struct KeeperOptions {
@@ -61,18 +59,6 @@ class Keeper : ListenerSlots::Owner {
   void close_what_is_due();
 
  private:
-  // What changes of a door while the configuration stands.
-  struct DoorState {
-    uint32_t generation = 0;
-    bool uses_list = false;  // a knock waits for its one-time file; others are ignored
-  };
-  // An opening that begins as soon as its sequence is marked as used.
-  struct ListUse {
-    uint64_t opening = 0;
-    DoorNumber rule = kNoDoor;
-    Instant give_up_at;  // if another program keeps the file locked
-  };
-
   ListenerSettings listener_settings() const override;
   bool is_forwarded(DoorNumber rule) const override;
   void on_event(const KnockEvent& event, const std::string& interface) override;
@@ -81,13 +67,7 @@ class Keeper : ListenerSlots::Owner {
   void on_settled() override;
   void on_no_rights(const std::string& why) override;
   void knocked(const KnockEvent& event, const std::string& interface);
-  void use_sequence(const UseSequence& use);
-  void use_lists();
-  bool use_list(const ListUse& waiting);
-  void give_up_list_uses();
-  bool report_use(const Door& door, const OneTimeUse& use, size_t skipped);
-  void warn_of_disabled_doors();
-  void give_sequences(DoorNumber number, const std::vector<Sequence>& sequences);
+  const DoorRules& rules() const { return sequences_.rules(); }
 
   std::optional<Fault> set_up();
   void open_log();
@@ -101,9 +81,6 @@ class Keeper : ListenerSlots::Owner {
 
   void choose_interfaces();
   std::string name_source(const IpAddress& source);
-  void report_left_out_at(Instant when);
-  bool may_log();
-  void report_left_out();
   bool must_give_up();
   void give_up();
 
@@ -119,20 +96,15 @@ class Keeper : ListenerSlots::Owner {
   std::unique_ptr<Resolver> resolver_;
   DoorTerms terms_;
   DoorKeeper doors_;
-  std::vector<DoorState> states_;
-  DoorRules rules_;
-  std::vector<ListUse> list_uses_;
+  DoorSequences sequences_;
   ListenerSlots slots_;
-  RateLimit rate_{0};
   Instant started_;
   bool is_ready_ = false;
   bool leaving_ = false;
   bool on_stop_run_ = false;
   int status_ = 0;
-  EventLoop::Alarm left_out_;
-  Instant next_left_out_{};
+  LineRate line_rate_;
   EventLoop::Alarm give_up_;
-  EventLoop::Alarm list_uses_due_;
 };
 
 }  // namespace knockd

@@ -4,9 +4,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "knockd/base/clock.h"
 #include "knockd/knock/event.h"
@@ -16,9 +16,8 @@ namespace knockd {
 // "192.0.2.7", or "192.0.2.7 (host.example)" with a name, which is already clean.
 std::string source_text(const IpAddress& source, std::string_view name);
 
-// The one or two lines of an event. `source` as source_text gives it.
-std::vector<std::string> event_lines(const KnockEvent& event, std::string_view door,
-                                     std::string_view source);
+// The line of an event other than kOpen, which begins an opening. `source` as source_text gives it.
+std::string event_line(const KnockEvent& event, std::string_view door, std::string_view source);
 
 // --- The life of an opening. A text stands behind "SOURCE: DOOR: ".
 
@@ -40,6 +39,9 @@ std::string would_run_line(std::string_view door, std::string_view command);
 std::string could_not_run_line(std::string_view door, std::string_view reason, bool again);
 std::string taken_up_line(size_t doors);
 std::string stuck_line(std::string_view door, size_t running, Duration waited);
+
+// So many lines were left out that strangers caused, for Log_Rate.
+std::string left_out_line(uint64_t lines, uint32_t rate);
 
 // A door was opened by a one-time sequence although so many before it were in force.
 std::string skipped_sequences_line(std::string_view door, size_t count);

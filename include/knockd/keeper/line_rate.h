@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// Holds the lines that strangers can cause to Log_Rate a second, with a line that counts those that
+// were left out.
+#pragma once
+
+#include <cstdint>
+
+#include "knockd/base/event_loop.h"
+#include "knockd/base/log.h"
+#include "knockd/base/rate_limit.h"
+
+namespace knockd {
+
+class LineRate {
+ public:
+  LineRate(EventLoop& loop, Log& log) : loop_(loop), log_(log), due_(loop, [this] { report(); }) {}
+
+  // At most `limit` a second from now on; 0: no limit.
+  void set_limit(uint32_t limit) {
+    limit_ = limit;
+    rate_ = RateLimit(limit);
+  }
+  // Whether one more line may be logged now; one that may not is counted.
+  bool allows();
+  // Counts lines that a listener left out. Those are not believed to say so once a second at most.
+  void add_left_out(uint64_t lines);
+
+ private:
+  void report_at(Instant when);
+  void report();
+
+  EventLoop& loop_;
+  Log& log_;
+  uint32_t limit_ = 0;
+  RateLimit rate_{0};
+  Instant next_report_{};
+  EventLoop::Alarm due_;
+};
+
+}  // namespace knockd
