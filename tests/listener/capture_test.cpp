@@ -11,8 +11,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <initializer_list>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/base/temporary_folder.h"
@@ -128,13 +130,18 @@ class LiveCaptureTest : public CaptureNetwork {
     std::vector<uint16_t> ports;
   };
 
+  static constexpr int kDeadline = 10'000;  // ms
+
   // Reads until a packet to `port` has come; the ports of all that came.
   static std::vector<uint16_t> ports_until(LiveCapture& capture, uint16_t port) {
     Recorder recorder;
     recorder.type = capture.link_type();
     while (recorder.ports.empty() || recorder.ports.back() != port) {
       pollfd readable{capture.fd(), POLLIN, 0};
-      poll(&readable, 1, -1);
+      if (poll(&readable, 1, kDeadline) == 0) {
+        ADD_FAILURE() << "no packet to port " << port << " within 10 s";
+        break;
+      }
       if (!capture.read(recorder, 100)) {
         ADD_FAILURE() << capture.fault()->text;
         break;
@@ -180,7 +187,16 @@ TEST_F(LiveCaptureTest, HearsWhatComes_OnADeviceOrOnAny) {
 TEST_F(LiveCaptureTest, ReadNeverWaits_AndClosesOnExec) {
   LiveCapture capture("wan");
   Recorder recorder;
-  EXPECT_TRUE(capture.read(recorder, 100));
+  // One that waits is helped out after a while.
+  std::promise<void> has_read;
+  std::thread helper([&, over = has_read.get_future()] {
+    if (over.wait_for(5s) == std::future_status::timeout) FrameSender("lan").syn("192.0.2.7", 7000);
+  });
+  const auto count = capture.read(recorder, 100);
+  has_read.set_value();
+  helper.join();
+  ASSERT_TRUE(count);
+  EXPECT_EQ(*count, 0u) << "it waited for a packet";
   EXPECT_EQ(fcntl(capture.fd(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
 
@@ -261,7 +277,7 @@ TEST_F(LiveCaptureTest, DeviceThatGoesAwayEndsTheCapture) {
   Recorder recorder;
   pollfd readable{capture.fd(), POLLIN, 0};
   do {
-    poll(&readable, 1, -1);
+    ASSERT_EQ(poll(&readable, 1, kDeadline), 1) << "nothing is heard of it within 10 s";
   } while (capture.read(recorder, 100));
   EXPECT_TRUE(capture.fault());
 }

@@ -26,25 +26,24 @@ class FrameSender {
     address_.sll_ifindex = static_cast<int>(if_nametoindex(device.c_str()));
   }
 
-  // A connection attempt by IPv4 from `source`, to 198.51.100.1, with a port and sequence number of
-  // its own.
-  void syn(const std::string& source, uint16_t port) {
+  // A connection attempt from `source`, with a port and sequence number of its own.
+  void syn(const std::string& source, uint16_t port,
+           const std::string& destination = "198.51.100.1") {
     ++attempts_;
+    const bool v4 = IpAddress::parse(source).value().is_v4();
     std::vector<uint8_t> frame(12, 0xff);
     const auto put16 = [&](unsigned value) {
       frame.push_back(static_cast<uint8_t>(value >> 8));
       frame.push_back(static_cast<uint8_t>(value));
     };
-    put16(ETHERTYPE_IP);
-    put16(0x4500);
-    put16(40);
-    put16(0);
-    put16(0);
-    put16(64 << 8 | 6);
-    put16(0);
-    for (const std::string& text : {source, std::string("198.51.100.1")}) {
+    if (v4) {
+      for (const unsigned value : {ETHERTYPE_IP, 0x4500, 40, 0, 0, 64 << 8 | 6, 0}) put16(value);
+    } else {
+      for (const unsigned value : {ETHERTYPE_IPV6, 0x6000, 0, 20, 6 << 8 | 64}) put16(value);
+    }
+    for (const std::string& text : {source, destination}) {
       const auto bytes = IpAddress::parse(text).value().bytes();
-      frame.insert(frame.end(), bytes.begin() + 12, bytes.end());
+      frame.insert(frame.end(), bytes.begin() + (v4 ? 12 : 0), bytes.end());
     }
     put16(40000 + attempts_);
     put16(port);

@@ -33,6 +33,13 @@ class ReporterTest : public ::testing::Test {
     event.interface_index = number;  // any value that tells one from another
     reporter_->on_event(event);
   }
+  static KnockEvent stage() {
+    KnockEvent stage;
+    stage.stage = 1;
+    stage.door = 1;
+    stage.source = IpAddress::parse("192.0.2.7").value();
+    return stage;
+  }
   // Until one has to wait. Returns how many there were.
   uint32_t fill(DoorNumber door) {
     uint32_t sent = 0;
@@ -107,14 +114,23 @@ TEST_F(ReporterTest, ReportThatFindsNoRoomIsNotLost) {
   EXPECT_GT(left_out_.knocks, 0u);
 }
 
+TEST_F(ReporterTest, ReportOfLinesThatFindsNoRoomIsNotLost) {
+  fill(7);
+  for (int i = 0; i < 3; ++i) reporter_->on_event(stage());  // for which there is no room either
+  reporter_->report_left_out();
+  read_all();
+  ASSERT_EQ(left_out_.lines, 0u);
+  ASSERT_TRUE(reporter_->report_due()) << "three lines were left out";
+  reporter_->report_left_out();
+  read_all();
+  EXPECT_EQ(left_out_.lines, 3u);
+  EXPECT_EQ(left_out_.knocks, 0u);
+}
+
 TEST_F(ReporterTest, OtherEventsAreHeldToTheRate) {
-  KnockEvent stage;
-  stage.stage = 1;
-  stage.door = 1;
-  stage.source = IpAddress::parse("192.0.2.7").value();
   size_t sent = 0;
   for (int i = 0; i < 30; ++i) {
-    reporter_->on_event(stage);
+    reporter_->on_event(stage());
     sent += read_all().size();
   }
   EXPECT_EQ(sent, 20u);
