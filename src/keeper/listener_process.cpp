@@ -2,8 +2,6 @@
 #include "knockd/keeper/listener_process.h"
 
 #include <signal.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include <array>
 #include <utility>
@@ -23,68 +21,45 @@ constexpr size_t kMostUnsent = 8192;
 
 ListenerProcess::ListenerProcess(EventLoop& loop, const ListenerSettings& settings,
                                  ListenerEntry entry, Owner& owner)
-    : loop_(loop), owner_(owner), doors_(settings.doors.size()), conversation_(settings) {
-  auto pair = Channel::make_pair();
-  if (!pair) {
-    fault_ = pair.error();
-    return;
-  }
-  auto& [ours, theirs] = *pair;
-  const pid_t keeper = getpid();
-  pid_ = fork();
-  if (pid_ < 0) {
-    fault_ = fault_of("fork");
-    return;
-  }
-  if (pid_ == 0) {
-    // A keeper that died before this line sends no death signal any more.
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    _exit(getppid() == keeper ? entry(settings, std::move(theirs)) : 0);
-  }
-  channel_ = std::move(ours);
-  if (!watch()) fault_ = fault_of("epoll_ctl");
-}
-
-ListenerProcess::~ListenerProcess() {
-  close();
-  // It has nothing to put in order.
-  if (pid_ > 0) kill(pid_, SIGKILL);
+    : loop_(loop),
+      owner_(owner),
+      doors_(settings.doors.size()),
+      conversation_(settings),
+      process_(loop) {
+  fault_ = process_.start([&](Channel channel) { return entry(settings, std::move(channel)); },
+                          [this] { on_channel(); });
 }
 
 void ListenerProcess::send(const ToListener& message) {
-  if (gone_ || misbehaved_) return;
+  if (!process_.is_open() || misbehaved_) return;
   conversation_.told(message);
   if (unsent_.size() == kMostUnsent) {
     misbehaved_ = true;
     unsent_.clear();
-    if (pid_ > 0) kill(pid_, SIGKILL);  // the channel then tells that it is gone
+    process_.kill();  // the channel then tells that it is gone
     return;
   }
   const bool was_empty = unsent_.empty();
   unsent_.push_back(encode(message));
-  if (was_empty && !flush()) watch();
+  if (was_empty && !flush()) process_.await_room(true);
 }
 
 // Whether everything is sent.
 bool ListenerProcess::flush() {
   while (!unsent_.empty()) {
-    if (channel_.send(unsent_.front()) == Sent::kFull) return false;
+    if (process_.channel().send(unsent_.front()) == Sent::kFull) return false;
     unsent_.pop_front();
   }
   return true;
 }
 
-bool ListenerProcess::watch() {
-  const uint32_t events = unsent_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT;
-  return loop_.watch(channel_.fd(), events, [this] { on_channel(); });
-}
-
 void ListenerProcess::on_channel() {
-  if (!unsent_.empty() && flush()) watch();
+  if (!unsent_.empty() && flush()) process_.await_room(false);
   std::array<uint8_t, kLongestMessage> buffer;
-  for (int i = 1; !gone_ && (i % kMessagesInARow != 0 || loop_.time_in_turn() < kLongestRead);
+  for (int i = 1;
+       process_.is_open() && (i % kMessagesInARow != 0 || loop_.time_in_turn() < kLongestRead);
        ++i) {
-    const Channel::Received received = channel_.receive(buffer);
+    const Channel::Received received = process_.channel().receive(buffer);
     if (received.kind == Channel::Received::Kind::kNothing) return;
     if (received.kind == Channel::Received::Kind::kMessage) {
       const auto message =
@@ -95,15 +70,15 @@ void ListenerProcess::on_channel() {
         continue;
       }
     }
-    close();
+    process_.close();
     // One that closed its end without ending, or sent garbage, is of no use either.
-    if (pid_ > 0) kill(pid_, SIGKILL);
+    process_.kill();
     return report_end();
   }
 }
 
 void ListenerProcess::reaped(int status) {
-  pid_ = 0;
+  process_.reaped();
   status_ = status;
   report_end();
 }
@@ -111,15 +86,9 @@ void ListenerProcess::reaped(int status) {
 // Once both are known: that all it said was heard, and how it ended. How one ends that misbehaved
 // is known at once.
 void ListenerProcess::report_end() {
-  if (!gone_ || (!status_ && !misbehaved_) || std::exchange(end_reported_, true)) return;
+  if (process_.is_open() || (!status_ && !misbehaved_) || std::exchange(end_reported_, true))
+    return;
   owner_.on_gone(*this, status_.value_or(SIGKILL));
-}
-
-void ListenerProcess::close() {
-  if (gone_) return;
-  gone_ = true;
-  loop_.unwatch(channel_.fd());
-  channel_ = Channel(UniqueFd());
 }
 
 }  // namespace knockd

@@ -80,7 +80,6 @@ void ListenerSlots::on_message(ListenerProcess& from, const FromListener& messag
 void ListenerSlots::on_gone(ListenerProcess& from, int status) {
   Slot* const slot = slot_of(from);
   if (slot == nullptr || slot->dismissed || stopped_) return;
-  const std::string how = end_text(status);
   const bool listened = slot->listening;
   retry_later(*slot);
   if (slot->settled && !slot->pause.is_worth_a_line()) return;
@@ -90,13 +89,10 @@ void ListenerSlots::on_gone(ListenerProcess& from, int status) {
   }
   if (!listened) {
     return wait_for(*slot, format("%s: the listener ended before it listened (%s); trying again",
-                                  slot->interface.c_str(), how.c_str()));
+                                  slot->interface.c_str(), end_text(status).c_str()));
   }
-  const auto times = static_cast<unsigned long long>(slot->pause.failures());
-  log_.warning(format("%s: the listener ended (%s)%s; starting another in %.1f s",
-                      slot->interface.c_str(), how.c_str(),
-                      times == 1 ? "" : format(", %llu times in a row", times).c_str(),
-                      std::chrono::duration<double>(*slot->retry_at - loop_.now()).count()));
+  log_.warning(end_line(slot->interface + ": the listener", status, slot->pause,
+                        *slot->retry_at - loop_.now()));
 }
 
 void ListenerSlots::on_report(Slot& slot, const Listening& message) {
@@ -156,10 +152,10 @@ void ListenerSlots::on_report(Slot& slot, const Trouble& trouble) {
 }
 
 void ListenerSlots::on_report(Slot& slot, const ListenerStatus& status) {
-  log_.notice(format("status: %s: listening on %s; %llu packets, %llu lost, %u sources",
-                     slot.interface.c_str(), text_of(slot.addresses).c_str(),
-                     static_cast<unsigned long long>(status.packets),
-                     static_cast<unsigned long long>(status.dropped), status.sources));
+  log_.notice(format("status: %s: listening on %s; %s, %llu lost, %s", slot.interface.c_str(),
+                     text_of(slot.addresses).c_str(), counted(status.packets, "packet").c_str(),
+                     static_cast<unsigned long long>(status.dropped),
+                     counted(status.sources, "source").c_str()));
 }
 
 void ListenerSlots::report_lost_knocks() {
@@ -171,8 +167,8 @@ void ListenerSlots::report_lost_knocks() {
       continue;
     }
     log_.warning(slot->interface + ": " +
-                 format("%llu complete knocks lost, too many at once",
-                        static_cast<unsigned long long>(std::exchange(slot->lost_knocks, 0))));
+                 counted(std::exchange(slot->lost_knocks, 0), "complete knock") +
+                 " lost, too many at once");
     slot->lost_reported = loop_.now();
   }
 }

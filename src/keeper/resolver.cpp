@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -15,7 +14,6 @@
 #include <vector>
 
 #include "knockd/base/privileges.h"
-#include "knockd/base/spawn.h"
 #include "knockd/base/text.h"
 
 namespace knockd {
@@ -50,22 +48,22 @@ std::string ask(const IpAddress& address) {
 }
 
 // The child: one question after the other, as slow as name servers are.
-[[noreturn]] void answer_questions(const Channel& channel) {
+int answer_questions(const Channel& channel) {
   prctl(PR_SET_NAME, "knockd-lookup");
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // the change of user cleared it
   for (const int ignored : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGPIPE}) signal(ignored, SIG_IGN);
   std::array<uint8_t, kAddressBytes> question;
   for (;;) {
     pollfd readable{channel.fd(), POLLIN, 0};
     poll(&readable, 1, -1);
     const Channel::Received received = channel.receive(question);
-    if (received.kind == Channel::Received::Kind::kClosed) _exit(0);
+    if (received.kind == Channel::Received::Kind::kClosed) return 0;
     if (received.kind != Channel::Received::Kind::kMessage) continue;
     if (received.length != kAddressBytes) continue;
     const std::string name = ask(IpAddress(question));
     std::vector<uint8_t> answer(question.begin(), question.end());
     answer.insert(answer.end(), name.begin(), name.end());
-    if (!channel.send_waiting(answer)) _exit(0);
+    if (!channel.send_waiting(answer)) return 0;
   }
 }
 
@@ -84,48 +82,37 @@ std::string clean_host_name(std::string_view name) {
 Resolver::Resolver(EventLoop& loop, Log& log)
     : loop_(loop),
       log_(log),
+      process_(loop),
       pause_(std::chrono::milliseconds(100), std::chrono::minutes(1)),
       retry_(loop, [this] { start_again(); }) {
   fault_ = start();
 }
 
-Resolver::~Resolver() { forget_child(); }
-
 std::optional<Fault> Resolver::start() {
-  auto pair = Channel::make_pair();
-  if (!pair) return pair.error();
-  auto& [ours, theirs] = *pair;
-  pid_ = fork();
-  if (pid_ < 0) return fault_of("fork");
-  if (pid_ == 0) {
-    close_inherited(theirs.fd());
-    // Who called `knockd -d` may read what we print to its end, which would be ours.
-    if (discard_standard_streams() || become_nobody() || give_up_capabilities()) _exit(1);
-    answer_questions(theirs);
-  }
   started_ = loop_.now();
-  channel_ = std::move(ours);
-  listens_ = loop_.watch(channel_.fd(), EPOLLIN, [this] { on_answer(); });
-  if (!listens_) return fault_of("epoll_ctl");
-  return std::nullopt;
+  return process_.start(
+      [](Channel channel) {
+        close_inherited(channel.fd());
+        // Who called `knockd -d` may read what we print to its end, which would be ours.
+        if (discard_standard_streams() || become_nobody() || give_up_capabilities()) return 1;
+        return answer_questions(channel);
+      },
+      [this] { on_answer(); });
 }
 
 void Resolver::reaped(int status) {
-  pid_ = 0;
-  forget_child();
+  process_.reaped();
+  process_.close();
+  // What it was asked and did not answer is asked again.
+  std::erase_if(names_, [](const auto& entry) { return entry.second.empty(); });
   const Duration pause = count_failure();
   if (!pause_.is_worth_a_line()) return;
-  const auto times = static_cast<unsigned long long>(pause_.failures());
-  log_.warning(format("the process that looks up names ended (%s)%s; starting another in %.1f s",
-                      end_text(status).c_str(),
-                      times == 1 ? "" : format(", %llu times in a row", times).c_str(),
-                      std::chrono::duration<double>(pause).count()));
+  log_.warning(end_line("the process that looks up names", status, pause_, pause));
 }
 
 void Resolver::start_again() {
   const auto fault = start();
   if (!fault) return;
-  forget_child();
   count_failure();
   if (!pause_.is_worth_a_line()) return;
   log_.warning(
@@ -140,34 +127,24 @@ Duration Resolver::count_failure() {
   return pause;
 }
 
-void Resolver::forget_child() {
-  if (listens_) loop_.unwatch(channel_.fd());
-  listens_ = false;
-  channel_ = Channel(UniqueFd());
-  if (pid_ > 0) kill(pid_, SIGKILL);
-  pid_ = 0;
-  // What it was asked and did not answer is asked again.
-  std::erase_if(names_, [](const auto& entry) { return entry.second.empty(); });
-}
-
 std::string Resolver::name_of(const IpAddress& address) {
   if (names_.size() >= kMostNames) names_.clear();
   const auto [at, unknown] = names_.try_emplace(address);
-  if (unknown && (!listens_ || channel_.send(address.bytes()) != Sent::kYes)) names_.erase(at);
+  if (unknown && (!process_.is_open() || process_.channel().send(address.bytes()) != Sent::kYes)) {
+    names_.erase(at);
+  }
   return unknown ? std::string() : at->second;
 }
 
 void Resolver::on_answer() {
   std::array<uint8_t, kLongestAnswer> answer;
   for (;;) {
-    const Channel::Received received = channel_.receive(answer);
+    const Channel::Received received = process_.channel().receive(answer);
     if (received.kind == Channel::Received::Kind::kNothing) return;
     if (received.kind == Channel::Received::Kind::kClosed) {
       // It has ended, or is of no use; how it did is known when it was reaped.
-      listens_ = false;
-      loop_.unwatch(channel_.fd());
-      if (pid_ > 0) kill(pid_, SIGKILL);
-      return;
+      process_.close();
+      return process_.kill();
     }
     if (received.length < kAddressBytes) continue;
     IpAddress::Bytes bytes;

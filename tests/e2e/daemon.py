@@ -101,7 +101,7 @@ class Daemon:
 
     def packets_heard(self, interface="eth0"):
         """How many packets the kernel has copied to the listener of ours so far."""
-        pattern = rf"status: {interface}: .*; (\d+) packets, \d+ lost, .*"
+        pattern = rf"status: {interface}: .*; (\d+) packets?, \d+ lost, .*"
         known = len(self.matching(pattern))
         self.send(signal.SIGUSR1)
         self.wait_for(pattern, known + 1)

@@ -223,13 +223,15 @@ def test_knock_in_progress_survives_an_address_change(network, start, ledger, kn
 def test_each_change_is_one_line(network, start, ledger):
     server = network.server
     daemon = start(config(ledger))
+    # To the kernel this is one change for each family.
     ip(server, "address", "flush", "dev", "eth0")
-    daemon.wait_for("eth0: .*")
+    daemon.wait_for("eth0: now listening on no address")
+    before = len(daemon.matching("eth0: .*"))
     add_addresses(server, "eth0", f"{NEW}/24")
     daemon.wait_for(f"eth0: now listening on {NEW}")
     add_addresses(server, "eth0", f"{NEW6}/64")
     daemon.wait_for(f"eth0: now listening on {NEW}, {NEW6}")
-    assert len(daemon.matching("eth0: .*")) == 3, daemon.report()
+    assert len(daemon.matching("eth0: .*")) == before + 2, daemon.report()
 
 
 def test_daemon_that_was_first_hears_once_the_device_is_there(network, start, ledger, knocker):
@@ -321,7 +323,7 @@ def hear_out(daemon, ledger, interfaces, count=1):
     wait_until(lambda: len(ledger.lines()) >= count, f"{count} doors open", daemon.report)
     daemon.send(signal.SIGUSR1)
     for interface in interfaces.split(","):
-        daemon.wait_for(f"status: {interface}: .* packets, .*")
+        daemon.wait_for(f"status: {interface}: .* packets?, .*")
 
 
 @pytest.mark.parametrize("family", [4, 6])

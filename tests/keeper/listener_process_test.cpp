@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -74,6 +75,13 @@ int evil_listener(const ListenerSettings&, Channel channel) {
   return 0;
 }
 
+int endless_listener(const ListenerSettings&, Channel channel) {
+  channel.send_waiting(encode(FromListener(Listening{1})));
+  while (channel.send_waiting(encode(FromListener(LeftOut{7, 0})))) {
+  }
+  return 0;
+}
+
 int listener_with_a_door_too_many(const ListenerSettings& settings, Channel channel) {
   KnockEvent event;
   event.kind = EventKind::kOpen;
@@ -125,6 +133,7 @@ class ListenerProcessTest : public ::testing::Test, public ListenerProcess::Owne
   void on_message(ListenerProcess& from, const FromListener& message) override {
     EXPECT_EQ(&from, process_.get());
     const auto* const left_out = std::get_if<LeftOut>(&message);
+    if (left_out != nullptr && ++messages_in_a_row_ == kEndless) kill(process_->pid(), SIGKILL);
     said_.push_back(left_out != nullptr
                         ? format("left out %llu", static_cast<unsigned long long>(left_out->lines))
                         : format("message %zu", message.index()));
@@ -132,14 +141,25 @@ class ListenerProcessTest : public ::testing::Test, public ListenerProcess::Owne
   void on_gone(ListenerProcess&, int status) override {
     said_.push_back("gone: " + end_text(status));
   }
+  // Turns until it is so; where it does not become so, the test fails and the process is ended.
+  void turn_until(const std::string& what, const std::function<bool()>& is_so) {
+    bool late = false;
+    EventLoop::Alarm deadline(loop_, [&late] { late = true; });
+    loop_.refresh_clock();
+    deadline.set(loop_.now() + std::chrono::seconds(10));
+    while (!late && !is_so()) loop_.turn();
+    if (!late) return;
+    ADD_FAILURE() << "not within 10 s: " << what;
+    if (process_->pid() > 0) kill(process_->pid(), SIGKILL);
+  }
   void turn_until(const std::string& what) {
-    while (said_.empty() || said_.back() != what) loop_.turn();
+    turn_until(what, [&] { return !said_.empty() && said_.back() == what; });
   }
   // Reaps the process when SIGCHLD says that it has ended, as the keeper does.
   void turn_until_gone() {
     loop_.watch_signals({SIGCHLD}, [this](int) { reap(WNOHANG); });
     reap(WNOHANG);
-    while (said_.empty() || !said_.back().starts_with("gone")) loop_.turn();
+    turn_until("it is gone", [&] { return !said_.empty() && said_.back().starts_with("gone"); });
   }
   // With nothing to do the loop sleeps.
   void expect_rest() {
@@ -160,6 +180,8 @@ class ListenerProcessTest : public ::testing::Test, public ListenerProcess::Owne
     }
   }
 
+  static constexpr int kEndless = 10'000;
+  int messages_in_a_row_ = 0;
   EventLoop loop_;
   std::unique_ptr<ListenerProcess> process_;
   std::vector<std::string> said_;
@@ -232,10 +254,21 @@ TEST_F(ListenerProcessTest, SendNeverWaits_AndLosesNothing) {
   expect_rest();
 }
 
+// As fast as it is read it says more.
+TEST_F(ListenerProcessTest, EndlessOneHasItsTurnAndNoMore) {
+  start(endless_listener);
+  turn_until("message 0", [&] { return !said_.empty(); });
+  for (int turn = 0; turn < 10; ++turn) {
+    messages_in_a_row_ = 0;
+    loop_.turn();
+    ASSERT_LT(messages_in_a_row_, kEndless) << "were read in one turn: others starve";
+  }
+}
+
 TEST_F(ListenerProcessTest, AnswerToAQuestionIsNoMisbehaviour) {
   start(listener_that_answers);
   process_->send(StatusRequest());
-  while (said_.size() < 2) loop_.turn();
+  turn_until("the answer", [&] { return said_.size() == 2; });
   EXPECT_FALSE(process_->misbehaved());
 }
 

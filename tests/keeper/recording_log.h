@@ -24,6 +24,7 @@ class RecordingLog {
 
   // What was logged since the last call.
   std::vector<std::string> take() { return std::exchange(lines_, {}); }
+  const std::vector<std::string>& lines() const { return lines_; }
   bool has(const std::string& line) const {
     return std::find(lines_.begin(), lines_.end(), line) != lines_.end();
   }

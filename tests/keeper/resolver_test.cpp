@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/keeper/resolver.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cctype>
+#include <filesystem>
 #include <string>
+#include <vector>
 
+#include "knockd/base/unique_fd.h"
+#include "tests/base/child.h"
+#include "tests/base/temporary_folder.h"
 #include "tests/keeper/recording_log.h"
 
 namespace knockd {
@@ -56,6 +65,59 @@ TEST(ResolverTest, NameIsKnownLater_AndTheFirstQuestionDoesNotWait) {
   const std::string name = resolver.name_of(kLoopback);
   EXPECT_NE(name, "");
   EXPECT_EQ(clean_host_name(name), name);
+}
+
+std::string field(const std::string& status, const std::string& name) {
+  const size_t at = status.find("\n" + name + ":\t");
+  if (at == std::string::npos) return "no " + name;
+  const size_t begin = at + name.size() + 3;
+  return status.substr(begin, status.find('\n', begin) - begin);
+}
+
+// What a name server answers is read by the C library in there.
+TEST(ResolverTest, ProcessHasNoRights_AndNoDescriptorButItsChannel) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to have rights to lose";
+  EventLoop loop;
+  RecordingLog log;
+  const UniqueFd ours(open("/etc/passwd", O_RDONLY));  // as if by an exec of the caller's
+  Resolver resolver(loop, log);
+  resolver.name_of(kLoopback);
+  loop.turn();  // once it answers, it has given up what it is to
+  const std::string process = "/proc/" + std::to_string(resolver.pid());
+  const std::string status = read_file(process + "/status");
+  EXPECT_THAT(field(status, "Uid"), testing::Not(testing::StartsWith("0")));
+  EXPECT_THAT(field(status, "Gid"), testing::Not(testing::StartsWith("0")));
+  EXPECT_EQ(field(status, "Groups"), "");
+  EXPECT_EQ(field(status, "NoNewPrivs"), "1");
+  for (const char* const set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
+    EXPECT_EQ(field(status, set), "0000000000000000") << set;
+  }
+  std::vector<std::string> descriptors;
+  for (const auto& entry : std::filesystem::directory_iterator(process + "/fd")) {
+    const std::string target = std::filesystem::read_symlink(entry.path());
+    descriptors.push_back(target.substr(0, target.find('[')));
+  }
+  EXPECT_THAT(descriptors,
+              testing::UnorderedElementsAre("/dev/null", "/dev/null", "/dev/null", "socket:"));
+}
+
+// As an ordinary user with ambient capabilities, who becomes nobody else.
+TEST(ResolverTest, ProcessOfAnOrdinaryUserGivesUpItsCapabilitiesToo) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to be someone else";
+  EXPECT_EQ(in_child([] {
+              if (prctl(PR_SET_KEEPCAPS, 1) != 0 || setgroups(0, nullptr) != 0 ||
+                  setgid(1234) != 0 || setuid(1234) != 0) {
+                return std::string("could not become 1234");
+              }
+              EventLoop loop;
+              RecordingLog log;
+              Resolver resolver(loop, log);
+              resolver.name_of(kLoopback);
+              loop.turn();
+              return field(read_file("/proc/" + std::to_string(resolver.pid()) + "/status"),
+                           "CapPrm");
+            }),
+            "0000000000000000");
 }
 
 TEST(ResolverTest, AnotherAnswers_WhenItsProcessEnds) {

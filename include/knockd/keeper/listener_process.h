@@ -9,6 +9,7 @@
 
 #include "knockd/base/event_loop.h"
 #include "knockd/base/result.h"
+#include "knockd/keeper/child_process.h"
 #include "knockd/keeper/conversation.h"
 #include "knockd/message/channel.h"
 #include "knockd/message/messages.h"
@@ -34,9 +35,6 @@ class ListenerProcess {
   // Forks.
   ListenerProcess(EventLoop& loop, const ListenerSettings& settings, ListenerEntry entry,
                   Owner& owner);
-  ~ListenerProcess();
-  ListenerProcess(const ListenerProcess&) = delete;
-  ListenerProcess& operator=(const ListenerProcess&) = delete;
   // Why there is no process.
   const std::optional<Fault>& fault() const { return fault_; }
 
@@ -47,7 +45,7 @@ class ListenerProcess {
   // Whether it was ended because it did what no listener does.
   bool misbehaved() const { return misbehaved_; }
 
-  pid_t pid() const { return pid_; }
+  pid_t pid() const { return process_.pid(); }
   // The process has been reaped, so that its number may be another's. Its last words may still wait
   // in the channel.
   void reaped(int status);
@@ -55,8 +53,6 @@ class ListenerProcess {
  private:
   void on_channel();
   bool flush();
-  bool watch();
-  void close();
   void report_end();
 
   EventLoop& loop_;
@@ -64,9 +60,7 @@ class ListenerProcess {
   const size_t doors_;
   Conversation conversation_;
   std::optional<Fault> fault_;
-  Channel channel_{UniqueFd()};
-  pid_t pid_ = 0;
-  bool gone_ = false;  // nothing is to be heard or sent any more
+  ChildProcess process_;
   bool misbehaved_ = false;
   bool end_reported_ = false;
   std::optional<int> status_;  // once it was reaped

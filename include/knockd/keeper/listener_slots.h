@@ -74,7 +74,6 @@ class ListenerSlots : ListenerProcess::Owner {
   void send(const ToListener& message);
   // Asks each listener for its counts, which are logged when they come.
   void report_status();
-  void report_lost_knocks();
   // To be called for each child that has ended and is nobody else's.
   void reaped(pid_t pid, int status);
 
@@ -118,6 +117,7 @@ class ListenerSlots : ListenerProcess::Owner {
   void retry_later(Slot& slot, Duration longest = kLongestPause);
   void fail(const std::string& why);
   void report_if_settled();
+  void report_lost_knocks();
   std::vector<IpAddress> addresses_on(const Slot& slot, uint32_t index) const;
   bool is_named(const std::string& interface) const;
   Slot* slot_of(const ListenerProcess& process);

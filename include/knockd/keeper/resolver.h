@@ -14,7 +14,7 @@
 #include "knockd/base/growing_pause.h"
 #include "knockd/base/log.h"
 #include "knockd/base/result.h"
-#include "knockd/message/channel.h"
+#include "knockd/keeper/child_process.h"
 #include "knockd/net/address.h"
 
 namespace knockd {
@@ -28,9 +28,6 @@ class Resolver {
  public:
   // Forks the child.
   Resolver(EventLoop& loop, Log& log);
-  ~Resolver();
-  Resolver(const Resolver&) = delete;
-  Resolver& operator=(const Resolver&) = delete;
   // Why there was no child at first.
   const std::optional<Fault>& fault() const { return fault_; }
 
@@ -38,23 +35,20 @@ class Resolver {
   std::string name_of(const IpAddress& address);
 
   // 0 while there is none.
-  pid_t pid() const { return pid_; }
+  pid_t pid() const { return process_.pid(); }
   // The child has ended and was reaped, with the status that waitpid() gave.
   void reaped(int status);
 
  private:
   std::optional<Fault> start();
   void start_again();
-  void forget_child();
   Duration count_failure();
   void on_answer();
 
   EventLoop& loop_;
   Log& log_;
   std::optional<Fault> fault_;
-  Channel channel_{UniqueFd()};
-  pid_t pid_ = 0;
-  bool listens_ = false;  // to channel_, whose other end is the child's
+  ChildProcess process_;
   Instant started_;
   GrowingPause pause_;
   EventLoop::Alarm retry_;

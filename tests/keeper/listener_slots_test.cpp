@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT
+// Slots on virtual time, with listeners that are processes but capture nothing: each does what the
+// test says. Interfaces are real, in a network namespace of the test's own.
+#include "knockd/keeper/listener_slots.h"
+
+#include <gmock/gmock.h>
+#include <poll.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "knockd/base/privileges.h"
+#include "knockd/base/text.h"
+#include "tests/base/own_network.h"
+#include "tests/keeper/recording_log.h"
+
+namespace knockd {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+// --- What listeners do
+
+void say(const Channel& channel, const FromListener& message) {
+  channel.send_waiting(encode(message));
+}
+
+// Waits for what the keeper sends next; nothing once it has closed the channel.
+std::optional<ToListener> hear(const Channel& channel) {
+  std::array<uint8_t, kLongestMessage> buffer;
+  pollfd readable{channel.fd(), POLLIN, 0};
+  poll(&readable, 1, -1);
+  const Channel::Received received = channel.receive(buffer);
+  if (received.kind != Channel::Received::Kind::kMessage) return std::nullopt;
+  return decode_to_listener({buffer.data(), received.length});
+}
+
+void listen(const ListenerSettings&, const Channel& channel) {
+  say(channel, Listening{1});
+  while (hear(channel)) {
+  }
+}
+
+void lose_knocks(const ListenerSettings&, const Channel& channel) {
+  say(channel, Listening{1});
+  say(channel, LeftOut{0, 3});
+  while (hear(channel)) say(channel, LeftOut{1, 1});
+}
+
+// Reports how many addresses it was given, at first and then.
+void count_addresses(const ListenerSettings& settings, const Channel& channel) {
+  say(channel, Listening{1});
+  say(channel, LeftOut{100 + settings.own_addresses.size(), 0});
+  while (const auto message = hear(channel)) {
+    say(channel, Listening{1});
+    if (const auto* const part = std::get_if<AddressPart>(&*message)) {
+      say(channel, LeftOut{uint64_t{200} + part->count, 0});
+    }
+  }
+}
+
+void end(const ListenerSettings&, const Channel&) {}
+
+void listen_and_end(const ListenerSettings&, const Channel& channel) { say(channel, Listening{1}); }
+
+void lack_rights(const ListenerSettings&, const Channel& channel) {
+  say(channel, Trouble{CaptureTrouble::kNoPermission, {'n', 'o'}});
+  hear(channel);
+}
+
+KnockEvent knock_on(uint32_t index) {
+  KnockEvent event;
+  event.kind = EventKind::kOpen;
+  event.stage = 1;
+  event.door = 0;
+  event.interface_index = index;
+  event.source = event.destination = IpAddress::parse("192.0.2.7").value();
+  return event;
+}
+
+// The same knock, as a router hears it that passes it on.
+void hear_twice(const ListenerSettings&, const Channel& channel) {
+  say(channel, Listening{1});
+  say(channel, knock_on(2));
+  say(channel, knock_on(3));
+  say(channel, LeftOut{1, 0});
+  hear(channel);
+}
+
+class ListenerSlotsTest : public OwnNetwork, public ListenerSlots::Owner {
+ protected:
+  void SetUp() override {
+    OwnNetwork::SetUp();
+    if (IsSkipped()) return;
+    now_ = Instant(1h);
+    settings_.doors.resize(1);
+    settings_.doors[0].sequence = {{7000}};
+    settings_.generations = {0};
+    loop_ = std::make_unique<EventLoop>(+[] { return now_; });
+    slots_ = std::make_unique<ListenerSlots>(*loop_, log_, entry, *this);
+    ASSERT_FALSE(slots_->begin());
+  }
+  void TearDown() override {
+    slots_.reset();
+    while (waitpid(-1, nullptr, 0) > 0) {
+    }
+    OwnNetwork::TearDown();
+  }
+  static int entry(const ListenerSettings& settings, Channel channel) {
+    close_inherited(channel.fd());
+    act_(settings, channel);
+    return 0;
+  }
+  void start(void (*act)(const ListenerSettings&, const Channel&),
+             const std::vector<std::string>& interfaces = {"any"}, bool only_v4 = false) {
+    act_ = act;
+    slots_->choose(interfaces, only_v4);
+    slots_->start();
+  }
+
+  ListenerSettings listener_settings() const override {
+    ++starts_;
+    return settings_;
+  }
+  bool is_forwarded(DoorNumber) const override { return false; }
+  void on_event(const KnockEvent& event, const std::string&) override {
+    said_.push_back(format("knock on %u", event.interface_index));
+  }
+  void on_explanation(const Explanation&) override {}
+  void on_lines_left_out(uint64_t lines) override { said_.push_back(counted(lines, "line")); }
+  void on_settled() override { said_.push_back("settled"); }
+  void on_no_rights(const std::string& why) override { said_.push_back(why); }
+
+  // Turns, as the keeper would, until it is so. Time stands still.
+  void turn_until(const std::string& what, const std::function<bool()>& is_so) {
+    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    while (!is_so()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "not within 10 s: " << what;
+      loop_->poll();
+      int status = 0;
+      if (const pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0) {
+        slots_->reaped(pid, status);
+        ++reaped_;
+      }
+      usleep(1000);
+    }
+  }
+  void turn_until_said(const std::string& what) {
+    turn_until(what, [&] { return std::ranges::count(said_, what) != 0; });
+  }
+  void turn_until_logged(const std::string& line) {
+    turn_until(line, [&] { return log_.has(line); });
+  }
+  bool logged(const std::string& beginning) const {
+    return std::ranges::any_of(log_.lines(),
+                               [&](const auto& line) { return line.starts_with(beginning); });
+  }
+  void pass(Duration time) {
+    now_ += time;
+    loop_->poll();
+  }
+
+  static inline Instant now_;
+  static inline void (*act_)(const ListenerSettings&, const Channel&);
+  mutable int starts_ = 0;
+  int reaped_ = 0;
+  ListenerSettings settings_;
+  RecordingLog log_;
+  std::vector<std::string> said_;
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<ListenerSlots> slots_;
+};
+
+TEST_F(ListenerSlotsTest, LostKnocksAreReportedAtOnce_AndThenOnceAMinute_NoneIsForgotten) {
+  start(lose_knocks);
+  turn_until_logged("any: 3 complete knocks lost, too many at once");
+  log_.take();
+  slots_->report_status();  // it loses one more at each word
+  slots_->report_status();
+  turn_until("both are heard", [&] { return std::ranges::count(said_, "1 line") == 2; });
+  pass(59s);
+  EXPECT_THAT(log_.take(), IsEmpty());
+  pass(1s);
+  EXPECT_THAT(log_.take(), ElementsAre("any: 2 complete knocks lost, too many at once"));
+}
+
+TEST_F(ListenerSlotsTest, OneThatEndsIsReplaced_AfterGrowingPauses) {
+  start(end);
+  turn_until_logged("any: the listener ended before it listened (exit status 0); trying again");
+  EXPECT_THAT(said_, Contains("settled")) << "it is known to wait";
+  int starts = 1;
+  for (const auto pause : {100ms, 200ms, 400ms, 800ms}) {
+    turn_until("it has ended", [&] { return reaped_ == starts; });
+    loop_->poll();  // its channel has ended, too
+    pass(pause - 1ms);
+    EXPECT_EQ(starts_, starts) << "before " << pause.count() << " ms";
+    pass(1ms);
+    EXPECT_EQ(starts_, ++starts) << "not after " << pause.count() << " ms";
+  }
+}
+
+TEST_F(ListenerSlotsTest, OneThatListenedAndEndsIsReported_WithThePauseBeforeTheNext) {
+  start(listen_and_end);
+  turn_until_logged("any: the listener ended (exit status 0); starting another in 0.1 s");
+}
+
+TEST_F(ListenerSlotsTest, MissingRightsAreReported_AndTriedAgainLater) {
+  start(lack_rights);
+  turn_until_said("any: no right to capture packets: run as root or with CAP_NET_RAW (no)");
+  pass(100ms);
+  EXPECT_EQ(starts_, 2);
+}
+
+TEST_F(ListenerSlotsTest, AfterAReloadThoseThatHearWhatTheyShouldGoOn) {
+  start(listen);
+  turn_until_said("settled");
+  slots_->renew(false);
+  slots_->update();
+  EXPECT_EQ(starts_, 1);
+  slots_->renew(true);
+  slots_->update();
+  EXPECT_EQ(starts_, 2);
+}
+
+TEST_F(ListenerSlotsTest, StoppedOnesAreNotStartedAgain) {
+  start(listen);
+  turn_until_said("settled");
+  slots_->stop();
+  slots_->update();
+  pass(1h);
+  EXPECT_EQ(starts_, 1);
+}
+
+TEST_F(ListenerSlotsTest, KnockThatIsHeardOnTwoInterfacesCountsOnce) {
+  start(hear_twice);
+  turn_until_said("1 line");
+  EXPECT_THAT(said_, Contains("knock on 2"));
+  EXPECT_THAT(said_, ::testing::Not(Contains("knock on 3")));
+}
+
+TEST_F(ListenerSlotsTest, AddressesAreThoseOfTheInterface_AndFollowIt) {
+  start(count_addresses, {"wan"});
+  turn_until_said("102 lines");
+  ip("address add 198.51.100.2/24 dev wan");
+  turn_until_said("203 lines");
+}
+
+TEST_F(ListenerSlotsTest, WithoutIPv6ItsAddressesAreNotGiven) {
+  start(count_addresses, {"wan"}, true);
+  turn_until_said("101 lines");
+}
+
+TEST_F(ListenerSlotsTest, InterfaceThatIsNotThereIsWaitedFor_OneThatComesIsListenedTo) {
+  start(listen, {"ppp0"});
+  EXPECT_THAT(log_.take(), ElementsAre(::testing::StartsWith(
+                               "interface ppp0 does not exist, waiting for it (there are: ")));
+  EXPECT_THAT(said_, ElementsAre("settled"));
+  slots_->announce();
+  ip("link add ppp0 type dummy");
+  turn_until_logged("interface ppp0 is down, waiting for it");
+  EXPECT_EQ(starts_, 0);
+  ip("link set ppp0 addrgenmode none up");
+  turn_until_logged("ppp0: now listening on no address");
+}
+
+TEST_F(ListenerSlotsTest, SettledWhenEachIs_NotBefore) {
+  start(listen, {"wan", "lan"});
+  EXPECT_THAT(said_, IsEmpty());
+  turn_until_said("settled");
+}
+
+TEST_F(ListenerSlotsTest, DeviceMadeAnewIsListenedToAnew) {
+  start(listen, {"wan"});
+  turn_until_said("settled");
+  ip("link del wan");
+  turn_until("it is waited for",
+             [&] { return logged("interface wan does not exist, waiting for it"); });
+  ip("link add wan type dummy");
+  ip("link set wan addrgenmode none up");
+  turn_until("another listener", [&] { return starts_ == 2; });
+}
+
+TEST_F(ListenerSlotsTest, StatusIsAskedForAndLogged) {
+  start([](const ListenerSettings&, const Channel& channel) {
+    say(channel, Listening{1});
+    while (hear(channel)) say(channel, ListenerStatus{1, 2, 3, 0});
+  });
+  turn_until_said("settled");
+  slots_->report_status();
+  turn_until("the status", [&] { return logged("status: any: listening on "); });
+  EXPECT_THAT(log_.take(), Contains(::testing::EndsWith("; 1 packet, 2 lost, 3 sources")));
+}
+
+}  // namespace
+}  // namespace knockd
