@@ -29,10 +29,6 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-bool is_same(const struct stat& left, const struct stat& right) {
-  return left.st_ino == right.st_ino && left.st_dev == right.st_dev;
-}
-
 }  // namespace
 
 OwnFile::OwnFile(std::string path, FileCalls& calls)
@@ -53,7 +49,7 @@ bool OwnFile::is_at(const std::string& path) {
   struct stat open {};
   struct stat there {};
   return fd_ && calls_->fstat(fd_.get(), &open) == 0 && calls_->lstat(path.c_str(), &there) == 0 &&
-         is_same(open, there);
+         is_same_file(open, there);
 }
 
 // --- Opening
@@ -76,7 +72,7 @@ bool OwnFile::acquire() {
     }
     // Between opening and locking, its owner may have replaced the file.
     struct stat at_path {};
-    if (calls_->lstat(path_.c_str(), &at_path) == 0 && is_same(at_path, status)) {
+    if (calls_->lstat(path_.c_str(), &at_path) == 0 && is_same_file(at_path, status)) {
       fd_ = std::move(file);
       writable_ = writable;
       return true;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <string_view>
 
+#include "knockd/base/file_calls.h"
 #include "knockd/base/text.h"
 
 namespace knockd {
@@ -24,10 +25,9 @@ pid_t number_in(int fd) {
 
 // Whether the path still leads to the open file: a daemon that left may just have removed it.
 bool is_at(int fd, const std::string& path) {
-  struct stat open_status {
-  }, path_status{};
-  return fstat(fd, &open_status) == 0 && stat(path.c_str(), &path_status) == 0 &&
-         open_status.st_ino == path_status.st_ino && open_status.st_dev == path_status.st_dev;
+  struct stat open {};
+  struct stat there {};
+  return fstat(fd, &open) == 0 && stat(path.c_str(), &there) == 0 && is_same_file(open, there);
 }
 
 }  // namespace

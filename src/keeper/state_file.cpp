@@ -19,9 +19,6 @@ constexpr size_t kChunk = size_t{64} << 10;
 // After a failure to write: a pause for each door, about ten times what an attempt costs.
 constexpr Duration kPausePerDoor = 100us;
 constexpr Duration kLongestPause = 1s;
-// After a failure to read, which may take long itself.
-constexpr Duration kFirstReadPause = 1s;
-constexpr Duration kLongestReadPause = 60s;
 
 }  // namespace
 
@@ -117,8 +114,9 @@ bool StateFile::accept(const StateContents& contents) {
     case Header::kGood:
     case Header::kDamaged:
       if (contents.skipped > 0 || contents.header == Header::kDamaged) {
-        complain(format("is damaged: %zu bytes were skipped, %zu lines read", contents.skipped,
-                        contents.facts));
+        complain(format("is damaged: skipped %s, read %s",
+                        counted(contents.skipped, "byte").c_str(),
+                        counted(contents.facts, "line").c_str()));
       }
       return true;
   }
@@ -189,16 +187,15 @@ bool StateFile::replace(const Moment& now) {
 
 // Always false.
 bool StateFile::begin_trouble(const Moment& now) {
-  pause_ = was_read_ ? std::min(kPausePerDoor * static_cast<int64_t>(doors_), kLongestPause)
-                     : std::clamp(2 * pause_, kFirstReadPause, kLongestReadPause);
-  retry_at_ = now.boot + pause_;
+  retry_at_ =
+      now.boot + (was_read_ ? std::min(kPausePerDoor * static_cast<int64_t>(doors_), kLongestPause)
+                            : unread_pause_.next());
   const bool is_new = !std::exchange(in_trouble_, true);
   if (file_.is_refused()) {
     complain(file_.failure() + "; without it a crash would leave doors open");
   } else if (is_new) {
-    const std::string unread =
-        format("; it is left as it is and read again later, %zu open doors were read; until then",
-               taken_up_.size());
+    const std::string unread = "; it is left as it is and read again later; read so far: " +
+                               counted(taken_up_.size(), "open door") + "; until then";
     complain(file_.failure() + (was_read_ ? ";" : unread) +
              " open doors are remembered in memory alone, and a crash would leave them open");
   }

@@ -15,7 +15,6 @@
 #include "knockd/base/privileges.h"
 
 #ifdef KNOCKD_SANDBOX
-#include <cap-ng.h>
 #include <linux/net.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -42,16 +41,6 @@ Step empty_bounding_set() {
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
     if (errno == EINVAL || errno == EPERM) return nullptr;  // the kernel knows no more of them
     return "PR_CAPBSET_DROP";
-  }
-  return nullptr;
-}
-
-Step drop_capabilities() {
-  capng_clear(CAPNG_SELECT_BOTH);
-  if (capng_apply(CAPNG_SELECT_CAPS) != 0) return "capng_apply";
-  if (capng_have_capabilities(CAPNG_SELECT_CAPS) != CAPNG_NONE) {
-    errno = EPERM;
-    return "capabilities are left";
   }
   return nullptr;
 }
@@ -173,10 +162,6 @@ Step allow_few_system_calls(const SandboxDescriptors& descriptors) {
 Step give_up_rights([[maybe_unused]] const SandboxDescriptors& descriptors) {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return "PR_SET_PDEATHSIG";
   if (prctl(PR_SET_DUMPABLE, 0) != 0) return "PR_SET_DUMPABLE";
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return "PR_SET_NO_NEW_PRIVS";
-#ifdef KNOCKD_SANDBOX
-  if (Step failed = drop_capabilities()) return failed;
-#endif
   // Nothing more can be opened, with the standard streams in the places that are left. Not 0:
   // poll() refuses more descriptors than the limit, and libpcap polls one or two.
   if (Step failed = limit(RLIMIT_NOFILE, STDERR_FILENO + 1, "RLIMIT_NOFILE")) return failed;
@@ -198,6 +183,7 @@ std::optional<Fault> enter_sandbox(const SandboxDescriptors& descriptors) {
   if (Step failed = empty_bounding_set()) return fault_of(failed);
 #endif
   if (auto fault = become_nobody()) return fault;
+  if (auto fault = give_up_capabilities()) return fault;
   if (Step failed = give_up_rights(descriptors)) return fault_of(failed);
   return std::nullopt;
 }

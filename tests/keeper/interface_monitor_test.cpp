@@ -4,6 +4,7 @@
 // from a work queue, maybe later.
 #include "knockd/keeper/interface_monitor.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,11 +18,43 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "knockd/base/text.h"
 #include "knockd/base/unique_fd.h"
+
+namespace knockd {
+namespace {
+
+// Sees the kernel's datagrams before they are read, if there is one; true: first it is reported
+// that others were lost.
+std::function<bool(nlmsghdr*, int)> on_datagram;
+
+}  // namespace
+}  // namespace knockd
+
+// In the place of libnl's, which it calls: the one way to have a dump disturbed when a test wants.
+extern "C" int nl_recv(nl_sock* socket, sockaddr_nl* sender, unsigned char** bytes,
+                       ucred** credentials) {
+  static const auto real = reinterpret_cast<decltype(&nl_recv)>(dlsym(RTLD_NEXT, "nl_recv"));
+  constexpr int kLost = -5;  // -NLE_NOMEM, which libnl makes of ENOBUFS
+  static unsigned char* held = nullptr;
+  static int held_length = 0;
+  if (held != nullptr) {
+    *sender = {};
+    *bytes = std::exchange(held, nullptr);
+    return held_length;
+  }
+  const int length = real(socket, sender, bytes, credentials);
+  if (length <= 0 || !knockd::on_datagram) return length;
+  if (!knockd::on_datagram(reinterpret_cast<nlmsghdr*>(*bytes), length)) return length;
+  held = std::exchange(*bytes, nullptr);
+  held_length = length;
+  return kLost;
+}
 
 namespace knockd {
 namespace {
@@ -60,11 +93,13 @@ class InterfaceMonitorTest : public ::testing::Test {
   static bool ip_succeeds(const std::string& arguments) {
     return std::system(("ip " + arguments).c_str()) == 0;
   }
-  // Waits for it; ctest ends what hangs.
   static bool sees_a_change(InterfaceMonitor& monitor) {
     while (!monitor.read()) {
       pollfd readable{monitor.fd(), POLLIN, 0};
-      if (poll(&readable, 1, -1) != 1) return false;
+      if (poll(&readable, 1, 10'000) != 1) {
+        ADD_FAILURE() << "no event within 10 s";
+        return false;
+      }
     }
     return true;
   }
@@ -320,6 +355,60 @@ TEST_F(InterfaceMonitorTest, FollowsEventsAfterALoss) {
   ip("address add 192.0.2.1/24 dev wan");
   EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_THAT(monitor.find("wan")->addresses, SizeIs(1001));
+}
+
+// A kernel whose first answer lacks a device, because the list changed under it.
+class DisturbedDumpTest : public InterfaceMonitorTest {
+ protected:
+  void TearDown() override {
+    on_datagram = nullptr;
+    InterfaceMonitorTest::TearDown();
+  }
+  // Makes the messages of this type about wan no messages, in the first dump alone. Returns whether
+  // there was any.
+  static bool take_out(nlmsghdr* message, int length, uint16_t type) {
+    bool found = false;
+    const int wan = static_cast<int>(if_nametoindex("wan"));
+    for (; NLMSG_OK(message, static_cast<unsigned>(length));
+         message = NLMSG_NEXT(message, length)) {
+      // Both kinds have the index in the same place.
+      const auto* const link = static_cast<const ifinfomsg*>(NLMSG_DATA(message));
+      if (message->nlmsg_type != type || link->ifi_index != wan) continue;
+      message->nlmsg_type = NLMSG_NOOP;
+      found = true;
+    }
+    return found;
+  }
+  void expect_repeated(const std::function<bool(nlmsghdr*, int)>& disturb) {
+    ip("address add 192.0.2.1/24 dev wan");
+    for (const uint16_t type : {uint16_t{RTM_NEWLINK}, uint16_t{RTM_NEWADDR}}) {
+      bool is_over = false;
+      on_datagram = [&](nlmsghdr* first, int length) {
+        if (is_over || !take_out(first, length, type)) return false;
+        is_over = true;
+        return disturb(first, length);
+      };
+      InterfaceMonitor monitor;
+      EXPECT_TRUE(is_over);
+      EXPECT_FALSE(monitor.is_stale());
+      ASSERT_NE(monitor.find("wan"), nullptr) << "the picture without it was kept";
+      EXPECT_THAT(monitor.find("wan")->addresses, ElementsAre(address("192.0.2.1")));
+    }
+  }
+};
+
+TEST_F(DisturbedDumpTest, InterruptedOneIsRepeated) {
+  expect_repeated([](nlmsghdr* message, int length) {
+    for (; NLMSG_OK(message, static_cast<unsigned>(length));
+         message = NLMSG_NEXT(message, length)) {
+      message->nlmsg_flags |= NLM_F_DUMP_INTR;
+    }
+    return false;
+  });
+}
+
+TEST_F(DisturbedDumpTest, OneInWhichEventsWereLostIsRepeated) {
+  expect_repeated([](nlmsghdr*, int) { return true; });
 }
 
 TEST_F(InterfaceMonitorTest, VlanDeviceNamesItsParent) {

@@ -10,6 +10,11 @@
 
 namespace knockd {
 
+// Whether both are of one file.
+inline bool is_same_file(const struct stat& one, const struct stat& other) {
+  return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+}
+
 // As it stands, the real thing. Results and errno are those of the system calls of the same names;
 // none is ended by a signal (EINTR).
 class FileCalls {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "knockd/base/file_calls.h"
+#include "knockd/base/growing_pause.h"
 #include "knockd/keeper/moment.h"
 #include "knockd/keeper/own_file.h"
 #include "knockd/keeper/state_format.h"
@@ -112,7 +113,8 @@ class StateFile {
   bool in_trouble_ = false;
   std::string why_anew_;          // what of appending failed
   bool appending_fails_ = false;  // that was reported; writing anew helps
-  Duration pause_{};              // between attempts to read
+  // Between attempts to read, which may take long themselves.
+  GrowingPause unread_pause_{std::chrono::seconds(1), std::chrono::minutes(1)};
   Instant retry_at_;              // no attempt is made earlier
   std::vector<std::string> complaints_;
 };

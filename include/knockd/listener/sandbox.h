@@ -17,7 +17,7 @@ struct SandboxDescriptors {
 // From here on the process is nobody, without capabilities and without a way to get any; it can
 // open nothing, start nothing, and only use the descriptors that it has. It can send nothing but to
 // the keeper. Standard input, output and error lead to /dev/null. Reports what could not be given
-// up; the process must not go on then. A build without KNOCKD_SANDBOX leaves out capabilities,
+// up; the process must not go on then. A build without KNOCKD_SANDBOX leaves out the bounding set,
 // system calls and the standard streams.
 //
 // The capture cannot be closed by libpcap any more, which would set options: leave by _exit().
