@@ -125,11 +125,5 @@ TEST(Join, PutsWhatIsBetweenBetween) {
   EXPECT_EQ(join({"eth0", "", "ppp0"}, ", "), "eth0, , ppp0");
 }
 
-TEST(Counted, OneIsOne_AndAllElseIsMany) {
-  EXPECT_EQ(counted(0, "door"), "0 doors");
-  EXPECT_EQ(counted(1, "door"), "1 door");
-  EXPECT_EQ(counted(2, "log line"), "2 log lines");
-}
-
 }  // namespace
 }  // namespace knockd
