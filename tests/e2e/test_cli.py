@@ -155,7 +155,7 @@ def test_rule_that_is_appended_behind_a_drop_is_warned_of(server, say, config_fi
 
 def test_knockd_firewall_without_a_firewall_is_warned_of(say, config_file, tmp_path):
     helper = tmp_path / "knockd-firewall"
-    helper.symlink_to(TREE / "firewall/knockd-firewall")
+    helper.symlink_to(TREE / "src/firewall/knockd-firewall")
     path = config_file(DOOR.format(command="knockd-firewall open-port a %IP% 22"))
     warning = "Start_Command: knockd-firewall has no firewall to use here"
     assert warning not in say("-t", "-c", path).stdout

@@ -14,7 +14,7 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 PAGES = sorted((TREE / "man").glob("*.[1-8]"))
 KNOCKD = os.environ["KNOCKD_BINARY"]
 KNOCK = os.environ["KNOCK_BINARY"]
-FIREWALL = str(TREE / "firewall/knockd-firewall")
+FIREWALL = str(TREE / "src/firewall/knockd-firewall")
 
 
 def page(name):

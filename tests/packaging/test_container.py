@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""packaging/Containerfile, whose steps are done in a Debian of its own as a builder would, with
+"""packaging/container/Containerfile, whose steps are done in a Debian of its own as a builder would, with
 conf/examples/game-server.conf; and its last line as a container runs it: as that user, with one
 capability that is no more than allowed, nothing of /var writable, and as the first process, which
 the kernel spares every signal that it has not asked for."""
@@ -22,7 +22,7 @@ TEST_SECONDS = 120
 
 def steps():
     """[(instruction, rest)]"""
-    lines = (TREE / "packaging/Containerfile").read_text().splitlines()
+    lines = (TREE / "packaging/container/Containerfile").read_text().splitlines()
     return [tuple(line.split(" ", 1)) for line in lines if line and not line.startswith("#")]
 
 

@@ -16,7 +16,7 @@ from daemon import Daemon
 from network import run
 from waiting import wait_until
 
-PROGRAM = TREE / "firewall/knockd-firewall"
+PROGRAM = TREE / "src/firewall/knockd-firewall"
 STAND_INS = TREE / "tests/packaging/firewall"
 # As an administrator writes it: nothing comes in or through, but of connections that stand.
 ALL_DROPPED = """

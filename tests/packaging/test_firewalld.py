@@ -13,7 +13,7 @@ TEST_SECONDS = 120
 @pytest.fixture
 def debian(server, tmp_path):
     debian = Debian(server, tmp_path, systemd=True)
-    debian.copy(TREE / "firewall/knockd-firewall", "/root/knockd-firewall")
+    debian.copy(TREE / "src/firewall/knockd-firewall", "/root/knockd-firewall")
     debian.run("systemctl", "start", "firewalld")
     # It is on the bus before its rules are in force.
     wait_until(lambda: "hook input" in server.run("nft", "list", "ruleset").stdout
