@@ -120,6 +120,32 @@ def test_a_fresh_installation_starts_nothing(installed):
     assert installed.exists("/usr/share/man/man8/knockd-firewall.8")
 
 
+def test_the_service_that_is_not_configured_does_not_claim_to_start(installed):
+    """With init scripts, where the setting counts; installing it succeeds all the same."""
+    if installed.systemd:
+        pytest.skip("there it is systemctl enable")
+    done = installed.run("service", "knockd", "start", check=False)
+    assert done.returncode == 6
+    assert "set START_KNOCKD=1 in /etc/default/knockd" in done.stdout
+    assert installed.pid() == "0"
+
+
+def test_an_upgrade_succeeds_where_the_service_is_not_configured_any_more(with_door):
+    debian = with_door()
+    debian.write("/etc/default/knockd", "START_KNOCKD=0\n")
+    debian.install()
+    assert (debian.pid() == "0") == (not debian.systemd)
+    debian.run("dpkg", "--remove", "knockd")
+
+
+def test_the_package_names_its_maintainer_and_installs_no_mail_server(package):
+    fields = run("dpkg-deb", "--field", str(package)).stdout
+    assert "root@localhost" not in fields
+    assert re.search(r"^Maintainer: .+ <.+@.+>$", fields, re.M)
+    assert "\nRecommends:" not in fields  # apt installs what is recommended
+    assert re.search(r"^Suggests: .*\blogrotate\b", fields, re.M)
+
+
 def test_a_faulty_configuration_fails_the_start(installed):
     installed.write("/etc/knockd.conf", "[ssh]\nSequence = many\n")
     with pytest.raises(AssertionError):

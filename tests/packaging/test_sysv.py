@@ -27,14 +27,14 @@ class Service:
             command = true
             """)
         self.config.chmod(0o600)
-        self._settings = folder / "settings"
+        self.settings = folder / "settings"
         self.set(START_KNOCKD="1", KNOCKD_OPTS=f"-i eth0 -c {self.config}")
         self._environment = {**os.environ, "KNOCKD_PROGRAM": str(knockd),
                              "KNOCKD_PID_FILE": str(self.pid_file),
-                             "KNOCKD_SETTINGS": str(self._settings)}
+                             "KNOCKD_SETTINGS": str(self.settings)}
 
     def set(self, **settings):
-        self._settings.write_text("".join(f'{name}="{v}"\n' for name, v in settings.items()))
+        self.settings.write_text("".join(f'{name}="{v}"\n' for name, v in settings.items()))
 
     def __call__(self, action):
         """Its exit status and what it said."""
@@ -84,7 +84,7 @@ def test_reload_fails_without_a_daemon(service):
 def test_nothing_is_started_unless_told_so(service, server):
     service.set(START_KNOCKD="0")
     status, said = service("start")
-    assert status == 0 and "START_KNOCKD" in said
+    assert status == 6 and f"set START_KNOCKD=1 in {service.settings}" in said
     assert server.processes() == []
 
 
