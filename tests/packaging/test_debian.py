@@ -70,8 +70,12 @@ class Machine(Debian):
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("package")
-    run("cpack", "-G", "DEB", "-B", str(folder), cwd=os.environ["KNOCKD_BUILD"], timeout=120)
+    return make_package(tmp_path_factory.mktemp("package"))
+
+
+def make_package(folder, **environment):
+    run("cpack", "-G", "DEB", "-B", str(folder), cwd=os.environ["KNOCKD_BUILD"], timeout=120,
+        env={**os.environ, **environment})
     return next(folder.glob("knockd_*.deb"))
 
 
@@ -144,6 +148,19 @@ def test_the_package_names_its_maintainer_and_installs_no_mail_server(package):
     assert re.search(r"^Maintainer: .+ <.+@.+>$", fields, re.M)
     assert "\nRecommends:" not in fields  # apt installs what is recommended
     assert re.search(r"^Suggests: .*\blogrotate\b", fields, re.M)
+
+
+def test_the_package_is_the_same_whenever_it_is_made(tmp_path):
+    """Byte for byte, if the time is given as reproducible-builds.org defines it; scripts/release
+    compares whole builds."""
+    packages = []
+    for zone in "UTC", "Asia/Kathmandu":
+        folder = tmp_path / zone.replace("/", "-")
+        folder.mkdir()
+        packages.append(make_package(folder, SOURCE_DATE_EPOCH="1700000000", TZ=zone))
+    assert packages[0].read_bytes() == packages[1].read_bytes()
+    listed = run("dpkg-deb", "--contents", str(packages[0]), env={**os.environ, "TZ": "UTC"}).stdout
+    assert {line.split()[3] for line in listed.splitlines()} == {"2023-11-14"}
 
 
 def test_a_faulty_configuration_fails_the_start(installed):
