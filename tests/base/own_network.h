@@ -20,6 +20,7 @@ class OwnNetwork : public ::testing::Test {
   void SetUp() override {
     home_.reset(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
     if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0) {
+      home_.reset();  // there is nothing to return from
       GTEST_SKIP() << "needs root, to make a network namespace";
     }
     ip("link add wan type veth peer name lan");

@@ -71,6 +71,7 @@ class InterfaceMonitorTest : public ::testing::Test {
   void SetUp() override {
     home_ = this_namespace();
     if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0) {
+      home_.reset();  // there is nothing to return from
       GTEST_SKIP() << "needs root, to make a network namespace";
     }
     ip("link add wan type veth peer name lan");
