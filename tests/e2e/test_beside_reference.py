@@ -491,3 +491,40 @@ def test_a_faulty_configuration_is_no_start(server, reference, knockd, tmp_path,
     assert ours.wait_for_end() == 1
     assert f"{ours.config_file}:2:" in ours.output()
     assert theirs.process.poll() is None
+
+
+def test_an_interface_that_does_not_exist_is_waited_for(server, reference, knockd, tmp_path):
+    theirs = Daemon(server, reference, tmp_path / "theirs", SSH, interface="none0", listens=False)
+    assert theirs.wait_for_end() == 1
+    ours = Daemon(server, knockd, tmp_path / "ours", SSH, interface="none0")
+    ours.wait_for(r"interface none0 does not exist, waiting for it .*")
+    assert ours.process.poll() is None
+
+
+def test_a_deleted_interface_does_not_end_the_daemon(pair):
+    """0.8 ends, with status 0, which a service manager takes for success."""
+    pair = pair(SSH)
+    pair.network.server.run("ip", "link", "delete", "eth0")
+    assert pair.theirs.daemon.wait_for_end() == 0
+    pair.ours.daemon.wait_for(r"interface eth0 does not exist, waiting for it .*")
+    assert pair.ours.daemon.process.poll() is None
+
+
+def test_a_second_daemon_with_the_same_pid_file_does_not_start(server, reference, knockd, tmp_path):
+    """Two of 0.8 both run, and run each command twice."""
+    for binary in (reference, knockd):
+        folder = tmp_path / ("theirs" if binary == reference else "ours")
+        folder.mkdir()
+        (folder / "conf").write_text(
+            ("" if binary == reference else f"[options]\nStateFile = {folder}/open-doors\n") + SSH)
+        (folder / "conf").chmod(0o600)
+        start = [binary, "-d", "-c", folder / "conf", "-i", "eth0", "-g", folder / "log",
+                 "-p", folder / "pid"]
+        server.run(*start)
+        # 0.8 returns before it has written the file.
+        wait_until(lambda: (folder / "pid").exists() and (folder / "pid").read_text().strip(),
+                   "the pid file")
+        second = server.run(*start, check=False)
+        assert second.returncode == (0 if binary == reference else 1)
+        if binary == knockd:
+            assert "already running (pid " in second.stdout
