@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Measures this knockd beside Debian's 0.8, on the same traffic, in network namespaces, in one run.
-Prints a table for README: what, ours, 0.8's, how many times better. Called by scripts/bench."""
+Prints the table of docs/measured.md: what, ours, 0.8's, how many times better. Called by scripts/bench."""
 
 import argparse
 import contextlib

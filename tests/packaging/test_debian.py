@@ -346,22 +346,31 @@ def test_a_rotated_log_loses_nothing(with_door, server, client):
     assert "/var/log/knockd.log\n" in held and "knockd.log.1" not in held
 
 
-def two_commands():
-    section = (TREE / "README.md").read_text().split("## Quick start: Debian\n")[1].split("\n## ")[0]
-    return re.findall(r"^    (.*)$", section.split("```")[0], re.MULTILINE)[:2]
+README = (TREE / "README.md").read_text()
+
+
+def quick_start():
+    """The commands that README shows for the server."""
+    section = README.split("## Quick start\n")[1].split("\n## ")[0]
+    commands = re.findall(r"^    (.*)$", section, re.MULTILINE)
+    return [command for command in commands if not command.startswith("knock ")]
 
 
 @pytest.mark.parametrize("debian", ["systemd"], indirect=True)
-def test_two_commands_give_a_running_door(debian, server, client, stranger, knock_binary):
-    """Those of README, as they stand there; then the client knocks, from its host."""
+def test_quick_start_gives_a_running_door(debian, server, client, stranger, knock_binary):
+    """Installed and started by the commands of README, as written; then the client knocks, from its
+    host."""
     server.serve(22)
-    debian.run("nft", "table inet filter { chain input { type filter hook input priority filter;"
-                      " policy drop; ct state established,related accept; }; }")
-    assert not client.reaches(server.ipv4, 22)
+    debian.run("mkdir", "-p", "/root/build/release")
+    debian.run("mv", f"/root/{debian.package}", "/root/build/release")
     # Instead of the administrator, who says yes when asked.
     debian.write("/etc/apt/apt.conf.d/yes", 'APT::Get::Assume-Yes "true";\n')
-    for command in two_commands():
+    install = re.search(r"^\| Debian 12 \|.*&& (apt install [^`]*)`", README, re.MULTILINE)[1]
+    commands = quick_start()
+    assert len(commands) == 5
+    for command in [install, *commands]:
         debian.run("sh", "-c", f"cd /root && {command}", timeout=120)
+    assert not client.reaches(server.ipv4, 22)
     knocks = re.search(r"# From elsewhere: knock HOST (.*)", debian.read("/etc/knockd.conf"))[1]
     done = client.run(knock_binary, "--check", "22", server.ipv4, *knocks.split())
     assert "opened after" in done.stdout

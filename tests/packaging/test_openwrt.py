@@ -225,8 +225,8 @@ def test_the_commented_rule_becomes_a_door(router):
     assert "nft 'add element inet fw4 knockd4 { %IP% . tcp . 22 timeout 1h }; delete element inet fw4 knockd4 { %IP% . tcp . 22 }; add element inet fw4 knockd4 { %IP% . tcp . 22 timeout 1h }'" in written
 
 
-def test_the_quick_start_of_the_readme_is_a_door(router):
-    section = (TREE / "README.md").read_text().split("## Quick start: OpenWrt\n")[1]
+def test_the_rule_of_the_documentation_is_a_door(router):
+    section = (TREE / "docs/openwrt.md").read_text().split("## Doors by UCI\n")[1]
     block = re.search(r"^    config options.*?(?=\n\S)", section, re.DOTALL | re.MULTILINE)[0]
     router.uci("knockd", block)
     router.start()

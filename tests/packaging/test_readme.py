@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What README says to someone whose knock does not open: the commands that it shows, run as they
-stand, and each line of the log that it speaks of, brought about."""
+"""README: its transcript is what scripts/demo prints. For a knock that does not open: the commands
+that it shows are run as written, and each log line that it names is produced."""
 
 import re
 
@@ -9,6 +9,7 @@ import pytest
 import senders
 from daemon import Daemon
 from fixtures import TREE
+from network import run
 from waiting import wait_until
 
 DOOR = """
@@ -18,8 +19,8 @@ DOOR = """
     TCPFlags    = syn
     Command     = false
 """
-SECTION = (TREE / "README.md").read_text().split("## When a knock does not open\n")[1].split(
-    "\n## ")[0]
+README = (TREE / "README.md").read_text()
+SECTION = README.split("## When a knock does not open\n")[1].split("\n## ")[0]
 
 
 def commands():
@@ -92,3 +93,11 @@ def test_each_line_that_is_spoken_of_can_come(server, client, frames, knockd, tm
         pattern = re.escape(line).replace(r"stage\ N", r"stage\ \d")
         wait_until(lambda: re.search(pattern, daemon.output() + "\n".join(daemon.lines())), line,
                    daemon.report)
+
+
+def test_the_transcript_is_what_the_demo_prints(knockd):
+    shown = re.search(r"(?m)^From the output of `scripts/demo`.*\n\n((?:    .*\n|\n)+)", README)[1]
+    printed = run("env", f"KNOCKD_BINARY={knockd}", TREE / "scripts/demo", timeout=60).stdout
+    shown = [line.removeprefix("    ").rstrip() for line in shown.strip("\n").splitlines()]
+    assert len(shown) > 15
+    assert "\n".join(shown) in "\n".join(line.rstrip() for line in printed.splitlines())

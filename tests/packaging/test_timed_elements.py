@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Doors that put the knocker into a set with a timeout, as README, the examples, the manual pages
+"""Doors that put the knocker into a set with a timeout, as docs/, the examples, the manual pages
 and OpenWrt's package show them, with the real nft: a knock at half time gives the whole time anew.
 (`nft add element` alone leaves an element that is present as it is.)"""
 
@@ -30,8 +30,8 @@ def by_uci(text, folder, knockd):
     return router.checked()[0]
 
 
-def readme_block():
-    section = (TREE / "README.md").read_text().split("## Quick start: OpenWrt\n")[1]
+def documented_rule():
+    section = (TREE / "docs/openwrt.md").read_text().split("## Doors by UCI\n")[1]
     return re.search(r"^    config options.*?(?=\n\S)", section, re.DOTALL | re.MULTILINE)[0]
 
 
@@ -55,15 +55,15 @@ def with_a_set():
     return blocks[place], blocks[place + 1]
 
 
-@pytest.fixture(params=["example", "README", "shipped rule", "knockd.conf(5)"])
+@pytest.fixture(params=["example", "docs/openwrt.md", "shipped rule", "knockd.conf(5)"])
 def door(request, tmp_path, knockd):
     """(ruleset, configuration, {family: (set, element of the client)})"""
     fw4 = {4: ("inet fw4 knockd4", "{} . tcp . 22"), 6: ("inet fw4 knockd6", "{} . tcp . 22")}
     router = tmp_path / "router"
     if request.param == "example":
         return FW4, example(), fw4
-    if request.param == "README":
-        return FW4, by_uci(readme_block(), router, knockd), fw4
+    if request.param == "docs/openwrt.md":
+        return FW4, by_uci(documented_rule(), router, knockd), fw4
     if request.param == "shipped rule":
         return FW4, by_uci(shipped_rule(), router, knockd), fw4
     ruleset, config = with_a_set()

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""README, docs/ and the other pages for people who read the tree: links lead somewhere, and tests
+that they name exist."""
+
+import pathlib
+import re
+
+import pytest
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
+PAGES = sorted([*TREE.glob("*.md"), *TREE.glob("docs/*.md")])
+NAMES = [path.relative_to(TREE).as_posix() for path in PAGES]
+
+
+def anchors(page):
+    """Those that GitHub gives to the headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)]*)\)", page.read_text()):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_files_that_are_named_exist(page):
+    """In code: paths in the folders of the tree, as a whole word."""
+    code = " ".join(re.findall(r"`([^`]*)`", page.read_text()))
+    paths = re.findall(r"(?:^|[ (])((?:scripts|src|include|tests|docs|conf|man|packaging|openwrt)/[\w./*-]+)",
+                       code)
+    for path in paths:
+        assert list(TREE.glob(path.rstrip("./"))), path
+
+
+def test_tests_that_are_named_exist():
+    sources = "\n".join(path.read_text() for folder, kind in [("e2e", "*.py"), ("packaging", "*.py"),
+                                                              ("man", "*.py")]
+                        for path in (TREE / "tests" / folder).glob(kind))
+    known = set(re.findall(r"^def (test_\w+)", sources, re.MULTILINE))
+    known |= {path.stem for path in TREE.glob("tests/*/test_*.py")}
+    known |= {path.stem for path in TREE.glob("tests/*/*_test.cpp")}
+    for page in PAGES:
+        assert set(re.findall(r"\btest_\w+", page.read_text())) - {"test_x"} <= known, page
