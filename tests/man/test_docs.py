@@ -2,8 +2,10 @@
 """README, docs/ and the other pages for people who read the tree: links lead somewhere, and tests
 that they name exist."""
 
+import os
 import pathlib
 import re
+import subprocess
 
 import pytest
 
@@ -48,3 +50,15 @@ def test_tests_that_are_named_exist():
     known |= {path.stem for path in TREE.glob("tests/*/*_test.cpp")}
     for page in PAGES:
         assert set(re.findall(r"\btest_\w+", page.read_text())) - {"test_x"} <= known, page
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent != TREE],
+                         ids=lambda page: page.name)
+def test_configurations_are_valid(page, tmp_path):
+    for text in re.findall(r"(?m)^ +\[options\]\n(?:(?: .*)?\n)+", page.read_text()):
+        config = tmp_path / "knockd.conf"
+        config.write_text(text)
+        config.chmod(0o600)
+        done = subprocess.run([os.environ["KNOCKD_BINARY"], "-t", "-c", config],
+                              capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
