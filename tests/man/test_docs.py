@@ -62,3 +62,21 @@ def test_configurations_are_valid(page, tmp_path):
         done = subprocess.run([os.environ["KNOCKD_BINARY"], "-t", "-c", config],
                               capture_output=True, text=True, timeout=30)
         assert done.returncode == 0, done.stderr
+
+
+def test_functions_that_the_guide_names_exist():
+    guide = (TREE / "docs/source.md").read_text()
+    sources = "\n".join(path.read_text() for path in [*TREE.glob("src/**/*.cpp"),
+                                                      *TREE.glob("tests/**/*_test.cpp")])
+    members = re.findall(r"`[A-Z]\w+::(\w+)`", guide)
+    tests = re.findall(r"`(\w+Test)\.(\w+)`", guide)
+    packet = re.findall(r"`(\w+\.(?:cpp|h))`(?: \(`(\w+)`\))?",
+                        guide.split("To follow one packet")[1].split("\n\n")[0])
+    assert members and tests and len(packet) >= 5
+    for member in members:
+        assert re.search(rf"\b{member}\(", sources), member
+    for group, name in tests:
+        assert f"({group}, {name})" in sources, name
+    for file, function in packet:
+        found = list(TREE.glob(f"src/*/{file}")) or list(TREE.glob(f"include/knockd/*/{file}"))
+        assert found and f"{function}" in found[0].read_text(), (file, function)
