@@ -12,7 +12,6 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <map>
 #include <set>
 #include <span>
@@ -20,26 +19,6 @@
 
 namespace knockd {
 namespace {
-
-// Instruction codes of classic BPF (linux/bpf_common.h).
-enum Code : uint16_t {
-  kLoadWord = 0x20,           // A = 32 bits at [k]
-  kLoadHalf = 0x28,           // A = 16 bits at [k]
-  kLoadByte = 0x30,           // A = 8 bits at [k]
-  kLoadHalfAtX = 0x48,        // A = 16 bits at [X + k]
-  kLoadByteAtX = 0x50,        // A = 8 bits at [X + k]
-  kLoadScratch = 0x60,        // A = scratch[k]
-  kLoadX = 0x01,              // X = k
-  kLoadXHeaderLength = 0xb1,  // X = 4 * (byte at [k] & 15)
-  kStoreScratch = 0x02,       // scratch[k] = A
-  kAnd = 0x54,                // A &= k
-  kJump = 0x05,               // always, by k
-  kIfEqual = 0x15,            // A == k
-  kIfGreater = 0x25,          // A > k
-  kIfAtLeast = 0x35,          // A >= k
-  kIfAnyBit = 0x45,           // A & k
-  kReturn = 0x06,             // pass k bytes
-};
 
 constexpr uint32_t kWholePacket = 0x40000;
 // Words of scratch memory. An IPv6 destination is kept there because the kernel turns each load
@@ -57,103 +36,8 @@ constexpr uint32_t kExtensionHeaders[] = {0, 43, 44, 51, 60, 135, 139, 140};
 
 constexpr size_t kMaxPortRanges = 64;
 constexpr size_t kMaxPortSets = 4;
-constexpr size_t kLeafSize = 4;  // compared one by one; beyond it the tree branches
 
-// Instructions are put from the last to the first: jumps only lead forward, so the target of each
-// stands already when it is put, and one that is out of an 8-bit jump's reach gets a stepping
-// stone.
-class Program {
- public:
-  // The number of instructions from an instruction to the end, itself included.
-  using Label = size_t;
-
-  // Goes on at `next`.
-  Label put(Code code, uint32_t k, Label next) {
-    if (distance(next) != 0) jump(next);
-    return push({code, 0, 0, k});
-  }
-
-  Label give(uint32_t bytes) { return push({kReturn, 0, 0, bytes}); }
-
-  Label branch(Code code, uint32_t k, Label yes, Label no) {
-    if (yes == no) return yes;
-    // A stone for the one pushes the other further away by one.
-    if (distance(no) >= kReach) no = stone(no);
-    if (distance(yes) > kReach) yes = stone(yes);
-    return push({code, static_cast<uint8_t>(distance(yes)), static_cast<uint8_t>(distance(no)), k});
-  }
-
-  // The program, which begins with what was put last.
-  std::vector<FilterInstruction> finish() {
-    std::reverse(reversed_.begin(), reversed_.end());
-    return std::move(reversed_);
-  }
-
- private:
-  static constexpr size_t kReach = 255;
-
-  // Of the instruction that comes next.
-  size_t distance(Label target) const { return reversed_.size() - target; }
-
-  Label push(FilterInstruction instruction) {
-    reversed_.push_back(instruction);
-    return reversed_.size();
-  }
-
-  Label jump(Label target) { return push({kJump, 0, 0, static_cast<uint32_t>(distance(target))}); }
-
-  Label stone(Label target) {
-    Label& last = stones_[target];
-    if (last == 0 || distance(last) >= kReach) last = jump(target);
-    return last;
-  }
-
-  std::vector<FilterInstruction> reversed_;
-  std::map<Label, Label> stones_;  // the last put for each target
-};
-
-using Label = Program::Label;
-
-// Numbers from `low` to `high`: ports, or words of an address.
-struct Range {
-  uint32_t low = 0;
-  uint32_t high = 0;
-};
-
-// Takes neighbours together, the closest first, until `limit` ranges are left. `ranges` is sorted
-// and free of overlaps.
-void merge_closest(std::vector<Range>& ranges, size_t limit) {
-  if (ranges.size() <= limit) return;
-  std::vector<uint32_t> gaps;
-  for (size_t i = 1; i < ranges.size(); ++i) gaps.push_back(ranges[i].low - ranges[i - 1].high);
-  const size_t merges = ranges.size() - limit;
-  std::nth_element(gaps.begin(), gaps.begin() + static_cast<ptrdiff_t>(merges) - 1, gaps.end());
-  const uint32_t widest = gaps[merges - 1];
-
-  std::vector<Range> merged{ranges.front()};
-  for (const Range& range : std::span(ranges).subspan(1)) {
-    if (range.low - merged.back().high <= widest) {
-      merged.back().high = range.high;
-    } else {
-      merged.push_back(range);
-    }
-  }
-  ranges = std::move(merged);
-}
-
-// Sorts, and joins what touches.
-std::vector<Range> ranges_of(std::vector<uint32_t> numbers) {
-  std::sort(numbers.begin(), numbers.end());
-  std::vector<Range> ranges;
-  for (const uint32_t number : numbers) {
-    if (!ranges.empty() && number - ranges.back().high <= 1) {
-      ranges.back().high = number;
-    } else {
-      ranges.push_back({number, number});
-    }
-  }
-  return ranges;
-}
+using Label = BpfProgram::Label;
 
 // What the doors at one address want to hear.
 struct PortSet {
@@ -250,8 +134,6 @@ class Writer {
   std::vector<FilterInstruction> write(bool hear_v4, bool hear_v6);
 
  private:
-  // Puts the instructions to which the choice of this number leads.
-  using TargetWriter = std::function<Label(size_t)>;
   using Words = std::array<uint32_t, 4>;
   struct V6Choice {
     Words words;
@@ -265,13 +147,12 @@ class Writer {
   Label write_v4_addresses();
   Label write_v6();
   Label write_v6_addresses(std::span<const V6Choice> choices, uint32_t word);
-  Label write_choices(std::span<const Range> ranges, size_t first, const TargetWriter& target);
 
   const FilterLayout layout_;
   const Audience& audience_;
   const Grain grain_;
 
-  Program program_;
+  BpfProgram program_;
   Label pass_ = 0;
   Label refuse_ = 0;
   std::vector<Label> sets_;
@@ -320,9 +201,9 @@ Label Writer::write_tcp(const PortSet& set) {
 // RFC 768 and RFC 9293, 3.1: the destination port stands at 2.
 Label Writer::write_ports(const std::vector<uint32_t>& ports) {
   if (ports.empty()) return refuse_;
-  std::vector<Range> ranges = ranges_of(ports);
+  std::vector<NumberRange> ranges = ranges_of(ports);
   merge_closest(ranges, kMaxPortRanges / audience_.sets.size());
-  const Label next = write_choices(ranges, 0, [this](size_t) { return pass_; });
+  const Label next = program_.choose(ranges, refuse_, [this](size_t) { return pass_; });
   return program_.put(kLoadHalfAtX, layout_.network + 2, next);
 }
 
@@ -340,7 +221,7 @@ Label Writer::write_v4() {
 
 Label Writer::write_v4_addresses() {
   if (grain_.v4_ranges == 0) return sets_.front();
-  std::vector<Range> ranges;
+  std::vector<NumberRange> ranges;
   std::vector<size_t> sets;
   for (const auto& [address, set] : audience_.addresses) {
     if (!address.is_v4()) continue;
@@ -353,7 +234,7 @@ Label Writer::write_v4_addresses() {
     }
   }
   merge_closest(ranges, grain_.v4_ranges);
-  const Label next = write_choices(ranges, 0, [&](size_t i) { return sets_[sets[i]]; });
+  const Label next = program_.choose(ranges, refuse_, [&](size_t i) { return sets_[sets[i]]; });
   return program_.put(kLoadWord, layout_.network + 16, next);
 }
 
@@ -387,7 +268,7 @@ Label Writer::write_v6() {
 
 // `choices` are sorted and agree in the words before `word`.
 Label Writer::write_v6_addresses(std::span<const V6Choice> choices, uint32_t word) {
-  std::vector<Range> values;
+  std::vector<NumberRange> values;
   std::vector<std::span<const V6Choice>> groups;
   for (size_t begin = 0, end = 0; begin < choices.size(); begin = end) {
     const uint32_t value = choices[begin].words[word];
@@ -395,36 +276,11 @@ Label Writer::write_v6_addresses(std::span<const V6Choice> choices, uint32_t wor
     values.push_back({value, value});
     groups.push_back(choices.subspan(begin, end - begin));
   }
-  const Label next = write_choices(values, 0, [&](size_t i) {
+  const Label next = program_.choose(values, refuse_, [&](size_t i) {
     return word + 1 < grain_.v6_words ? write_v6_addresses(groups[i], word + 1)
                                       : sets_[groups[i].front().set];
   });
   return program_.put(kLoadScratch, kDestinationScratch + word, next);
-}
-
-// Leads A to the target of the range that it is in, else to refusal. The ranges are sorted; the
-// first has the number `first`. What a leaf leads to is put close by, in reach of its jumps.
-Label Writer::write_choices(std::span<const Range> ranges, size_t first,
-                            const TargetWriter& target) {
-  if (ranges.size() > kLeafSize) {
-    const size_t half = ranges.size() / 2;
-    const Label upper = write_choices(ranges.subspan(half), first + half, target);
-    const Label lower = write_choices(ranges.first(half), first, target);
-    return program_.branch(kIfAtLeast, ranges[half].low, upper, lower);
-  }
-  std::array<Label, kLeafSize> targets{};
-  for (size_t i = ranges.size(); i-- > 0;) targets[i] = target(first + i);
-  Label next = refuse_;
-  for (size_t i = ranges.size(); i-- > 0;) {
-    const auto [low, high] = ranges[i];
-    if (low == high) {
-      next = program_.branch(kIfEqual, low, targets[i], next);
-    } else {
-      next = program_.branch(kIfGreater, high, next, targets[i]);
-      next = program_.branch(kIfAtLeast, low, next, refuse_);
-    }
-  }
-  return next;
 }
 
 std::vector<FilterInstruction> write(const CaptureWishes& wishes, const FilterLayout& layout,

@@ -30,8 +30,6 @@
 
 namespace knockd {
 
-static_assert(sizeof(FilterInstruction) == sizeof(sock_filter));
-static_assert(sizeof(FilterInstruction) == sizeof(bpf_insn));
 static_assert(kKernelLayout.protocol == static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_PROTOCOL));
 static_assert(kKernelLayout.network == static_cast<uint32_t>(SKF_NET_OFF));
 static_assert(kMaxFilterInstructions == BPF_MAXINSNS);

@@ -9,20 +9,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "knockd/knock/bpf_program.h"
 #include "knockd/knock/door.h"
 #include "knockd/net/address.h"
 
 namespace knockd {
-
-// Laid out as the kernel's struct sock_filter and libpcap's struct bpf_insn.
-struct FilterInstruction {
-  uint16_t code = 0;
-  uint8_t jump_true = 0;
-  uint8_t jump_false = 0;
-  uint32_t k = 0;
-
-  friend bool operator==(const FilterInstruction&, const FilterInstruction&) = default;
-};
 
 // Where a program finds the headers of a frame, as absolute load offsets.
 struct FilterLayout {
