@@ -93,7 +93,6 @@ void FloodOfNewSources(benchmark::State& state) {
   uint32_t source = sources;
   for (auto _ : state) flood.knock(source++, Flood::kFirstPort);
   state.counters["sources"] = flood.tracker().sources();
-  state.counters["bytes_per_source"] = static_cast<double>(flood.tracker().bytes_per_source());
 }
 BENCHMARK(FloodOfNewSources)->RangeMultiplier(10)->Range(100, 1'000'000);
 

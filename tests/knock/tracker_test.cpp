@@ -778,15 +778,6 @@ TEST_F(TrackerTest, ForgetsASource_WhenItsLastAttemptIsOver) {
   EXPECT_EQ(tracker().sources(), 0u);
 }
 
-TEST_F(TrackerTest, TakesAtMost124BytesForASource) {
-  door("openSSH", "7000,8000");
-  for (const uint32_t sources : {1000u, 65536u, 100'000u, 1'000'000u}) {
-    options.max_sources = sources;
-    const Tracker made({}, options, *this);
-    EXPECT_LE(made.bytes_per_source(), 124u) << sources;
-  }
-}
-
 // ---- why ----
 
 TEST_F(TrackerTest, SaysWhatBecameOfAPacket) {

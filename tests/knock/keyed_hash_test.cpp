@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "knockd/base/keyed_hash.h"
+#include "knockd/knock/keyed_hash.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/knock/door_index.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace knockd {
+
+size_t DoorIndex::Hash::operator()(const IpAddress& address) const {
+  constexpr uint64_t kOdd = 0x9e3779b97f4a7c15;  // spreads each bit over the upper half
+  return static_cast<size_t>((address.high_word() * kOdd ^ address.low_word()) * kOdd >> 32);
+}
+
+size_t DoorIndex::Hash::operator()(const Place& place) const {
+  const size_t knock = size_t{place.knock.port} << 8 | static_cast<uint8_t>(place.knock.protocol);
+  return knock ^ (place.target ? (*this)(*place.target) : 0);
+}
+
+DoorIndex::DoorIndex(std::vector<DoorRule> doors, bool any_destination)
+    : doors_(std::move(doors)), any_destination_(any_destination) {
+  for (const DoorRule& door : doors_) {
+    if (door.target) targets_.insert(*door.target);
+  }
+  index();
+}
+
+void DoorIndex::set_own_addresses(const std::vector<IpAddress>& addresses) {
+  own_addresses_ = {addresses.begin(), addresses.end()};
+}
+
+void DoorIndex::set_sequence(DoorNumber door, Sequence sequence) {
+  doors_[door].sequence = std::move(sequence);
+  index();
+}
+
+void DoorIndex::index() {
+  ports_.clear();
+  for (size_t i = 0; i < doors_.size(); ++i) {
+    const DoorRule& door = doors_[i];
+    if (door.sequence.empty()) continue;
+    for (const Knock& knock : door.sequence) {
+      auto& masks = ports_[{door.target, knock}].masks;
+      if (std::find(masks.begin(), masks.end(), door.flags) == masks.end()) {
+        masks.push_back(door.flags);
+      }
+    }
+    ports_[{door.target, door.sequence.front()}].begins.push_back(static_cast<DoorNumber>(i));
+  }
+}
+
+size_t DoorIndex::most_side_by_side() const {
+  size_t most = 0;
+  for (const auto& [place, port] : ports_) most = std::max(most, port.begins.size());
+  return most;
+}
+
+DoorMatch DoorIndex::match(const Packet& packet) const {
+  DoorMatch match;
+  const auto add = [&](const std::optional<IpAddress>& target) {
+    match.addressed = true;
+    const auto found = ports_.find({target, {packet.destination_port, packet.protocol}});
+    if (found == ports_.end()) return;
+    const auto& [masks, begins] = found->second;
+    match.has_port = true;
+    match.counts |= std::any_of(masks.begin(), masks.end(),
+                                [&](FlagMask mask) { return flags_pass(mask, packet); });
+    match.begins[target ? 1 : 0] = begins;
+  };
+  match.own = any_destination_ || own_addresses_.contains(packet.destination);
+  if (match.own) add(std::nullopt);
+  if (targets_.contains(packet.destination)) add(packet.destination);
+  return match;
+}
+
+}  // namespace knockd
