@@ -10,6 +10,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "knockd/base/unique_fd.h"
 
@@ -18,11 +19,12 @@ namespace knockd {
 class OwnNetwork : public ::testing::Test {
  protected:
   void SetUp() override {
-    home_.reset(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+    UniqueFd home(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
     if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0) {
       home_.reset();  // there is nothing to return from
       GTEST_SKIP() << "needs root, to make a network namespace";
     }
+    home_ = std::move(home);
     ip("link add wan type veth peer name lan");
     for (const std::string name : {"wan", "lan"}) {
       ip("link set " + name + " addrgenmode none up");

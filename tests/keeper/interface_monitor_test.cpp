@@ -69,11 +69,12 @@ IpAddress address(const std::string& text) { return IpAddress::parse(text).value
 class InterfaceMonitorTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    home_ = this_namespace();
+    UniqueFd home = this_namespace();
     if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0) {
       home_.reset();  // there is nothing to return from
       GTEST_SKIP() << "needs root, to make a network namespace";
     }
+    home_ = std::move(home);
     ip("link add wan type veth peer name lan");
     for (const char* name : {"wan", "lan"}) {
       ip(format("link set %s addrgenmode none", name));
