@@ -30,41 +30,10 @@
 namespace knockd {
 namespace {
 
-// A daemon leaves its working directory, so paths must not depend on it. `directory` is where it
-// was started, empty if that is nowhere.
-std::string absolute(const std::string& path, const std::string& directory) {
-  return path.empty() || path.front() == '/' || directory.empty() ? path : directory + '/' + path;
-}
-
+// Empty if it is nowhere.
 std::string working_directory() {
   char directory[PATH_MAX];
   return getcwd(directory, sizeof(directory)) == nullptr ? "" : directory;
-}
-
-// Reads files as if the working directory were still the one of the start.
-class FilesFrom : public SystemFiles {
- public:
-  explicit FilesFrom(const std::string& directory) : directory_(directory) {}
-  Text read(const std::string& path) override {
-    return SystemFiles::read(absolute(path, directory_));
-  }
-  std::vector<std::string> matching(const std::string& pattern) override {
-    return SystemFiles::matching(absolute(pattern, directory_));
-  }
-
- private:
-  const std::string& directory_;
-};
-
-Result<Config, ConfigError> load_from(const std::string& file, const std::string& directory) {
-  FilesFrom files(directory);
-  auto config = load_config(absolute(file, directory), files);
-  Config& read = config ? *config : config.error().read;
-  for (std::string* path : {&read.log_file, &read.pid_file, &read.state_file}) {
-    *path = absolute(*path, directory);
-  }
-  for (Door& door : read.doors) door.one_time_file = absolute(door.one_time_file, directory);
-  return config;
 }
 
 // The way to the background. The caller's process waits until the daemon says that it is ready.
@@ -182,17 +151,18 @@ int replay_capture(const CommandLine& line) {
 int listen(const CommandLine& line) {
   // What the caller left open is neither ours nor our commands'.
   close_inherited(STDERR_FILENO);
-  const std::string directory = working_directory();
+  // A daemon leaves its working directory, so paths must not depend on it.
+  SystemFiles files(working_directory());
   KeeperOptions options;
   options.interfaces = line.interfaces;
-  options.log_file = absolute(line.log_file, directory);
-  options.pid_file = absolute(line.pid_file, directory);
+  options.log_file = files.path_of(line.log_file);
+  options.pid_file = files.path_of(line.pid_file);
   options.daemon = line.daemon;
   options.verbose = line.verbose;
   options.debug = line.debug;
   options.lookup = line.lookup;
   options.only_v4 = line.only_v4;
-  auto config = load_from(line.config_file, directory);
+  auto config = load_config(line.config_file, files);
   if (!config) {
     print_errors(config.error());
     Keeper(std::move(config.error().read), std::move(options), run_listener, nullptr, nullptr)
@@ -221,7 +191,7 @@ int listen(const CommandLine& line) {
   }
   Keeper keeper(
       *std::move(config), std::move(options), not_fresh ? run_listener : start_fresh_listener,
-      [file = line.config_file, directory] { return load_from(file, directory); },
+      [&] { return load_config(line.config_file, files); },
       [&] {
         if (!line.daemon) greeting.print(keeper.interfaces());
         background.set_ready();

@@ -61,11 +61,19 @@ void read_interfaces(Draft& draft, const Value& value) {
   draft.config.interfaces = std::move(list.names);
 }
 
+// The path of a file that the daemon uses later, when it may have left its working directory.
+bool read_file_name(Draft& draft, const Value& value, std::string& result) {
+  std::string path;
+  if (!read_path(draft, value, path)) return false;
+  result = draft.files.path_of(path);
+  return true;
+}
+
 void read_state_file(Draft& draft, const Value& value) {
   if (equals_ignoring_case(value.text, "none")) {
     draft.config.state_file.clear();
   } else {
-    read_path(draft, value, draft.config.state_file);
+    read_file_name(draft, value, draft.config.state_file);
   }
 }
 
@@ -98,7 +106,7 @@ void read_sequence(Draft& draft, const Value& value) {
 }
 
 void read_one_time_sequences(Draft& draft, const Value& value) {
-  if (!read_path(draft, value, draft.door.one_time_file)) return;
+  if (!read_file_name(draft, value, draft.door.one_time_file)) return;
   const auto text = draft.files.read(draft.door.one_time_file);
   if (const auto* failure = std::get_if<ConfigFiles::Failure>(&text)) {
     return draft.error(value.place, "one-time file " + in_quotes(value.text) +
@@ -142,9 +150,9 @@ std::span<const Directive> directives() {
       {"UseSyslog", "", kOptions, kSwitch, "yes or no",
        [](Draft& d, V v) { read_switch(d, v, d.config.use_syslog); }},
       {"LogFile", "", kOptions, kText, kAPath,
-       [](Draft& d, V v) { read_path(d, v, d.config.log_file); }},
+       [](Draft& d, V v) { read_file_name(d, v, d.config.log_file); }},
       {"PidFile", "", kOptions, kText, kAPath,
-       [](Draft& d, V v) { read_path(d, v, d.config.pid_file); }},
+       [](Draft& d, V v) { read_file_name(d, v, d.config.pid_file); }},
       {"Interface", "", kOptions, kText, "a list of interfaces like eth0,ppp0", read_interfaces},
       {"Include", "", kOptions, kText, "a path or a pattern like /etc/knockd.d/*.conf", nullptr},
       {"On_Start", "", kOptions, kCommand, kACommand,

@@ -64,4 +64,9 @@ std::vector<std::string> SystemFiles::matching(const std::string& pattern) {
   return names;
 }
 
+std::string SystemFiles::path_of(const std::string& path) const {
+  const bool is_relative = !path.empty() && path.front() != '/';
+  return is_relative && !folder_.empty() ? folder_ + '/' + path : path;
+}
+
 }  // namespace knockd

@@ -276,15 +276,16 @@ Result<Config, ConfigError> parse_config(std::string_view text, const std::strin
 }
 
 Result<Config, ConfigError> load_config(const std::string& path, ConfigFiles& files) {
-  const auto text = files.read(path);
+  const std::string name = files.path_of(path);
+  const auto text = files.read(name);
   if (const auto* failure = std::get_if<ConfigFiles::Failure>(&text)) {
     ConfigError error;
-    error.complaints = {{Complaint::Severity::kError, Place{path, 0, 0},
+    error.complaints = {{Complaint::Severity::kError, Place{name, 0, 0},
                          std::string("cannot be read: ") + strerror(failure->error)}};
-    error.read.file = path;
+    error.read.file = name;
     return error;
   }
-  return parse_config(std::get<std::string>(text), path, files);
+  return parse_config(std::get<std::string>(text), name, files);
 }
 
 Result<Config, ConfigError> load_config(const std::string& path) {

@@ -16,6 +16,15 @@
 namespace knockd {
 namespace {
 
+TEST(SystemFiles, RelativePathsBeginAtTheFolder) {
+  const SystemFiles files("/etc/knockd");
+  EXPECT_EQ(files.path_of("log"), "/etc/knockd/log");
+  EXPECT_EQ(files.path_of("../log"), "/etc/knockd/../log");
+  EXPECT_EQ(files.path_of("/var/log/knockd"), "/var/log/knockd");
+  EXPECT_EQ(files.path_of(""), "");
+  EXPECT_EQ(SystemFiles().path_of("log"), "log");
+}
+
 class APipe : public testing::Test {
  protected:
   APipe() { EXPECT_EQ(mkfifo(path_.c_str(), 0600), 0); }

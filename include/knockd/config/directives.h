@@ -59,7 +59,7 @@ const Directive* find_directive(std::string_view key);
 // What to say of a key that is none: the nearest one, if it is near enough for a slip of the hand.
 std::string advice_on(std::string_view key);
 
-// Reads a path for a directive. An error, and false, if it has control bytes.
+// Reads a path as it is written. An error, and false, if it has control bytes.
 bool read_path(Draft& draft, const Value& value, std::string& result);
 
 }  // namespace knockd

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -21,16 +22,26 @@ class ConfigFiles {
   virtual Text read(const std::string& path) = 0;
   // The names that match a shell pattern (see glob(7)), sorted; none is no error.
   virtual std::vector<std::string> matching(const std::string& pattern) = 0;
+  // How the program calls the file that a configuration, or its caller, calls `path`.
+  virtual std::string path_of(const std::string& path) const { return path; }
 };
 
 // The files of this machine.
 class SystemFiles : public ConfigFiles {
  public:
+  // Relative paths begin at `folder`, also when the working directory is another one by then.
+  // Empty: at the working directory.
+  explicit SystemFiles(std::string folder = "") : folder_(std::move(folder)) {}
+
   // A larger file is no configuration (someone named a device): it fails with EFBIG.
   static constexpr size_t kMaxFileSize = 16 << 20;
 
   Text read(const std::string& path) override;
   std::vector<std::string> matching(const std::string& pattern) override;
+  std::string path_of(const std::string& path) const override;
+
+ private:
+  std::string folder_;
 };
 
 }  // namespace knockd
