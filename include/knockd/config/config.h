@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "knockd/config/complaint.h"
+#include "knockd/knock/defaults.h"
 #include "knockd/knock/door.h"
 #include "knockd/knock/opening.h"
 
@@ -34,7 +35,7 @@ struct Door {
   std::string stop_command;
   std::optional<std::string> start_command_6;  // absent: the plain one; empty: nothing is run
   std::optional<std::string> stop_command_6;
-  Duration cmd_timeout = std::chrono::seconds(10);
+  Duration cmd_timeout = kDefaultOpenFor;
   Reknock reknock = Reknock::kRun;
   uint32_t max_open = kDefaultMaxOpen;  // openings with a stop command, at a time
   Places places;
@@ -56,10 +57,10 @@ struct Config {
   std::string on_stop;
   std::string state_file = "/var/lib/knockd/open-doors";  // empty: none is kept
   Shutdown shutdown = Shutdown::kClose;
-  uint32_t scan_limit = 4;         // ports; 0: no scan guard
-  uint32_t max_sources = 65536;    // sources
-  uint32_t log_rate = 20;          // lines a second; 0: no limit
-  std::vector<Door> doors;         // in the order of the file; at most kMaxDoors
+  uint32_t scan_limit = kDefaultScanLimit;    // ports; 0: no scan guard
+  uint32_t max_sources = kDefaultMaxSources;  // sources
+  uint32_t log_rate = kDefaultLogRate;        // lines a second; 0: no limit
+  std::vector<Door> doors;                    // in the order of the file; at most kMaxDoors
   std::vector<std::string> files;  // every configuration file that was read, `file` first
   std::vector<Complaint> remarks;  // what the parser accepted but found odd; for -t
   Places places;                   // of the global directives

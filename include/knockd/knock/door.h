@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "knockd/base/clock.h"
+#include "knockd/knock/defaults.h"
 #include "knockd/knock/event.h"
 #include "knockd/knock/sequence.h"
 #include "knockd/net/address.h"
@@ -17,7 +18,7 @@ namespace knockd {
 struct DoorRule {
   Sequence sequence;                                // empty: the door cannot be knocked at
   FlagMask flags;                                   // for tcp knocks only
-  Duration seq_timeout = std::chrono::seconds(25);  // from the first knock to the last
+  Duration seq_timeout = kDefaultSeqTimeout;        // from the first knock to the last
   Duration seq_cooldown = std::chrono::seconds(0);  // after OPEN SESAME the door ignores knocks
   DoorNumber cools_with = kNoDoor;                  // the rule whose cooldown is this one's, too
   std::optional<IpAddress> target;                  // absent: the listening interface's addresses

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "knockd/base/clock.h"
+#include "knockd/knock/defaults.h"
 #include "knockd/knock/event.h"
 #include "knockd/net/address.h"
 
@@ -18,16 +19,14 @@ namespace knockd {
 // opening its full time anew, or nothing.
 enum class Reknock : uint8_t { kRun, kExtend, kIgnore };
 
-inline constexpr uint32_t kDefaultMaxOpen = 4096;
-
 // What a door does for a knocker of one address family, as its configuration said on that day.
 struct Terms {
-  DoorNumber number = kNoDoor;  // in that configuration
-  std::string door;             // its name
-  std::string start;            // commands, %IP% still in place; empty: nothing is run
-  std::string stop;             // empty: the door stays open
-  Duration open_for = std::chrono::seconds(10);  // from the start command to the stop command
-  Duration cooldown{};  // after OPEN SESAME the door ignores knocks, whoever knocks
+  DoorNumber number = kNoDoor;          // in that configuration
+  std::string door;                     // its name
+  std::string start;                    // commands, %IP% still in place; empty: nothing is run
+  std::string stop;                     // empty: the door stays open
+  Duration open_for = kDefaultOpenFor;  // from the start command to the stop command
+  Duration cooldown{};                  // after OPEN SESAME the door ignores knocks, whoever knocks
   Reknock reknock = Reknock::kRun;
   uint32_t max_open = kDefaultMaxOpen;  // openings with something to undo, at a time
   bool one_time = false;                // a sequence is used up by each knock
