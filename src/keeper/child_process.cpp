@@ -18,7 +18,7 @@ ChildProcess::~ChildProcess() {
   kill();
 }
 
-std::optional<Fault> ChildProcess::start(const std::function<int(Channel)>& body,
+std::optional<Fault> ChildProcess::start(const std::function<void(Channel)>& body,
                                          std::function<void()> on_channel) {
   auto pair = Channel::make_pair();
   if (!pair) return pair.error();
@@ -35,7 +35,8 @@ std::optional<Fault> ChildProcess::start(const std::function<int(Channel)>& body
   if (pid == 0) {
     // A parent that died before this line sends no death signal any more.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    _exit(getppid() == parent ? body(std::move(theirs)) : 0);
+    if (getppid() == parent) body(std::move(theirs));
+    _exit(0);
   }
   pid_ = pid;
   channel_ = std::move(ours);

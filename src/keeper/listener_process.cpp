@@ -2,6 +2,7 @@
 #include "knockd/keeper/listener_process.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <array>
 #include <utility>
@@ -26,7 +27,7 @@ ListenerProcess::ListenerProcess(EventLoop& loop, const ListenerSettings& settin
       doors_(settings.doors.size()),
       conversation_(settings),
       process_(loop) {
-  fault_ = process_.start([&](Channel channel) { return entry(settings, std::move(channel)); },
+  fault_ = process_.start([&](Channel channel) { _exit(entry(settings, std::move(channel))); },
                           [this] { on_channel(); });
 }
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -48,7 +49,7 @@ std::string ask(const IpAddress& address) {
 }
 
 // The child: one question after the other, as slow as name servers are.
-int answer_questions(const Channel& channel) {
+[[noreturn]] void answer_questions(const Channel& channel) {
   prctl(PR_SET_NAME, "knockd-lookup");
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // the change of user cleared it
   for (const int ignored : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGPIPE}) signal(ignored, SIG_IGN);
@@ -57,13 +58,13 @@ int answer_questions(const Channel& channel) {
     pollfd readable{channel.fd(), POLLIN, 0};
     poll(&readable, 1, -1);
     const Channel::Received received = channel.receive(question);
-    if (received.kind == Channel::Received::Kind::kClosed) return 0;
+    if (received.kind == Channel::Received::Kind::kClosed) _exit(0);
     if (received.kind != Channel::Received::Kind::kMessage) continue;
     if (received.length != kAddressBytes) continue;
     const std::string name = ask(IpAddress(question));
     std::vector<uint8_t> answer(question.begin(), question.end());
     answer.insert(answer.end(), name.begin(), name.end());
-    if (!channel.send_waiting(answer)) return 0;
+    if (!channel.send_waiting(answer)) _exit(0);
   }
 }
 
@@ -94,8 +95,8 @@ std::optional<Fault> Resolver::start() {
       [](Channel channel) {
         close_inherited(channel.fd());
         // Who called `knockd -d` may read what we print to its end, which would be ours.
-        if (discard_standard_streams() || become_nobody() || give_up_capabilities()) return 1;
-        return answer_questions(channel);
+        if (discard_standard_streams() || become_nobody() || give_up_capabilities()) _exit(1);
+        answer_questions(channel);
       },
       [this] { on_answer(); });
 }

@@ -197,7 +197,6 @@ TEST_F(ListenerSlotsTest, LostKnocksAreReportedAtOnce_AndThenOnceAMinute_NoneIsF
 TEST_F(ListenerSlotsTest, OneThatEndsIsReplaced_AfterGrowingPauses) {
   start(end);
   turn_until_logged("any: the listener ended before it listened (exit status 0); trying again");
-  EXPECT_THAT(said_, Contains("settled")) << "it is known to wait";
   int starts = 1;
   for (const auto pause : {100ms, 200ms, 400ms, 800ms}) {
     turn_until("it has ended", [&] { return reaped_ == starts; });
@@ -266,7 +265,7 @@ TEST_F(ListenerSlotsTest, InterfaceThatIsNotThereIsWaitedFor_OneThatComesIsListe
                                "interface ppp0 does not exist, waiting for it (there are: ")));
   EXPECT_THAT(said_, ElementsAre("settled"));
   slots_->announce();
-  ip("link add ppp0 type dummy");
+  ip("link add ppp0 type veth peer name isp");
   turn_until_logged("interface ppp0 is down, waiting for it");
   EXPECT_EQ(starts_, 0);
   ip("link set ppp0 addrgenmode none up");
@@ -285,7 +284,7 @@ TEST_F(ListenerSlotsTest, DeviceMadeAnewIsListenedToAnew) {
   ip("link del wan");
   turn_until("it is waited for",
              [&] { return logged("interface wan does not exist, waiting for it"); });
-  ip("link add wan type dummy");
+  ip("link add wan type veth peer name lan");
   ip("link set wan addrgenmode none up");
   turn_until("another listener", [&] { return starts_ == 2; });
 }

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "knockd/base/text.h"
 #include "knockd/base/unique_fd.h"
 #include "tests/base/child.h"
 #include "tests/base/temporary_folder.h"
@@ -87,7 +88,7 @@ TEST(ResolverTest, ProcessHasNoRights_AndNoDescriptorButItsChannel) {
   const std::string status = read_file(process + "/status");
   EXPECT_THAT(field(status, "Uid"), testing::Not(testing::StartsWith("0")));
   EXPECT_THAT(field(status, "Gid"), testing::Not(testing::StartsWith("0")));
-  EXPECT_EQ(field(status, "Groups"), "");
+  EXPECT_EQ(trim(field(status, "Groups")), "");
   EXPECT_EQ(field(status, "NoNewPrivs"), "1");
   for (const char* const set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
     EXPECT_EQ(field(status, set), "0000000000000000") << set;

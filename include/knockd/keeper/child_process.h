@@ -26,9 +26,10 @@ class ChildProcess {
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
-  // Forks; what `body` returns is the exit status. The process dies with this one, until it changes
-  // its user. Whatever failed, nothing runs.
-  [[nodiscard]] std::optional<Fault> start(const std::function<int(Channel)>& body,
+  // Forks. `body` ends by _exit(), its channel still open: when that closes, the exit status is
+  // settled. The process dies with this one, until it changes its user. Whatever failed, nothing
+  // runs.
+  [[nodiscard]] std::optional<Fault> start(const std::function<void(Channel)>& body,
                                            std::function<void()> on_channel);
 
   // Valid until close().
