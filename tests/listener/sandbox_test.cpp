@@ -260,6 +260,15 @@ TEST_F(Sandbox, ProcessEndsWithItsParent) {
   close(ends[0]);
 }
 
+// As with ambient capabilities: the change of user, which it cannot make, takes none of them.
+TEST_F(Sandbox, CapabilitiesOfAPlainUserAreGivenUp) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to have some to lose";
+  const auto before = [] { return prctl(PR_SET_KEEPCAPS, 1) == 0 && become_plain_user(); };
+  const std::string status = seen_from_outside(
+      [](pid_t pid) { return read_file(format("/proc/%d/status", pid)); }, before);
+  EXPECT_EQ(field(status, "CapPrm"), "0000000000000000");
+}
+
 TEST_F(Sandbox, PlainUserEntersItToo) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to be someone else";
   const std::string said = in_child([] {
