@@ -128,9 +128,13 @@ def test_no_command_and_no_environment_is_in_its_memory(start_copy):
     assert pathlib.Path(f"/proc/{listener}/environ").read_bytes().rstrip(b"\0") == b""
 
 
-def test_ps_shows_what_it_is(start_copy):
+def test_ps_shows_what_they_are(start_copy, copy, folder):
+    """A listener says so; the daemon has the arguments of its caller."""
     daemon = start_copy()
     assert command_line(the_listener(daemon)) == [b"knockd: listener eth0"]
+    arguments = [argument.decode() for argument in command_line(daemon.pid)]
+    assert arguments[:3] == [str(copy), "-c", f"{folder}/run/knockd.conf"]
+    assert arguments[-4:] == ["-i", "eth0", "-g", f"{folder}/run/knockd.log"]
     assert WARNING not in daemon.output()
 
 

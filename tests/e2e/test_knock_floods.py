@@ -6,6 +6,7 @@ heard, their stops are in time, memory and log stay bounded, SIGTERM is obeyed."
 import os
 import pathlib
 import re
+import time
 
 import pytest
 
@@ -16,6 +17,7 @@ TEST_SECONDS = 120
 SECONDS = 12  # of flood
 KNOCKS = 18  # real ones meanwhile
 OPEN_FOR = 2  # seconds
+LEAVES_WITHIN = 4  # seconds: the 2 that are promised, on a machine that has other things to do
 
 KNOCK = "7000,8000,9000"
 
@@ -24,6 +26,12 @@ def private_memory(daemon):
     """kB that the keeper has written and shares with nobody."""
     rollup = pathlib.Path(f"/proc/{daemon.pid}/smaps_rollup").read_text()
     return int(re.search(r"Private_Dirty: +(\d+) kB", rollup)[1])
+
+
+def packets_received(pid):
+    """On eth0, where this process is."""
+    devices = pathlib.Path(f"/proc/{pid}/net/dev").read_text()
+    return int(re.search(r"eth0: +\d+ +(\d+)", devices)[1])
 
 
 def flooded_doors(count, *directives):
@@ -61,8 +69,12 @@ def test_what_is_owed_to_others_is_done(start, frames, stranger, server, tmp_pat
     daemon.pid = keeper
     before = private_memory(daemon)
     log_before = daemon.log_file.stat().st_size
-    flood = stranger.start(os.environ["FLOOD_BINARY"], "eth0", server.mac, server.ipv4,
-                           f"5000-{5000 + doors - 1}", rate, SECONDS)
+
+    def begin_flood():
+        return stranger.start(os.environ["FLOOD_BINARY"], "eth0", server.mac, server.ipv4,
+                              f"5000-{5000 + doors - 1}", rate, SECONDS)
+
+    flood = begin_flood()
 
     most = before
     for number in range(KNOCKS):
@@ -77,15 +89,21 @@ def test_what_is_owed_to_others_is_done(start, frames, stranger, server, tmp_pat
     assert ledger.faults() == []
     grown = most - before
     assert grown <= 4096, "kB of private memory"
-    flooding = flood.poll() is None
+    if flood.poll() is not None:  # a slow machine took longer for the real knocks
+        flood = begin_flood()
+        come = packets_received(keeper)
+        wait_until(lambda: packets_received(keeper) > come + rate / 10, "the flood goes on",
+                   daemon.report_end)
+    asked = time.monotonic()
     os.kill(keeper, 15)
-    daemon.wait_for_end()
+    daemon.wait_for_end(timeout=LEAVES_WITHIN)
+    left = time.monotonic() - asked
     logged = daemon.log_file.stat().st_size - log_before
     late = max(story[1].time - story[0].time - OPEN_FOR for story in ledger.stories().values())
-    record_property("figures", f"{name}: stop at most {late:.2f} s late, +{grown} kB, log "
-                               f"{logged >> 10} kB, flood {'still on' if flooding else 'over'}")
-    print(f"{name}: stop at most {late:.2f} s late, +{grown} kB, log {logged >> 10} kB, "
-          f"flood {'still on' if flooding else 'over'} at SIGTERM")
+    figures = (f"{name}: stop at most {late:.2f} s late, +{grown} kB, log {logged >> 10} kB, "
+               f"left {left:.2f} s after SIGTERM in the flood")
+    record_property("figures", figures)
+    print(figures)
     if name in LOG_IS_BOUNDED:
         assert logged <= 1 << 20, "bytes of log"
     flood.wait(SECONDS + 10)
