@@ -226,8 +226,8 @@ TEST_F(SourceTableTest, RemovesAttemptsAtOneDoorAlone) {
   advanced(1, 1, 0);
   advanced(1, 1, 1);
   begin(2, 1);  // stage 0
-  table().remove(advanced(3, 1, 1));
   advanced(4, 2, 1);
+  table().remove(advanced(3, 1, 1));  // and not once more
   table().remove_attempts_at(1);
   EXPECT_EQ(doors_of(1), (std::vector{0}));
   EXPECT_TRUE(knows(2));
