@@ -213,6 +213,19 @@ TEST_F(DoorKeeperTest, WhatCanNeverRunFailsAtOnce) {
   EXPECT_THAT(take_commands(), ElementsAre("run close 192.0.2.7"));
 }
 
+TEST_F(DoorKeeperTest, StopTooLongForTheKernelIsGivenUp) {
+  knock(ssh());
+  turn();
+  end("open 192.0.2.7");
+  runner_.errors = {E2BIG};
+  pass(10s);
+  EXPECT_THAT(log_.take(), Contains("ssh: command could not be started: Argument list too long"));
+  EXPECT_EQ(keeper_->open_doors(), 0u);
+  take_commands();
+  pass(1h);
+  EXPECT_THAT(take_commands(), IsEmpty());
+}
+
 TEST_F(DoorKeeperTest, NextKeeperTakesUpWhatIsOpen_WithTheStopCommandOfThatDay) {
   knock(ssh(1h));
   turn();

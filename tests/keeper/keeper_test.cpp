@@ -170,13 +170,15 @@ TEST_F(KeeperTest, MissingRightsAtTheStartEndIt_WithStatus1) {
 
 TEST_F(KeeperTest, OnStartRunsOnceItListens_OnStopBeforeItLeaves) {
   keeper_.config().on_start = "true on_start";
-  keeper_.config().on_stop = "true on_stop";
+  const std::string left = keeper_.folder() / "left";
+  keeper_.config().on_stop = "sleep 0.2; echo >" + left;
   EXPECT_EQ(keeper_.run([](const ListenerSettings&, const Channel& channel) { listen(channel); }),
             0);
   EXPECT_THAT(
       keeper_.lines(),
       ElementsAre("starting up, listening on any", "On_Start: running command: true on_start",
-                  "shutting down", "On_Stop: running command: true on_stop"));
+                  "shutting down", "On_Stop: running command: sleep 0.2; echo >" + left));
+  EXPECT_EQ(read_file(left), "\n") << "On_Stop is not waited for";
 }
 
 TEST_F(KeeperTest, FaultyStartClosesWhatIsDue_AndCountsWhatStays) {

@@ -8,7 +8,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@
 #include "knockd/base/text.h"
 #include "knockd/knock/event_text.h"
 #include "knockd/message/messages.h"
+#include "tests/base/ends_soon.h"
 #include "tests/listener/capture_network.h"
 #include "tests/listener/frame_sender.h"
 
@@ -93,15 +93,8 @@ class ListenerTest : public CaptureNetwork {
   }
   // Its status; ends one that does not end by itself.
   int wait_for_end() {
-    const pid_t pid = std::exchange(pid_, 0);
-    const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-    pollfd ended{process.get(), POLLIN, 0};
-    if (process && poll(&ended, 1, kDeadline) == 0) {
-      ADD_FAILURE() << "the listener has not ended within 10 s";
-      kill(pid, SIGKILL);
-    }
     int status = -1;
-    waitpid(pid, &status, 0);
+    EXPECT_TRUE(ends_soon(std::exchange(pid_, 0), &status)) << "the listener has not ended";
     return status;
   }
 
