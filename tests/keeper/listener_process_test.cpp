@@ -268,10 +268,10 @@ TEST_F(ListenerProcessTest, OneWithMuchToSayHasItsTurnAndNoMore) {
       std::make_unique<ListenerProcess>(loop, settings, listener_that_fills_its_channel, *this);
   pollfd is_full{full_channel[0], POLLIN, 0};
   ASSERT_EQ(poll(&is_full, 1, 10'000), 1) << "it has not filled its channel within 10 s";
-  loop.turn();
+  loop.poll();
   EXPECT_THAT(said_.size(), ::testing::AllOf(::testing::Ge(1u), ::testing::Le(16u)))
       << "were read in one turn";
-  loop.turn();
+  loop.poll();
   EXPECT_THAT(said_.size(), ::testing::Ge(17u)) << "the next turn goes on";
   TearDown();
   for (const int fd : full_channel) close(fd);

@@ -43,7 +43,8 @@ class ReporterTest : public ::testing::Test {
   // Until one has to wait. Returns how many there were.
   uint32_t fill(DoorNumber door) {
     uint32_t sent = 0;
-    while (!reporter_->waits()) open(door, sent++);
+    while (!reporter_->waits() && sent < 10'000) open(door, sent++);
+    EXPECT_TRUE(reporter_->waits()) << "none of " << sent << " waits";
     return sent;
   }
   // All that the keeper gets when it reads until nothing more comes.
