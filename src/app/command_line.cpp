@@ -27,6 +27,8 @@ const char kUsage[] =
     "  -4, --only-ip-v4       ignore IPv6\n"
     "  -t, --test             check the configuration and leave\n"
     "  -r, --read <file>      replay a capture (pcap or pcapng) instead of listening\n"
+    "      --shut             shut the ports of all doors with Open, and leave\n"
+    "      --unshut           remove the table by which they are shut, and leave\n"
     "  -s, --save-mem         accepted for older scripts, does nothing\n"
     "  -V, --version          print the version\n"
     "  -h, --help             print this\n";
@@ -34,6 +36,10 @@ const char kUsage[] =
 namespace {
 
 constexpr char kShortOptions[] = ":i:dc:Dlp:g:v4tr:sVh";
+
+// Options without a letter.
+constexpr int kShut = 256;
+constexpr int kUnshut = 257;
 
 constexpr option kOptions[] = {{"interface", required_argument, nullptr, 'i'},
                                {"daemon", no_argument, nullptr, 'd'},
@@ -47,6 +53,8 @@ constexpr option kOptions[] = {{"interface", required_argument, nullptr, 'i'},
                                {"test", no_argument, nullptr, 't'},
                                {"read", required_argument, nullptr, 'r'},
                                {"save-mem", no_argument, nullptr, 's'},
+                               {"shut", no_argument, nullptr, kShut},
+                               {"unshut", no_argument, nullptr, kUnshut},
                                {"version", no_argument, nullptr, 'V'},
                                {"help", no_argument, nullptr, 'h'},
                                {nullptr, 0, nullptr, 0}};
@@ -104,6 +112,12 @@ Result<CommandLine, UsageError> parse_command_line(int argc, char** argv) {
         line.capture_file = optarg;
         break;
       case 's':
+        break;
+      case kShut:
+        set_task(CommandLine::Task::kShut);
+        break;
+      case kUnshut:
+        set_task(CommandLine::Task::kUnshut);
         break;
       case 'V':
         set_task(CommandLine::Task::kVersion);

@@ -17,6 +17,7 @@
 #include <string_view>
 
 #include "knockd/app/replay.h"
+#include "knockd/app/shut.h"
 #include "knockd/base/privileges.h"
 #include "knockd/base/text.h"
 #include "knockd/base/unique_fd.h"
@@ -214,6 +215,10 @@ int run_task(const CommandLine& line) {
       return test_config(line);
     case CommandLine::Task::kReplay:
       return replay_capture(line);
+    case CommandLine::Task::kShut:
+      return shut_ports(line);
+    case CommandLine::Task::kUnshut:
+      return unshut_ports(line);
     case CommandLine::Task::kListen:
       for (const std::string& remark : line.remarks) {
         std::fprintf(stderr, "knockd: warning: %s\n", remark.c_str());

@@ -180,6 +180,11 @@ class Replay : TrackerSink {
     openings_.sequence_used(use.opening, true, now_);
   }
 
+  void carry_out(const Admit& admit) {
+    if (admit.is_new) print(opened_line(admit.door, admit.door.deadline - now_, true));
+    openings_.admitted(admit.door.id, true);
+  }
+  void carry_out(const Dismiss& dismiss) { print(closed_line(dismiss.door, true)); }
   void carry_out(const Record&) const {}
   void carry_out(const Forget&) const {}
 

@@ -35,6 +35,20 @@ const char* reknock_text(Reknock reknock) {
   return "";
 }
 
+// As a directive has it.
+std::string prefixes_text(const Door& door) {
+  return format("%d for IPv4, %d for IPv6", door.prefix_v4 - kMappedBits, door.prefix_v6);
+}
+
+template <typename Say>
+void describe_admission(const Door& door, const Say& say) {
+  if (!door.open.empty()) say("opens", admitted_text({door.open, {}, 128}));
+  if (door.open_set) say("by the set", to_string(*door.open_set));
+  if (door.open_set_6) say("for IPv6", to_string(*door.open_set_6));
+  if (door.places.contains("Open_Prefix")) say("prefixes", prefixes_text(door));
+  if (!door.open.empty() && !door.keep_established) say("connections", "end when it is closed");
+}
+
 void describe(const Door& door, std::vector<std::string>& lines) {
   const auto say = [&](const char* what, const std::string& value) {
     lines.push_back(format("    %-16s %s", what, value.c_str()));
@@ -49,10 +63,12 @@ void describe(const Door& door, std::vector<std::string>& lines) {
   if (door.rule.seq_cooldown > Duration::zero()) {
     say("seq cooldown", seconds_text(door.rule.seq_cooldown));
   }
-  say("start command", door.start_command);
+  describe_admission(door, say);
+  if (!door.start_command.empty() || door.open.empty()) say("start command", door.start_command);
   if (door.start_command_6) say("for IPv6", *door.start_command_6);
-  if (!door.stop_command.empty() || (door.stop_command_6 && !door.stop_command_6->empty())) {
-    say("stop command", door.stop_command);
+  const bool lets_in = !door.open.empty() || door.open_set || door.open_set_6;
+  if (lets_in || !door.stop_command.empty() || (door.stop_command_6 && !door.stop_command_6->empty())) {
+    if (!lets_in || !door.stop_command.empty()) say("stop command", door.stop_command);
     if (door.stop_command_6) say("for IPv6", *door.stop_command_6);
     say("after", seconds_text(door.cmd_timeout));
     say("reknock", reknock_text(door.reknock));
@@ -77,6 +93,8 @@ std::vector<std::string> describe(const Config& config) {
                                                        : ", doors stay open at shutdown"));
   lines.push_back("scan limit " + counted(config.scan_limit, "port") + ", at most " +
                   counted(config.max_sources, "source"));
+  if (config.open_set) lines.push_back("open by the set " + to_string(*config.open_set));
+  if (config.open_set_6) lines.push_back("for IPv6 " + to_string(*config.open_set_6));
   if (!config.on_start.empty()) lines.push_back("on start " + config.on_start);
   if (!config.on_stop.empty()) lines.push_back("on stop " + config.on_stop);
   for (const Door& door : config.doors) describe(door, lines);

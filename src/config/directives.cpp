@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+#include <algorithm>
 #include <chrono>
+#include <optional>
 #include <span>
 #include <utility>
 #include <variant>
@@ -137,6 +139,35 @@ void read_target(Draft& draft, const Value& value) {
   if (!draft.door.rule.target) unexpected(draft, value);
 }
 
+void read_open(Draft& draft, const Value& value) {
+  auto result = parse_sequence(value.text);
+  if (const auto* fault = std::get_if<TextFault>(&result)) return read_fault(draft, value, *fault);
+  std::vector<Knock>& open = draft.door.open;
+  open.clear();
+  for (const Knock& port : std::get<Sequence>(result)) {
+    if (std::ranges::find(open, port) == open.end()) open.push_back(port);
+  }
+}
+
+void read_set(Draft& draft, const Value& value, std::optional<SetName>& result) {
+  result = parse_set_name(value.text);
+  if (!result) unexpected(draft, value);
+}
+
+void read_table(Draft& draft, const Value& value) {
+  if (!is_nft_name(value.text)) return unexpected(draft, value);
+  draft.config.table = value.text;
+}
+
+void read_prefixes(Draft& draft, const Value& value) {
+  const size_t blank = std::min(value.text.find_first_of(" \t"), value.text.size());
+  const auto v4 = parse_number(value.text.substr(0, blank), 32);
+  const auto v6 = parse_number(trim(value.text.substr(blank)), 128);
+  if (!v4 || *v4 == 0 || !v6 || *v6 == 0) return unexpected(draft, value);
+  draft.door.prefix_v4 = static_cast<uint8_t>(kMappedBits + *v4);
+  draft.door.prefix_v6 = static_cast<uint8_t>(*v6);
+}
+
 std::span<const Directive> directives() {
   using enum Directive::Scope;
   using enum Directive::Form;
@@ -145,6 +176,8 @@ std::span<const Directive> directives() {
   static constexpr std::string_view kTimeOrNone =
       "a time like 90, 90s, 10m, 1h or 2d, 0 to 2147483 s";
   static constexpr std::string_view kAPath = "a path";
+  static constexpr std::string_view kASet =
+      "family, table and set of nftables, like inet filter allowed";
   static constexpr std::string_view kACommand = "a command for /bin/sh";
   static constexpr Directive kDirectives[] = {
       {"UseSyslog", "", kOptions, kSwitch, "yes or no",
@@ -167,6 +200,11 @@ std::span<const Directive> directives() {
        [](Draft& d, V v) { read_number(d, v, 16, 4194304, d.config.max_sources); }},
       {"Log_Rate", "", kOptions, kText, "a number of lines from 0 to 1000000",
        [](Draft& d, V v) { read_number(d, v, 0, 1000000, d.config.log_rate); }},
+      {"Open_Set", "", kOptions, kText, kASet,
+       [](Draft& d, V v) { read_set(d, v, d.config.open_set); }},
+      {"Open_Set_6", "", kOptions, kText, kASet,
+       [](Draft& d, V v) { read_set(d, v, d.config.open_set_6); }},
+      {"Table", "", kOptions, kText, "the name of a table of nftables, like knockd", read_table},
 
       {"Sequence", "", kDoor, kText, "a list of ports like 7000,8000:udp,9000", read_sequence},
       {"One_Time_Sequences", "", kDoor, kText, kAPath, read_one_time_sequences},
@@ -186,6 +224,15 @@ std::span<const Directive> directives() {
        [](Draft& d, V v) { read_time(d, v, 0, d.door.cmd_timeout); }},
       {"Seq_Cooldown", "Cooldown", kDoor, kText, kTimeOrNone,
        [](Draft& d, V v) { read_time(d, v, 0, d.door.rule.seq_cooldown); }},
+      {"Open", "", kDoor, kText, "a list of ports to open, like 22,51820:udp", read_open},
+      {"Open_Set", "", kDoor, kText, kASet,
+       [](Draft& d, V v) { read_set(d, v, d.door.open_set); }},
+      {"Open_Set_6", "", kDoor, kText, kASet,
+       [](Draft& d, V v) { read_set(d, v, d.door.open_set_6); }},
+      {"Open_Prefix", "", kDoor, kText, "prefix lengths for IPv4 and IPv6, like 24 64",
+       read_prefixes},
+      {"Keep_Established", "", kDoor, kText, "yes or no",
+       [](Draft& d, V v) { read_switch(d, v, d.door.keep_established); }},
       {"Max_Open", "", kDoor, kText, "a number of openings from 1 to 1000000",
        [](Draft& d, V v) { read_number(d, v, 1, 1000000, d.door.max_open); }},
       {"Reknock", "", kDoor, kText, "run, extend or ignore", read_reknock},
@@ -195,12 +242,14 @@ std::span<const Directive> directives() {
 
 }  // namespace
 
-const Directive* find_directive(std::string_view key) {
+const Directive* find_directive(std::string_view key, Directive::Scope scope) {
+  const Directive* found = nullptr;
   for (const Directive& directive : directives()) {
-    if (equals_ignoring_case(directive.name, key)) return &directive;
-    if (!directive.alias.empty() && equals_ignoring_case(directive.alias, key)) return &directive;
+    const bool is_alias = !directive.alias.empty() && equals_ignoring_case(directive.alias, key);
+    if (!is_alias && !equals_ignoring_case(directive.name, key)) continue;
+    if (found == nullptr || directive.scope == scope) found = &directive;
   }
-  return nullptr;
+  return found;
 }
 
 std::string advice_on(std::string_view key) {

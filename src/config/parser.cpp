@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -47,6 +48,7 @@ class Parser {
   Result<Config, ConfigError> parse(std::string_view text, const std::string& name) {
     draft_.config.file = name;
     read_text(text, name);
+    check_admissions();
     if (!draft_.errors.empty()) {
       // A door without a sequence is found at its end but stands at its beginning.
       sort_by_place(draft_.errors, draft_.config.files);
@@ -67,6 +69,7 @@ class Parser {
   void read_line();
   void begin_section(std::string_view text);
   void end_door();
+  void check_admissions();
   void read_directive(std::string_view text);
   void read_value(const Directive& directive, std::string_view key, std::string_view raw);
   void note_place(const Directive& directive, std::string_view key);
@@ -158,12 +161,37 @@ void Parser::end_door() {
                  "door " + in_quotes(door.name) +
                      ": expected either Sequence or One_Time_Sequences, not both");
   }
+  // A knock while the door is open renews its time, unless the door says otherwise.
+  const bool lets_in = !door.open.empty() || door.open_set || door.open_set_6;
+  if (lets_in && !door.places.contains("Reknock")) door.reknock = Reknock::kExtend;
   rules_ += door.one_time_file.empty() ? 1 : kSequencesInForce;
   if (rules_ > kMaxDoors) {
     return draft_.error(door.place, format("door %s: expected at most %zu sequences in force",
                                            in_quotes(door.name).c_str(), kMaxDoors));
   }
   draft_.config.doors.push_back(std::move(door));
+}
+
+// What doors that open ports without a command must not say, alone or together.
+void Parser::check_admissions() {
+  const Config& config = draft_.config;
+  std::map<std::pair<Protocol, uint16_t>, const Door*> first;  // by port
+  for (const Door& door : config.doors) {
+    const bool has_set = door.open_set || door.open_set_6 ||
+                         (!door.open.empty() && (config.open_set || config.open_set_6));
+    if (has_set && door.places.contains("Open_Prefix")) {
+      draft_.error(door.place_of("Open_Prefix"),
+                   "Open_Prefix with Open_Set: expected one of them, the set takes addresses");
+    }
+    if (has_set) continue;
+    for (const Knock& port : door.open) {
+      const Door& other = *first.try_emplace({port.protocol, port.port}, &door).first->second;
+      if (other.keep_established == door.keep_established) continue;
+      draft_.error(door.place_of("Keep_Established"),
+                   format("doors %s and %s both open port %u: expected the same Keep_Established",
+                          in_quotes(other.name).c_str(), in_quotes(door.name).c_str(), port.port));
+    }
+  }
 }
 
 void Parser::read_directive(std::string_view text) {
@@ -177,13 +205,13 @@ void Parser::read_directive(std::string_view text) {
                             " outside a section: expected [options] or [NAME] before it");
   }
   const std::string_view word = key.substr(0, key.find_first_of(" \t"));
-  const Directive* const directive = find_directive(equals == text.npos ? word : key);
+  const Directive::Scope scope =
+      section_ == Section::kOptions ? Directive::Scope::kOptions : Directive::Scope::kDoor;
+  const Directive* const directive = find_directive(equals == text.npos ? word : key, scope);
   if (directive == nullptr) {
     return draft_.error(place_of(text), "unknown directive " + in_quotes(key) + ": " +
                                             advice_on(equals == text.npos ? word : key));
   }
-  const Directive::Scope scope =
-      section_ == Section::kOptions ? Directive::Scope::kOptions : Directive::Scope::kDoor;
   if (directive->scope != scope && section_ != Section::kFaulty) {
     return draft_.error(place_of(text), "directive " + in_quotes(key) +
                                             (scope == Directive::Scope::kDoor

@@ -23,11 +23,13 @@ bool may_pass(int error, CommandKind kind) {
 
 }  // namespace
 
-DoorKeeper::DoorKeeper(EventLoop& loop, Log& log, CommandRunner& runner, NameSource name_source,
-                       UseSequenceOf use_sequence, MayLog may_log, FileCalls& calls)
+DoorKeeper::DoorKeeper(EventLoop& loop, Log& log, CommandRunner& runner, Admitter& admitter,
+                       NameSource name_source, UseSequenceOf use_sequence, MayLog may_log,
+                       FileCalls& calls)
     : loop_(loop),
       log_(log),
       commands_(log, runner),
+      admitter_(admitter),
       name_source_(std::move(name_source)),
       use_sequence_(std::move(use_sequence)),
       may_log_(std::move(may_log)),
@@ -132,6 +134,22 @@ void DoorKeeper::carry_out(const Say& say) {
 }
 
 void DoorKeeper::carry_out(const UseSequence& use) { use_sequence_(use); }
+
+void DoorKeeper::carry_out(const Admit& admit) {
+  const std::string fault = admitter_.admit(admit.door);
+  if (!fault.empty()) {
+    log_.error(not_opened_line(admit.door, fault));
+  } else if (admit.is_new) {
+    log_.notice(opened_line(admit.door, admit.door.deadline - loop_.now(), false));
+  }
+  openings_.admitted(admit.door.id, fault.empty());
+}
+
+void DoorKeeper::carry_out(const Dismiss& dismiss) {
+  const std::string fault = admitter_.dismiss(dismiss.door);
+  if (fault.empty()) return log_.notice(closed_line(dismiss.door, false));
+  log_.error(not_closed_line(dismiss.door, fault));
+}
 
 void DoorKeeper::carry_out(const Record& record) {
   record.is_new ? state_->opened(record.door, moment()) : state_->extended(record.door, moment());

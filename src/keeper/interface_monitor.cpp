@@ -6,14 +6,12 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netlink/attr.h>
-#include <netlink/errno.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -29,65 +27,13 @@ constexpr int kMostDumps = 10;
 // While one is taken, the events that do not fit the buffer say so this often at most.
 constexpr int kMostLosses = 1000;
 
-// libnl does not always leave an errno.
-Fault netlink_fault(const char* what) {
-  if (errno == 0) errno = EIO;
-  return fault_of(what);
-}
-
-Result<NetlinkSocket> open_socket() {
-  errno = 0;
-  NetlinkSocket socket(nl_socket_alloc());
-  if (socket == nullptr) return netlink_fault("netlink: cannot allocate a socket");
-  nl_socket_disable_auto_ack(socket.get());
-  // libnl-3 would look at each message before it reads it. The look alone makes the kernel go on
-  // with a dump; where the buffer is too full for that, the read then fails and takes nothing out.
-  nl_socket_disable_msg_peek(socket.get());
-  if (nl_connect(socket.get(), NETLINK_ROUTE) < 0) {
-    return netlink_fault("netlink: cannot open a socket");
-  }
-  if (nl_socket_set_nonblocking(socket.get()) < 0) {
-    return netlink_fault("netlink: cannot set up the socket");
-  }
-  return socket;
-}
-
-// Beyond net.core.rmem_max needs CAP_NET_ADMIN; without it as much as one gets.
-void enlarge_receive_buffer(int fd) {
-  const int size = kReceiveBuffer;
-  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) != 0) {
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-  }
-}
-
-enum class Receipt { kMessages, kNothing, kLost };
-
-// Hands each message of one datagram of the kernel's to `take`.
-template <typename Take>
-Receipt receive(nl_sock* socket, const Take& take) {
-  sockaddr_nl sender{};
-  unsigned char* bytes = nullptr;
-  ucred* credentials = nullptr;
-  int length = nl_recv(socket, &sender, &bytes, &credentials);
-  // Nothing there is 0 to libnl-tiny and NLE_AGAIN to libnl-3.
-  if (length == 0 || length == -NLE_AGAIN) return Receipt::kNothing;
-  if (length < 0) return Receipt::kLost;
-  const std::unique_ptr<unsigned char, decltype(&std::free)> owner(bytes, &std::free);
-  if (sender.nl_pid != 0) return Receipt::kMessages;  // not from the kernel
-  for (auto* message = reinterpret_cast<nlmsghdr*>(bytes); nlmsg_ok(message, length);
-       message = nlmsg_next(message, &length)) {
-    take(*message);
-  }
-  return Receipt::kMessages;
-}
-
 // The number that the answers will carry; nothing if the request could not be sent.
 template <typename Body>
-std::optional<uint32_t> request_dump(nl_sock* socket, int type, Body body) {
+std::optional<uint32_t> request_dump(const NetlinkSocket& socket, int type, Body body) {
   const std::unique_ptr<nl_msg, decltype(&nlmsg_free)> message(
       nlmsg_alloc_simple(type, NLM_F_REQUEST | NLM_F_DUMP), &nlmsg_free);
   if (message == nullptr || nlmsg_append(message.get(), &body, sizeof(body), NLMSG_ALIGNTO) < 0 ||
-      nl_send_auto_complete(socket, message.get()) < 0) {
+      nl_send_auto_complete(socket.get(), message.get()) < 0) {
     return std::nullopt;
   }
   return nlmsg_hdr(message.get())->nlmsg_seq;
@@ -98,7 +44,7 @@ enum class Dump { kWhole, kInterrupted, kFailed };
 // Asks for all objects of a kind and hands `take` the answers, and the events that come between
 // them. Never waits: the kernel writes the next part of an answer as the one before it is read.
 template <typename Body, typename Take>
-Dump dump(nl_sock* socket, int type, Body body, const Take& take) {
+Dump dump(const NetlinkSocket& socket, int type, Body body, const Take& take) {
   const std::optional<uint32_t> sequence = request_dump(socket, type, body);
   if (!sequence) return Dump::kFailed;
   std::optional<Dump> end;
@@ -159,16 +105,14 @@ void take_route(const nlmsghdr& message, DefaultRoute& best) {
 
 }  // namespace
 
-void NetlinkSocketCloser::operator()(nl_sock* socket) const { nl_socket_free(socket); }
-
 InterfaceMonitor::InterfaceMonitor() {
-  auto socket = open_socket();
+  auto socket = open_netlink_socket(NETLINK_ROUTE);
   if (!socket) {
     fault_ = std::move(socket.error());
     return;
   }
   socket_ = *std::move(socket);
-  enlarge_receive_buffer(fd());
+  enlarge_receive_buffer(socket_, kReceiveBuffer);
   if (nl_socket_add_memberships(socket_.get(), RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR,
                                 RTNLGRP_IPV6_IFADDR, 0) < 0) {
     fault_ = netlink_fault("netlink: cannot subscribe to interface changes");
@@ -183,7 +127,7 @@ int InterfaceMonitor::fd() const { return nl_socket_get_fd(socket_.get()); }
 bool InterfaceMonitor::read() {
   bool changed = false;
   for (int reads = 0; reads < kMostReads && !stale_; ++reads) {
-    const Receipt receipt = receive(socket_.get(), [&](const nlmsghdr& message) {
+    const Receipt receipt = receive(socket_, [&](const nlmsghdr& message) {
       if (table_.take(message)) changed = true;
     });
     if (receipt == Receipt::kNothing) break;
@@ -199,13 +143,13 @@ bool InterfaceMonitor::refresh() {
   for (int attempt = 0; attempt < kMostDumps && stale_; ++attempt) {
     // What waits is older than the answer, and what would have taken it back may be among the lost.
     for (int reads = 0; reads < kMostReads; ++reads) {
-      if (receive(socket_.get(), [](const nlmsghdr&) {}) == Receipt::kNothing) break;
+      if (receive(socket_, [](const nlmsghdr&) {}) == Receipt::kNothing) break;
     }
     InterfaceTable fresh;
     const auto take = [&fresh](const nlmsghdr& message) { fresh.take(message); };
-    const Dump links = dump(socket_.get(), RTM_GETLINK, ifinfomsg{}, take);
+    const Dump links = dump(socket_, RTM_GETLINK, ifinfomsg{}, take);
     if (links == Dump::kFailed) continue;
-    const Dump addresses = dump(socket_.get(), RTM_GETADDR, ifaddrmsg{}, take);
+    const Dump addresses = dump(socket_, RTM_GETADDR, ifaddrmsg{}, take);
     if (addresses == Dump::kFailed) continue;
     // One that was interrupted took in the events meanwhile: better than the old picture.
     if (fresh.by_index() != interfaces()) changed = true;
@@ -216,13 +160,13 @@ bool InterfaceMonitor::refresh() {
 }
 
 Result<std::optional<std::string>> default_route_interface() {
-  const auto socket = open_socket();
+  const auto socket = open_netlink_socket(NETLINK_ROUTE);
   if (!socket) return socket.error();
   for (const int family : {AF_INET, AF_INET6}) {
     rtmsg body{};
     body.rtm_family = static_cast<unsigned char>(family);
     DefaultRoute best;
-    dump(socket->get(), RTM_GETROUTE, body,
+    dump(*socket, RTM_GETROUTE, body,
          [&best](const nlmsghdr& message) { take_route(message, best); });
     char name[IF_NAMESIZE];
     if (best.device != 0 && if_indextoname(best.device, name) != nullptr) {

@@ -45,8 +45,9 @@ Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload
       reload_(std::move(reload)),
       ready_(std::move(ready)),
       terms_(config_),
+      ports_(loop_, log_, config_.table),
       doors_(
-          loop_, log_, CommandRunner::real(),
+          loop_, log_, CommandRunner::real(), ports_,
           [this](const IpAddress& source) { return name_source(source); },
           [this](const UseSequence& use) { sequences_.use(use); },
           [this] { return line_rate_.allows(); }),
@@ -72,6 +73,7 @@ int Keeper::run() {
   }
   line_rate_.set_limit(config_.log_rate);
   choose_interfaces();
+  if (!shut_ports()) return 1;
   doors_.take_up(config_.state_file);
   sequences_.renew();
   slots_.start();
@@ -159,6 +161,16 @@ void Keeper::knocked(const KnockEvent& event, const std::string& interface) {
 void Keeper::choose_interfaces() {
   slots_.choose(options_.interfaces.empty() ? config_.interfaces : options_.interfaces,
                 options_.only_v4);
+}
+
+// False: a port is not shut, which was logged.
+bool Keeper::shut_ports() {
+  ports_.keep_in(kept_table_file(config_));
+  return ports_.shut(shut_table_of(config_, slots_.entrances(), !options_.only_v4));
+}
+
+void Keeper::on_network() {
+  if (!leaving_) shut_ports();
 }
 
 void Keeper::on_settled() {
@@ -263,6 +275,7 @@ void Keeper::reload() {
   const bool has_same_rules = sequences_.renew();
   slots_.renew(!has_same_rules || !has_same_bounds);
   choose_interfaces();
+  shut_ports();
   slots_.update();
 }
 

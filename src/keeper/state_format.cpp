@@ -22,6 +22,7 @@ constexpr std::array<std::string_view, 4> kNames = {"open", "extend", "close", "
 constexpr std::string_view kHeaderName = "knockd-open-doors";
 constexpr std::string_view kBinaryMagic = "KNOCKDOD";  // version 1, before any release
 constexpr size_t kSumSize = 8;
+constexpr uint64_t kMostPrefix = 128;
 constexpr size_t kSmallFile = size_t{64} << 10;
 // Readings are from 0 to 146 years, so that neither sums nor differences of two overflow.
 constexpr nanoseconds kMostTime{(int64_t{1} << 62) - 1};
@@ -61,6 +62,12 @@ void append_escaped(std::string& text, std::string_view value, Blanks blanks) {
       text += c;
     }
   }
+}
+
+// " ports=22,51820:udp prefix=128 set=inet fw4 knockd4", the blanks of the name escaped.
+void append_admission(std::string& text, const Admission& admission) {
+  text += " ports=" + to_string(admission.ports) + format(" prefix=%u set=", admission.prefix);
+  if (admission.set) append_escaped(text, to_string(*admission.set), Blanks::kEscaped);
 }
 
 std::string with_sum(std::string_view content) {
@@ -118,6 +125,17 @@ std::string unescape(std::string_view text) {
   return value;
 }
 
+std::optional<Admission> take_admission(std::string_view& text) {
+  if (!text.starts_with(" ports=")) return std::nullopt;
+  Admission admission;
+  const auto ports = parse_sequence(take(text, " ports="));
+  if (const auto* const read = std::get_if<Sequence>(&ports)) admission.ports = *read;
+  admission.prefix =
+      static_cast<uint8_t>(parse_number(take(text, " prefix="), kMostPrefix).value_or(0));
+  admission.set = parse_set_name(unescape(take(text, " set=")));
+  return admission;
+}
+
 struct Line {
   Fact fact = Fact::kTime;
   OpenDoor door;
@@ -145,6 +163,7 @@ std::optional<Line> parse_line(std::string_view text, Fact fact) {
   line.moment.boot = Instant(parse_seconds(take(rest, " boot=")));
   line.moment.wall = parse_clock(take(rest, " clock="));
   line.moment.wall_is_kept = take(rest, " synced=") == "yes";
+  line.door.admission = take_admission(rest);
   line.door.stop_command = unescape(take(rest, " stop=", true));
   line.door.deadline = line.moment.boot + left;
 
@@ -278,6 +297,7 @@ void append_fact(std::string& text, Fact fact, const OpenDoor& door, const Momen
   }
   content += " boot=" + seconds_text(boot) + " clock=" + clock_text(now.wall);
   content += now.wall_is_kept ? " synced=yes" : " synced=no";
+  if (fact == Fact::kOpen && door.admission) append_admission(content, *door.admission);
   if (fact == Fact::kOpen) {
     content += " stop=";
     append_escaped(content, door.stop_command, Blanks::kStay);

@@ -3,9 +3,9 @@
 
 namespace knockd {
 
-std::string render_command(std::string_view command, const IpAddress& source) {
+std::string render_command(std::string_view command, const IpAddress& source, uint8_t prefix) {
   constexpr std::string_view kToken = "%IP%";
-  const std::string address = source.to_string();
+  const std::string address = network_text(source, prefix);
   std::string text;
   for (size_t at = 0;;) {
     const size_t token = command.find(kToken, at);

@@ -112,6 +112,47 @@ std::string would_run_line(std::string_view door, std::string_view command) {
   return std::string(door) + ": would run: " + std::string(command);
 }
 
+namespace {
+
+std::string shut_port_text(const Knock& port) {
+  return format("port %s%u", port.protocol == Protocol::kUdp ? "udp " : "", port.port);
+}
+
+// "tcp 22 to 192.0.2.7"
+std::string admission_text(const OpenDoor& door) {
+  return admitted_text(*door.admission) + " to " +
+         network_text(door.source, door.admission->prefix);
+}
+
+}  // namespace
+
+std::string not_shut_text(const Knock& port, std::string_view reason) {
+  return shut_port_text(port) + " is NOT shut: " + std::string(reason);
+}
+
+std::string no_longer_shut_text(const Knock& port) {
+  return shut_port_text(port) + " is no longer shut";
+}
+
+std::string opened_line(const OpenDoor& door, Duration open_for, bool would) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(open_for).count();
+  return door.door + (would ? ": would open " : ": opened ") + admission_text(door) +
+         format(" for %lld s", static_cast<long long>(seconds));
+}
+
+std::string closed_line(const OpenDoor& door, bool would) {
+  return door.door + (would ? ": would close " : ": closed ") + admission_text(door);
+}
+
+std::string not_opened_line(const OpenDoor& door, std::string_view reason) {
+  return door.door + ": cannot open " + admission_text(door) + ": " + std::string(reason);
+}
+
+std::string not_closed_line(const OpenDoor& door, std::string_view reason) {
+  return door.door + ": cannot close " + admission_text(door) +
+         " before its time is over: " + std::string(reason);
+}
+
 std::string could_not_run_line(std::string_view door, std::string_view reason, bool again) {
   return std::string(door) + ": command could not be started: " + std::string(reason) +
          (again ? "; trying again" : "");

@@ -28,6 +28,7 @@ void Openings::take_up(const std::vector<OpenDoor>& doors, Instant now) {
     const std::shared_ptr<Terms> terms(new Terms());
     terms->door = door.door;
     terms->stop = door.stop_command;
+    terms->admission = door.admission;
     const uint64_t id = openings_.contains(door.id) ? last_id_ + 1 : door.id;
     last_id_ = std::max(last_id_, id);
     add(id, {terms, door.source, door.interface}, line_of(door.door));
@@ -35,7 +36,9 @@ void Openings::take_up(const std::vector<OpenDoor>& doors, Instant now) {
     ++open_;
     opening(id).state = State::kOpen;
     opening(id).deadline = door.deadline;
+    opening(id).let_in = door.admission.has_value();
     set_alarm(id, door.deadline);
+    if (door.admission && door.deadline > now) admit(id, false);
   }
   time_passed(now);
 }
@@ -47,7 +50,7 @@ void Openings::knocked(const CompleteKnock& knock, Instant now) {
   const uint64_t id = ++last_id_;
   add(id, knock, line);
   if (terms.reknock == Reknock::kRun || !renewable(id)) {
-    if (!terms.stop.empty() && line.open > terms.max_open) {
+    if (opening(id).has_something_to_undo() && line.open > terms.max_open) {
       remove(id);
       return refuse(line, terms.door, too_many_open_text(terms.max_open), now);
     }
@@ -88,15 +91,11 @@ void Openings::proceed(uint64_t id, Instant now) {
   const Terms& terms = *fresh.terms;
   const auto older = terms.reknock == Reknock::kRun ? std::nullopt : renewable(id);
   if (!older) {
-    if (!fresh.has_start() && !fresh.has_stop()) return remove(id);
-    fresh.state = State::kRecording;
+    if (!fresh.has_start() && !fresh.has_something_to_undo()) return remove(id);
     fresh.deadline = now + terms.open_for;
-    recording_.push_back(id);
-    if (fresh.has_stop()) {
-      ++open_;
-      record(id, true);
-    }
-    return;
+    if (!terms.admission) return begin_recording(id);
+    fresh.state = State::kAdmitting;
+    return admit(id, true);
   }
   const bool extend = terms.reknock == Reknock::kExtend;
   say(LogLevel::kNotice, fresh, already_open_text(extend));
@@ -106,14 +105,31 @@ void Openings::proceed(uint64_t id, Instant now) {
   if (!extend || deadline <= renewed.deadline) return;
   renewed.deadline = deadline;
   if (!renewed.has_not_begun()) set_alarm(*older, deadline);
+  if (renewed.let_in) admit(*older, false);
   record(*older, false);
+}
+
+void Openings::admitted(uint64_t id, bool in) {
+  const auto found = openings_.find(id);
+  if (found == openings_.end() || found->second.state != State::kAdmitting) return;
+  if (!in) return remove(id);
+  found->second.let_in = true;
+  begin_recording(id);
+}
+
+void Openings::begin_recording(uint64_t id) {
+  opening(id).state = State::kRecording;
+  recording_.push_back(id);
+  if (!opening(id).has_something_to_undo()) return;
+  ++open_;
+  record(id, true);
 }
 
 // The youngest opening of the same door and source whose time is not over; nothing for a door that
 // has nothing to undo.
 std::optional<uint64_t> Openings::renewable(uint64_t id) const {
   const Opening& knocking = openings_.at(id);
-  if (!knocking.has_stop()) return std::nullopt;
+  if (!knocking.has_something_to_undo()) return std::nullopt;
   const Lane lane = lane_of(knocking);
   std::optional<uint64_t> youngest;
   for (const Part part : {Part::kBusy, Part::kStarts, Part::kRest}) {
@@ -122,7 +138,10 @@ std::optional<uint64_t> Openings::renewable(uint64_t id) const {
       const uint64_t candidate = std::get<uint64_t>(*--member);
       if (youngest && candidate < *youngest) break;
       const Opening& older = openings_.at(candidate);
-      if (older.is_open() && older.state != State::kUsing) youngest = candidate;
+      if (older.is_open() && older.state > State::kAdmitting &&
+          older.terms->admission == knocking.terms->admission) {
+        youngest = candidate;
+      }
     }
   }
   return youngest;
@@ -243,7 +262,7 @@ void Openings::add(uint64_t id, const CompleteKnock& knock, Line& line) {
   lanes_.insert({lane_of(added), added.part, id});
   if (added.has_start()) ++line.starts;
   ++waiting_;
-  if (added.has_stop()) ++line.open;
+  if (added.has_something_to_undo()) ++line.open;
 }
 
 void Openings::remove(uint64_t id) {
@@ -253,7 +272,7 @@ void Openings::remove(uint64_t id) {
     if (gone.has_start()) --line.starts;
     --waiting_;
   }
-  if (gone.has_stop()) --line.open;
+  if (gone.has_something_to_undo()) --line.open;
   set_alarm(id, std::nullopt);
   lanes_.erase({lane_of(gone), gone.part, id});
   openings_.erase(id);
@@ -263,6 +282,7 @@ void Openings::remove(uint64_t id) {
 void Openings::drop(uint64_t id) {
   withdraw(id);
   const Opening& dropped = opening(id);
+  if (dropped.let_in || dropped.state == State::kAdmitting) dismiss(id);
   if (dropped.is_on_disk()) {
     actions_.push_back(Forget{open_door(id, dropped)});
     --open_;
@@ -274,12 +294,22 @@ void Openings::record(uint64_t id, bool is_new) {
   actions_.push_back(Record{open_door(id, opening(id)), is_new});
 }
 
+void Openings::admit(uint64_t id, bool is_new) {
+  actions_.push_back(Admit{open_door(id, opening(id)), is_new});
+}
+
+void Openings::dismiss(uint64_t id) {
+  opening(id).let_in = false;
+  actions_.push_back(Dismiss{open_door(id, opening(id))});
+}
+
 OpenDoor Openings::open_door(uint64_t id, const Opening& opening) {
   return {id,
           opening.terms->door,
           opening.source,
           opening.interface,
-          render_command(opening.terms->stop, opening.source),
+          render_command(opening.terms->stop, opening.source, opening.terms->prefix),
+          opening.terms->admission,
           opening.deadline};
 }
 

@@ -27,18 +27,43 @@ constexpr uint8_t kMostDoublings = 7;
 
 void Openings::want_stop(uint64_t id, Why why, Instant now) {
   Opening& closing = opening(id);
-  closing.state = State::kStopWaits;
   closing.why = why;
   closing.tries = 0;
   closing.stop_reported = false;
-  ++waiting_;
   set_alarm(id, std::nullopt);
+  if (closing.let_in) {
+    report_stop(closing);
+    dismiss(id);
+  }
+  if (!closing.has_stop()) return is_undone(id);
+  closing.state = State::kStopWaits;
+  ++waiting_;
   arrange(id);
   const auto busy = oldest(lane_of(closing), Part::kBusy);
   if (busy && opening(*busy).start_holds_lane()) {
     set_alarm(id, std::max(now, opening(*busy).began + kPatience));
   }
   offer(lane_of(closing));
+}
+
+// It has no stop command: nothing remains but its start command, if that still runs.
+void Openings::is_undone(uint64_t id) {
+  Opening& undone = opening(id);
+  undone.state = State::kStopped;
+  arrange(id);
+  if (undone.start_runs) return;
+  actions_.push_back(Forget{open_door(id, undone)});
+  --open_;
+  remove(id);
+}
+
+// Why it is closed, once.
+void Openings::report_stop(Opening& opening) {
+  if (std::exchange(opening.stop_reported, true)) return;
+  say(LogLevel::kNotice, opening,
+      opening.why == Why::kTimeout    ? command_timeout_text()
+      : opening.why == Why::kShutdown ? shutting_down_text()
+                                      : start_ended_text());
 }
 
 // Lets the lane's stops pass the start command that hangs.
@@ -106,16 +131,17 @@ void Openings::start_begins(uint64_t id, Instant now) {
   starting.began = now;
   --line_of(terms.door).starts;
   --waiting_;
-  if (starting.has_stop()) {
+  if (starting.has_something_to_undo()) {
     if (now + terms.open_for > starting.deadline + kLate) {
       starting.deadline = now + terms.open_for;
+      if (starting.let_in) admit(id, false);
       record(id, false);
     }
     set_alarm(id, starting.deadline);
   }
   const auto source = starting.is_knock ? std::optional(starting.source) : std::nullopt;
   actions_.push_back(RunCommand{id, CommandKind::kStart, terms.door, source, starting.interface,
-                                source ? render_command(terms.start, *source) : terms.start,
+                                source ? render_command(terms.start, *source, terms.prefix) : terms.start,
                                 starting.tries != 0});
 }
 
@@ -129,14 +155,10 @@ void Openings::stop_begins(uint64_t id) {
   stopping.stop_again = false;
   lacking_.erase(id);
   --waiting_;
-  if (!std::exchange(stopping.stop_reported, true)) {
-    say(LogLevel::kNotice, stopping,
-        stopping.why == Why::kTimeout    ? command_timeout_text()
-        : stopping.why == Why::kShutdown ? shutting_down_text()
-                                         : start_ended_text());
-  }
+  report_stop(stopping);
   actions_.push_back(RunCommand{id, CommandKind::kStop, terms.door, stopping.source,
-                                stopping.interface, render_command(terms.stop, stopping.source),
+                                stopping.interface,
+                                render_command(terms.stop, stopping.source, terms.prefix),
                                 stopping.tries != 0});
 }
 
@@ -178,13 +200,17 @@ void Openings::start_ended(uint64_t id, Instant now) {
   switch (started.state) {
     case State::kStartRuns:
       started.holds_lane = false;
-      if (!started.has_stop()) return remove(id);
+      if (!started.has_something_to_undo()) return remove(id);
       started.state = State::kOpen;
       return;
     case State::kStopRuns:  // holds the lane for its stop
       started.stop_again = true;
       return;
     case State::kStopped:
+      if (!started.has_stop()) {
+        started.holds_lane = false;
+        return is_undone(id);
+      }
       return want_stop(id, Why::kStartEnded, now);
     default:  // its stop waits
       started.holds_lane = false;

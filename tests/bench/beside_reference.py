@@ -15,6 +15,7 @@ import select
 import socket
 import stat
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,11 @@ from waiting import wait_until  # noqa: E402
 
 _PIDFD_GETFD = 438  # asm-generic/unistd.h
 _SO_GET_FILTER = 26  # asm-generic/socket.h
+_NETLINK_NETFILTER = 12  # linux/netlink.h
+_SOL_NETLINK = 270
+_NETLINK_ADD_MEMBERSHIP = 1
+_NFNLGRP_NFTABLES = 7  # linux/netfilter/nfnetlink.h
+_NEW_SET_ELEMENT = 10 << 8 | 12  # NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWSETELEM
 _libc = ctypes.CDLL(None, use_errno=True)
 
 PORTS = (7000, 8000, 9000)
@@ -43,6 +49,25 @@ def plain_door(fifo):
 def door_that_closes(fifo):
     return ("[door]\nsequence = 7000,8000,9000\ntcpflags = syn\ncmd_timeout = 1\n"
             f"start_command = echo > {fifo}\nstop_command = :\n")
+
+
+ALLOWED = "table inet own { set allowed { type ipv4_addr; flags timeout; }\n}"
+NFT_DOOR = ("[door]\nsequence = 7000,8000,9000\ntcpflags = syn\n"
+            "command = nft add element inet own allowed { %IP% timeout 50ms }\n")
+NATIVE_DOOR = ("[door]\nsequence = 7000,8000,9000\ntcpflags = syn\nOpen = 22\nOpen_For = 1\n"
+               "Open_Set = inet own allowed\n")
+
+
+def has_new_element(changes, daemon):
+    """Waits for the next notification of a changed ruleset; whether an element is new in it."""
+    if not select.select([changes], [], [], 10)[0]:
+        raise AssertionError(f"no element within 10 s\n{daemon.report_end()}")
+    messages, at, kinds = changes.recv(65536), 0, []
+    while at < len(messages):
+        length, kind = struct.unpack_from("=IH", messages, at)
+        kinds.append(kind)
+        at += (length + 3) & ~3
+    return _NEW_SET_ELEMENT in kinds
 
 
 def many_doors(count, fifo):
@@ -213,6 +238,48 @@ class Bench:
             if door is plain_door:
                 self.rows.append(("    a program that does nothing but start the command",
                                   f"{self.bare_latency(knocks):.2f} ms", "", ""))
+
+    # --- an element in the kernel --------------------------------------------------------------
+
+    def element_times(self, binary, door_text, name, knocks):
+        """From the last knock to the notification that an element was put into a set, in ms."""
+        network = Network()
+        try:
+            network.server.run("sh", "-c", f"printf '%s\\n' '{ALLOWED}' | nft -f -")
+            changes = network.server.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
+            changes.bind((0, 0))
+            changes.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, _NFNLGRP_NFTABLES)
+            daemon = self.start(network, binary, door_text, name)
+            knocker = Knocker(network.client, network.server.ipv4)
+            times = []
+            for _ in range(knocks):
+                for port in PORTS[:-1]:
+                    knocker.knock(port)
+                    time.sleep(0.002)
+                time.sleep(random.uniform(0.1, 0.2))
+                while select.select([changes], [], [], 0)[0]:
+                    changes.recv(65536)
+                began = time.monotonic()
+                knocker.knock(PORTS[-1])
+                while not has_new_element(changes, daemon):
+                    pass
+                times.append((time.monotonic() - began) * 1000)
+            daemon.stop()
+            changes.close()
+            return times
+        finally:
+            network.close()
+
+    def element(self, knocks):
+        """A door without a shell beside one whose command is nft, ours and 0.8's."""
+        native = self.element_times(self.ours, NATIVE_DOOR, "native", knocks)
+        command = self.element_times(self.ours, NFT_DOOR, "ours-nft", knocks)
+        theirs = self.element_times(self.reference, NFT_DOOR, "reference-nft", knocks)
+        for title, of in ((f"last knock to an element in the kernel, median of {knocks}",
+                           statistics.median),
+                          ("    99th percentile", lambda all: statistics.quantiles(all, n=100)[-1])):
+            self.row(title + "; Open_Set, and 0.8 with nft", of(native), of(theirs))
+            self.row(title + "; both with nft", of(command), of(theirs))
 
     # --- flood ---------------------------------------------------------------------------------
 
@@ -484,7 +551,7 @@ class Bench:
 
 
 def main():
-    parts = ("latency", "flood", "noise", "many_doors", "open_doors", "memory", "size")
+    parts = ("latency", "element", "flood", "noise", "many_doors", "open_doors", "memory", "size")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ours", required=True, help="our knockd")
     parser.add_argument("--reference", required=True, help="knockd 0.8")

@@ -10,7 +10,7 @@
 namespace knockd {
 
 struct CommandLine {
-  enum class Task { kListen, kTest, kReplay, kVersion, kHelp };
+  enum class Task { kListen, kTest, kReplay, kShut, kUnshut, kVersion, kHelp };
 
   Task task = Task::kListen;
   std::string config_file;   // the default if none was named

@@ -13,6 +13,7 @@
 #include "knockd/knock/defaults.h"
 #include "knockd/knock/door.h"
 #include "knockd/knock/opening.h"
+#include "knockd/knock/shut_table.h"
 
 namespace knockd {
 
@@ -37,7 +38,13 @@ struct Door {
   std::optional<std::string> stop_command_6;
   Duration cmd_timeout = kDefaultOpenFor;
   Reknock reknock = Reknock::kRun;
-  uint32_t max_open = kDefaultMaxOpen;  // openings with a stop command, at a time
+  uint32_t max_open = kDefaultMaxOpen;  // openings with something to undo, at a time
+  std::vector<Knock> open;              // ports that it lets the knocker in to, without a command
+  std::optional<SetName> open_set;      // by these sets; absent: the global ones
+  std::optional<SetName> open_set_6;
+  uint8_t prefix_v4 = 128;  // of the network that is let in, as in Admission
+  uint8_t prefix_v6 = 128;
+  bool keep_established = true;  // connections through its ports outlive the opening
   Places places;
 
   // Where the directive stands; the door's [name] if it was not given.
@@ -60,7 +67,10 @@ struct Config {
   uint32_t scan_limit = kDefaultScanLimit;    // ports; 0: no scan guard
   uint32_t max_sources = kDefaultMaxSources;  // sources
   uint32_t log_rate = kDefaultLogRate;        // lines a second; 0: no limit
-  std::vector<Door> doors;                    // in the order of the file; at most kMaxDoors
+  std::optional<SetName> open_set;            // of doors with Open; absent: knockd's own table
+  std::optional<SetName> open_set_6;
+  std::string table = "knockd";    // the name of that
+  std::vector<Door> doors;         // in the order of the file; at most kMaxDoors
   std::vector<std::string> files;  // every configuration file that was read, `file` first
   std::vector<Complaint> remarks;  // what the parser accepted but found odd; for -t
   Places places;                   // of the global directives
@@ -71,6 +81,16 @@ struct Config {
     return found == places.end() ? Place{file, 0, 0} : found->second;
   }
 };
+
+// How a door lets in the knockers of one address family without a command; nothing if it does not.
+std::optional<Admission> admission_of(const Config& config, const Door& door, bool is_v4);
+// The ports that knockd itself keeps shut, and how. `interfaces`: at which; empty: at all but
+// loopback. Without `ipv6` nobody is let in over that.
+ShutTable shut_table_of(const Config& config, const std::vector<std::string>& interfaces,
+                        bool ipv6);
+
+// Where the last table that the kernel took is kept, beside the state file; empty: nowhere.
+std::string kept_table_file(const Config& config);
 
 // A configuration that cannot be used: every error that was found in it, never none.
 struct ConfigError {

@@ -12,6 +12,7 @@
 #include "knockd/base/event_loop.h"
 #include "knockd/base/growing_pause.h"
 #include "knockd/base/log.h"
+#include "knockd/keeper/admitter.h"
 #include "knockd/keeper/commands.h"
 #include "knockd/keeper/state_file.h"
 #include "knockd/knock/openings.h"
@@ -29,7 +30,7 @@ class DoorKeeper {
   // Whether one more line that strangers can cause may be logged now; one that may not is counted.
   using MayLog = std::function<bool()>;
 
-  DoorKeeper(EventLoop& loop, Log& log, CommandRunner& runner, NameSource name_source,
+  DoorKeeper(EventLoop& loop, Log& log, CommandRunner& runner, Admitter& admitter, NameSource name_source,
              UseSequenceOf use_sequence, MayLog may_log, FileCalls& calls = FileCalls::real());
 
   // Opens the state file (empty: none is kept) and takes up what an earlier run left open.
@@ -65,6 +66,8 @@ class DoorKeeper {
   void carry_out();
   void carry_out(const Say& say);
   void carry_out(const UseSequence& use);
+  void carry_out(const Admit& admit);
+  void carry_out(const Dismiss& dismiss);
   void carry_out(const Record& record);
   void carry_out(const Forget& forget);
   void carry_out(const RunCommand& run);
@@ -75,6 +78,7 @@ class DoorKeeper {
   EventLoop& loop_;
   Log& log_;
   Commands commands_;
+  Admitter& admitter_;
   NameSource name_source_;
   UseSequenceOf use_sequence_;
   MayLog may_log_;

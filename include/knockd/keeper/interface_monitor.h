@@ -12,15 +12,9 @@
 
 #include "knockd/base/result.h"
 #include "knockd/keeper/interface_table.h"
-
-struct nl_sock;
+#include "knockd/keeper/netlink_socket.h"
 
 namespace knockd {
-
-struct NetlinkSocketCloser {
-  void operator()(nl_sock* socket) const;
-};
-using NetlinkSocket = std::unique_ptr<nl_sock, NetlinkSocketCloser>;
 
 // A picture of the network namespace it was made in, true as of the last read(). Has no loop of its
 // own: the owner calls read() whenever fd() is readable. One thread.

@@ -23,6 +23,7 @@
 #include "knockd/keeper/listener_slots.h"
 #include "knockd/keeper/pid_file.h"
 #include "knockd/keeper/resolver.h"
+#include "knockd/keeper/shut_ports.h"
 
 namespace knockd {
 
@@ -64,6 +65,7 @@ class Keeper : ListenerSlots::Owner {
   void on_event(const KnockEvent& event, const std::string& interface) override;
   void on_explanation(const Explanation& explanation) override;
   void on_lines_left_out(uint64_t lines) override;
+  void on_network() override;
   void on_settled() override;
   void on_no_rights(const std::string& why) override;
   void knocked(const KnockEvent& event, const std::string& interface);
@@ -79,6 +81,7 @@ class Keeper : ListenerSlots::Owner {
   void begin_shutdown();
   void finish_shutdown_if_done();
 
+  bool shut_ports();
   void choose_interfaces();
   std::string name_source(const IpAddress& source);
   bool must_give_up();
@@ -95,6 +98,7 @@ class Keeper : ListenerSlots::Owner {
   PidFile pid_file_;
   std::unique_ptr<Resolver> resolver_;
   DoorTerms terms_;
+  ShutPorts ports_;
   DoorKeeper doors_;
   DoorSequences sequences_;
   ListenerSlots slots_;

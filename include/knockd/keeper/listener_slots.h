@@ -35,6 +35,8 @@ class ListenerSlots : ListenerProcess::Owner {
     virtual void on_event(const KnockEvent& event, const std::string& interface) = 0;
     virtual void on_explanation(const Explanation& explanation) = 0;
     virtual void on_lines_left_out(uint64_t lines) = 0;
+    // Interfaces came, went or changed.
+    virtual void on_network() = 0;
     // Each slot has a listener that listens, or is known to wait for its interface.
     virtual void on_settled() = 0;
     // The rights for any listener are missing.
@@ -50,6 +52,9 @@ class ListenerSlots : ListenerProcess::Owner {
   // default route. Of IPv6 nothing is heard with `only_v4`.
   void choose(const std::vector<std::string>& named, bool only_v4);
   const std::vector<std::string>& interfaces() const { return interfaces_; }
+  // The devices by which packets come in that are heard there: these, and the bridge, bond or team
+  // of which one is a port. Empty: any.
+  std::vector<std::string> entrances() const;
 
   // Starts the first listeners.
   void start() {

@@ -33,6 +33,18 @@ struct Record {
   bool is_new = true;
 };
 
+// Let the knocker in until the deadline, whether that is new or not; then call
+// Openings::admitted(). `is_new` if it is to be logged.
+struct Admit {
+  OpenDoor door;
+  bool is_new = true;
+};
+
+// Let the knocker in no longer, unless another opening does.
+struct Dismiss {
+  OpenDoor door;
+};
+
 // Write down that the opening is over.
 struct Forget {
   OpenDoor door;
@@ -51,6 +63,6 @@ struct RunCommand {
   bool again = false;   // it could not be run before; that it runs was logged then
 };
 
-using Action = std::variant<Say, UseSequence, Record, Forget, RunCommand>;
+using Action = std::variant<Say, UseSequence, Admit, Dismiss, Record, Forget, RunCommand>;
 
 }  // namespace knockd

@@ -10,6 +10,7 @@
 
 #include "knockd/base/clock.h"
 #include "knockd/knock/event.h"
+#include "knockd/knock/opening.h"
 
 namespace knockd {
 
@@ -36,6 +37,15 @@ std::string refused_line(std::string_view door, uint64_t knocks, std::string_vie
 
 std::string running_line(std::string_view door, std::string_view command);
 std::string would_run_line(std::string_view door, std::string_view command);
+// What becomes of the ports that knockd itself keeps shut.
+std::string not_shut_text(const Knock& port, std::string_view reason);
+std::string no_longer_shut_text(const Knock& port);
+
+// A knocker was let in to the ports of the door's admission. `would`: in a replay.
+std::string opened_line(const OpenDoor& door, Duration open_for, bool would);
+std::string closed_line(const OpenDoor& door, bool would);
+std::string not_opened_line(const OpenDoor& door, std::string_view reason);
+std::string not_closed_line(const OpenDoor& door, std::string_view reason);
 std::string could_not_run_line(std::string_view door, std::string_view reason, bool again);
 std::string taken_up_line(size_t doors);
 std::string stuck_line(std::string_view door, size_t running, Duration waited);

@@ -6,9 +6,11 @@
 #include <compare>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "knockd/base/clock.h"
+#include "knockd/knock/admission.h"
 #include "knockd/knock/defaults.h"
 #include "knockd/knock/event.h"
 #include "knockd/net/address.h"
@@ -24,7 +26,9 @@ struct Terms {
   DoorNumber number = kNoDoor;          // in that configuration
   std::string door;                     // its name
   std::string start;                    // commands, %IP% still in place; empty: nothing is run
-  std::string stop;                     // empty: the door stays open
+  std::string stop;                     // empty: nothing is run
+  uint8_t prefix = 128;                 // bits of the network that %IP% stands for, as in Admission
+  std::optional<Admission> admission;   // ports that it lets the knocker in to, without a command
   Duration open_for = kDefaultOpenFor;  // from the start command to the stop command
   Duration cooldown{};                  // after OPEN SESAME the door ignores knocks, whoever knocks
   Reknock reknock = Reknock::kRun;
@@ -39,8 +43,9 @@ struct OpenDoor {
   std::string door;          // its name in the configuration of that day
   IpAddress source;          // for whom it is open
   std::string interface;     // where the knock came in; may be empty
-  std::string stop_command;  // as the shell will get it, %IP% filled in
-  Instant deadline;          // when the stop command is due
+  std::string stop_command;  // as the shell will get it, %IP% filled in; empty: none
+  std::optional<Admission> admission;  // to be taken back as well
+  Instant deadline;          // when all of that is due
 
   friend bool operator==(const OpenDoor&, const OpenDoor&) = default;
 };

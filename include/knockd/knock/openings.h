@@ -4,10 +4,14 @@
 // back, and the clock is an argument. The keeper carries the actions out, replay prints them.
 // tests/knock/openings_oracle_test.cpp plays every order of events, with a crash between any two.
 //
-//   knock -> kUsing -> kRecording -> kStartWaits -> kStartRuns -> kOpen -> kStopWaits -> kStopRuns
-//            |one-time|    |on disk       |a place      |            |time over  |a place |over
+//   knock -> kUsing -> kAdmitting -> kRecording -> kStartWaits -> kStartRuns -> kOpen -> kStopWaits
+//            |one-time|  |let in         |on disk       |a place      |            |time over  |
 //
-// Without a stop command an opening is over when its start command has ended. Commands of one door
+//   -> kStopRuns -> over
+//
+// Without anything to undo an opening is over when its start command has ended. A knocker who is
+// let in to ports without a command is so before the start command and until the time is over; the
+// kernel keeps that time too, so nothing waits for the disk. Commands of one door
 // and source never overlap, with one exception: a stop command waits for a start command that still
 // runs, but only kPatience; then it overtakes, and since the start may yet do its work, the stop is
 // run once more when the start has ended.
@@ -60,6 +64,8 @@ class Openings {
   void run(const std::string& name, const std::string& command, Instant now);
   // `used`: the sequence was marked. Else nothing opens.
   void sequence_used(uint64_t opening, bool used, Instant now);
+  // The answer to Admit; `in`: else nothing opens.
+  void admitted(uint64_t opening, bool in);
   // All that was to be recorded is on disk, or could not be brought there.
   void recorded(Instant now);
   void ended(uint64_t opening, CommandKind kind, Instant now);
@@ -92,6 +98,7 @@ class Openings {
  private:
   enum class State : uint8_t {
     kUsing,       // its one-time sequence is being marked
+    kAdmitting,   // its source is being let in
     kRecording,   // is being written to disk
     kStartWaits,  // for a place, or for an earlier command of its door and source
     kStartRuns,
@@ -130,18 +137,20 @@ class Openings {
     bool stop_again = false;     // its overtaken start ended while the stop ran
     bool stop_reported = false;  // why it is closed
     bool is_knock = true;        // else a command of nobody's knock
+    bool let_in = false;         // to the ports of its admission
 
     bool has_start() const { return !terms->start.empty(); }
     bool has_stop() const { return !terms->stop.empty(); }
+    bool has_something_to_undo() const { return has_stop() || terms->admission; }
     bool has_not_begun() const { return state <= State::kStartWaits; }
-    bool is_open() const { return state <= State::kOpen && has_stop(); }
+    bool is_open() const { return state <= State::kOpen && has_something_to_undo(); }
     bool start_holds_lane() const { return holds_lane && start_runs && state != State::kStopRuns; }
     Part part_of_lane() const {
       if (holds_lane || (queued && state == State::kStopWaits)) return Part::kBusy;
       if (state == State::kStopWaits) return Part::kStops;
       return state == State::kStartWaits ? Part::kStarts : Part::kRest;
     }
-    bool is_on_disk() const { return state >= State::kRecording && has_stop(); }
+    bool is_on_disk() const { return state >= State::kRecording && has_something_to_undo(); }
   };
   // A door, by its name: configurations come and go, openings stay.
   struct Line {
@@ -171,11 +180,16 @@ class Openings {
   void report_refused(const std::string& door, Line& line, Instant now);
   std::optional<uint64_t> renewable(uint64_t id) const;
   void proceed(uint64_t id, Instant now);
+  void begin_recording(uint64_t id);
   void record(uint64_t id, bool is_new);
+  void admit(uint64_t id, bool is_new);
+  void dismiss(uint64_t id);
 
   void set_alarm(uint64_t id, std::optional<Instant> when);
   void ring(uint64_t id, Instant now);
   void want_stop(uint64_t id, Why why, Instant now);
+  void report_stop(Opening& opening);
+  void is_undone(uint64_t id);
   void overtake(const Lane& lane);
   void offer(const Lane& lane);
   void withdraw(uint64_t id);

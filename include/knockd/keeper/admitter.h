@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// Lets knockers in to ports, without a command. An interface, which tests of its user replace.
+#pragma once
+
+#include <string>
+
+#include "knockd/knock/opening.h"
+
+namespace knockd {
+
+class Admitter {
+ public:
+  virtual ~Admitter() = default;
+  // The source of this opening is let in until its deadline, from now on; again for one that is in
+  // already renews the time. Empty, or the reason why it is not let in.
+  virtual std::string admit(const OpenDoor& door) = 0;
+  // The opening lets nobody in any longer; whom others let in as well stays in as long as they say.
+  // Empty, or the reason why that could not be done.
+  virtual std::string dismiss(const OpenDoor& door) = 0;
+};
+
+}  // namespace knockd

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// Keeps ports shut by knockd's own table in the kernel's ruleset, lets knockers in by its sets or
+// by those of the administrator's ruleset, and puts both right when others change the ruleset.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "knockd/base/event_loop.h"
+#include "knockd/base/growing_pause.h"
+#include "knockd/base/log.h"
+#include "knockd/base/unique_fd.h"
+#include "knockd/keeper/admissions.h"
+#include "knockd/keeper/admitter.h"
+#include "knockd/keeper/nft_sets.h"
+#include "knockd/knock/shut_table.h"
+
+namespace knockd {
+
+inline constexpr char kRunFolder[] = "/run/knockd";
+
+// The table stays in the kernel when this object goes: a daemon that ends opens nothing.
+class ShutPorts : public Admitter {
+ public:
+  // `table` is the name of knockd's own, for good. Lock files are in this folder: one daemon alone
+  // has a table.
+  ShutPorts(EventLoop& loop, Log& log, std::string table, std::string lock_folder = kRunFolder);
+  ~ShutPorts() override;
+
+  // Takes the table for this process. Empty, or why it cannot have it.
+  std::string take();
+  // Each table that the kernel took is kept in this file, for a start that cannot read its
+  // configuration. Empty: nowhere.
+  void keep_in(std::string path) { kept_in_ = std::move(path); }
+  // From now on the table is this one, under the name it has; without ports there is none. Each port that is shut no
+  // longer is logged, and each that cannot be shut: then the table stays as it was, and false is
+  // returned.
+  bool shut(const ShutTable& table);
+  const ShutTable& table() const { return table_; }
+
+  std::string admit(const OpenDoor& door) override;
+  std::string dismiss(const OpenDoor& door) override;
+
+ private:
+  struct Place {  // where an opening is let in
+    std::vector<SetElement> elements;
+    std::string fault;  // or why it cannot be
+  };
+
+  std::string begin();
+  void keep(const std::string& ruleset);
+  std::string load(const ShutTable& table);
+  bool is_changed();
+  Place place_of(const OpenDoor& door);
+  bool is_own(const SetName& set) const;
+  bool is_others(const SetElement& element, Instant until);
+  std::string put(const std::vector<SetElement>& elements);
+  void on_change();
+  void check();
+  bool put_right(const SetName& set);
+
+  EventLoop& loop_;
+  Log& log_;
+  const std::string lock_folder_;
+  std::string kept_in_;
+  std::optional<NftSets> sets_;            // from the first need on
+  std::optional<RulesetMonitor> monitor_;  // likewise
+  UniqueFd lock_;
+  ShutTable table_;      // in force; without ports: none
+  std::string picture_;  // of it, as the kernel showed it when it was made
+  Admissions admissions_;
+  EventLoop::Alarm check_;
+  GrowingPause pause_;  // between repairs
+  Instant repaired_;    // last
+  bool failing_ = false;  // the last repair failed, which was logged
+};
+
+}  // namespace knockd

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/app/shut.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "knockd/base/text.h"
+#include "knockd/config/files.h"
+#include "knockd/config/parser.h"
+#include "knockd/keeper/interface_monitor.h"
+#include "knockd/keeper/nft_program.h"
+#include "knockd/keeper/shut_ports.h"
+#include "knockd/knock/event_text.h"
+
+namespace knockd {
+namespace {
+
+// What the command line or the configuration names, and the bridge, bond or team of which one is a
+// port. None: all but loopback, until the daemon knows its own.
+std::vector<std::string> entrances(const CommandLine& line, const Config& config) {
+  std::vector<std::string> names = line.interfaces.empty() ? config.interfaces : line.interfaces;
+  const InterfaceMonitor monitor;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == "any") return {};
+    const Interface* const found = monitor.find(names[i]);
+    const Interface* const upper = found == nullptr ? nullptr : monitor.find(found->port_of);
+    if (upper != nullptr && std::ranges::find(names, upper->name) == names.end()) {
+      names.push_back(upper->name);
+    }
+  }
+  return names;
+}
+
+int fail(const std::string& why) {
+  std::fprintf(stderr, "knockd: %s\n", why.c_str());
+  return 1;
+}
+
+// The last table that the kernel took, for a configuration that says nothing.
+int shut_as_before(const Config& config) {
+  const std::string path = kept_table_file(config);
+  SystemFiles files;
+  const auto text = files.read(path);
+  const auto* const ruleset = std::get_if<std::string>(&text);
+  if (ruleset == nullptr) return fail("no port is shut: the configuration is faulty");
+  const std::string fault = run_nft(*ruleset);
+  if (!fault.empty()) return fail("no port is shut: " + fault);
+  return fail("the configuration is faulty: ports are shut as they were last, by " + path);
+}
+
+}  // namespace
+
+int shut_ports(const CommandLine& line) {
+  const auto loaded = load_config(line.config_file);
+  const Config& config = loaded ? *loaded : loaded.error().read;
+  if (!loaded) {
+    for (const Complaint& complaint : loaded.error().complaints) {
+      std::fprintf(stderr, "%s\n", complaint.to_string().c_str());
+    }
+  }
+  const ShutTable table = shut_table_of(config, entrances(line, config), !line.only_v4);
+  if (table.ports.empty()) {
+    if (!loaded) return shut_as_before(config);
+    std::printf("no door has Open in knockd's own table: no port is to be shut\n");
+    return 0;
+  }
+  EventLoop loop;
+  Log log;
+  std::vector<std::unique_ptr<LogSink>> sinks;
+  sinks.push_back(make_descriptor_sink(STDERR_FILENO, LogLevel::kNotice, "knockd: "));
+  log.set_sinks(std::move(sinks));
+  ShutPorts ports(loop, log, table.name);
+  if (const std::string fault = ports.take(); !fault.empty()) {
+    return fail(fault + ", nothing was changed");
+  }
+  if (loaded) ports.keep_in(kept_table_file(config));
+  return ports.shut(table) && loaded ? 0 : 1;
+}
+
+int unshut_ports(const CommandLine& line) {
+  const auto loaded = load_config(line.config_file);
+  const Config& config = loaded ? *loaded : loaded.error().read;
+  auto sets = NftSets::create();
+  if (!sets) return fail(sets.error().text);
+  const auto shut = sets->list({TableFamily::kInet, config.table, "shut"});
+  if (!shut && shut.error() == ENOENT) return 0;
+  const std::string fault = run_nft(to_nft_removal(config.table));
+  if (!fault.empty()) return fail("table " + config.table + " is not removed: " + fault);
+  if (!shut) return 0;
+  for (const NftSets::Found& port : *shut) {
+    const auto knock = port_of_key(port.key);
+    if (knock) std::printf("%s\n", no_longer_shut_text(*knock).c_str());
+  }
+  return 0;
+}
+
+}  // namespace knockd

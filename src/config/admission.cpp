@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// What a configuration says of doors without a shell, as the openings and the ruleset need it.
+#include <algorithm>
+
+#include "knockd/config/config.h"
+
+namespace knockd {
+namespace {
+
+// Whether the door's ports are those of knockd's own table.
+bool is_in_own_table(const Config& config, const Door& door) {
+  return !door.open.empty() && !door.open_set && !door.open_set_6 && !config.open_set &&
+         !config.open_set_6;
+}
+
+}  // namespace
+
+std::optional<Admission> admission_of(const Config& config, const Door& door, bool is_v4) {
+  if (door.open.empty() && !door.open_set && !door.open_set_6) return std::nullopt;
+  Admission admission;
+  admission.ports = door.open;
+  admission.prefix = is_v4 ? door.prefix_v4 : door.prefix_v6;
+  if (is_in_own_table(config, door)) return admission;
+  const bool has_own_sets = door.open_set || door.open_set_6;
+  const auto& v4 = has_own_sets ? door.open_set : config.open_set;
+  const auto& v6 = has_own_sets ? door.open_set_6 : config.open_set_6;
+  admission.set = is_v4 ? v4 : v6;
+  // A knocker of the other family cannot be let in: by the set that there is, that gets one line.
+  if (!admission.set) admission.set = is_v4 ? v6 : v4;
+  return admission;
+}
+
+ShutTable shut_table_of(const Config& config, const std::vector<std::string>& interfaces,
+                        bool ipv6) {
+  ShutTable table;
+  table.name = config.table;
+  table.interfaces = interfaces;
+  std::ranges::sort(table.interfaces);
+  uint64_t most = 0;
+  for (const Door& door : config.doors) {
+    if (!is_in_own_table(config, door)) continue;
+    for (const Knock& port : door.open) {
+      const bool is_known = std::ranges::any_of(
+          table.ports, [&](const ShutPort& one) { return one.port == port; });
+      if (!is_known) table.ports.push_back({port, door.keep_established});
+    }
+    table.prefixes_v4.insert(door.prefix_v4);
+    if (ipv6) table.prefixes_v6.insert(door.prefix_v6);
+    most += uint64_t{door.max_open} * door.open.size();
+  }
+  table.most_elements = static_cast<uint32_t>(std::clamp<uint64_t>(most, 1, UINT32_MAX));
+  return table;
+}
+
+std::string kept_table_file(const Config& config) {
+  const size_t slash = config.state_file.rfind('/');
+  if (slash == std::string::npos) return {};
+  return config.state_file.substr(0, slash + 1) + config.table + ".nft";
+}
+
+}  // namespace knockd

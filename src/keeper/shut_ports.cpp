@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/keeper/shut_ports.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include "knockd/base/text.h"
+#include "knockd/keeper/nft_program.h"
+#include "knockd/knock/event_text.h"
+
+namespace knockd {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A ruleset is often changed many times in a row: one look is enough for all of them.
+constexpr Duration kLookAfter = milliseconds(10);
+constexpr Duration kFirstPause = milliseconds(50);
+constexpr Duration kLongestPause = seconds(5);
+// After so long without a repair the next one is prompt again.
+constexpr Duration kCalm = seconds(30);
+// An element that is to stay longer than this beyond its time is not as we put it.
+constexpr Duration kSlack = seconds(1);
+// Elements of one batch.
+constexpr size_t kMostAtOnce = 500;
+
+std::string reason_of(int error) {
+  switch (error) {
+    case ENFILE:
+      return "the set is full";
+    case EPERM:
+      return "no right to change the ruleset (CAP_NET_ADMIN)";
+    default:
+      return std::strerror(error);
+  }
+}
+
+bool has_port(const ShutTable& table, const Knock& port) {
+  return std::ranges::any_of(table.ports, [&](const ShutPort& one) { return one.port == port; });
+}
+
+std::vector<std::string> fixed_sets(const ShutTable& table) {
+  if (table.interfaces.empty()) return {"shut", "kept"};
+  return {"shut", "kept", "interfaces"};
+}
+
+}  // namespace
+
+ShutPorts::ShutPorts(EventLoop& loop, Log& log, std::string table, std::string lock_folder)
+    : loop_(loop),
+      log_(log),
+      lock_folder_(std::move(lock_folder)),
+      check_(loop, [this] { check(); }),
+      pause_(kFirstPause, kLongestPause) {
+  table_.name = std::move(table);
+}
+
+ShutPorts::~ShutPorts() {
+  if (monitor_) loop_.unwatch(monitor_->fd());
+}
+
+// What every use of the ruleset needs. Empty, or what is missing.
+std::string ShutPorts::begin() {
+  if (sets_) return {};
+  auto sets = NftSets::create();
+  if (!sets) return sets.error().text;
+  auto monitor = RulesetMonitor::create(sets->port());
+  if (!monitor) return monitor.error().text;
+  sets_.emplace(*std::move(sets));
+  monitor_.emplace(*std::move(monitor));
+  if (!loop_.watch(monitor_->fd(), EPOLLIN, [this] { on_change(); })) {
+    sets_.reset();
+    return fault_of("epoll").text;
+  }
+  return {};
+}
+
+std::string ShutPorts::take() {
+  if (lock_) return {};
+  // A name has one table in each network namespace.
+  struct stat space {};
+  stat("/proc/self/ns/net", &space);
+  mkdir(lock_folder_.c_str(), 0700);
+  const std::string path = lock_folder_ + "/table-" + table_.name +
+                           format("-%llu.lock", static_cast<unsigned long long>(space.st_ino));
+  UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file) return path + ": " + std::strerror(errno);
+  if (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return "another daemon has the table " + table_.name;
+    return path + ": " + std::strerror(errno);
+  }
+  lock_ = std::move(file);
+  return {};
+}
+
+bool ShutPorts::shut(const ShutTable& wanted) {
+  const ShutTable before = table_;
+  ShutTable table = wanted;
+  if (table.name != before.name) {
+    log_.warning("the table stays " + before.name + " until the next start");
+    table.name = before.name;
+  }
+  if (table == before && !table.ports.empty() && !is_changed()) return true;
+  if (table.ports.empty() && before.ports.empty()) return true;
+  std::string fault = begin();
+  if (fault.empty()) fault = take();
+  if (fault.empty()) {
+    fault = table.ports.empty() ? run_nft(to_nft_removal(before.name)) : load(table);
+  }
+  if (!fault.empty()) {
+    for (const ShutPort& port : table.ports) {
+      if (has_port(before, port.port)) continue;
+      log_.error(not_shut_text(port.port, fault));
+    }
+    return false;
+  }
+  table_ = table;
+  for (const ShutPort& port : before.ports) {
+    if (has_port(table, port.port)) continue;
+    log_.notice(no_longer_shut_text(port.port));
+  }
+  for (const SetName& set : admissions_.sets()) put_right(set);
+  return true;
+}
+
+std::string ShutPorts::load(const ShutTable& table) {
+  const std::string ruleset = to_nft(table);
+  const std::string fault = run_nft(ruleset);
+  if (!fault.empty()) return fault;
+  keep(ruleset);
+  auto picture = sets_->picture(table.name, fixed_sets(table));
+  if (!picture) return "nft: the table cannot be read: " + reason_of(picture.error());
+  picture_ = *std::move(picture);
+  return {};
+}
+
+void ShutPorts::keep(const std::string& ruleset) {
+  if (kept_in_.empty()) return;
+  const std::string fresh = kept_in_ + ".new";
+  UniqueFd file(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const auto size = static_cast<ssize_t>(ruleset.size());
+  if (file && write(file.get(), ruleset.data(), ruleset.size()) == size && fsync(file.get()) == 0 &&
+      rename(fresh.c_str(), kept_in_.c_str()) == 0) {
+    return;
+  }
+  log_.warning(format("cannot keep the table in %s: %s", kept_in_.c_str(), strerror(errno)));
+}
+
+bool ShutPorts::is_changed() {
+  const auto picture = sets_->picture(table_.name, fixed_sets(table_));
+  return !picture || *picture != picture_;
+}
+
+bool ShutPorts::is_own(const SetName& set) const {
+  return set.family == TableFamily::kInet && set.table == table_.name;
+}
+
+ShutPorts::Place ShutPorts::place_of(const OpenDoor& door) {
+  const Admission& admission = *door.admission;
+  const IpAddress address = network_of(door.source, admission.prefix);
+  Place place;
+  if (!admission.set) {
+    const SetName set{TableFamily::kInet, table_.name,
+                      own_set_name(address.is_v4(), admission.prefix)};
+    for (const Knock& port : admission.ports) {
+      place.elements.push_back({set, set_key(address, port)});
+    }
+    return place;
+  }
+  const SetName& set = *admission.set;
+  const auto description = sets_->describe(set);
+  if (!description) {
+    place.fault = description.error() == ENOENT
+                      ? "there is no set " + to_string(set)
+                      : to_string(set) + ": " + reason_of(description.error());
+  } else if (!description->key || description->is_v4 != address.is_v4()) {
+    place.fault = "set " + to_string(set) + " is not of type " +
+                  (address.is_v4() ? "ipv4_addr" : "ipv6_addr") +
+                  ", alone or with . inet_proto . inet_service";
+  } else if (!description->has_timeout) {
+    place.fault = "set " + to_string(set) + " has no 'flags timeout'";
+  } else if (*description->key == SetKey::kAddress) {
+    place.elements.push_back({set, set_key(address)});
+  } else if (admission.ports.empty()) {
+    place.fault = "set " + to_string(set) + " wants ports (Open)";
+  } else {
+    for (const Knock& port : admission.ports) {
+      place.elements.push_back({set, set_key(address, port)});
+    }
+  }
+  return place;
+}
+
+// Whether an element of the administrator's set was put there by somebody else, to stay at least as
+// long as we would have it.
+bool ShutPorts::is_others(const SetElement& element, Instant until) {
+  if (is_own(element.set)) return false;
+  const auto found = sets_->find(element);
+  if (!found || !*found) return false;
+  return !(*found)->left || *(*found)->left > until - loop_.now() + kSlack;
+}
+
+std::string ShutPorts::admit(const OpenDoor& door) {
+  if (std::string fault = begin(); !fault.empty()) return fault;
+  Place place = place_of(door);
+  if (!place.fault.empty()) return place.fault;
+  std::erase_if(place.elements, [&](const SetElement& element) {
+    return is_others(element, admissions_.until(element).value_or(door.deadline));
+  });
+  const std::vector<SetElement> before = admissions_.of(door.id);
+  admissions_.hold(door.id, place.elements, door.deadline);
+  std::string fault = put(place.elements);
+  if (!fault.empty() && before.empty()) admissions_.release(door.id);
+  return fault;
+}
+
+// As long as they are held.
+std::string ShutPorts::put(const std::vector<SetElement>& elements) {
+  std::vector<TimedElement> timed;
+  for (const SetElement& element : elements) {
+    const auto until = admissions_.until(element);
+    if (until && *until > loop_.now()) timed.push_back({element, *until - loop_.now()});
+  }
+  for (size_t at = 0; at < timed.size(); at += kMostAtOnce) {
+    const size_t size = std::min(kMostAtOnce, timed.size() - at);
+    const int error = sets_->put({timed.data() + at, size});
+    if (error != 0) return to_string(timed[at].element.set) + ": " + reason_of(error);
+  }
+  return {};
+}
+
+std::string ShutPorts::dismiss(const OpenDoor& door) {
+  if (std::string fault = begin(); !fault.empty()) return fault;
+  // Of an opening of an earlier run that is overdue already nothing is held yet.
+  std::vector<SetElement> elements = admissions_.of(door.id);
+  if (elements.empty()) elements = place_of(door).elements;
+  std::map<SetElement, Instant> held;
+  for (const SetElement& element : elements) {
+    held[element] = admissions_.until(element).value_or(loop_.now());
+  }
+  admissions_.release(door.id);
+  std::vector<SetElement> last;
+  std::vector<SetElement> shared;
+  for (const SetElement& element : elements) {
+    if (admissions_.until(element)) {
+      shared.push_back(element);
+    } else if (!is_others(element, held[element])) {
+      last.push_back(element);
+    }
+  }
+  const int error = sets_->remove(last);
+  std::string fault = put(shared);
+  // Without its set, or its table, nobody is let in.
+  if (error != 0 && error != ENOENT) {
+    return to_string(last.front().set) + ": " + reason_of(error);
+  }
+  return fault;
+}
+
+// --- When others change the ruleset --------------------------------------------------------------
+
+void ShutPorts::on_change() {
+  if (!monitor_->read() || check_.when()) return;
+  const Duration since = loop_.now() - repaired_;
+  if (since > kCalm) pause_.reset();
+  check_.set(loop_.now() + kLookAfter);
+}
+
+void ShutPorts::check() {
+  bool repaired = false;
+  std::string fault;
+  if (!table_.ports.empty() && is_changed()) {
+    fault = load(table_);
+    repaired = true;
+    if (fault.empty()) {
+      log_.warning("table " + table_.name + " was changed by another program: made anew");
+    }
+  }
+  if (fault.empty()) {
+    for (const SetName& set : admissions_.sets()) repaired |= put_right(set);
+  } else if (!std::exchange(failing_, true)) {
+    for (const ShutPort& port : table_.ports) {
+      log_.error(not_shut_text(port.port, fault));
+    }
+  }
+  if (fault.empty()) failing_ = false;
+  if (!repaired) return;
+  repaired_ = loop_.now();
+  // Our own program's change is heard as another's; and what failed is tried again.
+  check_.set(loop_.now() + pause_.next());
+}
+
+// Puts in what is missing in a set, and takes out of an own one what nobody holds. True if there
+// was any.
+bool ShutPorts::put_right(const SetName& set) {
+  const auto found = sets_->list(set);
+  if (!found) return false;  // there is none: its table may come back, and is looked at then
+  std::map<std::string_view, std::optional<Duration>> present;
+  for (const NftSets::Found& one : *found) present[one.key] = one.left;
+  std::vector<SetElement> wrong;
+  admissions_.for_each_of(set, [&](const SetElement& element, Instant until) {
+    const auto there = present.find(element.key);
+    const bool is_right =
+        there != present.end() &&
+        (!is_own(set) || (there->second && *there->second <= until - loop_.now() + kSlack));
+    if (!is_right && until > loop_.now()) wrong.push_back(element);
+  });
+  std::vector<SetElement> strange;
+  if (is_own(set)) {
+    for (const NftSets::Found& one : *found) {
+      const SetElement element{set, one.key};
+      if (!admissions_.until(element)) strange.push_back(element);
+    }
+  }
+  if (wrong.empty() && strange.empty()) return false;
+  const std::string fault = put(wrong);
+  if (!fault.empty()) log_.error("cannot let in again: " + fault);
+  if (const int error = sets_->remove(strange); error != 0) {
+    log_.error(to_string(set) + ": " + reason_of(error));
+  }
+  return true;
+}
+
+}  // namespace knockd

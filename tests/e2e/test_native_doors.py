@@ -1,0 +1,453 @@
+# SPDX-License-Identifier: MIT
+"""Doors without a shell: ports that knockd itself keeps shut, and sets of an administrator's
+ruleset. Real nftables, real connections as proof."""
+
+import json
+import signal
+import socket
+import subprocess
+
+import pytest
+
+import senders
+from daemon import Daemon
+from network import run
+from storm import Storm, source
+from waiting import wait_until
+
+SSH, WEB = 22, 80
+KNOCKS = "7421,3096:udp,5518"
+TEST_SECONDS = 120
+
+
+def config(*extra, options="", port=SSH, seconds=60, name="ssh", knocks=KNOCKS):
+    return "\n".join(["[options]", options, f"[{name}]", f"Sequence = {knocks}", "TCPFlags = syn",
+                      f"Open = {port}", f"Open_For = {seconds}", *extra, ""])
+
+
+@pytest.fixture
+def served(server):
+    server.serve(SSH)
+    server.serve(WEB)
+    return server
+
+
+@pytest.fixture
+def start(served, knockd, tmp_path):
+    """start(config, *arguments): a daemon; each has a folder of its own."""
+    daemons = []
+
+    def begin(text, *arguments, **options):
+        daemon = Daemon(served, knockd, tmp_path / f"run{len(daemons)}", text, *arguments,
+                        **options)
+        daemons.append(daemon)
+        return daemon
+
+    return begin
+
+
+@pytest.fixture
+def knock(client, knock_binary):
+    return lambda address, knocks=KNOCKS: senders.with_knock(client, address, knocks, knock_binary)
+
+
+def nft(host, *lines):
+    """A ruleset for nft(8)."""
+    run("sh", "-c", "printf '%s\\n' \"$@\" | " + " ".join(host.argv("nft", "-f", "-")), "sh", *lines)
+
+
+def elements(host, set_name, table=("inet", "knockd")):
+    """The keys of a set's elements, and the seconds each has left (None: it stays)."""
+    listed = host.run("nft", "-j", "list", "set", *table, set_name, check=False)
+    if listed.returncode != 0:
+        return {}
+    found = {}
+    for item in json.loads(listed.stdout)["nftables"]:
+        for element in item.get("set", {}).get("elem", []):
+            timed = element.get("elem", {}) if isinstance(element, dict) else {}
+            value = timed.get("val", element)
+            parts = value.get("concat", [value]) if isinstance(value, dict) else [value]
+            key = " ".join(part if not isinstance(part, dict) else str(part)
+                           for part in map(lambda p: p if isinstance(p, dict) else str(p), parts))
+            found[key] = timed.get("expires", timed.get("timeout"))
+    return found
+
+
+def wait_for_elements(host, wanted, set_name="open4_32", **options):
+    wait_until(lambda: set(elements(host, set_name, **options)) == wanted, f"elements {wanted}",
+               lambda: str(elements(host, set_name, **options)))
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_port_is_shut_at_start_and_opens_for_the_knocker_alone(network, start, knock, family):
+    server, client, stranger = network.server, network.client, network.stranger
+    address = server.address(family)
+    assert client.reaches(address, SSH)
+    daemon = start(config(seconds=2))
+    assert not client.reaches(address, SSH)
+    assert client.reaches(address, WEB)
+    assert server.reaches("::1" if family == 6 else "127.0.0.1", SSH), "loopback is left alone"
+
+    knock(address)
+    daemon.wait_for(rf"ssh: opened tcp 22 to {client.address(family)} for 2 s")
+    assert client.reaches(address, SSH)
+    assert not stranger.reaches(address, SSH)
+
+    daemon.wait_for(rf"ssh: closed tcp 22 to {client.address(family)}")
+    assert not client.reaches(address, SSH)
+    assert daemon.stop() == 0
+    assert not client.reaches(address, SSH), "the table stays when the daemon ends"
+
+
+def test_other_interfaces_are_left_alone(network, start):
+    # Both are at one switch: each is to answer for its own address alone.
+    network.server.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
+    network.plug(network.server, "eth1", mac="02:00:00:00:01:01", ipv4="198.51.100.1",
+                 ipv6="2001:db8:1::1")
+    network.plug(network.client, "eth1", mac="02:00:00:00:01:02", ipv4="198.51.100.2",
+                 ipv6="2001:db8:1::2")
+    start(config())
+    assert not network.client.reaches(network.server.ipv4, SSH)
+    assert network.client.reaches("198.51.100.1", SSH)
+    assert network.client.reaches("2001:db8:1::1", SSH)
+
+
+def test_only_the_port_that_is_named_opens(network, start, knock):
+    daemon = start(config("[web]", "Sequence = 9000,8000,7000", f"Open = {WEB}"))
+    knock(network.server.ipv4)
+    daemon.wait_for("ssh: opened .*")
+    assert network.client.reaches(network.server.ipv4, SSH)
+    assert not network.client.reaches(network.server.ipv4, WEB)
+
+
+def test_a_knock_while_it_is_open_renews_the_time(network, start, knock):
+    daemon = start(config(seconds=100))
+    knock(network.server.ipv4)
+    daemon.wait_for("ssh: opened .*")
+    key = f"{network.client.ipv4} tcp 22"
+    wait_until(lambda: elements(network.server, "open4_32")[key] <= 98, "time passes")
+    knock(network.server.ipv4)
+    daemon.wait_for(".*OPEN SESAME", 2)
+    wait_until(lambda: elements(network.server, "open4_32")[key] >= 99, "it has its full time anew",
+               daemon.report)
+    assert len(daemon.matching("ssh: opened .*")) == 1
+
+
+def connect(host, address, port=SSH):
+    connection = host.socket()
+    connection.settimeout(2)
+    connection.connect((address, port))
+    return connection
+
+
+@pytest.fixture
+def echo(server):
+    """A service that answers each line."""
+    script = ("import socket,threading\n"
+              f"s=socket.create_server(('', {SSH}))\n"
+              "def serve(c):\n"
+              "  for line in c.makefile('rb'): c.sendall(line)\n"
+              "while True: threading.Thread(target=serve,args=(s.accept()[0],)).start()\n")
+    server.start("/usr/bin/python3", "-c", script)
+    wait_until(lambda: f":{SSH} " in server.run("ss", "-ltn").stdout, "the service listens")
+    return server
+
+
+def is_alive(connection):
+    """The client speaks first."""
+    try:
+        connection.sendall(b"ping\n")
+        return connection.recv(16) == b"ping\n"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("keep", ["yes", "no"])
+def test_connections_made_while_it_was_open(network, echo, knockd, knock, tmp_path, keep):
+    daemon = Daemon(echo, knockd, tmp_path / "run",
+                    config(f"Keep_Established = {keep}", seconds=3))
+    knock(echo.ipv4)
+    daemon.wait_for("ssh: opened .*")
+    connection = connect(network.client, echo.ipv4)
+    assert is_alive(connection)
+    daemon.wait_for("ssh: closed .*")
+    assert is_alive(connection) == (keep == "yes")
+
+
+def test_a_session_that_stood_before_goes_on(network, echo, knockd, tmp_path):
+    """Before the first load, over a reload, a flush and a new daemon; conntrack knows nothing of
+    it."""
+    session = connect(network.client, echo.ipv4)
+    daemon = Daemon(echo, knockd, tmp_path / "run", config())
+    assert not network.client.reaches(echo.ipv4, SSH)
+    assert is_alive(session)
+    daemon.config_file.write_text(daemon.config_file.read_text().replace("22", "22,443"))
+    daemon.send(signal.SIGHUP)
+    wait_until(lambda: "443" in echo.run("nft", "list", "set", "inet", "knockd", "shut").stdout,
+               "port 443 is shut too", daemon.report)
+    assert is_alive(session)
+    nft(echo, "flush ruleset")
+    daemon.wait_for("table knockd was changed by another program: made anew")
+    assert is_alive(session)
+    assert daemon.stop() == 0
+    Daemon(echo, knockd, tmp_path / "next", config())
+    assert is_alive(session)
+
+
+def test_kill_9_opens_nothing_and_the_next_start_takes_up_the_time_left(network, start, knock,
+                                                                         tmp_path):
+    daemon = start(config(seconds=30))
+    knock(network.server.ipv4)
+    daemon.wait_for("ssh: opened .*")
+    key = f"{network.client.ipv4} tcp 22"
+    wait_until(lambda: elements(network.server, "open4_32")[key] <= 28, "two seconds pass")
+    daemon.send(signal.SIGKILL)
+    daemon.wait_for_end()
+    assert network.client.reaches(network.server.ipv4, SSH)
+    assert not network.stranger.reaches(network.server.ipv4, SSH)
+    nft(network.server, "flush set inet knockd open4_32")
+    daemon = start(config(seconds=30))
+    left = elements(network.server, "open4_32")[key]
+    assert 0 < left <= 28
+    assert network.client.reaches(network.server.ipv4, SSH)
+    assert daemon.stop() == 0
+    daemon.wait_for("ssh: closed .*")
+    assert elements(network.server, "open4_32") == {}
+
+
+def test_a_ruleset_of_others_is_put_right(network, start, knock):
+    """Flushed, deleted, changed: shut again, with who is in and the time left; no others."""
+    server, client, stranger = network.server, network.client, network.stranger
+    daemon = start(config(seconds=100))
+    knock(server.ipv4)
+    daemon.wait_for("ssh: opened .*")
+    key = f"{client.ipv4} tcp 22"
+    for number, change in enumerate([
+            ["flush ruleset"], ["delete table inet knockd"], ["flush chain inet knockd shut"],
+            ["insert rule inet knockd shut accept"], ["flush set inet knockd open4_32"],
+            ["delete element inet knockd shut { tcp . 22 }"],
+            ["flush ruleset", "table inet filter { chain input { type filter hook input priority 0"
+             "; policy drop; ip saddr 192.0.2.0/24 accept; }", "}"],
+            [f"add element inet knockd open4_32 {{ {stranger.ipv4} . tcp . 22 }}"]]):
+        nft(server, *change)
+        wait_until(lambda: set(elements(server, "open4_32")) == {key}, f"put right after {change}",
+                   lambda: f"{elements(server, 'open4_32')}\n{daemon.report_end()}")
+        wait_until(lambda: not stranger.reaches(server.ipv4, SSH), f"shut after {change}",
+                   daemon.report_end)
+        assert client.reaches(server.ipv4, SSH), f"{number}: {change}"
+        assert 0 < elements(server, "open4_32")[key] <= 100
+
+
+def test_a_published_port_is_shut_and_opened_as_well(network, start, knock):
+    """A container's veth behind a prerouting rule."""
+    server, client = network.server, network.client
+    run("ip", "netns", "add", f"{server.namespace}-box")
+    try:
+        box = ["ip", "-n", f"{server.namespace}-box"]
+        run("ip", "-n", server.namespace, "link", "add", "veth0", "type", "veth", "peer", "name",
+            "eth0", "netns", f"{server.namespace}-box")
+        run("ip", "-n", server.namespace, "addr", "add", "172.17.0.1/24", "dev", "veth0")
+        run("ip", "-n", server.namespace, "link", "set", "veth0", "up")
+        run(*box, "addr", "add", "172.17.0.2/24", "dev", "eth0")
+        run(*box, "link", "set", "eth0", "up")
+        run(*box, "route", "add", "default", "via", "172.17.0.1")
+        server.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        nft(server, "table ip nat {", "chain prerouting { type nat hook prerouting priority dstnat;"
+            " tcp dport 8080 dnat to 172.17.0.2:80; }", "}")
+        service = ("import socket\ns=socket.create_server(('',80))\n"
+                   "while True:\n  c=s.accept()[0]\n  c.sendall(b'welcome')\n  c.close()\n")
+        inside = ["ip", "netns", "exec", f"{server.namespace}-box"]
+        with subprocess.Popen([*inside, "/usr/bin/python3", "-c", service]) as container:
+            try:
+                wait_until(lambda: client.reaches(server.ipv4, 8080), "the published port answers")
+                daemon = start(config(port=8080))
+                assert not client.reaches(server.ipv4, 8080)
+                knock(server.ipv4)
+                daemon.wait_for("ssh: opened .*")
+                assert client.reaches(server.ipv4, 8080)
+                assert not network.stranger.reaches(server.ipv4, 8080)
+            finally:
+                container.kill()
+    finally:
+        run("ip", "netns", "del", f"{server.namespace}-box")
+
+
+def test_a_prefix_lets_in_the_neighbour_and_not_the_next_network(network, start, knock):
+    daemon = start(config("Open_Prefix = 31 127", "Start_Command = echo in %IP% $KNOCKD_IP"))
+    assert not network.stranger.reaches(network.server.ipv4, SSH)
+    knock(network.server.ipv4)
+    daemon.wait_for("ssh: opened tcp 22 to 192.0.2.2/31 for 60 s")
+    assert network.client.reaches(network.server.ipv4, SSH)
+    assert network.stranger.reaches(network.server.ipv4, SSH), "192.0.2.3 is its neighbour"
+    run("ip", "-n", network.client.namespace, "addr", "add", "192.0.2.4/24", "dev", "eth0")
+    with network.client.socket() as other:
+        other.settimeout(0.3)
+        other.bind(("192.0.2.4", 0))
+        with pytest.raises(OSError):
+            other.connect((network.server.ipv4, SSH))
+    wait_until(lambda: "in 192.0.2.2/31 192.0.2.2" in daemon.output(), "the command's %IP%",
+               daemon.report)
+
+
+@pytest.mark.parametrize("key", ["ipv4_addr", "ipv4_addr . inet_proto . inet_service"])
+def test_an_administrators_set(network, start, knock, key):
+    server, client = network.server, network.client
+    match = "ip saddr" if key == "ipv4_addr" else "ip saddr . meta l4proto . th dport"
+    nft(server, "table inet own {", f"set allowed {{ type {key}; flags timeout; }}",
+        f"chain input {{ type filter hook input priority 0; {match} @allowed accept;",
+        f"tcp dport {SSH} drop", "}", "}")
+    daemon = start(config("Open_Set = inet own allowed", seconds=2))
+    assert server.run("nft", "list", "table", "inet", "knockd", check=False).returncode != 0
+    assert not client.reaches(server.ipv4, SSH)
+    knock(server.ipv4)
+    daemon.wait_for(rf"ssh: opened tcp 22 to {client.ipv4} for 2 s")
+    assert client.reaches(server.ipv4, SSH)
+    daemon.wait_for("ssh: closed .*")
+    assert not client.reaches(server.ipv4, SSH)
+
+
+def test_an_administrators_permanent_element_outlives_the_knock(network, start, knock):
+    server, client = network.server, network.client
+    nft(server, "table inet own {",
+        f"set allowed {{ type ipv4_addr; flags timeout; elements = {{ {client.ipv4} }}", "}", "}")
+    daemon = start(config("Open_Set = inet own allowed", seconds=1))
+    knock(server.ipv4)
+    daemon.wait_for("ssh: closed .*")
+    assert elements(server, "allowed", ("inet", "own")) == {client.ipv4: None}
+
+
+@pytest.mark.parametrize("ruleset, reason", [
+    ("", r"there is no set inet own allowed"),
+    ("set allowed { type ipv4_addr; }", r"set inet own allowed has no 'flags timeout'"),
+    ("set allowed { type ipv6_addr; flags timeout; }", r"set inet own allowed is not of type .*"),
+    ("set allowed { type inet_service; flags timeout; }", r"set inet own allowed is not of type .*"),
+    ("set allowed { type ipv4_addr; size 1; flags timeout; elements = { 192.0.2.99 }",
+     r"inet own allowed: the set is full")])
+def test_a_set_that_cannot_be_used_is_one_line_and_the_daemon_goes_on(network, start, knock,
+                                                                       ruleset, reason):
+    server = network.server
+    nft(server, "table inet own {", ruleset, *(["}"] if "elements" in ruleset else []), "}")
+    daemon = start(config("Open_Set = inet own allowed"))
+    knock(server.ipv4)
+    daemon.wait_for(rf"ssh: cannot open tcp 22 to {network.client.ipv4}: {reason}")
+    assert daemon.matching("ssh: opened .*") == []
+    assert daemon.stop() == 0
+
+
+def test_two_daemons_never_share_a_table(start):
+    start(config())
+    second = start(config(), listens=False)
+    assert second.wait_for_end() == 1
+    assert "port 22 is NOT shut: another daemon has the table knockd" in second.output()
+
+
+def test_without_the_right_to_shut_it_does_not_start(start):
+    daemon = start(config(), listens=False,
+                   prefix=["capsh", "--drop=cap_net_admin", "--", "-c", "exec \"$@\"", "sh"])
+    assert daemon.wait_for_end() == 1
+    assert "port 22 is NOT shut: " in daemon.output()
+    assert "Operation not permitted" in daemon.output()
+
+
+def test_a_reload_that_drops_a_port_says_so(network, start):
+    daemon = start(config())
+    daemon.config_file.write_text(daemon.config_file.read_text().replace("Open = 22", "Open = 443"))
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("port 22 is no longer shut")
+    assert network.client.reaches(network.server.ipv4, SSH)
+
+
+def test_shut_before_the_daemon_and_unshut(network, served, knockd, tmp_path):
+    file = tmp_path / "knockd.conf"
+    file.write_text(config(options=f"StateFile = {tmp_path}/open-doors"))
+    done = served.run(knockd, "--shut", "-c", file, "-i", "eth0")
+    assert not network.client.reaches(served.ipv4, SSH)
+    done = served.run(knockd, "--unshut", "-c", file)
+    assert done.stdout == "port 22 is no longer shut\n"
+    assert network.client.reaches(served.ipv4, SSH)
+    assert served.run(knockd, "--unshut", "-c", file).stdout == ""
+
+
+def test_shut_with_a_faulty_file(network, served, knockd, tmp_path):
+    """What could be read is shut; where nothing could, what was shut last."""
+    file = tmp_path / "knockd.conf"
+    head = f"[options]\nStateFile = {tmp_path}/open-doors\n"
+    file.write_text(head + config() + "nonsense\n")
+    assert served.run(knockd, "--shut", "-c", file, "-i", "eth0", check=False).returncode == 1
+    assert not network.client.reaches(served.ipv4, SSH)
+
+    file.write_text(head + config())
+    served.run(knockd, "--shut", "-c", file, "-i", "eth0")
+    served.run("nft", "flush", "ruleset")
+    file.write_text(head + "nonsense\n")
+    done = served.run(knockd, "--shut", "-c", file, "-i", "eth0", check=False)
+    assert done.returncode == 1
+    assert "ports are shut as they were last" in done.stdout
+    assert not network.client.reaches(served.ipv4, SSH)
+
+
+def test_a_listening_bridge_member_covers_its_bridge(network, knockd, tmp_path):
+    server, client = network.server, network.client
+    here = ["ip", "-n", server.namespace]
+    run(*here, "addr", "flush", "dev", "eth0")
+    run(*here, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+    run(*here, "link", "set", "br0", "up")
+    run(*here, "link", "set", "eth0", "master", "br0")
+    run(*here, "addr", "add", f"{server.ipv4}/24", "dev", "br0")
+    server.serve(SSH)
+    wait_until(lambda: client.reaches(server.ipv4, SSH), "the bridge forwards")
+    Daemon(server, knockd, tmp_path / "run", config())
+    assert not client.reaches(server.ipv4, SSH)
+
+
+@pytest.mark.parametrize("destination", ["192.0.2.1", "192.0.2.255", "224.0.0.1"])
+def test_udp_is_shut_unicast_broadcast_and_multicast(network, start, knock, destination):
+    server, client = network.server, network.client
+    with server.inside():
+        heard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    heard.bind(("", 5353))
+    heard.settimeout(0.5)
+    sender = client.socket(kind=socket.SOCK_DGRAM)
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(client.ipv4))
+
+    def arrives():
+        sender.sendto(b"hello", (destination, 5353))
+        try:
+            return heard.recv(16) == b"hello"
+        except TimeoutError:
+            return False
+
+    assert arrives()
+    daemon = start(config(port="5353:udp"))
+    assert not arrives()
+    knock(server.ipv4)
+    daemon.wait_for("ssh: opened udp 5353 .*")
+    assert arrives()
+
+
+def test_forged_knocks_fill_a_set_and_not_more(network, start):
+    """Max_Open bounds memory and set of a door of one knock."""
+    daemon = start(config("Max_Open = 50", knocks="7000:udp", options="Log_Rate = 0"))
+    storm = Storm(network.client, network.server)
+    for number in range(1, 201):
+        storm.knock(source(number), 7000)
+    daemon.wait_for(r"ssh: \d+ knocks? refused: .*")
+    wait_until(lambda: len(elements(network.server, "open4_32")) == 50, "50 are in",
+               daemon.report_end)
+    storm.close()
+    assert daemon.stop() == 0
+    assert elements(network.server, "open4_32") == {}
+
+
+def test_two_doors_that_share_an_element(network, start, knock):
+    """It has the longest time and goes with the last."""
+    daemon = start(config("[short]", "Sequence = 9000,8000,7000", "TCPFlags = syn", "Open = 22",
+                          "Open_For = 1", seconds=100))
+    key = f"{network.client.ipv4} tcp 22"
+    knock(network.server.ipv4)
+    daemon.wait_for("ssh: opened .*")
+    knock(network.server.ipv4, "9000,8000,7000")
+    daemon.wait_for("short: closed .*")
+    assert elements(network.server, "open4_32")[key] > 90
+    assert network.client.reaches(network.server.ipv4, SSH)

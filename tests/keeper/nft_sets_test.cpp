@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+// Sets of the real kernel, which nft(8) makes and lists; each test in a network namespace of its
+// own.
+#include "knockd/keeper/nft_sets.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "knockd/base/text.h"
+#include "knockd/knock/shut_table.h"
+#include "tests/base/own_network.h"
+
+namespace knockd {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+const SetName kOpen4{TableFamily::kInet, "knockd", "open4_32"};
+const SetName kOpen6{TableFamily::kInet, "knockd", "open6_128"};
+constexpr Knock kSsh{22, Protocol::kTcp};
+
+IpAddress address(const std::string& text) { return IpAddress::parse(text).value(); }
+
+void nft(const std::string& ruleset) {
+  FILE* const program = popen("nft -f -", "w");
+  ASSERT_NE(program, nullptr);
+  std::fputs(ruleset.c_str(), program);
+  ASSERT_EQ(pclose(program), 0) << ruleset.substr(0, 300);
+}
+
+std::string nft_list(const std::string& what) {
+  FILE* const program = popen(("nft list " + what + " 2>&1").c_str(), "r");
+  std::string text;
+  char part[512];
+  while (program != nullptr && std::fgets(part, sizeof(part), program) != nullptr) text += part;
+  pclose(program);
+  return text;
+}
+
+class NftSetsTest : public OwnNetwork {
+ protected:
+  void SetUp() override {
+    OwnNetwork::SetUp();
+    if (IsSkipped()) return;
+    auto created = NftSets::create();
+    ASSERT_TRUE(created);
+    sets_.emplace(*std::move(created));
+    ShutTable table;
+    table.interfaces = {"wan"};
+    table.ports = {{kSsh, true}, {{51820, Protocol::kUdp}, true}, {{80, Protocol::kTcp}, false}};
+    table.prefixes_v4 = {128, 96 + 24};
+    table.prefixes_v6 = {64, 128};
+    table.most_elements = 3;
+    text_ = to_nft(table);
+    nft(text_);
+  }
+  int put(const SetName& set, const std::string& key, seconds left) {
+    const TimedElement element{{set, key}, left};
+    return sets_->put({&element, 1});
+  }
+  int remove(const SetName& set, const std::string& key) {
+    const SetElement element{set, key};
+    return sets_->remove({&element, 1});
+  }
+
+  std::optional<NftSets> sets_;
+  std::string text_;
+};
+
+TEST_F(NftSetsTest, AnElementIsWhatNftShowsForItsAddressAndPort) {
+  ASSERT_EQ(put(kOpen4, set_key(address("192.0.2.7"), kSsh), seconds(3600)), 0);
+  ASSERT_EQ(put(kOpen6, set_key(address("2001:db8::7"), {51820, Protocol::kUdp}), seconds(60)), 0);
+  EXPECT_THAT(nft_list("set inet knockd open4_32"), HasSubstr("192.0.2.7 . tcp . 22 timeout 1h"));
+  EXPECT_THAT(nft_list("set inet knockd open6_128"),
+              HasSubstr("2001:db8::7 . udp . 51820 timeout 1m"));
+}
+
+TEST_F(NftSetsTest, PuttingAgainRenewsTheTime) {
+  const std::string key = set_key(address("192.0.2.7"), kSsh);
+  ASSERT_EQ(put(kOpen4, key, seconds(5)), 0);
+  ASSERT_EQ(put(kOpen4, key, seconds(3600)), 0);
+  const auto found = sets_->find({kOpen4, key});
+  ASSERT_TRUE(found);
+  ASSERT_TRUE(*found);
+  EXPECT_GE((*found)->left.value(), seconds(3000));
+  ASSERT_EQ(put(kOpen4, key, seconds(5)), 0);
+  EXPECT_LE((*sets_->find({kOpen4, key}))->left.value(), seconds(5));
+}
+
+TEST_F(NftSetsTest, WhatIsRemovedIsGoneWhetherItWasThereOrNot) {
+  const std::string key = set_key(address("192.0.2.7"), kSsh);
+  ASSERT_EQ(put(kOpen4, key, seconds(60)), 0);
+  EXPECT_EQ(remove(kOpen4, key), 0);
+  EXPECT_EQ(*sets_->find({kOpen4, key}), std::nullopt);
+  EXPECT_EQ(remove(kOpen4, key), 0);
+  EXPECT_EQ(*sets_->find({kOpen4, key}), std::nullopt);
+}
+
+TEST_F(NftSetsTest, AFullSetIsSaidAndAnAbsentElementIsStillRemovedFromIt) {
+  for (const char* full : {"192.0.2.1", "192.0.2.2", "192.0.2.3"}) {
+    ASSERT_EQ(put(kOpen4, set_key(address(full), kSsh), seconds(60)), 0);
+  }
+  EXPECT_EQ(put(kOpen4, set_key(address("192.0.2.4"), kSsh), seconds(60)), ENFILE);
+  EXPECT_EQ(remove(kOpen4, set_key(address("192.0.2.4"), kSsh)), 0);
+  EXPECT_THAT(*sets_->list(kOpen4), SizeIs(3));
+}
+
+TEST_F(NftSetsTest, OfSeveralElementsAllAreInOrNone) {
+  std::vector<TimedElement> elements;
+  for (uint8_t i = 1; i <= 3; ++i) {
+    elements.push_back(
+        {{kOpen4, set_key(IpAddress::from_v4(std::array<uint8_t, 4>{192, 0, 2, i}), kSsh)},
+         seconds(60)});
+  }
+  elements.push_back({{kOpen6, set_key(address("2001:db8::1"), kSsh)}, seconds(60)});
+  EXPECT_EQ(sets_->put(elements), 0);
+  EXPECT_THAT(*sets_->list(kOpen4), SizeIs(3));
+  EXPECT_THAT(*sets_->list(kOpen6), SizeIs(1));
+  nft("flush set inet knockd open4_32\nflush set inet knockd open6_128\n");
+  elements.push_back({{kOpen4, set_key(address("192.0.2.9"), kSsh)}, seconds(60)});
+  EXPECT_EQ(sets_->put(elements), ENFILE);
+  EXPECT_THAT(*sets_->list(kOpen4), IsEmpty());
+  EXPECT_THAT(*sets_->list(kOpen6), IsEmpty());
+}
+
+TEST_F(NftSetsTest, TellsSetsThatADoorCanUseFromOthers) {
+  nft("table ip own {\n"
+      " set plain { type ipv4_addr; flags timeout; }\n"
+      " set lasting { type ipv4_addr; }\n"
+      " set nets { type ipv4_addr; flags interval, timeout; }\n"
+      " set ports { type inet_service; }\n"
+      " set swapped { type inet_proto . ipv4_addr . inet_service; }\n"
+      " set full { type ipv4_addr . inet_proto . inet_service; }\n"
+      " set six { type ipv6_addr . inet_proto . inet_service; flags timeout; }\n"
+      "}\n");
+  const auto describe = [&](const char* name) {
+    const auto set = sets_->describe({TableFamily::kIp, "own", name});
+    return set ? *set : NftSets::Description{};
+  };
+  EXPECT_EQ(describe("plain").key, SetKey::kAddress);
+  EXPECT_TRUE(describe("plain").has_timeout);
+  EXPECT_TRUE(describe("plain").is_v4);
+  EXPECT_EQ(describe("lasting").key, SetKey::kAddress);
+  EXPECT_FALSE(describe("lasting").has_timeout);
+  EXPECT_EQ(describe("nets").key, std::nullopt);
+  EXPECT_EQ(describe("ports").key, std::nullopt);
+  EXPECT_EQ(describe("swapped").key, std::nullopt);
+  EXPECT_EQ(describe("full").key, SetKey::kAddressAndPort);
+  EXPECT_EQ(describe("six").key, SetKey::kAddressAndPort);
+  EXPECT_FALSE(describe("six").is_v4);
+}
+
+TEST_F(NftSetsTest, AMissingSetIsNoEntryWhateverIsAsked) {
+  const SetName missing{TableFamily::kInet, "knockd", "nowhere"};
+  const std::string key = set_key(address("192.0.2.1"), kSsh);
+  EXPECT_EQ(sets_->describe(missing).error(), ENOENT);
+  EXPECT_EQ(sets_->find({missing, key}).error(), ENOENT);
+  EXPECT_EQ(sets_->list(missing).error(), ENOENT);
+  EXPECT_EQ(put(missing, key, seconds(1)), ENOENT);
+  EXPECT_EQ(sets_->picture("nowhere", {}).error(), ENOENT);
+}
+
+TEST_F(NftSetsTest, AnElementWithoutATimeIsFoundToStay) {
+  nft("table ip own { set plain { type ipv4_addr; flags timeout; elements = { 192.0.2.1 }; }\n}\n");
+  const SetName plain{TableFamily::kIp, "own", "plain"};
+  const auto found = sets_->find({plain, set_key(address("192.0.2.1"))});
+  ASSERT_TRUE(found && *found);
+  EXPECT_EQ((*found)->left, std::nullopt);
+}
+
+TEST_F(NftSetsTest, ThousandsOfElementsAreListed) {
+  std::string elements;
+  for (int i = 0; i < 5000; ++i) {
+    elements += format("%s10.0.%d.%d", i == 0 ? "" : ", ", i / 250, i % 250);
+  }
+  nft("table ip own { set many { type ipv4_addr; elements = { " + elements + " }; }\n}\n");
+  EXPECT_THAT(*sets_->list({TableFamily::kIp, "own", "many"}), SizeIs(5000));
+}
+
+TEST_F(NftSetsTest, ThePictureOfATableChangesWithItsRulesAndNotWithWhoIsLetIn) {
+  const std::vector<std::string> fixed = {"shut", "kept", "interfaces"};
+  const std::string before = *sets_->picture("knockd", fixed);
+  EXPECT_EQ(*sets_->picture("knockd", fixed), before);
+  ASSERT_EQ(put(kOpen4, set_key(address("192.0.2.7"), kSsh), seconds(60)), 0);
+  nft("table inet other { chain input { type filter hook input priority 0; } }\n");
+  EXPECT_EQ(*sets_->picture("knockd", fixed), before);
+  nft("delete element inet knockd shut { tcp . 22 }\n");
+  EXPECT_NE(*sets_->picture("knockd", fixed), before);
+  nft("add element inet knockd shut { tcp . 22 }\n");
+  EXPECT_EQ(*sets_->picture("knockd", fixed), before);
+  nft("insert rule inet knockd shut accept\n");
+  EXPECT_NE(*sets_->picture("knockd", fixed), before);
+  nft(text_);
+  EXPECT_NE(*sets_->picture("knockd", fixed), before) << "made anew";
+  nft("flush chain inet knockd shut\n");
+  EXPECT_NE(*sets_->picture("knockd", fixed), before);
+}
+
+TEST_F(NftSetsTest, ChangesOfOthersAreHeardAndOwnOnesAreNot) {
+  auto monitor = RulesetMonitor::create(sets_->port());
+  ASSERT_TRUE(monitor);
+  EXPECT_FALSE(monitor->read());
+  ASSERT_EQ(put(kOpen4, set_key(address("192.0.2.7"), kSsh), seconds(60)), 0);
+  EXPECT_FALSE(monitor->read());
+  nft("add table inet other\n");
+  EXPECT_TRUE(monitor->read());
+  EXPECT_FALSE(monitor->read());
+}
+
+TEST_F(NftSetsTest, ThirtyThousandElementsOfOthersOverrunNothing) {
+  auto monitor = RulesetMonitor::create(sets_->port());
+  ASSERT_TRUE(monitor);
+  std::string elements;
+  for (int i = 0; i < 30000; ++i) {
+    elements += format("%s10.%d.%d.%d", i == 0 ? "" : ", ", i / 62500, i / 250 % 250, i % 250);
+  }
+  nft("table ip own { set many { type ipv4_addr; elements = { " + elements + " }; }\n}\n");
+  EXPECT_TRUE(monitor->read());
+  EXPECT_EQ(put(kOpen4, set_key(address("192.0.2.7"), kSsh), seconds(60)), 0);
+}
+
+}  // namespace
+}  // namespace knockd
