@@ -64,10 +64,54 @@ void World::carry_out(const UseSequence& use) {
   if (trace_ != nullptr) trace("    use a sequence of " + setting_->doors[use.door]->door);
   const size_t door = size_t{use.door};
   Life* life = life_of_new(use.opening, door, kSources);
-  const bool used = can_mark_ && sequences_[door] > 0;
+  const bool used = mishap_ != Mishap::kUnmarked && sequences_[door] > 0;
   if (used) --sequences_[door];
   if (life != nullptr) life->marked = used;
   machine_->sequence_used(use.opening, used, now_);
+}
+
+void World::carry_out(const Admit& admit) {
+  const OpenDoor& door = admit.door;
+  const bool in = mishap_ != Mishap::kFull;
+  if (trace_ != nullptr) {
+    trace("    let in " + door.door + " " + std::to_string(door.id) + (in ? "" : ", in vain"));
+  }
+  const size_t number = door_number(door.door);
+  const Terms& terms = *setting_->doors[number];
+  Life* life = this->life(door.id);
+  if (life == nullptr) life = life_of_new(door.id, number, source_number(door.source));
+  if (!require(life != nullptr, "lets in somebody who did not knock")) return;
+  require(life->door == number && life->source == source_number(door.source) &&
+              door.admission == terms.admission && life->has_ports,
+          "lets in to other ports than were knocked for, or another source");
+  require(admit.is_new == (!life->let_in && !life->dismissed), "'new' is wrong");
+  require(!life->dismissed, "lets in again whom it dismissed");
+  require(!leaving_, "lets in somebody after the shutdown");
+  require(!terms.one_time || life->marked || life->begun,
+          "lets somebody in before the sequence was marked");
+  require(door.deadline <= now_ + terms.open_for, "lets somebody in for too long");
+  if (in) {
+    std::erase_if(elements_, [&](const Element& one) { return one.opening == door.id; });
+    elements_.push_back({door.id, life->door, door.deadline});
+    life->let_in = true;
+    life->in_until = door.deadline;
+  }
+  life->kernel_refused = !in;
+  machine_->admitted(door.id, in);
+}
+
+void World::carry_out(const Dismiss& dismiss) {
+  const uint64_t id = dismiss.door.id;
+  if (trace_ != nullptr) trace("    dismiss " + std::to_string(id));
+  Life* life = this->life(id);
+  if (!require(life != nullptr && life->let_in, "dismisses whom it did not let in")) return;
+  require(life->source == source_number(dismiss.door.source) &&
+              dismiss.door.admission == setting_->doors[life->door]->admission,
+          "dismisses somebody else");
+  require(is_due(*life) || (leaving_ && !life->begun), "dismisses before the time is over");
+  std::erase_if(elements_, [&](const Element& one) { return one.opening == id; });
+  life->let_in = false;
+  life->dismissed = true;
 }
 
 void World::carry_out(const Record& record) {
@@ -83,8 +127,11 @@ void World::carry_out(const Record& record) {
   }
   if (!require(life != nullptr, "a record of an opening that nobody knocked for")) return;
   require(life->door == number && life->source == source_number(door.source) &&
-              door.stop_command == render_command(terms.stop, door.source) && life->has_stop,
+              door.stop_command == render_command(terms.stop, door.source) &&
+              door.admission == terms.admission && life->has_something_to_undo(),
           "a record is not what was knocked for");
+  require(!life->has_ports || life->let_in, "a record before its knocker was let in");
+  require(door.id != kept_out_, "a record of an opening that the kernel refused");
   require(door.deadline >= life->knocked + terms.open_for,
           "a record with less than the time that was knocked for");
   require(!terms.one_time || life->marked || life->begun,
@@ -104,6 +151,7 @@ void World::carry_out(const Forget& forget) {
       !may_be_open || !life->has_stop || (leaving_ && !life->has_start && life->deadline > now_),
       "forgets an opening that is still open");
   require(!life->start_running && !life->stop_running, "forgets an opening whose command runs");
+  require(!life->let_in && element(life->id) == nullptr, "forgets somebody who is let in");
   unsynced_.push_back({true, forget.door});
   erase(forget.door.id);
 }
@@ -139,7 +187,9 @@ void World::begin_start(const RunCommand& run, Life& life) {
   const Terms& terms = *setting_->doors[life.door];
   require(life.has_start && !life.begun, "a start begins twice");
   require(!leaving_, "a start begins after the shutdown");
-  require(!life.has_stop || is_durable(life.id) != nullptr, "a start begins before it is recorded");
+  require(!life.has_something_to_undo() || is_durable(life.id) != nullptr,
+          "a start begins before it is recorded");
+  require(run.opening != kept_out_, "a start of an opening that the kernel refused");
   require(!terms.one_time || life.marked, "a start begins before its sequence was marked");
   require(run.again == life.start_again, "'again' is wrong");
   require(!run.again || life.tried < now_, "a command is tried again without a pause");
@@ -150,12 +200,14 @@ void World::begin_start(const RunCommand& run, Life& life) {
   life.begun = life.start_running = true;
   life.start_again = false;
   if (now_ + terms.open_for - life.deadline > kPrompt) life.deadline = now_ + terms.open_for;
+  if (life.has_ports) check_in(life, "a start begins whose knocker is not in for all of its time");
 }
 
 void World::begin_stop(const RunCommand& run, Life& life) {
   require(life.has_stop && !life.stop_running && !life.closed, "a stop begins twice");
   require(life.begun, "a stop begins before its start");
   require(is_due(life), "a stop begins before its time");
+  require(!life.let_in, "a stop begins before its knocker was dismissed");
   require(!life.stopped_once || !life.start_running,
           "a stop is repeated before its start has ended");
   require(run.again == life.stop_again, "'again' is wrong");

@@ -12,11 +12,11 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // In the order of Event::Kind.
-constexpr std::array<std::string_view, 13> kWords = {"knock", "unmarked", "end",  "again", "never",
-                                                     "sync",  "alarm",    "half", "late",  "crash",
-                                                     "close", "keep",     "leave"};
+constexpr std::array<std::string_view, 14> kWords = {
+    "knock", "unmarked", "full", "end",   "again", "never", "sync",
+    "alarm", "half",     "late", "crash", "close", "keep",  "leave"};
 
-bool is_knock(Event::Kind kind) { return kind <= Event::Kind::kKnockUnmarked; }
+bool is_knock(Event::Kind kind) { return kind <= Event::Kind::kKnockFull; }
 bool has_number(Event::Kind kind) {
   return (kind >= Event::Kind::kEnd && kind <= Event::Kind::kNever) || kind == Event::Kind::kCrash;
 }
@@ -63,6 +63,15 @@ void put(Setting& setting, Terms a, Terms b) {
                    std::make_shared<const Terms>(std::move(b))};
 }
 
+const Admission kPorts{{{22, Protocol::kTcp}, {51820, Protocol::kUdp}}, {}, 128};
+
+Terms without_commands(Terms terms) {
+  terms.start.clear();
+  terms.stop.clear();
+  terms.admission = kPorts;
+  return terms;
+}
+
 Setting fixed_setting(uint64_t number) {
   Setting setting;
   Terms a = terms("A", Reknock::kRun);
@@ -106,12 +115,41 @@ Setting fixed_setting(uint64_t number) {
       b.reknock = Reknock::kExtend;
       setting.limits = {2, 0, 2};
       break;
-    default:
+    case 9:
       a.max_open = 1;
       a.reknock = Reknock::kIgnore;
       b.start.clear();
       b.one_time = true;
       setting.limits = {0, 1, 2};
+      break;
+    // From here on doors with ports: alone, with a stop, with a start, with both.
+    case 10:
+      a = without_commands(a);
+      a.reknock = Reknock::kExtend;
+      b.admission = kPorts;
+      b.start.clear();
+      b.open_for = milliseconds(500);
+      break;
+    case 11:
+      a.admission = b.admission = kPorts;
+      a.stop.clear();
+      a.reknock = b.reknock = Reknock::kExtend;
+      b.open_for = milliseconds(500);
+      break;
+    case 12:
+      a = without_commands(a);
+      a.one_time = b.one_time = true;
+      a.max_open = 1;
+      b.admission = kPorts;
+      setting.limits = {1, 0, 1};
+      break;
+    default:
+      a.admission = b.admission = kPorts;
+      a.stop.clear();
+      a.open_for = milliseconds(500);
+      b.reknock = Reknock::kIgnore;
+      b.max_open = 2;
+      setting.limits = {1, 0, 2};
       break;
   }
   put(setting, std::move(a), std::move(b));
@@ -131,6 +169,10 @@ Setting random_setting(uint64_t number) {
     if (one_of(4)) drawn.cooldown = milliseconds(500) * (1 + random() % 8);
     if (one_of(4)) drawn.one_time = true;
     if (one_of(3)) drawn.max_open = static_cast<uint32_t>(1 + random() % 3);
+    if (!one_of(3)) return drawn;
+    drawn.admission = kPorts;
+    if (one_of(3)) drawn.start.clear();
+    if (one_of(3)) drawn.stop.clear();
     return drawn;
   };
   Setting setting;
@@ -184,6 +226,7 @@ std::string to_text(const Setting& setting) {
             ", open for " + in_ms(door->open_for) + ", max_open " + std::to_string(door->max_open);
     if (door->start.empty()) text += ", no start";
     if (door->stop.empty()) text += ", no stop";
+    if (door->admission) text += ", ports";
     if (door->cooldown != Duration::zero()) text += ", cooldown " + in_ms(door->cooldown);
     if (door->one_time) text += ", one-time";
     text += '\n';

@@ -23,7 +23,8 @@ std::optional<History> parse_history(std::string_view text);
 
 // The settings that every order of events is tried in, by number; those from kFirstRandom on are
 // drawn by their number.
-inline constexpr uint64_t kFixedSettings = 10;
+inline constexpr uint64_t kFixedSettings = 14;
+inline constexpr uint64_t kFirstWithPorts = 10;  // of these
 inline constexpr uint64_t kFirstRandom = 1000;
 Setting make_setting(uint64_t number);
 std::string to_text(const Setting& setting);

@@ -18,12 +18,13 @@ World::Answer World::expected_answer(size_t door, size_t source) {
   size_t perhaps = 0;
   for (const Life& life : lives_) {
     if (life.door != door) continue;
-    if (life.has_stop) ++open;
+    if (life.has_something_to_undo()) ++open;
     if (life.begun) continue;
     // Whether one counts that is tried again or has nothing to start, is left to the machine.
     ++(life.has_start && !life.start_again ? waiting : perhaps);
   }
-  if (!terms.stop.empty() && open >= terms.max_open) return Answer::kRefused;
+  const bool has_something_to_undo = !terms.stop.empty() || terms.admission;
+  if (has_something_to_undo && open >= terms.max_open) return Answer::kRefused;
   if (waiting >= setting_->limits.waiting_starts) {
     return terms.start.empty() ? Answer::kRefusedOrOpened : Answer::kRefused;
   }
@@ -59,7 +60,7 @@ void World::erase(uint64_t id) {
 World::Life* World::renewable(size_t door, size_t source) {
   if (setting_->doors[door]->reknock == Reknock::kRun) return nullptr;
   for (Life& life : lives_) {
-    if (life.door != door || life.source != source || !life.has_stop) continue;
+    if (life.door != door || life.source != source || !life.has_something_to_undo()) continue;
     if (!is_due(life) && !life.stopped_once) return &life;
   }
   return nullptr;
@@ -126,6 +127,13 @@ const OpenDoor* World::on_disk(uint64_t id) const {
   return found;
 }
 
+const World::Element* World::element(uint64_t id) const {
+  for (const Element& one : elements_) {
+    if (one.opening == id) return &one;
+  }
+  return nullptr;
+}
+
 // --- What must hold after each event
 
 void World::settle() {
@@ -145,11 +153,12 @@ void World::check() {
   const std::optional<Instant> alarm = machine_->next_alarm();
   size_t recorded = 0;
   for (const Life& life : lives_) {
-    if (const OpenDoor* door = life.has_stop ? on_disk(life.id) : nullptr) {
+    if (const OpenDoor* door = life.has_something_to_undo() ? on_disk(life.id) : nullptr) {
       ++recorded;
       require(door->deadline >= life.knocked + setting_->doors[life.door]->open_for,
               "an extended time was not recorded");
     }
+    if (life.has_ports) check_ports(life, alarm);
     check_stop(life, alarm);
     check_start(life);
   }
@@ -159,14 +168,38 @@ void World::check() {
 void World::check_limits() {
   std::array<size_t, kDoors> open{};
   std::array<size_t, kDoors> waiting{};
+  std::array<size_t, kDoors> in{};
+  for (const Element& one : elements_) in[one.door] += one.until > now_;
   for (const Life& life : lives_) {
-    if (life.has_stop) ++open[life.door];
+    if (life.has_something_to_undo()) ++open[life.door];
     if (life.has_start && !life.begun && !life.start_again) ++waiting[life.door];
   }
   for (size_t door = 0; door < kDoors; ++door) {
     require(open[door] <= setting_->doors[door]->max_open, "more openings than Max_Open");
+    require(in[door] <= setting_->doors[door]->max_open, "more are let in than Max_Open");
     require(waiting[door] <= setting_->limits.waiting_starts, "more starts wait than may");
   }
+}
+
+// A knocker is in from the knock to the end of the time, also while a start waits; the kernel sees
+// to that end, so only when it comes is there anything to do.
+void World::check_ports(const Life& life, std::optional<Instant> alarm) {
+  if (!is_due(life)) {
+    check_in(life, "a knocker is not in, or is for another time than is owed");
+    require(!life.begun || (leaving_ && !closing_) || (alarm && *alarm <= life.deadline),
+            "no alarm at the end of the time of one who is in");
+    return;
+  }
+  if (leaving_ && !closing_) return;  // it is left to the next machine
+  require(!life.let_in, "let in past its time");
+  require(life.has_stop || life.start_running, "remembered past its time");
+}
+
+// Unless the kernel refused to renew it.
+void World::check_in(const Life& life, const char* what) {
+  const Element* const found = element(life.id);
+  if (!require(found != nullptr && life.let_in, what)) return;
+  require(found->until == (life.kernel_refused ? life.in_until : life.deadline), what);
 }
 
 void World::check_stop(const Life& life, std::optional<Instant> alarm) {
@@ -215,6 +248,7 @@ void World::check_drained() {
   require(processes_.empty() && machine_->running() == 0, "commands without end");
   require(machine_->waiting() == 0, "a command waits for ever");
   require(durable_.empty() && machine_->open() == 0, "an opening is never closed");
+  require(elements_.empty(), "somebody who was let in is never dismissed");
   require(lives_.empty(), "an opening was forgotten");
   require(refused_[0] == 0 && refused_[1] == 0, "refused knocks were never reported");
 }

@@ -41,10 +41,13 @@ void World::apply(const Event& event) {
   const bool can_fail = can_end && processes_[event.a].began == now_;
   switch (event.kind) {
     case Event::Kind::kKnock:
-      knock(event.a, event.b, true);
+      knock(event.a, event.b, Mishap::kNone);
       break;
     case Event::Kind::kKnockUnmarked:
-      knock(event.a, event.b, false);
+      knock(event.a, event.b, Mishap::kUnmarked);
+      break;
+    case Event::Kind::kKnockFull:
+      knock(event.a, event.b, Mishap::kFull);
       break;
     case Event::Kind::kEnd:
       if (can_end) end(event.a);
@@ -94,6 +97,7 @@ void World::list_events(std::vector<Event>& events) const {
     for (size_t source = 0; source < kSources; ++source) {
       add(Kind::kKnock, door, source);
       if (one_time) add(Kind::kKnockUnmarked, door, source);
+      if (setting_->doors[door]->admission) add(Kind::kKnockFull, door, source);
     }
   }
   for (size_t i = 0; i < processes_.size(); ++i) {
@@ -117,12 +121,12 @@ void World::list_events(std::vector<Event>& events) const {
   }
 }
 
-void World::knock(size_t door, size_t source, bool can_mark) {
+void World::knock(size_t door, size_t source, Mishap mishap) {
   const std::shared_ptr<const Terms>& terms = setting_->doors[door];
   if (terms->one_time && sequences_[door] == 0) return;
   const size_t entries = unsynced_.size();
   const int sequences = sequences_[door];
-  can_mark_ = can_mark;
+  mishap_ = mishap;
   sesame_ = ran_ = false;
   Answer answer = expected_answer(door, source);
   Life* const renewed = renewable(door, source);
@@ -135,7 +139,7 @@ void World::knock(size_t door, size_t source, bool can_mark) {
     });
     answer = refused ? Answer::kRefused : Answer::kOpened;
   }
-  const bool works = !terms->one_time || can_mark;
+  const bool works = !terms->one_time || mishap != Mishap::kUnmarked;
   if (answer == Answer::kRefused) {
     ++refused_[door];
   } else if (answer == Answer::kOpened) {
@@ -148,11 +152,14 @@ void World::knock(size_t door, size_t source, bool can_mark) {
   carry_out();
   check_knock(answer, *terms, entries);
   const bool uses = answer == Answer::kOpened || answer == Answer::kRenewed;
-  require(sequences - sequences_[door] == (uses && terms->one_time && can_mark),
+  require(sequences - sequences_[door] == (uses && terms->one_time && works),
           "a sequence is used up, or is not, and should not, or should");
   if (uses) cooling_until_[door] = now_ + terms->cooldown;
-  const bool does_nothing = terms->start.empty() && terms->stop.empty();
-  if (answer == Answer::kOpened && (!works || does_nothing)) lives_.pop_back();
+  mishap_ = Mishap::kNone;
+  if (answer != Answer::kOpened) return;
+  if (works && terms->admission && mishap == Mishap::kFull) kept_out_ = lives_.back().id;
+  const bool does_nothing = terms->start.empty() && terms->stop.empty() && !terms->admission;
+  if (!opens(*terms, mishap) || does_nothing) lives_.pop_back();
 }
 
 World::Life World::new_life(size_t door, size_t source) const {
@@ -161,16 +168,22 @@ World::Life World::new_life(size_t door, size_t source) const {
   life.source = static_cast<uint8_t>(source);
   life.has_start = !setting_->doors[door]->start.empty();
   life.has_stop = !setting_->doors[door]->stop.empty();
+  life.has_ports = setting_->doors[door]->admission.has_value();
   life.knocked = now_;
   life.deadline = now_ + setting_->doors[door]->open_for;
   return life;
+}
+
+// Whether a knock that opens does so in spite of its mishap.
+bool World::opens(const Terms& terms, Mishap mishap) {
+  if (terms.one_time && mishap == Mishap::kUnmarked) return false;
+  return !terms.admission || mishap != Mishap::kFull;
 }
 
 // A knock alone never runs a command: what it opens is to be recorded first.
 void World::check_knock(Answer answer, const Terms& terms, size_t entries) {
   require(!ran_, "a knock ran a command");
   const bool recorded = entries != unsynced_.size();
-  const bool works = !terms.one_time || can_mark_;
   switch (answer) {
     case Answer::kIgnored:
       require(!recorded && !sesame_, "a knock to be ignored did something");
@@ -180,13 +193,16 @@ void World::check_knock(Answer answer, const Terms& terms, size_t entries) {
       break;
     case Answer::kRenewed:
       require(sesame_, "a renewal was not logged");
-      require(!recorded || (works && terms.reknock == Reknock::kExtend),
+      require(!recorded || (terms.reknock == Reknock::kExtend &&
+                            (!terms.one_time || mishap_ != Mishap::kUnmarked)),
               "a knock at an open door recorded something");
       break;
     case Answer::kOpened:
       require(sesame_, "a knock that opens was not logged");
-      require(recorded == (works && !terms.stop.empty()),
+      require(recorded == (opens(terms, mishap_) && (!terms.stop.empty() || terms.admission)),
               "an opening was recorded, or was not, and should not, or should");
+      require(lives_.back().let_in == (opens(terms, mishap_) && terms.admission),
+              "a knocker was let in, or was not, and should not, or should");
       break;
     case Answer::kRefusedOrOpened:
       break;
@@ -200,7 +216,7 @@ void World::end(size_t number) {
   if (require(life != nullptr, "an opening was forgotten whose command runs")) {
     if (process.kind == CommandKind::kStart) {
       life->start_running = false;
-      if (!life->has_stop) erase(life->id);
+      if (!life->has_something_to_undo()) erase(life->id);
     } else {
       life->stop_running = false;
       life->stopped_once = true;
@@ -228,7 +244,7 @@ void World::could_not_run(size_t number, bool again) {
       life->stop_failed = !again && life->stop_follows;
     }
     if (again) life->tried = now_;
-    if (life->begun && !life->has_stop) erase(life->id);
+    if (life->begun && !life->has_something_to_undo()) erase(life->id);
   }
   machine_->could_not_run(process.opening, process.kind, "Out of memory", again, now_);
   carry_out();
@@ -252,6 +268,7 @@ void World::pass_time(Instant when, bool ask) {
 }
 
 void World::restart(size_t surviving) {
+  elements_.clear();  // the table is made anew
   unsynced_.resize(surviving);
   bring_to_disk();
   // Commands that run end on their own: a start has opened then, a stop has closed.
@@ -263,20 +280,22 @@ void World::restart(size_t surviving) {
   }
   processes_.clear();
   for (const Life& life : lives_) {
-    if (!life.begun || !life.has_start || !life.has_stop || life.closed || life.stop_failed)
-      continue;
+    if (!life.begun || !life.has_start || !life.has_something_to_undo()) continue;
+    if (life.closed || life.stop_failed) continue;
     const OpenDoor* door = is_durable(life.id);
     if (!require(door != nullptr, "an opening is open and not on disk after a crash")) return;
     require(door->deadline <= life.deadline, "the disk has an opening last longer than it should");
   }
   lives_.clear();
-  last_taken_ = 0;
+  last_taken_ = kept_out_ = 0;
   for (const OpenDoor& door : durable_) {
     Life life;
     life.id = door.id;
     life.door = static_cast<uint8_t>(door_number(door.door));
     life.source = static_cast<uint8_t>(source_number(door.source));
-    life.has_stop = life.begun = life.synced = true;
+    life.has_stop = !door.stop_command.empty();
+    life.has_ports = life.let_in = door.admission.has_value();
+    life.begun = life.synced = true;
     life.knocked = door.deadline - setting_->doors[life.door]->open_for;
     life.deadline = door.deadline;
     lives_.push_back(life);
@@ -304,7 +323,9 @@ void World::bring_to_disk() {
 void World::shut_down(bool close) {
   leaving_ = true;
   closing_ = close;
-  std::erase_if(lives_, [](const Life& life) { return !life.begun && !life.has_stop; });
+  std::erase_if(lives_, [](const Life& life) {
+    return !life.begun && !life.has_something_to_undo();
+  });
   machine_->shut_down(close, now_);
   carry_out();
   for (const Life& life : lives_) {

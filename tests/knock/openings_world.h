@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A world around the real `Openings`: a clock, a disk whose latest records may be lost in a crash,
-// commands that run until they are ended, one-time sequences, and a ledger that knows from events
-// and actions alone what the contract owes to whom (behaviour.md, sections 2, 4 and 6). Whatever
+// commands that run until they are ended, one-time sequences, a kernel that lets knockers in until
+// a time, and a ledger that knows from events and actions alone what the contract owes to whom
+// (behaviour.md, sections 2, 4, 6 and 9). Whatever
 // the machine does against it ends the world with one sentence. It can be copied, so an explorer
 // may go on from one moment in every direction. Written from the contract, not from openings.cpp.
 #pragma once
@@ -36,6 +37,7 @@ struct Event {
   enum class Kind : uint8_t {
     kKnock,          // at door a by source b
     kKnockUnmarked,  // the same, but its one-time sequence cannot be marked
+    kKnockFull,      // the same, but the kernel lets nobody in
     kEnd,            // of running command a
     kTryAgain,       // running command a, which has just begun, could not be run
     kNever,          // the same, and never can be
@@ -79,6 +81,10 @@ class World {
     uint8_t source = 0;
     bool has_start = false;
     bool has_stop = false;
+    bool has_ports = false;  // that its source is let in to without a command
+    bool let_in = false;     // to them, and not yet dismissed
+    bool dismissed = false;
+    bool kernel_refused = false;  // to renew the time: it stays what it was
     bool marked = false;  // its one-time sequence
     bool synced = false;  // its record, and all of its turn
     bool begun = false;   // its start, or there is none and it is recorded
@@ -92,7 +98,16 @@ class World {
     bool closed = false;       // a stop has ended that followed the start
     Instant knocked;           // last
     Instant deadline;
-    Instant tried;  // in vain, its command
+    Instant in_until;  // what the kernel was last asked for, and took
+    Instant tried;     // in vain, its command
+
+    bool has_something_to_undo() const { return has_stop || has_ports; }
+  };
+  // Of the kernel's: an opening's source is in until a time, by itself.
+  struct Element {
+    uint64_t opening = 0;
+    uint8_t door = 0;
+    Instant until;
   };
   struct Process {
     uint64_t opening = 0;
@@ -107,9 +122,11 @@ class World {
     OpenDoor door;
   };
   enum class Answer : uint8_t { kIgnored, kRenewed, kRefused, kOpened, kRefusedOrOpened };
+  enum class Mishap : uint8_t { kNone, kUnmarked, kFull };
 
   // --- Events
-  void knock(size_t door, size_t source, bool can_mark);
+  void knock(size_t door, size_t source, Mishap mishap);
+  static bool opens(const Terms& terms, Mishap mishap);
   void check_knock(Answer answer, const Terms& terms, size_t entries);
   void end(size_t process);
   void could_not_run(size_t process, bool again);
@@ -124,6 +141,8 @@ class World {
   void carry_out(const std::vector<Action>& batch);
   void carry_out(const Say& say);
   void carry_out(const UseSequence& use);
+  void carry_out(const Admit& admit);
+  void carry_out(const Dismiss& dismiss);
   void carry_out(const Record& record);
   void carry_out(const Forget& forget);
   void carry_out(const RunCommand& run);
@@ -147,10 +166,13 @@ class World {
   bool has_place(CommandKind kind, size_t door) const;
   const OpenDoor* on_disk(uint64_t id) const;  // synced or not
   const OpenDoor* is_durable(uint64_t id) const;
+  const Element* element(uint64_t id) const;
 
   void settle();
   void check();
   void check_limits();
+  void check_ports(const Life& life, std::optional<Instant> alarm);
+  void check_in(const Life& life, const char* what);
   void check_stop(const Life& life, std::optional<Instant> alarm);
   void check_start(const Life& life);
   void check_drained();
@@ -171,14 +193,16 @@ class World {
   std::vector<Process> processes_;
   std::vector<OpenDoor> durable_;
   std::vector<Entry> unsynced_;
+  std::vector<Element> elements_;
   std::array<int, kDoors> sequences_{};
   std::array<std::optional<Instant>, kDoors> cooling_until_;
   std::array<uint64_t, kDoors> refused_{};  // not yet reported
   std::array<std::optional<Instant>, kDoors> reported_;
   std::string failure_;
   uint64_t last_taken_ = 0;  // number of an opening taken up
+  uint64_t kept_out_ = 0;    // of the last that the kernel let in nowhere
   size_t restarts_ = 0;
-  bool can_mark_ = true;
+  Mishap mishap_ = Mishap::kNone;  // of the knock that is being carried out
   bool sesame_ = false;   // said by the knock that is being carried out
   bool ran_ = false;      // by the event that is being carried out, a command
   bool started_ = false;  // and a start
