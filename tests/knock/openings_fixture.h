@@ -21,6 +21,7 @@ class OpeningsTest : public testing::Test {
 
   static constexpr const char* kAlice = "192.0.2.7";
   static constexpr const char* kBob = "2001:db8::b";
+  static inline const Admission kSsh{{{22, Protocol::kTcp}}, {}, 128};
 
   // A door with both commands that is open for ten seconds; `change` gets its terms.
   template <typename Change>
@@ -39,6 +40,21 @@ class OpeningsTest : public testing::Test {
   void knock(const std::shared_ptr<const Terms>& door, const char* source = kAlice) {
     openings_.knocked({door, *IpAddress::parse(source), "eth0", 3}, now());
   }
+  // A door with ports alone.
+  template <typename Change>
+  static std::shared_ptr<const Terms> port_door(const char* name, Change&& change) {
+    return door(name, [&](Terms& terms) {
+      terms.start.clear();
+      terms.stop.clear();
+      terms.admission = kSsh;
+      change(terms);
+    });
+  }
+  static std::shared_ptr<const Terms> port_door(const char* name) {
+    return port_door(name, [](Terms&) {});
+  }
+  // The kernel has let the knocker in.
+  void let_in(uint64_t opening) { openings_.admitted(opening, true); }
   // Everything is on disk.
   void sync() { openings_.recorded(now()); }
   void start_ends(uint64_t opening) { openings_.ended(opening, CommandKind::kStart, now()); }
@@ -64,7 +80,15 @@ class OpeningsTest : public testing::Test {
             *IpAddress::parse(kAlice),
             "eth0",
             "close 192.0.2.7",
+            {},
             Instant(std::chrono::milliseconds(deadline_ms))};
+  }
+  // The same with ports alone.
+  static OpenDoor recorded_port_door(uint64_t id, const char* name, int64_t deadline_ms) {
+    OpenDoor door = recorded_door(id, name, deadline_ms);
+    door.stop_command.clear();
+    door.admission = kSsh;
+    return door;
   }
 
   // What happened since it was last asked.
@@ -93,11 +117,19 @@ class OpeningsTest : public testing::Test {
   static std::string text(const UseSequence& use) {
     return "use a sequence for " + number(use.opening);
   }
+  static std::string until(const OpenDoor& door) {
+    const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(
+        door.deadline.time_since_epoch());
+    return number(door.id) + " until " + std::to_string(time.count()) + " ms";
+  }
+  static std::string text(const Admit& admit) {
+    return (admit.is_new ? "let in " : "let in again ") + until(admit.door);
+  }
+  static std::string text(const Dismiss& dismiss) { return "dismiss " + number(dismiss.door.id); }
   static std::string text(const Record& record) {
-    const auto until = std::chrono::duration_cast<std::chrono::milliseconds>(
-        record.door.deadline.time_since_epoch());
-    return std::string(record.is_new ? "record " : "record anew ") + number(record.door.id) +
-           " until " + std::to_string(until.count()) + " ms, then " + record.door.stop_command;
+    const std::string& stop = record.door.stop_command;
+    return (record.is_new ? "record " : "record anew ") + until(record.door) +
+           (stop.empty() ? "" : ", then " + stop);
   }
   static std::string text(const Forget& forget) { return "forget " + number(forget.door.id); }
   static std::string text(const RunCommand& run) {

@@ -189,6 +189,222 @@ TEST_F(OpeningsTest, NothingOpens_WhenTheSequenceCannotBeMarked) {
   EXPECT_EQ(openings_.waiting(), 0u);
 }
 
+// --- Ports that the kernel lets a knocker in to
+
+TEST_F(OpeningsTest, KnockerIsLetInAtOnce_AndDismissedWhenTheTimeIsOver) {
+  knock(port_door("ssh"));
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: Stage 3", "192.0.2.7: ssh: OPEN SESAME",
+                                      "let in 1 until 10000 ms"));
+  let_in(1);
+  EXPECT_THAT(happened(), ElementsAre("record 1 until 10000 ms"));
+  sync();
+  EXPECT_EQ(openings_.open(), 1u);
+  EXPECT_EQ(openings_.waiting(), 0u);
+  time_is(9999);
+  EXPECT_THAT(happened(), IsEmpty());
+  time_is(10000);
+  EXPECT_THAT(happened(),
+              ElementsAre("192.0.2.7: ssh: command timeout", "dismiss 1", "forget 1"));
+  EXPECT_EQ(openings_.open(), 0u);
+  EXPECT_EQ(openings_.waiting(), 0u);
+  EXPECT_EQ(openings_.next_alarm(), std::nullopt);
+}
+
+TEST_F(OpeningsTest, KnockerIsInBeforeTheStartCommand_AndOutBeforeTheStopCommand) {
+  knock(door("ssh", [](Terms& terms) { terms.admission = kSsh; }));
+  forget_what_happened();
+  let_in(1);
+  EXPECT_THAT(happened(), ElementsAre("record 1 until 10000 ms, then close 192.0.2.7"));
+  sync();
+  EXPECT_THAT(happened(), ElementsAre("run 1: open 192.0.2.7 (ssh, eth0)"));
+  start_ends(1);
+  time_is(10000);
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: command timeout", "dismiss 1",
+                                      "run 1: close 192.0.2.7 (ssh, eth0)"));
+  stop_ends(1);
+  EXPECT_THAT(happened(), ElementsAre("forget 1"));
+}
+
+TEST_F(OpeningsTest, DoorWithPortsAndAStopAloneIsOpenOnceRecorded) {
+  knock(door("ssh", [](Terms& terms) {
+    terms.start.clear();
+    terms.admission = kSsh;
+  }));
+  let_in(1);
+  sync();
+  forget_what_happened();
+  time_is(10000);
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: command timeout", "dismiss 1",
+                                      "run 1: close 192.0.2.7 (ssh, eth0)"));
+}
+
+TEST_F(OpeningsTest, NothingOpensAndNothingIsRecorded_WhenTheKernelRefuses) {
+  const auto ssh = door("ssh", [](Terms& terms) {
+    terms.admission = kSsh;
+    terms.max_open = 1;
+  });
+  knock(ssh);
+  forget_what_happened();
+  openings_.admitted(1, false);
+  sync();
+  EXPECT_THAT(happened(), IsEmpty());
+  EXPECT_EQ(openings_.open(), 0u);
+  EXPECT_EQ(openings_.waiting(), 0u);
+  EXPECT_EQ(openings_.next_alarm(), std::nullopt);
+  knock(ssh);  // has room
+  EXPECT_THAT(happened(), testing::Contains("let in 2 until 10000 ms"));
+}
+
+TEST_F(OpeningsTest, OneTimeSequenceIsMarkedBeforeAnybodyIsLetIn_AndUsedUpWhenTheKernelRefuses) {
+  knock(port_door("once", [](Terms& terms) { terms.one_time = true; }));
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: once: Stage 3", "192.0.2.7: once: OPEN SESAME",
+                                      "use a sequence for 1"));
+  openings_.sequence_used(1, true, now());
+  EXPECT_THAT(happened(), ElementsAre("let in 1 until 10000 ms"));
+  openings_.admitted(1, false);
+  EXPECT_THAT(happened(), IsEmpty());
+  EXPECT_EQ(openings_.waiting(), 0u);
+}
+
+TEST_F(OpeningsTest, NobodyIsLetIn_WhenTheSequenceCannotBeMarked) {
+  knock(port_door("once", [](Terms& terms) { terms.one_time = true; }));
+  forget_what_happened();
+  openings_.sequence_used(1, false, now());
+  sync();
+  EXPECT_THAT(happened(), IsEmpty());
+}
+
+TEST_F(OpeningsTest, ReknockExtendLetsInForLonger) {
+  const auto ssh = port_door("ssh", [](Terms& terms) { terms.reknock = Reknock::kExtend; });
+  knock(ssh);
+  let_in(1);
+  sync();
+  time_is(4000);
+  forget_what_happened();
+  knock(ssh);
+  EXPECT_THAT(
+      happened(),
+      ElementsAre("192.0.2.7: ssh: Stage 3", "192.0.2.7: ssh: OPEN SESAME",
+                  "192.0.2.7: ssh: already open, time extended", "let in again 1 until 14000 ms",
+                  "record anew 1 until 14000 ms"));
+  let_in(1);
+  EXPECT_THAT(happened(), IsEmpty());
+  time_is(13999);
+  EXPECT_THAT(happened(), IsEmpty());
+  time_is(14000);
+  EXPECT_THAT(happened(),
+              ElementsAre("192.0.2.7: ssh: command timeout", "dismiss 1", "forget 1"));
+}
+
+TEST_F(OpeningsTest, ReknockIgnoreLetsInForNoLonger) {
+  const auto ssh = port_door("ssh", [](Terms& terms) { terms.reknock = Reknock::kIgnore; });
+  knock(ssh);
+  let_in(1);
+  sync();
+  time_is(4000);
+  forget_what_happened();
+  knock(ssh);
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: Stage 3", "192.0.2.7: ssh: OPEN SESAME",
+                                      "192.0.2.7: ssh: already open"));
+}
+
+// As after a reload that gave the door other ports.
+TEST_F(OpeningsTest, KnockForOtherPortsRenewsNothing) {
+  const auto extend = [](Terms& terms) { terms.reknock = Reknock::kExtend; };
+  knock(port_door("ssh", extend));
+  let_in(1);
+  sync();
+  forget_what_happened();
+  const auto other = port_door("ssh", [&](Terms& terms) {
+    extend(terms);
+    terms.admission->ports.push_back({80, Protocol::kTcp});
+  });
+  knock(other);
+  EXPECT_THAT(happened(), testing::Contains("let in 2 until 10000 ms"));
+  let_in(2);
+  knock(door("ssh", extend));
+  EXPECT_THAT(happened(), testing::Contains("record 3 until 10000 ms, then close 192.0.2.7"));
+}
+
+TEST_F(OpeningsTest, PortsAreLetInToAgain_WhenTheStartBeginsLate) {
+  knock(door("ssh", [](Terms& terms) { terms.admission = kSsh; }));
+  let_in(1);
+  time_is(12000);  // the kernel has let the knocker out again meanwhile
+  forget_what_happened();
+  sync();
+  EXPECT_THAT(happened(), ElementsAre("let in again 1 until 22000 ms",
+                                      "record anew 1 until 22000 ms, then close 192.0.2.7",
+                                      "run 1: open 192.0.2.7 (ssh, eth0)"));
+}
+
+TEST_F(OpeningsTest, KnockerIsDismissedInTime_ThoughTheStartStillRuns) {
+  knock(door("ssh", [](Terms& terms) {
+    terms.admission = kSsh;
+    terms.stop.clear();
+  }));
+  let_in(1);
+  sync();
+  forget_what_happened();
+  time_is(10000);
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: command timeout", "dismiss 1"));
+  EXPECT_EQ(openings_.open(), 1u);
+  EXPECT_EQ(openings_.next_alarm(), std::nullopt);
+  start_ends(1);
+  EXPECT_THAT(happened(), ElementsAre("forget 1"));
+  EXPECT_EQ(openings_.open(), 0u);
+  EXPECT_EQ(openings_.running(), 0u);
+}
+
+TEST_F(OpeningsTest, KnockerIsDismissedOnce_WhenTheStopRunsOnceMoreBehindItsStart) {
+  knock(door("ssh", [](Terms& terms) { terms.admission = kSsh; }));
+  let_in(1);
+  sync();
+  forget_what_happened();
+  time_is(10000);
+  EXPECT_THAT(
+      happened(),
+      ElementsAre("192.0.2.7: ssh: command timeout", "dismiss 1",
+                  "192.0.2.7: ssh: the start command is still running; running the stop command",
+                  "run 1: close 192.0.2.7 (ssh, eth0)"));
+  stop_ends(1);
+  start_ends(1);
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: the start command has ended",
+                                      "run 1: close 192.0.2.7 (ssh, eth0)"));
+  stop_ends(1);
+  EXPECT_THAT(happened(), ElementsAre("forget 1"));
+}
+
+TEST_F(OpeningsTest, DoorWithPortsStaysOpenForItsTime_WhenItsStartNeverCanBeRun) {
+  knock(door("ssh", [](Terms& terms) {
+    terms.admission = kSsh;
+    terms.stop.clear();
+  }));
+  let_in(1);
+  sync();
+  forget_what_happened();
+  could_not_run(1, kStart, false);
+  EXPECT_THAT(happened(),
+              ElementsAre("ssh: command could not be started: Argument list too long"));
+  EXPECT_EQ(openings_.open(), 1u);
+  time_is(10000);
+  EXPECT_THAT(happened(),
+              ElementsAre("192.0.2.7: ssh: command timeout", "dismiss 1", "forget 1"));
+}
+
+TEST_F(OpeningsTest, KnocksForPortsBeyondMaxOpenAreRefused) {
+  const auto ssh = port_door("ssh", [](Terms& terms) { terms.max_open = 1; });
+  knock(ssh);
+  let_in(1);
+  forget_what_happened();
+  knock(ssh, kBob);
+  EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 1 openings are open (Max_Open)"));
+  sync();
+  time_is(10000);
+  forget_what_happened();
+  knock(ssh, kBob);
+  EXPECT_THAT(happened(), testing::Contains("let in 3 until 20000 ms"));
+}
+
 // --- Starts that hang
 
 TEST_F(OpeningsTest, StopWaitsASecondForAStartThatRuns_ThenOvertakes_AndRunsOnceMoreBehindIt) {
@@ -503,6 +719,58 @@ TEST_F(OpeningsTest, ShutdownThatKeepsRunsNothing) {
   EXPECT_EQ(openings_.open(), 1u);
 }
 
+TEST_F(OpeningsTest, ShutdownDismisses_AlsoThoseWhoseStartIsDropped) {
+  const auto ssh = door("ssh", [](Terms& terms) { terms.admission = kSsh; });
+  knock(port_door("web"));
+  let_in(1);
+  sync();
+  knock(ssh);
+  let_in(2);
+  forget_what_happened();
+  openings_.shut_down(true, now());
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: web: closing, knockd is shutting down",
+                                      "dismiss 1", "forget 1", "dismiss 2", "forget 2"));
+  EXPECT_EQ(openings_.open(), 0u);
+  EXPECT_EQ(openings_.waiting(), 0u);
+}
+
+TEST_F(OpeningsTest, ShutdownDismissesWhoseStartStillRuns) {
+  knock(door("ssh", [](Terms& terms) {
+    terms.admission = kSsh;
+    terms.stop.clear();
+  }));
+  let_in(1);
+  sync();
+  forget_what_happened();
+  openings_.shut_down(true, now());
+  EXPECT_THAT(happened(),
+              ElementsAre("192.0.2.7: ssh: closing, knockd is shutting down", "dismiss 1"));
+  start_ends(1);
+  EXPECT_THAT(happened(), ElementsAre("forget 1"));
+}
+
+TEST_F(OpeningsTest, ShutdownThatKeepsDismissesNobodyWhoIsIn) {
+  knock(port_door("ssh"));
+  let_in(1);
+  sync();
+  forget_what_happened();
+  openings_.shut_down(false, now());
+  EXPECT_THAT(happened(), IsEmpty());
+  EXPECT_EQ(openings_.open(), 1u);
+}
+
+// The answer may come late.
+TEST_F(OpeningsTest, WhoIsBeingLetInAtAShutdownIsDismissed) {
+  knock(port_door("ssh"));
+  forget_what_happened();
+  openings_.shut_down(false, now());
+  EXPECT_THAT(happened(), ElementsAre("dismiss 1"));
+  let_in(1);
+  sync();
+  EXPECT_THAT(happened(), IsEmpty());
+  EXPECT_EQ(openings_.waiting(), 0u);
+}
+
 TEST_F(OpeningsTest, StartThatCouldNotBeRunIsNotTriedAgainInAShutdown) {
   knock(door("ssh"));
   sync();
@@ -525,6 +793,47 @@ TEST_F(OpeningsTest, WhatIsOverdueIsClosedAtOnce_WhenTakenUp) {
   stop_ends(3);
   stop_ends(8);
   EXPECT_THAT(happened(), ElementsAre("forget 3", "forget 8"));
+}
+
+TEST_F(OpeningsTest, WhoWasInIsLetInAgain_AndWhoIsOverdueIsDismissed_WhenTakenUp) {
+  time_is(5000);
+  OpenDoor both = recorded_door(4, "both", 9000);
+  both.admission = kSsh;
+  openings_.take_up({recorded_port_door(3, "late", 5000), both, recorded_port_door(8, "ssh", 9500)},
+                    now());
+  EXPECT_THAT(happened(), ElementsAre("let in again 4 until 9000 ms", "let in again 8 until 9500 ms",
+                                      "192.0.2.7: late: command timeout", "dismiss 3", "forget 3"));
+  let_in(4);
+  let_in(8);
+  EXPECT_EQ(openings_.open(), 2u);
+  EXPECT_EQ(openings_.waiting(), 0u);
+  time_is(9000);
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: both: command timeout", "dismiss 4",
+                                      "run 4: close 192.0.2.7 (both, eth0)"));
+  stop_ends(4);
+  time_is(9500);
+  EXPECT_THAT(happened(), ElementsAre("forget 4", "192.0.2.7: ssh: command timeout", "dismiss 8",
+                                      "forget 8"));
+}
+
+// It is still recorded, and its stop command is owed.
+TEST_F(OpeningsTest, WhoCannotBeLetInAgainIsClosedInTimeAllTheSame) {
+  OpenDoor both = recorded_door(4, "both", 9000);
+  both.admission = kSsh;
+  openings_.take_up({both}, now());
+  openings_.admitted(4, false);
+  forget_what_happened();
+  time_is(9000);
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: both: command timeout", "dismiss 4",
+                                      "run 4: close 192.0.2.7 (both, eth0)"));
+}
+
+TEST_F(OpeningsTest, KnockRenewsPortsThatWereTakenUp) {
+  openings_.take_up({recorded_port_door(3, "ssh", 4000)}, now());
+  forget_what_happened();
+  knock(port_door("ssh", [](Terms& terms) { terms.reknock = Reknock::kExtend; }));
+  EXPECT_THAT(happened(), testing::IsSupersetOf({"let in again 3 until 10000 ms",
+                                                 "record anew 3 until 10000 ms"}));
 }
 
 TEST_F(OpeningsTest, OpeningsKeepTheirNumbers_TakenUpInAnyOrder) {
