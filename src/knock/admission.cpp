@@ -38,9 +38,10 @@ std::string to_string(const SetName& name) {
 bool is_nft_name(std::string_view word) {
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   const auto is_other = [](char c) {
-    return (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' || c == '/' || c == '\\';
+    return (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' || c == '/';
   };
-  return !word.empty() && word.size() <= kMostNameLength && is_letter(word.front()) &&
+  return !word.empty() && word.size() <= kMostNameLength &&
+         (is_letter(word.front()) || word.front() == '_') &&
          std::ranges::all_of(word, [&](char c) { return is_letter(c) || is_other(c); });
 }
 

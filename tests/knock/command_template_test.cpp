@@ -58,5 +58,12 @@ TEST(RenderCommand, LongCommandIsWhole) {
   EXPECT_EQ(render_command(command, IpAddress::parse("192.0.2.7").value()), rendered);
 }
 
+TEST(RenderCommand, AddressIsItsNetwork_WithAPrefix) {
+  EXPECT_EQ(render_command("add %IP% %IP%", IpAddress::parse("192.0.2.7").value(), 96 + 24),
+            "add 192.0.2.0/24 192.0.2.0/24");
+  EXPECT_EQ(render_command("add %IP%", IpAddress::parse("2001:db8::7").value(), 64),
+            "add 2001:db8::/64");
+}
+
 }  // namespace
 }  // namespace knockd

@@ -129,5 +129,39 @@ TEST(ExplanationLine, UdpHasNoFlags_AndIPv6AddressesHaveBrackets) {
             "udp: [2001:db8::7]:40000 -> [2001:db8::7]:7000 74 bytes: port of no door");
 }
 
+OpenDoor port_door(const IpAddress& source, uint8_t prefix) {
+  OpenDoor door;
+  door.door = "ssh";
+  door.source = source;
+  door.admission = {{{22, Protocol::kTcp}, {51820, Protocol::kUdp}}, {}, prefix};
+  return door;
+}
+
+TEST(AdmissionLines, NameDoorPortsAndAddress) {
+  const OpenDoor door = port_door(kKnocker, 128);
+  EXPECT_EQ(opened_line(door, std::chrono::hours(1), false),
+            "ssh: opened tcp 22, udp 51820 to 192.0.2.7 for 3600 s");
+  EXPECT_EQ(closed_line(door, false), "ssh: closed tcp 22, udp 51820 to 192.0.2.7");
+  EXPECT_EQ(not_opened_line(door, "the set is full"),
+            "ssh: cannot open tcp 22, udp 51820 to 192.0.2.7: the set is full");
+  EXPECT_EQ(not_closed_line(door, "Operation not permitted"),
+            "ssh: cannot close tcp 22, udp 51820 to 192.0.2.7 before its time is over: "
+            "Operation not permitted");
+}
+
+TEST(AdmissionLines, SayWhatWouldBe_InAReplay) {
+  const OpenDoor door = port_door(kKnocker6, 128);
+  EXPECT_EQ(opened_line(door, std::chrono::seconds(10), true),
+            "ssh: would open tcp 22, udp 51820 to 2001:db8::7 for 10 s");
+  EXPECT_EQ(closed_line(door, true), "ssh: would close tcp 22, udp 51820 to 2001:db8::7");
+}
+
+TEST(AdmissionLines, NameTheNetworkThatIsLetIn) {
+  EXPECT_EQ(closed_line(port_door(kKnocker, 96 + 24), false),
+            "ssh: closed tcp 22, udp 51820 to 192.0.2.0/24");
+  EXPECT_EQ(closed_line(port_door(kKnocker6, 64), false),
+            "ssh: closed tcp 22, udp 51820 to 2001:db8::/64");
+}
+
 }  // namespace
 }  // namespace knockd
