@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a configuration says of doors without a shell, as the openings and the ruleset need it.
 #include <algorithm>
+#include <set>
 
 #include "knockd/config/config.h"
 
@@ -36,13 +37,12 @@ ShutTable shut_table_of(const Config& config, const std::vector<std::string>& in
   table.name = config.table;
   table.interfaces = interfaces;
   std::ranges::sort(table.interfaces);
+  std::set<Knock> known;
   uint64_t most = 0;
   for (const Door& door : config.doors) {
     if (!is_in_own_table(config, door)) continue;
     for (const Knock& port : door.open) {
-      const bool is_known = std::ranges::any_of(
-          table.ports, [&](const ShutPort& one) { return one.port == port; });
-      if (!is_known) table.ports.push_back({port, door.keep_established});
+      if (known.insert(port).second) table.ports.push_back({port, door.keep_established});
     }
     table.prefixes_v4.insert(door.prefix_v4);
     if (ipv6) table.prefixes_v6.insert(door.prefix_v6);

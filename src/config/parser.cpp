@@ -175,21 +175,22 @@ void Parser::end_door() {
 // What doors that open ports without a command must not say, alone or together.
 void Parser::check_admissions() {
   const Config& config = draft_.config;
-  std::map<std::pair<Protocol, uint16_t>, const Door*> first;  // by port
+  std::map<Knock, const Door*> shut;  // by us: the first door that opens it
   for (const Door& door : config.doors) {
     const bool has_set = door.open_set || door.open_set_6 ||
                          (!door.open.empty() && (config.open_set || config.open_set_6));
     if (has_set && door.places.contains("Open_Prefix")) {
       draft_.error(door.place_of("Open_Prefix"),
-                   "Open_Prefix with Open_Set: expected one of them, the set takes addresses");
+            "Open_Prefix with Open_Set: expected whole addresses, the set is not ours");
     }
     if (has_set) continue;
     for (const Knock& port : door.open) {
-      const Door& other = *first.try_emplace({port.protocol, port.port}, &door).first->second;
-      if (other.keep_established == door.keep_established) continue;
+      const Door& first = *shut.try_emplace(port, &door).first->second;
+      if (first.keep_established == door.keep_established) continue;
       draft_.error(door.place_of("Keep_Established"),
-                   format("doors %s and %s both open port %u: expected the same Keep_Established",
-                          in_quotes(other.name).c_str(), in_quotes(door.name).c_str(), port.port));
+            format("doors %s and %s both open port %u: expected the same Keep_Established",
+                   in_quotes(first.name).c_str(), in_quotes(door.name).c_str(), port.port));
+      break;
     }
   }
 }

@@ -29,6 +29,21 @@ inline long seconds_of(Duration duration) {
   return static_cast<long>(std::chrono::duration_cast<std::chrono::seconds>(duration).count());
 }
 
+// Of a door without a shell, or with a prefix.
+inline std::string admission_text(const Door& door) {
+  std::string text;
+  if (!door.open.empty()) {
+    text += "  opens " + to_string(door.open) + (door.keep_established ? "" : ", ends connections");
+    text += '\n';
+  }
+  if (door.open_set) text += "  in set " + to_string(*door.open_set) + '\n';
+  if (door.open_set_6) text += "  in set 6 " + to_string(*door.open_set_6) + '\n';
+  if (door.prefix_v4 != 128 || door.prefix_v6 != 128) {
+    text += format("  prefixes %d, %d\n", door.prefix_v4, door.prefix_v6);
+  }
+  return text;
+}
+
 inline std::string dump(const Door& door) {
   static constexpr const char* kReknock[] = {"run", "extend", "ignore"};
   std::string text = format("door [%s] at %s:%d:%d\n", printable(door.name).c_str(),
@@ -47,6 +62,7 @@ inline std::string dump(const Door& door) {
   text += "  stop    " + command_text(door.stop_command) + '\n';
   text += "  stop 6  " + command_text(door.stop_command_6) + '\n';
   text += std::string("  reknock ") + kReknock[static_cast<int>(door.reknock)] + '\n';
+  text += admission_text(door);
   for (const auto& [name, place] : door.places) {
     text += format("  %s at %d:%d\n", std::string(name).c_str(), place.line, place.column);
   }
@@ -65,6 +81,9 @@ inline std::string dump(const Config& config) {
   text += std::string("shutdown ") + (config.shutdown == Shutdown::kKeep ? "keep" : "close") + '\n';
   text += format("scan_limit %u, max_sources %u, log_rate %u\n", config.scan_limit,
                  config.max_sources, config.log_rate);
+  if (config.open_set) text += "set " + to_string(*config.open_set) + '\n';
+  if (config.open_set_6) text += "set 6 " + to_string(*config.open_set_6) + '\n';
+  if (config.table != "knockd") text += "table " + config.table + '\n';
   for (const auto& [name, place] : config.places) {
     text += format("%s at %s:%d:%d\n", std::string(name).c_str(), place.file.c_str(), place.line,
                    place.column);

@@ -3,6 +3,7 @@
 // "7000,8000:udp,9000".
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,7 +17,7 @@ namespace knockd {
 struct Knock {
   uint16_t port = 0;  // host order, never 0
   Protocol protocol = Protocol::kTcp;
-  friend bool operator==(const Knock&, const Knock&) = default;
+  friend auto operator<=>(const Knock&, const Knock&) = default;
 };
 
 using Sequence = std::vector<Knock>;
