@@ -89,6 +89,30 @@ class NotingRunner : public CommandRunner {
   pid_t last_pid_ = 1000;
 };
 
+// Notes who is let in; `faults` are the answers to the next, empty: it works.
+class NotingAdmitter : public Admitter {
+ public:
+  explicit NotingAdmitter(Journal& journal) : journal_(journal) {}
+  std::string admit(const OpenDoor& door) override { return answer("let in " + text(door)); }
+  std::string dismiss(const OpenDoor& door) override { return answer("dismiss " + text(door)); }
+
+  std::deque<std::string> faults;
+
+ private:
+  static std::string text(const OpenDoor& door) {
+    return admitted_text(*door.admission) + ' ' + door.source.to_string();
+  }
+  std::string answer(std::string entry) {
+    journal_.push_back(std::move(entry));
+    if (faults.empty()) return {};
+    std::string fault = std::move(faults.front());
+    faults.pop_front();
+    return fault;
+  }
+
+  Journal& journal_;
+};
+
 class DoorKeeperFixture : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -101,7 +125,7 @@ class DoorKeeperFixture : public ::testing::Test {
     runner_.running.clear();
     loop_ = std::make_unique<EventLoop>(+[] { return now_; });
     keeper_ = std::make_unique<DoorKeeper>(
-        *loop_, log_, runner_,
+        *loop_, log_, runner_, admitter_,
         [](const IpAddress& source) { return '<' + source.to_string() + '>'; },
         [this](const UseSequence& use) {
           journal_.push_back("use sequence");
@@ -118,6 +142,14 @@ class DoorKeeperFixture : public ::testing::Test {
     terms.start = "open %IP%";
     terms.stop = "close %IP%";
     terms.open_for = open_for;
+    return terms;
+  }
+  // The same with a port alone.
+  Terms ssh_port(Duration open_for = std::chrono::seconds(10)) {
+    Terms terms = ssh(open_for);
+    terms.start.clear();
+    terms.stop.clear();
+    terms.admission = Admission{{{22, Protocol::kTcp}}, {}, 128};
     return terms;
   }
   void knock(const Terms& terms, const std::string& source = "192.0.2.7") {
@@ -151,6 +183,7 @@ class DoorKeeperFixture : public ::testing::Test {
   Journal journal_;
   NotingCalls calls_{journal_};
   NotingRunner runner_{journal_};
+  NotingAdmitter admitter_{journal_};
   RecordingLog log_;
   bool sequence_can_be_used_ = true;
   bool is_used_at_once_ = true;

@@ -160,6 +160,156 @@ TEST_F(DoorKeeperTest, OneTimeSequenceThatIsUsedAfterTheEndOpensNothing) {
   EXPECT_THAT(take_journal(), IsEmpty());
 }
 
+// --- Ports without a command
+
+TEST_F(DoorKeeperTest, KnockerIsLetInAtOnce_WithoutWaitingForTheDisk) {
+  take_journal();
+  knock(ssh_port());
+  EXPECT_THAT(take_journal(), ElementsAre("let in tcp 22 192.0.2.7"));
+  turn();
+  EXPECT_THAT(take_journal(), ElementsAre("write", "sync"));
+  EXPECT_EQ(keeper_->open_doors(), 1u);
+  pass(10s);
+  EXPECT_EQ(take_journal().front(), "dismiss tcp 22 192.0.2.7");
+  EXPECT_EQ(keeper_->open_doors(), 0u);
+}
+
+TEST_F(DoorKeeperTest, LogsWhoIsLetInAndForHowLong) {
+  knock(ssh_port(1h), "2001:db8::7");
+  turn();
+  EXPECT_THAT(log_.take(),
+              ElementsAre("<2001:db8::7>: ssh: Stage 3", "<2001:db8::7>: ssh: OPEN SESAME",
+                          "ssh: opened tcp 22 to 2001:db8::7 for 3600 s"));
+  pass(1h);
+  EXPECT_THAT(log_.take(), ElementsAre("<2001:db8::7>: ssh: command timeout",
+                                       "ssh: closed tcp 22 to 2001:db8::7"));
+}
+
+TEST_F(DoorKeeperTest, CommandsBesidePortsRunAfterTheKnockerIsIn_AndAfterHeIsOut) {
+  Terms both = ssh();
+  both.admission = ssh_port().admission;
+  take_journal();
+  knock(both);
+  turn();
+  EXPECT_THAT(take_journal(),
+              ElementsAre("let in tcp 22 192.0.2.7", "write", "sync", "run open 192.0.2.7"));
+  end("open 192.0.2.7");
+  take_journal();
+  pass(10s);
+  EXPECT_THAT(take_journal(), ElementsAre("dismiss tcp 22 192.0.2.7", "run close 192.0.2.7"));
+  end("close 192.0.2.7");
+  EXPECT_THAT(
+      log_.take(),
+      ElementsAre("<192.0.2.7>: ssh: Stage 3", "<192.0.2.7>: ssh: OPEN SESAME",
+                  "ssh: opened tcp 22 to 192.0.2.7 for 10 s", "ssh: running command: open 192.0.2.7",
+                  "<192.0.2.7>: ssh: command timeout", "ssh: closed tcp 22 to 192.0.2.7",
+                  "ssh: running command: close 192.0.2.7"));
+}
+
+TEST_F(DoorKeeperTest, OneTimeSequenceIsUsedBeforeAnybodyIsLetIn) {
+  is_used_at_once_ = false;
+  Terms once = ssh_port();
+  once.one_time = true;
+  take_journal();
+  knock(once);
+  turn();
+  EXPECT_THAT(take_journal(), ElementsAre("use sequence"));
+  keeper_->sequence_used(using_.opening, true);
+  turn();
+  EXPECT_THAT(take_journal(), ElementsAre("let in tcp 22 192.0.2.7", "write", "sync"));
+}
+
+TEST_F(DoorKeeperTest, WhomTheKernelRefusesHasOneLine_AndNothingIsRecordedOrRun) {
+  Terms both = ssh();
+  both.admission = ssh_port().admission;
+  admitter_.faults = {"the set is full"};
+  take_journal();
+  knock(both);
+  turn();
+  pass(10s);
+  EXPECT_THAT(take_journal(), ElementsAre("let in tcp 22 192.0.2.7"));
+  EXPECT_THAT(log_.take(),
+              ElementsAre("<192.0.2.7>: ssh: Stage 3", "<192.0.2.7>: ssh: OPEN SESAME",
+                          "ssh: cannot open tcp 22 to 192.0.2.7: the set is full"));
+  EXPECT_EQ(keeper_->open_doors(), 0u);
+}
+
+TEST_F(DoorKeeperTest, RenewalIsLoggedAsSuch_NotAsOpenedOnceMore) {
+  Terms extending = ssh_port();
+  extending.reknock = Reknock::kExtend;
+  knock(extending);
+  turn();
+  pass(5s);
+  log_.take();
+  take_journal();
+  knock(extending);
+  turn();
+  EXPECT_THAT(take_journal(), ElementsAre("let in tcp 22 192.0.2.7", "write", "sync"));
+  EXPECT_THAT(log_.take(),
+              ElementsAre("<192.0.2.7>: ssh: Stage 3", "<192.0.2.7>: ssh: OPEN SESAME",
+                          "<192.0.2.7>: ssh: already open, time extended"));
+}
+
+TEST_F(DoorKeeperTest, WhoCannotBeDismissedIsLogged_AndForgotten) {
+  knock(ssh_port());
+  turn();
+  log_.take();
+  admitter_.faults = {"Operation not permitted"};
+  pass(10s);
+  EXPECT_THAT(log_.take(),
+              ElementsAre("<192.0.2.7>: ssh: command timeout",
+                          "ssh: cannot close tcp 22 to 192.0.2.7 before its time is over: "
+                          "Operation not permitted"));
+  EXPECT_EQ(keeper_->open_doors(), 0u);
+}
+
+TEST_F(DoorKeeperTest, NextKeeperLetsInAgainForTheTimeThatIsLeft_WithoutALine) {
+  knock(ssh_port());
+  turn();
+  pass(4s);
+  keeper_.reset();  // as after a crash
+  log_.take();
+  take_journal();
+  begin();
+  EXPECT_THAT(take_journal(), Contains("let in tcp 22 192.0.2.7"));
+  EXPECT_THAT(log_.take(), ElementsAre("1 door is open since an earlier run"));
+  pass(5s);
+  EXPECT_THAT(take_journal(), Not(Contains("dismiss tcp 22 192.0.2.7")));
+  pass(1s);
+  EXPECT_THAT(take_journal(), Contains("dismiss tcp 22 192.0.2.7"));
+}
+
+TEST_F(DoorKeeperTest, NextKeeperDismissesWhoIsOverdue) {
+  knock(ssh_port());
+  turn();
+  keeper_.reset();
+  now_ += 1h;
+  take_journal();
+  begin();
+  const Journal journal = take_journal();
+  EXPECT_THAT(journal, Contains("dismiss tcp 22 192.0.2.7"));
+  EXPECT_THAT(journal, Not(Contains("let in tcp 22 192.0.2.7")));
+  begin();
+  EXPECT_EQ(keeper_->open_doors(), 0u);
+}
+
+TEST_F(DoorKeeperTest, ShutdownDismissesWhoIsIn_UnlessDoorsAreKept) {
+  knock(ssh_port(1h));
+  turn();
+  take_journal();
+  keeper_->shut_down(false);
+  EXPECT_THAT(take_journal(), Not(Contains("dismiss tcp 22 192.0.2.7")));
+  keeper_->leave();
+  begin();
+  log_.take();
+  keeper_->shut_down(true);
+  EXPECT_THAT(take_journal(), Contains("dismiss tcp 22 192.0.2.7"));
+  EXPECT_THAT(log_.take(), ElementsAre("<192.0.2.7>: ssh: closing, knockd is shutting down",
+                                       "ssh: closed tcp 22 to 192.0.2.7"));
+}
+
+// --- What commands do
+
 TEST_F(DoorKeeperTest, StatusAndSignalOfACommandAreLogged_ZeroIsNot) {
   Terms plain = ssh();
   plain.stop.clear();
