@@ -119,6 +119,69 @@ TEST(StateFormatTest, GivesBackWhatWasOpened) {
   }
 }
 
+OpenDoor with(Admission admission) {
+  OpenDoor opened = door(7, 10s);
+  opened.admission = std::move(admission);
+  return opened;
+}
+
+TEST(StateFormatTest, TellsWhomADoorWithoutAShellLetsIn) {
+  OpenDoor opened = with({{{22, Protocol::kTcp}, {51820, Protocol::kUdp}}, {}, 64});
+  opened.stop_command.clear();
+  const std::string line =
+      "open id=7 source=2001:db8::7 door=ssh interface=eth0 left=9.000000000 boot=1.000000000 "
+      "clock=1970-01-01T00:00:00.000000000Z synced=yes ";
+  EXPECT_THAT(Writer().opened(opened, kept(1s, 0s)).text,
+              testing::EndsWith(with_sum(line + "ports=22,51820:udp prefix=64 set= stop=")));
+  opened = with({{}, SetName{TableFamily::kInet, "fw4", "knockd6"}, 128});
+  EXPECT_THAT(Writer().opened(opened, kept(1s, 0s)).text,
+              testing::EndsWith(with_sum(line + "ports= prefix=128 set=inet%20fw4%20knockd6 "
+                                                "stop=" + opened.stop_command)));
+}
+
+TEST(StateFormatTest, GivesBackWhomADoorWithoutAShellLetsIn) {
+  Sequence many;
+  for (uint16_t port = 1; port <= 32; ++port) many.push_back({port, Protocol::kUdp});
+  for (const Admission& admission :
+       {Admission{{{22, Protocol::kTcp}}, {}, 128}, Admission{many, {}, 96 + 24},
+        Admission{{{65535, Protocol::kUdp}}, SetName{TableFamily::kIp, "a.b", "c-d/e"}, 128},
+        Admission{{}, SetName{TableFamily::kIp6, "filter", "allowed"}, 1}}) {
+    for (const char* stop : {"", "iptables -D INPUT", " ports=22 prefix=1 set= stop="}) {
+      OpenDoor opened = with(admission);
+      opened.stop_command = stop;
+      const auto contents = parse_state(Writer().opened(opened).extended(7, 60s).text);
+      ASSERT_EQ(contents.doors.size(), 1u);
+      EXPECT_EQ(contents.skipped, 0u);
+      opened.deadline = at(60s);
+      EXPECT_EQ(contents.doors[0].door, opened);
+    }
+  }
+}
+
+TEST(StateFormatTest, StopCommandIsNoAdmission) {
+  OpenDoor opened = door(7, 10s);
+  opened.stop_command = "x ports=22 prefix=128 set=";
+  const auto contents = parse_state(Writer().opened(opened).text);
+  ASSERT_EQ(contents.doors.size(), 1u);
+  EXPECT_EQ(contents.doors[0].door, opened);
+}
+
+TEST(StateFormatTest, LineWithAnAdmissionThatNobodyWritesIsSkipped) {
+  const std::string line =
+      "open id=7 source=2001:db8::7 door=ssh interface=eth0 left=9.000000000 boot=1.000000000 "
+      "clock=1970-01-01T00:00:00.000000000Z synced=yes ";
+  for (const char* admission :
+       {"ports=22 prefix=129 set=", "ports=22 prefix= set=", "ports=0 prefix=128 set=",
+        "ports=22;80 prefix=128 set=", "ports=22 prefix=128 set=inet%20fw4", "ports=22 prefix=128",
+        "ports=22:tcp prefix=128 set=", "ports=22 prefix=128 set=bridge%20a%20b"}) {
+    const auto contents = parse_state(Writer().line(line + admission + " stop=").text);
+    EXPECT_THAT(contents.doors, IsEmpty()) << admission;
+    EXPECT_NE(contents.skipped, 0u) << admission;
+  }
+  EXPECT_EQ(parse_state(Writer().line(line + "ports=22 prefix=128 set= stop=").text).doors.size(),
+            1u);
+}
+
 TEST(StateFormatTest, NoTextBreaksALine) {
   std::string all;
   for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
