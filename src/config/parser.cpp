@@ -181,15 +181,15 @@ void Parser::check_admissions() {
                          (!door.open.empty() && (config.open_set || config.open_set_6));
     if (has_set && door.places.contains("Open_Prefix")) {
       draft_.error(door.place_of("Open_Prefix"),
-            "Open_Prefix with Open_Set: expected whole addresses, the set is not ours");
+                   "Open_Prefix with Open_Set: expected whole addresses, the set is not ours");
     }
     if (has_set) continue;
     for (const Knock& port : door.open) {
       const Door& first = *shut.try_emplace(port, &door).first->second;
       if (first.keep_established == door.keep_established) continue;
       draft_.error(door.place_of("Keep_Established"),
-            format("doors %s and %s both open port %u: expected the same Keep_Established",
-                   in_quotes(first.name).c_str(), in_quotes(door.name).c_str(), port.port));
+                   format("doors %s and %s both open port %u: expected the same Keep_Established",
+                          in_quotes(first.name).c_str(), in_quotes(door.name).c_str(), port.port));
       break;
     }
   }

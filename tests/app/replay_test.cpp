@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "knockd/base/text.h"
 #include "knockd/config/parser.h"
 #include "tests/base/child.h"
 #include "tests/base/folder_cases.h"
@@ -93,6 +94,49 @@ TEST(ReplayOfAFlood, OneLineIsNoPlural) {
              "[options]\nLog_Rate = 5\n[a]\nSequence = 7000,8000,9000\nTCPFlags = syn\n");
   EXPECT_THAT(replay_of(folder / "knockd.conf", {"log-rate.pcap", false, false}),
               HasSubstr("] 1 log line left out, more than 5 a second (Log_Rate)\n"));
+}
+
+// The lines of a door with these directives that are not of the knocks themselves.
+std::string opening_lines(const std::string& door, const std::string& capture) {
+  const TemporaryFolder folder;
+  write_file(folder / "knockd.conf", "[ssh]\nSequence = 7000,8000,9000\nTCPFlags = syn\n" + door);
+  const std::string told = replay_of(folder / "knockd.conf", {capture, false, false});
+  std::string lines;
+  for (const std::string_view line : split(told, '\n')) {
+    if (line.find("Stage") == line.npos && line.find("OPEN SESAME") == line.npos) {
+      lines.append(line) += '\n';
+    }
+  }
+  return lines;
+}
+
+TEST(ReplayOfADoorWithoutAShell, TellsWhatWouldBeOpened) {
+  EXPECT_EQ(opening_lines("Open = 22\n", "reknock-extend.pcap"),
+            "[2026-01-02 03:04:07.000000] ssh: would open tcp 22 to 192.0.2.7 for 10 s\n"
+            "[2026-01-02 03:04:11.000000] 192.0.2.7: ssh: already open, time extended\n"
+            "[2026-01-02 03:04:21.000000] 192.0.2.7: ssh: command timeout\n"
+            "[2026-01-02 03:04:21.000000] ssh: would close tcp 22 to 192.0.2.7\n"
+            "[2026-01-02 03:04:37.000000] ssh: would open tcp 22 to 192.0.2.7 for 10 s\n"
+            "[2026-01-02 03:04:47.000000] 192.0.2.7: ssh: command timeout\n"
+            "[2026-01-02 03:04:47.000000] ssh: would close tcp 22 to 192.0.2.7\n"
+            "exit status 0\n\n");
+}
+
+TEST(ReplayOfADoorWithoutAShell, TellsNetworksAndCommandsBeside) {
+  EXPECT_EQ(opening_lines("Open = 22,51820:udp\nOpen_Prefix = 24 64\nStart_Command = open %IP%\n"
+                          "Stop_Command = close %IP%\n",
+                          "ipv6.pcap"),
+            "[2026-01-02 03:04:07.000000] ssh: would open tcp 22, udp 51820 to 2001:db8::/64 for 10 s\n"
+            "[2026-01-02 03:04:07.000000] ssh: would run: open 2001:db8::/64\n"
+            "[2026-01-02 03:04:07.100000] ssh: would open tcp 22, udp 51820 to 192.0.2.0/24 for 10 s\n"
+            "[2026-01-02 03:04:07.100000] ssh: would run: open 192.0.2.0/24\n"
+            "[2026-01-02 03:04:17.000000] 2001:db8::7: ssh: command timeout\n"
+            "[2026-01-02 03:04:17.000000] ssh: would close tcp 22, udp 51820 to 2001:db8::/64\n"
+            "[2026-01-02 03:04:17.000000] ssh: would run: close 2001:db8::/64\n"
+            "[2026-01-02 03:04:17.100000] 192.0.2.7: ssh: command timeout\n"
+            "[2026-01-02 03:04:17.100000] ssh: would close tcp 22, udp 51820 to 192.0.2.0/24\n"
+            "[2026-01-02 03:04:17.100000] ssh: would run: close 192.0.2.0/24\n"
+            "exit status 0\n\n");
 }
 
 TEST(ReplayOfWhatCannotBeRead, IsOneLineWithTheName) {
