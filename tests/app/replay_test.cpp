@@ -123,20 +123,21 @@ TEST(ReplayOfADoorWithoutAShell, TellsWhatWouldBeOpened) {
 }
 
 TEST(ReplayOfADoorWithoutAShell, TellsNetworksAndCommandsBeside) {
-  EXPECT_EQ(opening_lines("Open = 22,51820:udp\nOpen_Prefix = 24 64\nStart_Command = open %IP%\n"
-                          "Stop_Command = close %IP%\n",
-                          "ipv6.pcap"),
-            "[2026-01-02 03:04:07.000000] ssh: would open tcp 22, udp 51820 to 2001:db8::/64 for 10 s\n"
-            "[2026-01-02 03:04:07.000000] ssh: would run: open 2001:db8::/64\n"
-            "[2026-01-02 03:04:07.100000] ssh: would open tcp 22, udp 51820 to 192.0.2.0/24 for 10 s\n"
-            "[2026-01-02 03:04:07.100000] ssh: would run: open 192.0.2.0/24\n"
-            "[2026-01-02 03:04:17.000000] 2001:db8::7: ssh: command timeout\n"
-            "[2026-01-02 03:04:17.000000] ssh: would close tcp 22, udp 51820 to 2001:db8::/64\n"
-            "[2026-01-02 03:04:17.000000] ssh: would run: close 2001:db8::/64\n"
-            "[2026-01-02 03:04:17.100000] 192.0.2.7: ssh: command timeout\n"
-            "[2026-01-02 03:04:17.100000] ssh: would close tcp 22, udp 51820 to 192.0.2.0/24\n"
-            "[2026-01-02 03:04:17.100000] ssh: would run: close 192.0.2.0/24\n"
-            "exit status 0\n\n");
+  EXPECT_EQ(
+      opening_lines("Open = 22,51820:udp\nOpen_Prefix = 24 64\nStart_Command = open %IP%\n"
+                    "Stop_Command = close %IP%\n",
+                    "ipv6.pcap"),
+      "[2026-01-02 03:04:07.000000] ssh: would open tcp 22, udp 51820 to 2001:db8::/64 for 10 s\n"
+      "[2026-01-02 03:04:07.000000] ssh: would run: open 2001:db8::/64\n"
+      "[2026-01-02 03:04:07.100000] ssh: would open tcp 22, udp 51820 to 192.0.2.0/24 for 10 s\n"
+      "[2026-01-02 03:04:07.100000] ssh: would run: open 192.0.2.0/24\n"
+      "[2026-01-02 03:04:17.000000] 2001:db8::7: ssh: command timeout\n"
+      "[2026-01-02 03:04:17.000000] ssh: would close tcp 22, udp 51820 to 2001:db8::/64\n"
+      "[2026-01-02 03:04:17.000000] ssh: would run: close 2001:db8::/64\n"
+      "[2026-01-02 03:04:17.100000] 192.0.2.7: ssh: command timeout\n"
+      "[2026-01-02 03:04:17.100000] ssh: would close tcp 22, udp 51820 to 192.0.2.0/24\n"
+      "[2026-01-02 03:04:17.100000] ssh: would run: close 192.0.2.0/24\n"
+      "exit status 0\n\n");
 }
 
 TEST(ReplayOfWhatCannotBeRead, IsOneLineWithTheName) {

@@ -51,8 +51,7 @@ TEST_F(AdmissionTest, DoorLetsInToItsPorts_ByTheOwnTable) {
   const Config config = parse("", {"Open = 22, 51820:udp\nOpen_Prefix = 24 64\n"});
   const auto v4 = admission_of(config, config.doors[0], true);
   EXPECT_EQ(v4, (Admission{{kSsh, kWireGuard}, {}, 96 + 24}));
-  EXPECT_EQ(admission_of(config, config.doors[0], false),
-            (Admission{{kSsh, kWireGuard}, {}, 64}));
+  EXPECT_EQ(admission_of(config, config.doors[0], false), (Admission{{kSsh, kWireGuard}, {}, 64}));
 }
 
 TEST_F(AdmissionTest, SetOfAllDoorsIsUsed_UnlessADoorHasItsOwn) {
@@ -65,8 +64,8 @@ TEST_F(AdmissionTest, SetOfAllDoorsIsUsed_UnlessADoorHasItsOwn) {
 
 // The keeper has a line for that.
 TEST_F(AdmissionTest, KnockerOfAFamilyWithoutASetGetsTheOther_WhichCannotTakeIt) {
-  const Config config = parse("Open_Set_6 = inet fw4 all6\n",
-                              {"Open_Set = ip filter own\n", "Open = 22\n"});
+  const Config config =
+      parse("Open_Set_6 = inet fw4 all6\n", {"Open_Set = ip filter own\n", "Open = 22\n"});
   EXPECT_EQ(set_of(config, false, 0), "ip filter own");
   EXPECT_EQ(set_of(config, true, 1), "inet fw4 all6");
 }

@@ -201,9 +201,9 @@ TEST_F(DoorKeeperTest, CommandsBesidePortsRunAfterTheKnockerIsIn_AndAfterHeIsOut
   EXPECT_THAT(
       log_.take(),
       ElementsAre("<192.0.2.7>: ssh: Stage 3", "<192.0.2.7>: ssh: OPEN SESAME",
-                  "ssh: opened tcp 22 to 192.0.2.7 for 10 s", "ssh: running command: open 192.0.2.7",
-                  "<192.0.2.7>: ssh: command timeout", "ssh: closed tcp 22 to 192.0.2.7",
-                  "ssh: running command: close 192.0.2.7"));
+                  "ssh: opened tcp 22 to 192.0.2.7 for 10 s",
+                  "ssh: running command: open 192.0.2.7", "<192.0.2.7>: ssh: command timeout",
+                  "ssh: closed tcp 22 to 192.0.2.7", "ssh: running command: close 192.0.2.7"));
 }
 
 TEST_F(DoorKeeperTest, OneTimeSequenceIsUsedBeforeAnybodyIsLetIn) {
@@ -228,9 +228,8 @@ TEST_F(DoorKeeperTest, WhomTheKernelRefusesHasOneLine_AndNothingIsRecordedOrRun)
   turn();
   pass(10s);
   EXPECT_THAT(take_journal(), ElementsAre("let in tcp 22 192.0.2.7"));
-  EXPECT_THAT(log_.take(),
-              ElementsAre("<192.0.2.7>: ssh: Stage 3", "<192.0.2.7>: ssh: OPEN SESAME",
-                          "ssh: cannot open tcp 22 to 192.0.2.7: the set is full"));
+  EXPECT_THAT(log_.take(), ElementsAre("<192.0.2.7>: ssh: Stage 3", "<192.0.2.7>: ssh: OPEN SESAME",
+                                       "ssh: cannot open tcp 22 to 192.0.2.7: the set is full"));
   EXPECT_EQ(keeper_->open_doors(), 0u);
 }
 
@@ -245,9 +244,8 @@ TEST_F(DoorKeeperTest, RenewalIsLoggedAsSuch_NotAsOpenedOnceMore) {
   knock(extending);
   turn();
   EXPECT_THAT(take_journal(), ElementsAre("let in tcp 22 192.0.2.7", "write", "sync"));
-  EXPECT_THAT(log_.take(),
-              ElementsAre("<192.0.2.7>: ssh: Stage 3", "<192.0.2.7>: ssh: OPEN SESAME",
-                          "<192.0.2.7>: ssh: already open, time extended"));
+  EXPECT_THAT(log_.take(), ElementsAre("<192.0.2.7>: ssh: Stage 3", "<192.0.2.7>: ssh: OPEN SESAME",
+                                       "<192.0.2.7>: ssh: already open, time extended"));
 }
 
 TEST_F(DoorKeeperTest, WhoCannotBeDismissedIsLogged_AndForgotten) {

@@ -135,8 +135,10 @@ TEST(StateFormatTest, TellsWhomADoorWithoutAShellLetsIn) {
               testing::EndsWith(with_sum(line + "ports=22,51820:udp prefix=64 set= stop=")));
   opened = with({{}, SetName{TableFamily::kInet, "fw4", "knockd6"}, 128});
   EXPECT_THAT(Writer().opened(opened, kept(1s, 0s)).text,
-              testing::EndsWith(with_sum(line + "ports= prefix=128 set=inet%20fw4%20knockd6 "
-                                                "stop=" + opened.stop_command)));
+              testing::EndsWith(with_sum(line +
+                                         "ports= prefix=128 set=inet%20fw4%20knockd6 "
+                                         "stop=" +
+                                         opened.stop_command)));
 }
 
 TEST(StateFormatTest, GivesBackWhomADoorWithoutAShellLetsIn) {

@@ -89,6 +89,7 @@ void World::carry_out(const Admit& admit) {
   require(!leaving_, "lets in somebody after the shutdown");
   require(!terms.one_time || life->marked || life->begun,
           "lets somebody in before the sequence was marked");
+  require(door.deadline > now_, "lets somebody in whose time is over");
   require(door.deadline <= now_ + terms.open_for, "lets somebody in for too long");
   if (in) {
     std::erase_if(elements_, [&](const Element& one) { return one.opening == door.id; });

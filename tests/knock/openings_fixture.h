@@ -118,8 +118,8 @@ class OpeningsTest : public testing::Test {
     return "use a sequence for " + number(use.opening);
   }
   static std::string until(const OpenDoor& door) {
-    const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(
-        door.deadline.time_since_epoch());
+    const auto time =
+        std::chrono::duration_cast<std::chrono::milliseconds>(door.deadline.time_since_epoch());
     return number(door.id) + " until " + std::to_string(time.count()) + " ms";
   }
   static std::string text(const Admit& admit) {

@@ -12,9 +12,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // In the order of Event::Kind.
-constexpr std::array<std::string_view, 14> kWords = {
-    "knock", "unmarked", "full", "end",   "again", "never", "sync",
-    "alarm", "half",     "late", "crash", "close", "keep",  "leave"};
+constexpr std::array<std::string_view, 14> kWords = {"knock", "unmarked", "full",  "end",  "again",
+                                                     "never", "sync",     "alarm", "half", "late",
+                                                     "crash", "close",    "keep",  "leave"};
 
 bool is_knock(Event::Kind kind) { return kind <= Event::Kind::kKnockFull; }
 bool has_number(Event::Kind kind) {

@@ -203,8 +203,7 @@ TEST_F(OpeningsTest, KnockerIsLetInAtOnce_AndDismissedWhenTheTimeIsOver) {
   time_is(9999);
   EXPECT_THAT(happened(), IsEmpty());
   time_is(10000);
-  EXPECT_THAT(happened(),
-              ElementsAre("192.0.2.7: ssh: command timeout", "dismiss 1", "forget 1"));
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: command timeout", "dismiss 1", "forget 1"));
   EXPECT_EQ(openings_.open(), 0u);
   EXPECT_EQ(openings_.waiting(), 0u);
   EXPECT_EQ(openings_.next_alarm(), std::nullopt);
@@ -282,18 +281,16 @@ TEST_F(OpeningsTest, ReknockExtendLetsInForLonger) {
   time_is(4000);
   forget_what_happened();
   knock(ssh);
-  EXPECT_THAT(
-      happened(),
-      ElementsAre("192.0.2.7: ssh: Stage 3", "192.0.2.7: ssh: OPEN SESAME",
-                  "192.0.2.7: ssh: already open, time extended", "let in again 1 until 14000 ms",
-                  "record anew 1 until 14000 ms"));
+  EXPECT_THAT(happened(),
+              ElementsAre("192.0.2.7: ssh: Stage 3", "192.0.2.7: ssh: OPEN SESAME",
+                          "192.0.2.7: ssh: already open, time extended",
+                          "let in again 1 until 14000 ms", "record anew 1 until 14000 ms"));
   let_in(1);
   EXPECT_THAT(happened(), IsEmpty());
   time_is(13999);
   EXPECT_THAT(happened(), IsEmpty());
   time_is(14000);
-  EXPECT_THAT(happened(),
-              ElementsAre("192.0.2.7: ssh: command timeout", "dismiss 1", "forget 1"));
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: command timeout", "dismiss 1", "forget 1"));
 }
 
 TEST_F(OpeningsTest, ReknockIgnoreLetsInForNoLonger) {
@@ -383,12 +380,10 @@ TEST_F(OpeningsTest, DoorWithPortsStaysOpenForItsTime_WhenItsStartNeverCanBeRun)
   sync();
   forget_what_happened();
   could_not_run(1, kStart, false);
-  EXPECT_THAT(happened(),
-              ElementsAre("ssh: command could not be started: Argument list too long"));
+  EXPECT_THAT(happened(), ElementsAre("ssh: command could not be started: Argument list too long"));
   EXPECT_EQ(openings_.open(), 1u);
   time_is(10000);
-  EXPECT_THAT(happened(),
-              ElementsAre("192.0.2.7: ssh: command timeout", "dismiss 1", "forget 1"));
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: command timeout", "dismiss 1", "forget 1"));
 }
 
 TEST_F(OpeningsTest, KnocksForPortsBeyondMaxOpenAreRefused) {
@@ -644,7 +639,8 @@ TEST_F(OpeningsTest, ThousandsOfOneSourceDelayNobody) {
   EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
   for (uint64_t id = 1; id <= kMany; ++id) stop_ends(id);
   EXPECT_EQ(openings_.open(), 0u);
-  // A look at each for each takes a minute, and with each knock another source would be kept waiting.
+  // A look at each for each takes a minute, and with each knock another source would be kept
+  // waiting.
   EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(5));
 }
 
@@ -801,8 +797,9 @@ TEST_F(OpeningsTest, WhoWasInIsLetInAgain_AndWhoIsOverdueIsDismissed_WhenTakenUp
   both.admission = kSsh;
   openings_.take_up({recorded_port_door(3, "late", 5000), both, recorded_port_door(8, "ssh", 9500)},
                     now());
-  EXPECT_THAT(happened(), ElementsAre("let in again 4 until 9000 ms", "let in again 8 until 9500 ms",
-                                      "192.0.2.7: late: command timeout", "dismiss 3", "forget 3"));
+  EXPECT_THAT(happened(),
+              ElementsAre("let in again 4 until 9000 ms", "let in again 8 until 9500 ms",
+                          "192.0.2.7: late: command timeout", "dismiss 3", "forget 3"));
   let_in(4);
   let_in(8);
   EXPECT_EQ(openings_.open(), 2u);
@@ -812,8 +809,8 @@ TEST_F(OpeningsTest, WhoWasInIsLetInAgain_AndWhoIsOverdueIsDismissed_WhenTakenUp
                                       "run 4: close 192.0.2.7 (both, eth0)"));
   stop_ends(4);
   time_is(9500);
-  EXPECT_THAT(happened(), ElementsAre("forget 4", "192.0.2.7: ssh: command timeout", "dismiss 8",
-                                      "forget 8"));
+  EXPECT_THAT(happened(),
+              ElementsAre("forget 4", "192.0.2.7: ssh: command timeout", "dismiss 8", "forget 8"));
 }
 
 // It is still recorded, and its stop command is owed.
@@ -832,8 +829,8 @@ TEST_F(OpeningsTest, KnockRenewsPortsThatWereTakenUp) {
   openings_.take_up({recorded_port_door(3, "ssh", 4000)}, now());
   forget_what_happened();
   knock(port_door("ssh", [](Terms& terms) { terms.reknock = Reknock::kExtend; }));
-  EXPECT_THAT(happened(), testing::IsSupersetOf({"let in again 3 until 10000 ms",
-                                                 "record anew 3 until 10000 ms"}));
+  EXPECT_THAT(happened(), testing::IsSupersetOf(
+                              {"let in again 3 until 10000 ms", "record anew 3 until 10000 ms"}));
 }
 
 TEST_F(OpeningsTest, OpeningsKeepTheirNumbers_TakenUpInAnyOrder) {

@@ -323,9 +323,8 @@ void World::bring_to_disk() {
 void World::shut_down(bool close) {
   leaving_ = true;
   closing_ = close;
-  std::erase_if(lives_, [](const Life& life) {
-    return !life.begun && !life.has_something_to_undo();
-  });
+  std::erase_if(lives_,
+                [](const Life& life) { return !life.begun && !life.has_something_to_undo(); });
   machine_->shut_down(close, now_);
   carry_out();
   for (const Life& life : lives_) {

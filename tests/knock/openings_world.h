@@ -85,9 +85,9 @@ class World {
     bool let_in = false;     // to them, and not yet dismissed
     bool dismissed = false;
     bool kernel_refused = false;  // to renew the time: it stays what it was
-    bool marked = false;  // its one-time sequence
-    bool synced = false;  // its record, and all of its turn
-    bool begun = false;   // its start, or there is none and it is recorded
+    bool marked = false;          // its one-time sequence
+    bool synced = false;          // its record, and all of its turn
+    bool begun = false;           // its start, or there is none and it is recorded
     bool start_running = false;
     bool start_again = false;  // is tried again
     bool stop_running = false;
@@ -189,7 +189,7 @@ class World {
   std::optional<Openings> machine_;
   Instant now_ = Instant(std::chrono::seconds(1000));
   std::optional<Instant> last_end_;  // of a command
-  std::vector<Life> lives_;  // in the order of their knocks
+  std::vector<Life> lives_;          // in the order of their knocks
   std::vector<Process> processes_;
   std::vector<OpenDoor> durable_;
   std::vector<Entry> unsynced_;
@@ -203,9 +203,9 @@ class World {
   uint64_t kept_out_ = 0;    // of the last that the kernel let in nowhere
   size_t restarts_ = 0;
   Mishap mishap_ = Mishap::kNone;  // of the knock that is being carried out
-  bool sesame_ = false;   // said by the knock that is being carried out
-  bool ran_ = false;      // by the event that is being carried out, a command
-  bool started_ = false;  // and a start
+  bool sesame_ = false;            // said by the knock that is being carried out
+  bool ran_ = false;               // by the event that is being carried out, a command
+  bool started_ = false;           // and a start
   bool leaving_ = false;
   bool closing_ = false;  // leaving, and every stop is due
 };

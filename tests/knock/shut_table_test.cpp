@@ -75,7 +75,8 @@ TEST(ShutTable, AsksConntrackForUdpAlone_OnceAndOnlyIfItsConnectionsAreKept) {
       "    meta l4proto udp meta l4proto . th dport @kept ct state established return\n";
   EXPECT_THAT(to_nft(table_of({{kSsh, true}})), Not(HasSubstr("ct state")));
   EXPECT_THAT(to_nft(table_of({{kWireGuard, false}})), Not(HasSubstr("ct state")));
-  std::string text = to_nft(table_of({{kSsh, true}, {kWireGuard, true}, {{53, Protocol::kUdp}, true}}));
+  std::string text =
+      to_nft(table_of({{kSsh, true}, {kWireGuard, true}, {{53, Protocol::kUdp}, true}}));
   const size_t found = text.find(rule);
   ASSERT_NE(found, text.npos) << text;
   EXPECT_EQ(text.find("ct state", found + rule.size()), text.npos);
