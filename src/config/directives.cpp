@@ -155,7 +155,10 @@ void read_set(Draft& draft, const Value& value, std::optional<SetName>& result) 
 }
 
 void read_table(Draft& draft, const Value& value) {
-  if (!is_nft_name(value.text)) return unexpected(draft, value);
+  // Its lock file has that name, too.
+  if (!is_nft_name(value.text) || value.text.find('/') != value.text.npos) {
+    return unexpected(draft, value);
+  }
   draft.config.table = value.text;
 }
 

@@ -138,6 +138,7 @@ class ListenerSlotsTest : public OwnNetwork, public ListenerSlots::Owner {
   }
   void on_explanation(const Explanation&) override {}
   void on_lines_left_out(uint64_t lines) override { said_.push_back(counted(lines, "line")); }
+  void on_network() override { ++network_changes_; }
   void on_settled() override { said_.push_back("settled"); }
   void on_no_rights(const std::string& why) override { said_.push_back(why); }
 
@@ -174,6 +175,7 @@ class ListenerSlotsTest : public OwnNetwork, public ListenerSlots::Owner {
   static inline void (*act_)(const ListenerSettings&, const Channel&);
   mutable int starts_ = 0;
   int reaped_ = 0;
+  int network_changes_ = 0;
   ListenerSettings settings_;
   RecordingLog log_;
   std::vector<std::string> said_;
@@ -192,6 +194,20 @@ TEST_F(ListenerSlotsTest, LostKnocksAreReportedAtOnce_AndThenOnceAMinute_NoneIsF
   EXPECT_THAT(log_.take(), IsEmpty());
   pass(1s);
   EXPECT_THAT(log_.take(), ElementsAre("any: 2 complete knocks lost, too many at once"));
+}
+
+TEST_F(ListenerSlotsTest, EntrancesAreTheInterfaces_AndTheBridgesTheyArePortsOf) {
+  slots_->choose({"wan", "ppp0"}, false);
+  EXPECT_THAT(slots_->entrances(), ElementsAre("wan", "ppp0"));
+  slots_->start();
+  const int before = network_changes_;
+  ip("link add br0 type bridge");
+  ip("link set wan master br0");
+  turn_until("the change is reported", [&] { return network_changes_ > before; });
+  turn_until("the bridge is seen", [&] { return slots_->entrances().size() == 3; });
+  EXPECT_THAT(slots_->entrances(), ElementsAre("wan", "ppp0", "br0"));
+  slots_->choose({"wan", "any"}, false);
+  EXPECT_THAT(slots_->entrances(), IsEmpty()) << "any: all of them";
 }
 
 TEST_F(ListenerSlotsTest, OneThatEndsIsReplaced_AfterGrowingPauses) {

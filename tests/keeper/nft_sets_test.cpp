@@ -192,7 +192,7 @@ TEST_F(NftSetsTest, ThePictureOfATableChangesWithItsRulesAndNotWithWhoIsLetIn) {
   const std::string before = *sets_->picture("knockd", fixed);
   EXPECT_EQ(*sets_->picture("knockd", fixed), before);
   ASSERT_EQ(put(kOpen4, set_key(address("192.0.2.7"), kSsh), seconds(60)), 0);
-  nft("table inet other { chain input { type filter hook input priority 0; } }\n");
+  nft("table inet other { chain input { type filter hook input priority 0; }\n}\n");
   EXPECT_EQ(*sets_->picture("knockd", fixed), before);
   nft("delete element inet knockd shut { tcp . 22 }\n");
   EXPECT_NE(*sets_->picture("knockd", fixed), before);

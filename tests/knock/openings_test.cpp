@@ -392,7 +392,7 @@ TEST_F(OpeningsTest, KnocksForPortsBeyondMaxOpenAreRefused) {
   let_in(1);
   forget_what_happened();
   knock(ssh, kBob);
-  EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 1 openings are open (Max_Open)"));
+  EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 1 opening is open (Max_Open)"));
   sync();
   time_is(10000);
   forget_what_happened();
