@@ -136,7 +136,7 @@ int print_errors(const ConfigError& error) {
 int test_config(const CommandLine& line) {
   const auto config = load_config(line.config_file);
   if (!config) return print_errors(config.error());
-  for (const Complaint& warning : check(*config, Machine())) {
+  for (const Complaint& warning : check(*config, Machine(other_entrances(line, *config)))) {
     std::printf("%s\n", warning.to_string().c_str());
   }
   std::printf("configuration OK\n");

@@ -21,11 +21,13 @@
 namespace knockd {
 namespace {
 
-// What the command line or the configuration names, and the bridge, bond or team of which one is a
-// port. None: all but loopback, until the daemon knows its own.
-std::vector<std::string> entrances(const CommandLine& line, const Config& config) {
-  std::vector<std::string> names = line.interfaces.empty() ? config.interfaces : line.interfaces;
-  const InterfaceMonitor monitor;
+std::vector<std::string> named(const CommandLine& line, const Config& config) {
+  return line.interfaces.empty() ? config.interfaces : line.interfaces;
+}
+
+// These and the bridge, bond or team of which one is a port. None, or any: all but loopback.
+std::vector<std::string> with_uppers(std::vector<std::string> names,
+                                     const InterfaceMonitor& monitor) {
   for (size_t i = 0; i < names.size(); ++i) {
     if (names[i] == "any") return {};
     const Interface* const found = monitor.find(names[i]);
@@ -35,6 +37,14 @@ std::vector<std::string> entrances(const CommandLine& line, const Config& config
     }
   }
   return names;
+}
+
+bool is_of_link_alone(const IpAddress& address) {
+  const auto in = [&](const char* network, uint8_t prefix) {
+    return network_of(address, prefix) == IpAddress::parse(network);
+  };
+  return in("127.0.0.0", kMappedBits + 8) || in("169.254.0.0", kMappedBits + 16) ||
+         in("::1", 128) || in("fe80::", 10);
 }
 
 int fail(const std::string& why) {
@@ -64,7 +74,8 @@ int shut_ports(const CommandLine& line) {
       std::fprintf(stderr, "%s\n", complaint.to_string().c_str());
     }
   }
-  const ShutTable table = shut_table_of(config, entrances(line, config), !line.only_v4);
+  const ShutTable table =
+      shut_table_of(config, with_uppers(named(line, config), InterfaceMonitor()), !line.only_v4);
   if (table.ports.empty()) {
     if (!loaded) return shut_as_before(config);
     std::printf("no door has Open in knockd's own table: no port is to be shut\n");
@@ -98,6 +109,27 @@ int unshut_ports(const CommandLine& line) {
     if (knock) std::printf("%s\n", no_longer_shut_text(*knock).c_str());
   }
   return 0;
+}
+
+std::vector<std::string> other_entrances(const CommandLine& line, const Config& config) {
+  const InterfaceMonitor monitor;
+  std::vector<std::string> names = named(line, config);
+  if (names.empty() && monitor.find("eth0") != nullptr) names = {"eth0"};
+  if (names.empty()) {
+    const auto device = default_route_interface();
+    if (!device || !*device) return {};
+    names = {**device};
+  }
+  names = with_uppers(std::move(names), monitor);
+  if (names.empty()) return {};  // any
+  std::vector<std::string> others;
+  for (const auto& [index, interface] : monitor.interfaces()) {
+    if (std::ranges::find(names, interface.name) != names.end()) continue;
+    const auto global = std::ranges::find_if_not(interface.addresses, is_of_link_alone);
+    if (global == interface.addresses.end()) continue;
+    others.push_back(interface.name + " (" + global->to_string() + ')');
+  }
+  return others;
 }
 
 }  // namespace knockd

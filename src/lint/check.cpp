@@ -4,12 +4,14 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "knockd/base/text.h"
 #include "knockd/config/values.h"
+#include "knockd/lint/admission_check.h"
 #include "knockd/lint/iptables_rule.h"
 #include "knockd/lint/shell_command.h"
 
@@ -77,6 +79,7 @@ class Checker {
     check_prefixes();
     collect_rules();
     for (const Door& door : config_.doors) check_door(door);
+    std::ranges::move(check_admissions(config_, surroundings_), std::back_inserter(warnings_));
     sort_by_place(warnings_, config_.files);
     return std::move(warnings_);
   }

@@ -31,10 +31,10 @@ bool may_be_asked(std::string_view tool) {
                           "iptables-nft", "ip6tables-nft"});
 }
 
-// Standard output of a program found by PATH; its standard error goes nowhere.
-std::string output_of(std::array<const char*, 4> arguments) {
+// Standard output of a program found by PATH, if it succeeds; its standard error goes nowhere.
+std::optional<std::string> output_of(std::array<const char*, 5> arguments) {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return {};
+  if (::pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
   const UniqueFd from(ends[0]);
   UniqueFd to(ends[1]);
   posix_spawn_file_actions_t actions;
@@ -46,7 +46,7 @@ std::string output_of(std::array<const char*, 4> arguments) {
   const int failed = posix_spawnp(&pid, arguments[0], &actions, nullptr,
                                   const_cast<char* const*>(arguments.data()), environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (failed != 0) return {};
+  if (failed != 0) return std::nullopt;
   to.reset();
   std::string output;
   char part[4096];
@@ -57,8 +57,10 @@ std::string output_of(std::array<const char*, 4> arguments) {
       break;
     }
   }
-  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
+  if (status != 0) return std::nullopt;
   return output;
 }
 
@@ -87,7 +89,12 @@ bool Machine::has_interface(const std::string& name) const {
 
 std::string Machine::iptables_chain(const std::string& tool, const std::string& chain) const {
   if (::geteuid() != 0 || !may_be_asked(tool) || chain.starts_with('-')) return {};
-  return output_of({tool.c_str(), "-S", chain.c_str(), nullptr});
+  return output_of({tool.c_str(), "-S", chain.c_str()}).value_or("");
+}
+
+std::optional<std::string> Machine::ruleset() const {
+  if (::geteuid() != 0) return std::nullopt;
+  return output_of({"nft", "-t", "list", "ruleset"});
 }
 
 }  // namespace knockd

@@ -25,6 +25,8 @@ class FakeSurroundings : public Surroundings {
   std::map<std::string, unsigned> modes = {{"k.conf", 0640}};
   std::set<std::string> interfaces = {"eth0"};
   std::map<std::string, std::string> chains;  // by "TOOL CHAIN"
+  std::optional<std::string> listed;          // the ruleset
+  std::vector<std::string> others;
 
   bool has_program(const std::string& name) const override { return programs.contains(name); }
   std::optional<unsigned> file_mode(const std::string& path) const override {
@@ -36,6 +38,8 @@ class FakeSurroundings : public Surroundings {
     const auto found = chains.find(tool + ' ' + chain);
     return found == chains.end() ? std::string() : found->second;
   }
+  std::optional<std::string> ruleset() const override { return listed; }
+  std::vector<std::string> other_entrances() const override { return others; }
 };
 
 // A door on lines 1 to 3 about which nothing can be said.
@@ -398,6 +402,95 @@ TEST_F(CheckTest, GivesTheParsersRemarks_InTheOrderOfTheText) {
             "k.conf:4:1: warning: sequence \"22,7129,2487\": well-known ports: strangers try those "
             "below 1024 first\n"
             "k.conf:6:1: warning: tcpflags is given again: this one counts, not that of line 5\n");
+}
+
+// --- Doors without a shell -----------------------------------------------------------------------
+
+TEST_F(CheckTest, IsSilentOfANativeDoor_WhenNothingIsDoubtful) {
+  here_.listed = "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter;"
+                 " policy accept;\n\t}\n}\n";
+  EXPECT_EQ(warnings_of_door_with("open = 22\n"), "");
+  here_.listed.reset();
+  EXPECT_EQ(warnings_of_door_with("open = 22\n"), "");
+}
+
+TEST_F(CheckTest, WarnsOfInterfacesAtWhichPortsStayOpen) {
+  here_.others = {"eth1 (192.0.2.1)", "docker0 (172.17.0.1)"};
+  EXPECT_EQ(warnings_of_door_with("open = 22\nopen_for = 1h\n[e]\nsequence = 4,3856,7\n"
+                                  "tcpflags = syn\nopen = 80\n"),
+            "k.conf:4:1: warning: Open: at eth1 (192.0.2.1), docker0 (172.17.0.1) knockd does not "
+            "listen, so ports stay open there: expected a longer list in Interface, or any\n"
+            "k.conf:7:1: warning: sequence \"4,3856,7\": well-known ports: strangers try those "
+            "below 1024 first\n");
+  EXPECT_EQ(warnings_of_door_with("start_command = nft x\n"), "");
+  EXPECT_EQ(warnings_of_door_with("open = 22\nopen_set = inet a b\nopen_set_6 = inet a c\n"), "");
+}
+
+TEST_F(CheckTest, WarnsOfChainsThatDropAfterTheOwnTable) {
+  here_.listed = "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter;"
+                 " policy drop;\n\t\tudp dport 53 accept\n\t}\n}\n";
+  EXPECT_EQ(warnings_of_door_with("open = 22,53:udp\n"),
+            "k.conf:4:1: warning: port 22: chain inet filter input, which comes after knockd's own "
+            "table, drops it for everyone: expected a rule there that accepts it, or Open_Set\n");
+}
+
+TEST_F(CheckTest, WarnsOfMissingNft) {
+  here_.programs.erase("nft");
+  EXPECT_EQ(warnings_of_door_with("open = 22\n"),
+            "k.conf:4:1: warning: Open: program \"nft\" does not exist: no port can be shut, so "
+            "knockd would not start\n");
+  EXPECT_EQ(warnings_of_door_with("open_set = inet a b\nopen_set_6 = inet a c\n"), "");
+  here_.programs.insert("/usr/sbin/nft");
+  EXPECT_EQ(warnings_of_door_with("open = 22\n"), "") << "where PATH lacks it";
+}
+
+TEST_F(CheckTest, WarnsOfSetsThatCannotBeUsed) {
+  const auto of_set = [&](const std::string& set) {
+    here_.listed = "table inet own {\n\tset six {\n\t\ttype ipv6_addr\n\t\tflags timeout\n\t}\n" +
+                   set + "}\n";
+    return warnings_of_door_with("open_set = inet own allowed\nopen_set_6 = inet own six\n");
+  };
+  const std::string place = "k.conf:4:1: warning: set inet own allowed ";
+  EXPECT_EQ(of_set(""), place + "does not exist\n");
+  EXPECT_EQ(of_set("\tset allowed {\n\t\ttype ipv6_addr\n\t\tflags timeout\n\t}\n"),
+            place + "is of type ipv6_addr: expected ipv4_addr, or ipv4_addr . inet_proto . "
+                    "inet_service\n");
+  EXPECT_EQ(of_set("\tset allowed {\n\t\ttype ipv4_addr\n\t}\n"),
+            place + "has no 'flags timeout': the kernel would shut nobody out again\n");
+  EXPECT_EQ(of_set("\tset allowed {\n\t\ttype ipv4_addr\n\t\tflags interval,timeout\n\t}\n"),
+            place + "is of intervals or constant: expected 'flags timeout' alone\n");
+  EXPECT_EQ(of_set("\tset allowed {\n\t\ttype ipv4_addr . inet_proto . inet_service\n"
+                   "\t\tflags timeout\n\t}\n"),
+            place + "takes ports as well: expected Open\n");
+  EXPECT_EQ(of_set("\tset allowed {\n\t\ttype ipv4_addr\n\t\tflags timeout\n\t}\n"), "");
+  EXPECT_EQ(of_set("\tset allowed {\n\t\ttypeof ip saddr\n\t\tflags timeout\n\t}\n"), "");
+  here_.listed.reset();
+  EXPECT_EQ(warnings_of_door_with("open_set = inet own allowed\nopen_set_6 = inet own six\n"), "");
+}
+
+TEST_F(CheckTest, WarnsOfGlobalSetsThatCannotBeUsed) {
+  here_.listed = "";
+  EXPECT_EQ(warnings("[options]\nopen_set = inet fw4 knockd4\n" +
+                     door_with_sequence("3856,7129,2487") + "open = 22\n"),
+            "k.conf:2:1: warning: Open_Set without Open_Set_6: nobody is let in over IPv6\n"
+            "k.conf:2:1: warning: set inet fw4 knockd4 does not exist\n");
+}
+
+TEST_F(CheckTest, WarnsOfSetsForOneFamilyAlone) {
+  EXPECT_EQ(warnings_of_door_with("open_set = inet a b\n"),
+            "k.conf:4:1: warning: Open_Set without Open_Set_6: nobody is let in over IPv6\n");
+  EXPECT_EQ(warnings_of_door_with("open = 22\nopen_set_6 = inet a b\n"),
+            "k.conf:5:1: warning: Open_Set_6 without Open_Set: nobody is let in over IPv4\n");
+}
+
+TEST_F(CheckTest, WarnsOfTheFirewallHelper_ForPortsThatTheOwnTableShuts) {
+  here_.programs.insert("knockd-firewall");
+  const std::string command = "start_command = knockd-firewall open-port d %IP% 80 22\n";
+  EXPECT_EQ(warnings_of_door_with("open = 22\n" + command),
+            "k.conf:5:1: warning: Start_Command: knockd-firewall does not open port 22, which "
+            "knockd's own table shuts (Open): expected Open in place of the command\n");
+  EXPECT_EQ(warnings_of_door_with("open = 22:udp,443\n" + command), "");
+  EXPECT_EQ(warnings_of_door_with(command), "");
 }
 
 TEST(MachineTest, KnowsThisMachine) {

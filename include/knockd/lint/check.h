@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "knockd/config/complaint.h"
@@ -24,15 +25,28 @@ class Surroundings {
   // What `TOOL -S CHAIN` prints, TOOL being an iptables; empty if this user may not see it or there
   // is no such chain.
   virtual std::string iptables_chain(const std::string& tool, const std::string& chain) const = 0;
+  // What `nft -t list ruleset` prints; nothing if this user may not see it.
+  virtual std::optional<std::string> ruleset() const = 0;
+  // The interfaces with an address that other networks may reach, at which knockd would not listen.
+  virtual std::vector<std::string> other_entrances() const = 0;
 };
 
 // This machine, as it is when it is asked.
 class Machine : public Surroundings {
  public:
+  // Who knows the interfaces (lint does not) says which are those of other_entrances().
+  explicit Machine(std::vector<std::string> other_entrances = {})
+      : other_entrances_(std::move(other_entrances)) {}
+
   bool has_program(const std::string& name) const override;
   std::optional<unsigned> file_mode(const std::string& path) const override;
   bool has_interface(const std::string& name) const override;
   std::string iptables_chain(const std::string& tool, const std::string& chain) const override;
+  std::optional<std::string> ruleset() const override;
+  std::vector<std::string> other_entrances() const override { return other_entrances_; }
+
+ private:
+  std::vector<std::string> other_entrances_;
 };
 
 // The parser's remarks and every warning of these checks, in the order of the text.
