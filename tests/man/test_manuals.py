@@ -138,7 +138,7 @@ def examples(name, least):
     return configurations
 
 
-EXAMPLES = examples("knockd.conf.5", 5) + examples("knockd-firewall.8", 2)
+EXAMPLES = examples("knockd.conf.5", 5) + examples("knockd-firewall.8", 1)
 
 
 # What depends on the machine, and what an example is meant to show.

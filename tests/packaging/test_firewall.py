@@ -216,21 +216,24 @@ def test_the_commands_of_older_guides_work_under_their_names(network, router, fi
         assert (mark in rules(router, kind)) == opens, f"{command}\n{rules(router, kind)}"
 
 
-def test_a_drawn_door_is_one_that_the_daemon_takes(shell, knockd, tmp_path):
+@pytest.mark.parametrize("options, lines", [
+    ([], "    Open          = 22,1194:udp\n    Open_For      = 1h\n"),
+    (["--command"], "    Start_Command = knockd-firewall open-port ssh %IP% 22 1194:udp\n")])
+def test_a_drawn_door_is_one_that_the_daemon_takes(shell, knockd, tmp_path, options, lines):
     made = set()
-    for number in range(20):
-        door = run(*shell, str(PROGRAM), "new-door", "ssh", "22", "1194:udp").stdout
+    for number in range(10):
+        door = run(*shell, str(PROGRAM), "new-door", *options, "ssh", "22", "1194:udp").stdout
         config = tmp_path / f"{number}.conf"
         config.write_text(door)
         config.chmod(0o600)
-        said = run(str(knockd), "-t", "-c", str(config),
+        said = run(str(knockd), "-t", "-c", str(config), "-i", "any",
                    env={**os.environ, "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}"}).stdout
         assert said == "configuration OK\n", f"{door}\n{said}"
         knocks = re.search(r"Sequence += (.*)", door)[1].replace(",", " ")
         assert f"knock HOST {knocks}\n" in door
-        assert "Start_Command = knockd-firewall open-port ssh %IP% 22 1194:udp\n" in door
+        assert lines in door
         made.add(knocks)
-    assert len(made) == 20
+    assert len(made) == 10
 
 
 def test_no_door_is_drawn_without_random_numbers(tmp_path):
@@ -271,6 +274,35 @@ def test_a_door_is_drawn_beside_a_configuration_that_is_not_there_or_not_to_be_r
     assert f"knockd-firewall: {config} cannot be read: not known whether it has a door [ssh]\n" in said
 
 
+UCI_DOOR = r"""
+config rule{section}
+\toption sequence '(\d+),(\d+):udp,(\d+)'
+\toption seq_timeout '15'
+\toption tcpflags 'syn'
+\toption open '22,1194:udp'
+\toption open_for '1h'
+    # From elsewhere: knock HOST \1 \2:udp \3
+"""
+
+
+def test_where_uci_is_in_use_a_door_is_a_rule_of_its(with_stand_ins, tmp_path):
+    config = tmp_path / "knockd"
+    config.write_text("config options 'common'\n\nconfig rule 'web'\n\nconfig rule\n"
+                      "\toption name 'vpn'\n")
+    firewall = with_stand_ins("uci")
+    firewall.environment["KNOCKD_CONFIG"] = str(config)
+    for name, section in (("ssh", r" 'ssh'"), ("my-ssh", r"\n\toption name 'my-ssh'")):
+        done = firewall.run("new-door", name, "22", "1194:udp")
+        assert re.fullmatch(UCI_DOOR.replace("{section}", section), done.stdout), done.stdout
+    for name in ("web", "vpn"):
+        done = firewall.run("new-door", name, "80")
+        assert (done.returncode, done.stdout) == (
+            1, f"knockd-firewall: {config} has a door [{name}]: expected another name, such as "
+               f"{name}-2\n")
+    done = firewall.run("new-door", "--command", "ssh", "22")
+    assert "\toption start_command 'knockd-firewall open-port ssh %IP% 22'\n" in done.stdout
+
+
 @pytest.mark.parametrize("arguments, said", [
     (["opn-port", "ssh", "192.0.2.7", "22"],
      "knockd-firewall: unknown action opn-port (did you mean open-port?); try knockd-firewall --help"),
@@ -283,7 +315,11 @@ def test_a_door_is_drawn_beside_a_configuration_that_is_not_there_or_not_to_be_r
     (["open-port", "ssh", "192.0.2.7"],
      "usage: knockd-firewall open-port NAME ADDRESS PORT...; try knockd-firewall --help"),
     (["new-door", "ssh"],
-     "usage: knockd-firewall new-door NAME PORT...; try knockd-firewall --help"),
+     "usage: knockd-firewall new-door [--command] NAME PORT...; try knockd-firewall --help"),
+    (["new-door", "--command", "ssh"],
+     "usage: knockd-firewall new-door [--command] NAME PORT...; try knockd-firewall --help"),
+    (["new-door", "--comand", "ssh", "22"],
+     "knockd-firewall: name: --comand: expected letters, digits, - and _"),
     (["22", "192.0.2.7", "10.0.0.1"],
      "usage: knockd-firewall PORT ADDRESS TO_ADDRESS -I|-D; try knockd-firewall --help"),
 ])
@@ -1016,7 +1052,7 @@ def test_a_second_knock_lengthens_a_drawn_door(server, client, frames, knockd, t
     """And so it is closed once, for both."""
     shut(server, "nft")
     server.serve(22)
-    door = run(str(PROGRAM), "new-door", "ssh", "22").stdout
+    door = run(str(PROGRAM), "new-door", "--command", "ssh", "22").stdout
     knocks = re.search(r"Sequence += (.*)", door)[1]
     daemon = Daemon(server, knockd, tmp_path / "run", door,
                     prefix=["env", f"PATH={PROGRAM.parent}:{os.environ['PATH']}",
