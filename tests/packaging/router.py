@@ -31,6 +31,11 @@ class Router:
     def uci(self, package, text):
         (self.root / f"etc/config/{package}").write_text(text)
 
+    def with_fw4(self):
+        """From now on its firewall is fw4."""
+        (self.root / "sbin").mkdir()
+        (self.root / "sbin/fw4").touch()
+
     def up(self, network, device):
         (self.root / f"networks/{network}").write_text(device)
 

@@ -3,6 +3,7 @@
 what it asks of procd, and whether the daemon understands the configuration that it writes. And the
 feed's Makefile, before stand-ins of OpenWrt's: what goes into the packages."""
 
+import os
 import re
 import shutil
 import signal
@@ -220,9 +221,20 @@ def test_the_commented_rule_becomes_a_door(router):
     text = (FILES / "knockd.config").read_text()
     rule = re.sub(r"(?m)^#(?=config|\t)", "", text).replace("PORT,PORT:udp,PORT", "7421,96:udp,18")
     router.uci("knockd", rule)
+    router.with_fw4()
     router.start()
     written, _ = router.checked()
-    assert "nft 'add element inet fw4 knockd4 { %IP% . tcp . 22 timeout 1h }; delete element inet fw4 knockd4 { %IP% . tcp . 22 }; add element inet fw4 knockd4 { %IP% . tcp . 22 timeout 1h }'" in written
+    assert written.split("[options]\n")[1] == """\
+    UseSyslog
+    interface = eth1
+    open_set = inet fw4 knockd4
+    open_set_6 = inet fw4 knockd6
+[ssh]
+    sequence = 7421,96:udp,18
+    tcpflags = syn
+    open = 22
+    open_for = 1h
+"""
 
 
 def test_the_rule_of_the_documentation_is_a_door(router):
@@ -232,7 +244,36 @@ def test_the_rule_of_the_documentation_is_a_door(router):
     router.start()
     written, _ = router.checked()
     assert "interface = eth1\n[ssh]\n" in written
-    assert "command_6 = nft 'add element inet fw4 knockd6 { %IP% . tcp . 22 timeout 1h }; delete element inet fw4 knockd6 { %IP% . tcp . 22 }; add element inet fw4 knockd6 { %IP% . tcp . 22 timeout 1h }'" in written
+    assert "    open = 22\n    open_for = 1h\n" in written
+
+
+OPEN = "config rule 'ssh'\n option sequence '7421,3096,5518'\n option open '22'\n"
+SETS = "    open_set = inet fw4 knockd4\n    open_set_6 = inet fw4 knockd6\n"
+
+
+@pytest.mark.parametrize("rule, options, fw4, expected", [
+    (OPEN, "", True, True),
+    (OPEN, "", False, False),  # fw3: a table of knockd's own
+    (RULE, "", True, False),
+    (OPEN, "config options 'own'\n option open_set 'inet fw4 mine'\n", True, False),
+    (OPEN, "config options 'own'\n option open_set_6 'inet fw4 mine'\n", True, False),
+    (OPEN + " option open_set 'inet fw4 mine'\n", "", True, True),  # that of the rule wins
+    (OPEN.replace("option open", "list open"), "", True, True),
+    ("", "", True, True),  # doors written by hand may have Open
+])
+def test_the_sets_of_the_firewall_are_named(router, rule, options, fw4, expected):
+    if fw4:
+        router.with_fw4()
+    for text in (rule + options, options + rule):
+        router.uci("knockd", text)
+        router.start()
+        assert (SETS in router.checked()[0]) == expected
+
+
+def test_a_list_of_ports_becomes_one_directive(router):
+    router.uci("knockd", OPEN.replace(" option open '22'", " list open 22\n list open 51820:udp"))
+    router.start()
+    assert "    open = 22,51820:udp\n" in router.checked()[0]
 
 
 FAULTY = RULE.replace("seq_timeout", "seq_timeuot")
@@ -528,7 +569,7 @@ def test_nothing_is_built_from_what_has_no_checksum(tmp_path):
 def test_a_feed_can_be_listed_all_the_same():
     """And what a package needs to run is not named once more as what it is built with."""
     listed = feed("-s", "DUMP=1", "dumpinfo").stdout
-    maintainer = "Maintainer: knockd maintainers <root@localhost>\nBuild-Depends: \n"
+    maintainer = "Maintainer: knockd developers <knockd@knockd.invalid>\nBuild-Depends: \n"
     assert f"Package: knockd\n{maintainer}Package: knock\n{maintainer}" in listed
 
 
@@ -539,6 +580,22 @@ def test_a_build_from_a_clone_stays_in_its_build_folder(tmp_path):
     feed(f"KNOCKD_SOURCE={clone}", "configure", timeout=60)
     assert {path.name for path in clone.iterdir()} == before | {"build"}
     assert (clone / "build/openwrt/CMakeCache.txt").exists()
+
+
+@pytest.mark.parametrize("argument, installed_to, called", [
+    ("remove", "", True), ("upgrade", "", False), ("remove", "/image", False)])
+def test_removal_opens_what_is_shut_and_an_upgrade_does_not(tmp_path, argument, installed_to, called):
+    """As OpenWrt's make writes the script."""
+    makefile = (TREE / "openwrt/Makefile").read_text()
+    script = re.search(r"define Package/knockd/prerm\n(.*?)endef", makefile, re.DOTALL)[1]
+    program, calls = tmp_path / "knockd", tmp_path / "calls"
+    program.write_text(f'#!/bin/sh\necho "$*" >>{calls}\nexit 1\n')
+    program.chmod(0o755)
+    file = tmp_path / "prerm"
+    file.write_text(script.replace("$$", "$").replace("/usr/sbin/knockd", str(program)))
+    run("busybox", "ash", str(file), argument, env={**os.environ, "IPKG_INSTROOT": installed_to})
+    assert calls.exists() == called
+    assert not called or calls.read_text() == "--unshut -c /var/run/knockd.conf\n"
 
 
 def test_the_packages_hold_what_they_should(packages):
