@@ -146,7 +146,8 @@ def test_the_package_names_its_maintainer_and_installs_no_mail_server(package):
     fields = run("dpkg-deb", "--field", str(package)).stdout
     assert "root@localhost" not in fields
     assert re.search(r"^Maintainer: .+ <.+@.+>$", fields, re.M)
-    assert "\nRecommends:" not in fields  # apt installs what is recommended
+    # apt installs what is recommended.
+    assert re.search(r"^Recommends: (.*)$", fields, re.M)[1] == "nftables"
     assert re.search(r"^Suggests: .*\blogrotate\b", fields, re.M)
 
 
@@ -344,6 +345,122 @@ def test_a_rotated_log_loses_nothing(with_door, server, client):
     assert re.findall(r"(\S+): u: OPEN SESAME", debian.logs()) == sent
     held = debian.run("sh", "-c", f"ls -l /proc/{debian.pid()}/fd").stdout
     assert "/var/log/knockd.log\n" in held and "knockd.log.1" not in held
+
+
+# --- Doors without a shell
+
+
+@pytest.fixture
+def with_new_door(installed, server, client, knock_binary):
+    """With a door that new-door drew, on a Debian without any firewall. knock() knocks at it."""
+    server.serve(22)
+    assert client.reaches(server.ipv4, 22)
+    # Beside its own settings, of which the last counts.
+    installed.run("sh", "-c", "knockd-firewall new-door ssh 22 >>/etc/knockd.conf &&"
+                              " printf '[options]\\nLogFile = /var/log/knockd.log\\nUseSyslog = no\\n'"
+                              " >>/etc/knockd.conf")
+    installed.start_for_good()
+
+    def knock():
+        knocks = re.search(r"# From elsewhere: knock HOST (.*)", installed.read("/etc/knockd.conf"))[1]
+        client.run(knock_binary, server.ipv4, *knocks.split())
+        wait_until(lambda: f"ssh: opened tcp 22 to {client.ipv4} for 3600 s" in installed.log(),
+                   "the open door", installed.log)
+
+    installed.knock = knock
+    return installed
+
+
+def shut_once_more(debian):
+    """What the boot does before there is a network."""
+    if debian.systemd:
+        return debian.run("systemctl", "restart", "knockd-shut", check=False)
+    return debian.run("service", "knockd-shut", "start", check=False)
+
+
+def test_a_new_door_is_shut_and_a_knock_opens_it(with_new_door, server, client, stranger):
+    assert not client.reaches(server.ipv4, 22)
+    with_new_door.knock()
+    assert client.reaches(server.ipv4, 22)
+    assert not stranger.reaches(server.ipv4, 22)
+
+
+def test_the_boot_shuts_before_the_daemon_runs(with_new_door, server, client):
+    debian = with_new_door
+    debian.run("service", "knockd", "stop")
+    assert not client.reaches(server.ipv4, 22), "the table stays"
+    debian.run("nft", "flush", "ruleset")
+    assert client.reaches(server.ipv4, 22)
+    assert shut_once_more(debian).returncode == 0
+    assert not client.reaches(server.ipv4, 22)
+    debian.run("service", "knockd", "start")
+    debian.knock()
+    assert client.reaches(server.ipv4, 22)
+
+
+@pytest.mark.parametrize("debian", ["systemd"], indirect=True)
+def test_the_unit_comes_before_the_network_and_behind_who_flushes(with_new_door):
+    """Even if the network's own units are asked for at the same time."""
+    shown = with_new_door.run("systemctl", "show", "-p", "After,Before,ActiveState,Result",
+                              "knockd-shut").stdout
+    after = re.search("^After=(.*)$", shown, re.M)[1].split()
+    assert {"nftables.service", "netfilter-persistent.service", "ufw.service"} <= set(after)
+    assert not any(name.startswith(("network", "sysinit", "basic")) for name in after), after
+    assert "network-pre.target" in re.search("^Before=(.*)$", shown, re.M)[1].split()
+    assert "ActiveState=active\nResult=success" in shown or "Result=success" in shown
+    verified = with_new_door.run("systemd-analyze", "verify", "--man=no", "default.target",
+                                 check=False).stdout
+    assert "ordering cycle" not in verified
+
+
+@pytest.mark.parametrize("debian", ["init scripts"], indirect=True)
+def test_the_script_comes_before_the_network(with_new_door):
+    assert with_new_door.run("sh", "-c", "ls /etc/rcS.d").stdout.count("knockd-shut") == 1
+
+
+def test_where_no_door_has_open_the_boot_changes_nothing(with_door):
+    debian = with_door()
+    debian.run("service", "knockd", "stop")
+    assert shut_once_more(debian).returncode == 0
+    assert debian.run("nft", "list", "tables").stdout == ""
+
+
+def test_an_upgrade_keeps_the_ports_shut(with_new_door, server, client):
+    with_new_door.install()
+    assert not client.reaches(server.ipv4, 22)
+    assert with_new_door.pid() != "0"
+
+
+@pytest.mark.parametrize("action", ["--remove", "--purge"])
+def test_removal_opens_the_ports_again_and_says_so(with_new_door, server, client, action):
+    said = with_new_door.run("dpkg", action, "knockd").stdout
+    assert "port 22 is no longer shut\n" in said
+    assert with_new_door.run("nft", "list", "tables").stdout == ""
+    assert client.reaches(server.ipv4, 22)
+
+
+@pytest.mark.parametrize("debian", ["systemd"], indirect=True)
+def test_the_keeper_may_be_an_ordinary_user(with_new_door, server, client, stranger):
+    """By the drop-in, with the commands that it shows."""
+    debian = with_new_door
+    path = "/usr/share/doc/knockd/unprivileged.conf"
+    shown = debian.read(path).split("As root:\n#\n")[1].split("#\n# The log")[0]
+    debian.run("sh", "-ec", "sed -i '/LogFile/d; s/UseSyslog = no/UseSyslog/' /etc/knockd.conf;"
+                            f" cd {path.rpartition('/')[0]}\n" + shown.replace("#", " "))
+    pid = debian.pid()
+    assert debian.run("ps", "-p", pid, "-o", "user=").stdout.strip().startswith("knockd-")
+    status = debian.read(f"/proc/{pid}/status")
+    assert re.search(r"^CapEff:\t0+3000$", status, re.M), status  # CAP_NET_ADMIN, CAP_NET_RAW
+    assert not client.reaches(server.ipv4, 22)
+    knocks = re.search(r"# From elsewhere: knock HOST (.*)", debian.read("/etc/knockd.conf"))[1]
+    senders.with_knock(client, server.ipv4, ",".join(knocks.split()), os.environ["KNOCK_BINARY"])
+    wait_until(lambda: client.reaches(server.ipv4, 22), "the open door",
+               lambda: debian.run("journalctl", "-u", "knockd").stdout)
+    assert not stranger.reaches(server.ipv4, 22)
+    debian.run("systemctl", "stop", "knockd")
+    debian.run("nft", "flush", "ruleset")
+    assert shut_once_more(debian).returncode == 0
+    assert not client.reaches(server.ipv4, 22)
 
 
 README = (TREE / "README.md").read_text()

@@ -14,9 +14,11 @@ PROGRAMS = {
     "usr/sbin/knockd-firewall": 0o755,
     "usr/bin/knock": 0o755,
     "usr/lib/systemd/system/knockd.service": 0o644,
+    "usr/lib/systemd/system/knockd-shut.service": 0o644,
     "usr/lib/sysusers.d/knockd.conf": 0o644,
     "usr/lib/tmpfiles.d/knockd.conf": 0o644,
     "usr/share/doc/knockd/copyright": 0o644,
+    "usr/share/doc/knockd/unprivileged.conf": 0o644,
     "usr/share/man/man1/knock.1": 0o644,
     "usr/share/man/man5/knockd.conf.5": 0o644,
     "usr/share/man/man8/knockd.8": 0o644,
@@ -31,6 +33,7 @@ SETTINGS = {
     "etc/default/knockd": 0o644,
     "etc/logrotate.d/knockd": 0o644,
     "etc/init.d/knockd": 0o755,
+    "etc/init.d/knockd-shut": 0o755,
 }
 
 
@@ -48,29 +51,36 @@ def test_each_file_is_in_its_place(installed):
 
 def test_what_the_administrator_has_written_stays(build, installed):
     for path in SETTINGS:
-        if path != "etc/init.d/knockd":
+        if not path.startswith("etc/init.d/"):
             (installed / path).write_text("mine")
     install(build, installed, "--prefix", "/usr")
     mine = {path for path in SETTINGS if (installed / path).read_text() == "mine"}
-    assert mine == set(SETTINGS) - {"etc/init.d/knockd"}
+    assert mine == {path for path in SETTINGS if not path.startswith("etc/init.d/")}
 
 
 @pytest.mark.parametrize("prefix", ["/usr", "/opt/knockd"])
 def test_services_start_the_daemon_that_was_installed(build, tmp_path, prefix):
     install(build, tmp_path, "--prefix", prefix)
-    unit = (tmp_path / prefix[1:] / "lib/systemd/system/knockd.service").read_text()
-    assert f"\nExecStart={prefix}/sbin/knockd $KNOCKD_OPTS\n" in unit
-    assert f"-{prefix}/sbin/knockd}}\n" in (tmp_path / "etc/init.d/knockd").read_text()
+    for name, option in (("knockd", ""), ("knockd-shut", " --shut")):
+        unit = (tmp_path / prefix[1:] / f"lib/systemd/system/{name}.service").read_text()
+        assert f"\nExecStart={prefix}/sbin/knockd{option} $KNOCKD_OPTS\n" in unit
+        assert f"-{prefix}/sbin/knockd}}\n" in (tmp_path / f"etc/init.d/{name}").read_text()
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd")
-def test_systemd_finds_no_fault_with_the_unit(installed, tmp_path, knockd):
-    """In a copy that names a program which exists."""
-    unit = (installed / "usr/lib/systemd/system/knockd.service").read_text()
-    copy = tmp_path / "knockd.service"
-    copy.write_text(unit.replace("/usr/sbin/knockd", str(knockd)))
+@pytest.mark.parametrize("drop_in", ["", "unprivileged.conf"])
+def test_systemd_finds_no_fault_with_the_units(installed, tmp_path, knockd, drop_in):
+    """In copies that name a program which exists."""
+    copies = []
+    for name in ("knockd.service", "knockd-shut.service"):
+        unit = (installed / "usr/lib/systemd/system" / name).read_text()
+        copies.append(tmp_path / name)
+        copies[-1].write_text(unit.replace("/usr/sbin/knockd", str(knockd)))
+        if drop_in:
+            (tmp_path / f"{name}.d").mkdir()
+            shutil.copy(installed / "usr/share/doc/knockd" / drop_in, tmp_path / f"{name}.d")
     # It complains of other units of the machine, too.
-    said = run("systemd-analyze", "verify", "--man=no", str(copy), check=False).stdout
+    said = run("systemd-analyze", "verify", "--man=no", *map(str, copies), check=False).stdout
     assert [line for line in said.splitlines() if "knockd" in line] == []
 
 
