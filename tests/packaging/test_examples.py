@@ -26,9 +26,10 @@ EFFECTS = {
     "luci": ["luci_192.0.2.2_443"],
     "notify": ["logger -t doorbell 192.0.2.2 has knocked at bell"],
     "one-time": ["ssh_192.0.2.2_22"],
+    "open": [r"192\.0\.2\.2 \. tcp \. 22 timeout 1h"],
     "openwrt": [r"192\.0\.2\.2 \. tcp \. 22 timeout 1h"],
     "port-forward": ["to-destination 192.168.1.99:22", "no to-destination 192.168.1.99:22"],
-    "protected-port": ["-A knocked -s 192.0.2.2/32 -j ACCEPT"],
+    "protected-port": [r"192\.0\.2\.2 \. tcp \. 2222 timeout 10h"],
     "scan-trap": ["-A INPUT -s 192.0.2.2/32 -j DROP"],
     "ssh": ["-A INPUT -s 192.0.2.2/32 -p tcp .*--dport 22 -j ACCEPT",
             "no -A INPUT -s 192.0.2.2/32 -p tcp .*--dport 22 -j ACCEPT"],
@@ -60,7 +61,7 @@ class Bench:
             stand_in = programs / program
             stand_in.write_text(f'#!/bin/sh\necho "{program} {noted}" >>{self.notes}\n')
             stand_in.chmod(0o755)
-        self.prefix = ["env", f"PATH={programs}:{TREE}/firewall:/usr/sbin:/usr/bin:/sbin:/bin",
+        self.prefix = ["env", f"PATH={programs}:{TREE}/src/firewall:/usr/sbin:/usr/bin:/sbin:/bin",
                        "KNOCKD_FIREWALL=iptables", f"KNOCKD_LOCK={folder}/lock"]
         sequences = folder / "sequences"
         sequences.write_text("7421,3096,5518\n")
@@ -88,11 +89,12 @@ def bench(example, tmp_path):
     return Bench(example, tmp_path)
 
 
-def test_nothing_is_doubtful(knockd, example, bench, tmp_path):
+def test_nothing_is_doubtful(server, knockd, example, bench, tmp_path):
+    with_fw4(server)
     config = tmp_path / "knockd.conf"
     config.write_text(bench.text)
     config.chmod(0o600)
-    *warnings, last = run(*bench.prefix, str(knockd), "-t", "-c", str(config)).stdout.splitlines()
+    *warnings, last = server.run(*bench.prefix, knockd, "-t", "-c", config).stdout.splitlines()
     assert last == "configuration OK"
     expected = WARNINGS.get(example, [])
     assert len(warnings) == len(expected), warnings
@@ -100,19 +102,24 @@ def test_nothing_is_doubtful(knockd, example, bench, tmp_path):
         assert warning.endswith(end)
 
 
+def with_fw4(server):
+    server.run("nft", f'table inet fw4 {{\ninclude "{TREE}/openwrt/files/sets.nft"\n}}')
+
+
 def state(server, bench):
     rules = [server.run("iptables", "-t", table, "-S").stdout for table in ("filter", "nat")]
-    sets = server.run("nft", "list", "set", "inet", "fw4", "knockd4").stdout
-    return "".join([*rules, sets, bench.notes.read_text()]).replace('"', "")
+    sets = [server.run("nft", "list", "set", "inet", table, name, check=False).stdout
+            for table, name in (("fw4", "knockd4"), ("knockd", "open4_32"))]
+    return "".join([*rules, *sets, bench.notes.read_text()]).replace('"', "")
 
 
 def test_each_door_does_what_it_says(server, client, knockd, example, bench, tmp_path):
-    server.run("nft", f'table inet fw4 {{\ninclude "{TREE}/openwrt/files/sets.nft"\n}}')
+    with_fw4(server)
     server.run("iptables", "-P", "INPUT", "DROP")  # or there is nothing to be opened
     before = state(server, bench)
     daemon = Daemon(server, knockd, tmp_path / "run", bench.text, prefix=bench.prefix)
-    if "-j knocked" in bench.text:
-        wait_until(lambda: "-j knocked" in state(server, bench), "On_Start has run", daemon.report)
+    if example in ("open", "protected-port"):
+        before = state(server, bench)  # with the table, which stays
     doors = bench.doors()
     for (name, sequence), effect in zip(doors, EFFECTS[example], strict=True):
         senders.with_connect(client, server.ipv4, sequence)
@@ -125,7 +132,8 @@ def test_each_door_does_what_it_says(server, client, knockd, example, bench, tmp
     assert daemon.stop() == 0
     assert daemon.matching(r".*non-zero.*") == []
     # All doors with a stop command are closed; those without leave what is told above.
-    if "Stop_Command" in bench.text and example not in ("firewalld", "protected-port"):
+    closes = re.search(r"^ +(Stop_Command|Open) ", bench.text, re.MULTILINE)
+    if closes and example != "firewalld":
         assert state(server, bench) == before, daemon.report()
 
 
