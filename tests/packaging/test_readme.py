@@ -87,11 +87,15 @@ def test_each_line_that_is_spoken_of_can_come(server, client, frames, knockd, tm
         frames.tcp(port)
     daemon.wait_for(r"\S+: ssh: port scan, knock discarded")
     frames.tcp(7421)
+    refused = Daemon(server, knockd, tmp_path / "refused", DOOR + "Open = 22\n", listens=False,
+                     prefix=["capsh", "--drop=cap_net_admin", "--", "-c", 'exec "$@"', "sh"])
+    assert refused.wait_for_end() == 1
     lines = [line for line in quoted() if line not in ("-D", "to an address at which no door is")]
     assert len(lines) >= 8
     for line in lines:
         pattern = re.escape(line).replace(r"stage\ N", r"stage\ \d")
-        wait_until(lambda: re.search(pattern, daemon.output() + "\n".join(daemon.lines())), line,
+        wait_until(lambda: re.search(pattern, refused.output() + daemon.output() +
+                                     "\n".join(daemon.lines())), line,
                    daemon.report)
 
 

@@ -56,7 +56,16 @@ def with_a_set():
     return blocks[place], blocks[place + 1]
 
 
-@pytest.fixture(params=["example", "docs/openwrt.md", "shipped rule", "knockd.conf(5)"])
+def beside_a_firewall():
+    """The same of docs/firewalls.md."""
+    section = (TREE / "docs/firewalls.md").read_text().split("## Open_Set")[1].split("\n## ")[0]
+    blocks = re.findall(r"(?m)^((?:    .*\n|\n)+)", section)
+    ruleset, door = [block for block in blocks if block.strip()]
+    return ruleset, door
+
+
+@pytest.fixture(params=["example", "docs/openwrt.md", "docs/firewalls.md", "shipped rule",
+                        "knockd.conf(5)"])
 def door(request, tmp_path, knockd):
     """(ruleset, configuration, {family: (set, element of the client)})"""
     fw4 = {4: ("inet fw4 knockd4", "{} . tcp . 22"), 6: ("inet fw4 knockd6", "{} . tcp . 22")}
@@ -67,6 +76,9 @@ def door(request, tmp_path, knockd):
         return FW4, by_uci(documented_rule(), router, knockd), fw4
     if request.param == "shipped rule":
         return FW4, by_uci(shipped_rule(), router, knockd), fw4
+    if request.param == "docs/firewalls.md":
+        return *beside_a_firewall(), {family: (f"inet filter knocked{family}", "{} . tcp . 22")
+                                      for family in (4, 6)}
     ruleset, config = with_a_set()
     return ruleset, config, {4: ("inet filter knocked4", "{}"), 6: ("inet filter knocked6", "{}")}
 
