@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""knockd-firewall before the real firewalld, in a Debian of its own with systemd and D-Bus."""
+"""knockd-firewall and doors without commands before the real firewalld, in a Debian of its own with
+systemd and D-Bus."""
+
+import re
 
 import pytest
 
+import senders
+from daemon import Daemon
 from debian import Debian
 from fixtures import TREE
 from waiting import wait_until
@@ -78,3 +83,36 @@ def test_what_cannot_be_closed_is_no_success(debian, firewall):
                           "ssh", "192.0.2.2", "2222", check=False)
         assert done.returncode == 1 and "knockd-firewall: " in done.stdout
         assert rules(debian) == opened
+
+
+DOOR = ("[options]\nInterface = eth0\n[ssh]\nSequence = 7421,3096,5518\nTCPFlags = syn\n"
+        "Open = 2222\nOpen_For = 1h\n")
+
+
+def test_a_door_without_commands_beside_it(network, debian, knockd, knock_binary, tmp_path):
+    """-t says what firewalld has to accept; with the command of docs/firewalls.md it does."""
+    server, client, stranger = network.server, network.client, network.stranger
+    file = tmp_path / "knockd.conf"
+    file.write_text(DOOR)
+    file.chmod(0o600)
+
+    def warnings():
+        return server.run(knockd, "-t", "-c", file).stdout.splitlines()[:-1]
+
+    warning, = warnings()
+    assert "port 2222: chain inet firewalld filter_INPUT, which comes after knockd's own" in warning
+    server.serve(2222)
+    daemon = Daemon(server, knockd, tmp_path / "run", DOOR)
+    command = re.search(r"^\| firewalld \| `(.*)` \|$", (TREE / "docs/firewalls.md").read_text(),
+                        re.MULTILINE)[1]
+    debian.run("sh", "-c", command.replace("22/", "2222/"))
+    assert warnings() == []
+    assert not client.reaches(server.ipv4, 2222)
+    senders.with_knock(client, server.ipv4, "7421,3096,5518", knock_binary)
+    daemon.wait_for("ssh: opened .*")
+    for _ in range(2):
+        assert client.reaches(server.ipv4, 2222)
+        assert not stranger.reaches(server.ipv4, 2222)
+        debian.run("firewall-cmd", "--reload")
+    assert daemon.stop() == 0
+    assert not client.reaches(server.ipv4, 2222)
