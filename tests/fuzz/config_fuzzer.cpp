@@ -10,7 +10,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "knockd/config/parser.h"
 #include "knockd/config/values.h"
@@ -45,6 +47,11 @@ class Nowhere : public Surroundings {
   std::string iptables_chain(const std::string&, const std::string& chain) const override {
     return "-P " + chain + " ACCEPT\n-A " + chain + " -p tcp -m tcp --dport 22 -j DROP\n";
   }
+  std::optional<std::string> ruleset() const override {
+    return "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; "
+           "policy drop;\n\t}\n}\n";
+  }
+  std::vector<std::string> other_entrances() const override { return {"eth9"}; }
 };
 
 void demand(bool promise) {

@@ -29,7 +29,7 @@ class Service:
         self.config.chmod(0o600)
         self.settings = folder / "settings"
         self.set(START_KNOCKD="1", KNOCKD_OPTS=f"-i eth0 -c {self.config}")
-        self._environment = {**os.environ, "KNOCKD_PROGRAM": str(knockd),
+        self.environment = {**os.environ, "KNOCKD_PROGRAM": str(knockd),
                              "KNOCKD_PID_FILE": str(self.pid_file),
                              "KNOCKD_SETTINGS": str(self.settings)}
 
@@ -38,7 +38,7 @@ class Service:
 
     def __call__(self, action):
         """Its exit status and what it said."""
-        done = self._server.run(*self._argv, action, check=False, env=self._environment)
+        done = self._server.run(*self._argv, action, check=False, env=self.environment)
         return done.returncode, done.stdout.strip()
 
     def pid(self):
@@ -112,4 +112,38 @@ def test_another_program_with_the_number_of_a_dead_daemon_is_left_alone(service,
 
 def test_an_unknown_action_is_refused(service):
     status, said = service("dance")
+    assert status == 2 and said.startswith("usage:")
+
+
+@pytest.fixture
+def boot(server, shell, installed, service):
+    """The script that shuts ports at boot, with the same settings: its status and what it said."""
+    def call(action):
+        done = server.run(*shell, installed / "etc/init.d/knockd-shut", action, check=False,
+                          env=service.environment)
+        return done.returncode, done.stdout.strip()
+
+    service.config.write_text(service.config.read_text() + "open = 22\n")
+    return call
+
+
+def test_the_boot_shuts_the_ports_of_doors(server, client, service, boot):
+    server.serve(22)
+    service.set(START_KNOCKD="0", KNOCKD_OPTS=f"-i eth0 -c {service.config}")
+    assert boot("start") == (0, "")
+    assert client.reaches(server.ipv4, 22), "what is not wanted shuts nothing"
+    service.set(START_KNOCKD="1", KNOCKD_OPTS=f"-i eth0 -c {service.config}")
+    for action in ("start", "restart"):
+        assert boot(action) == (0, "")
+        assert not client.reaches(server.ipv4, 22)
+    assert boot("stop") == (0, "")
+    assert not client.reaches(server.ipv4, 22)
+    service.config.write_text("nonsense\n" + service.config.read_text())
+    status, said = boot("restart")
+    assert status == 1 and f"{service.config}:1:" in said
+    assert not client.reaches(server.ipv4, 22)
+
+
+def test_the_boot_knows_no_other_action(boot):
+    status, said = boot("dance")
     assert status == 2 and said.startswith("usage:")
