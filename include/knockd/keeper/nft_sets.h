@@ -1,61 +1,26 @@
 // SPDX-License-Identifier: MIT
-// Puts elements into sets of the kernel's ruleset and takes them out, by nfnetlink (linux/netfilter/
-// nf_tables.h; the kernel's Documentation/netlink/specs/nftables.yaml), through the part of libnl-3
-// that libnl-tiny has too. Which elements, and why, is the owner's business.
+// Puts elements into sets of the kernel's ruleset and takes them out, by nfnetlink, through the part
+// of libnl-3 that libnl-tiny has too. Which elements, and why, is the owner's business.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "knockd/base/clock.h"
 #include "knockd/base/result.h"
 #include "knockd/keeper/netlink_socket.h"
-#include "knockd/knock/admission.h"
+#include "knockd/keeper/nft_messages.h"
 
 namespace knockd {
-
-// An element as the kernel has it.
-struct SetElement {
-  SetName set;
-  std::string key;  // bytes: fields in network order, each padded to four
-
-  friend auto operator<=>(const SetElement&, const SetElement&) = default;
-};
-
-// What keys of a set are.
-enum class SetKey : uint8_t { kAddress, kAddressAndPort };
-
-// Of an address alone, or with a port: address . inet_proto . inet_service.
-std::string set_key(const IpAddress& address);
-std::string set_key(const IpAddress& address, const Knock& port);
-
-// Of inet_proto . inet_service; nothing for any other key.
-std::optional<Knock> port_of_key(std::string_view key);
-
-struct TimedElement {
-  SetElement element;
-  Duration left{};  // until the kernel takes it out
-};
 
 // One socket for requests. Each method waits for the kernel's answer, which is there when the
 // request has been sent, and for nothing else. Errors are errno's numbers; 0 is success.
 class NftSets {
  public:
-  // What a set says of itself.
-  struct Description {
-    std::optional<SetKey> key;  // absent: of another type than a door can use
-    bool is_v4 = true;          // of its addresses
-    bool has_timeout = false;
-  };
-  // An element that was found.
-  struct Found {
-    std::string key;
-    std::optional<Duration> left;  // absent: it stays for good
-  };
+  using Description = SetDescription;
+  using Found = FoundElement;
 
   static Result<NftSets> create();
 
@@ -79,7 +44,6 @@ class NftSets {
 
  private:
   explicit NftSets(NetlinkSocket socket) : socket_(std::move(socket)) {}
-  int send_batch(const std::string& messages, uint32_t sequence);
   int remove_with(std::span<const SetElement> elements, bool add_first);
   template <typename Take>
   int ask(const std::string& request, uint32_t sequence, const Take& take);
