@@ -1,0 +1,47 @@
+// fuzzes: keeper
+// longest: 4096
+// SPDX-License-Identifier: MIT
+// What the kernel answers and reports of rulesets, as one datagram: whatever it is, only what lies in
+// it is read.
+#include <linux/netlink.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "knockd/keeper/nft_messages.h"
+
+namespace {
+
+void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  std::vector<nlmsghdr> aligned(size / sizeof(nlmsghdr) + 1);
+  if (size != 0) std::memcpy(aligned.data(), data, size);
+  auto length = static_cast<uint32_t>(size);
+  const auto* const begin = reinterpret_cast<const char*>(aligned.data());
+  const auto is_within = [&](std::string_view part) {
+    return part.empty() || (part.data() >= begin && part.data() + part.size() <= begin + size);
+  };
+  for (nlmsghdr* message = aligned.data(); NLMSG_OK(message, length);
+       message = NLMSG_NEXT(message, length)) {
+    size_t bytes = 0;
+    for (const knockd::FoundElement& element : knockd::elements_in(*message)) {
+      require(!element.left || element.left->count() >= 0);
+      bytes += element.key.size();
+    }
+    require(bytes <= size);
+    const knockd::SetDescription description = knockd::description_in(*message);
+    require(description == knockd::description_in(*message));
+    require(is_within(knockd::table_in(*message)));
+    require(is_within(knockd::attributes_in(*message)));
+    knockd::end_in(*message);
+  }
+  return 0;
+}
