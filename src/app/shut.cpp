@@ -25,20 +25,6 @@ std::vector<std::string> named(const CommandLine& line, const Config& config) {
   return line.interfaces.empty() ? config.interfaces : line.interfaces;
 }
 
-// These and the bridge, bond or team of which one is a port. None, or any: all but loopback.
-std::vector<std::string> with_uppers(std::vector<std::string> names,
-                                     const InterfaceMonitor& monitor) {
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (names[i] == "any") return {};
-    const Interface* const found = monitor.find(names[i]);
-    const Interface* const upper = found == nullptr ? nullptr : monitor.find(found->port_of);
-    if (upper != nullptr && std::ranges::find(names, upper->name) == names.end()) {
-      names.push_back(upper->name);
-    }
-  }
-  return names;
-}
-
 bool is_of_link_alone(const IpAddress& address) {
   const auto in = [&](const char* network, uint8_t prefix) {
     return network_of(address, prefix) == IpAddress::parse(network);
@@ -74,8 +60,9 @@ int shut_ports(const CommandLine& line) {
       std::fprintf(stderr, "%s\n", complaint.to_string().c_str());
     }
   }
+  // Where no interface is named, at all but loopback, until the daemon knows its own.
   const ShutTable table =
-      shut_table_of(config, with_uppers(named(line, config), InterfaceMonitor()), !line.only_v4);
+      shut_table_of(config, InterfaceMonitor().entrances(named(line, config)), !line.only_v4);
   if (table.ports.empty()) {
     if (!loaded) return shut_as_before(config);
     std::printf("no door has Open in knockd's own table: no port is to be shut\n");
@@ -120,7 +107,7 @@ std::vector<std::string> other_entrances(const CommandLine& line, const Config& 
     if (!device || !*device) return {};
     names = {**device};
   }
-  names = with_uppers(std::move(names), monitor);
+  names = monitor.entrances(names);
   if (names.empty()) return {};  // any
   std::vector<std::string> others;
   for (const auto& [index, interface] : monitor.interfaces()) {

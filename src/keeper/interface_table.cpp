@@ -195,4 +195,16 @@ bool InterfaceTable::withdraw(Interface& interface, const Assignment& assignment
   return true;
 }
 
+std::vector<std::string> InterfaceTable::entrances(std::vector<std::string> names) const {
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == "any") return {};
+    const Interface* const found = find(names[i]);
+    const Interface* const upper = found == nullptr ? nullptr : find(found->port_of);
+    if (upper != nullptr && std::ranges::find(names, upper->name) == names.end()) {
+      names.push_back(upper->name);
+    }
+  }
+  return names;
+}
+
 }  // namespace knockd

@@ -191,19 +191,6 @@ void ListenerSlots::choose(const std::vector<std::string>& named, bool only_v4) 
   log_.info(format("no interface is named, choosing %s", interfaces_.front().c_str()));
 }
 
-std::vector<std::string> ListenerSlots::entrances() const {
-  std::vector<std::string> names = interfaces_;
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (names[i] == kAny) return {};
-    const Interface* const found = monitor_.find(names[i]);
-    const Interface* const upper = found == nullptr ? nullptr : monitor_.find(found->port_of);
-    if (upper != nullptr && std::ranges::find(names, upper->name) == names.end()) {
-      names.push_back(upper->name);
-    }
-  }
-  return names;
-}
-
 void ListenerSlots::follow_network() {
   if (monitor_.read()) {
     owner_.on_network();

@@ -9,8 +9,6 @@
 namespace knockd {
 namespace {
 
-// Commands that wait so long while none ends are reported.
-constexpr Duration kStuck = std::chrono::seconds(10);
 // Refused knocks of a door are reported at once, and then at most so often.
 constexpr Duration kBetweenReports = std::chrono::minutes(1);
 
@@ -200,24 +198,14 @@ void Openings::time_passed(Instant now) {
     door = refusing_.erase(door);
   }
   run_what_can(now);
-  if (stuck_since_ && !stuck_reported_ && now >= *stuck_since_ + kStuck) report_stuck();
-}
-
-// Commands that never end could otherwise keep doors shut without a word.
-void Openings::report_stuck() {
-  stuck_reported_ = true;
-  const CommandQueue& queue = stops_.waiting() != 0 ? stops_ : starts_;
-  for (const auto& [door, line] : lines_) {
-    if (line.number != queue.next_line()) continue;
-    actions_.push_back(Say{LogLevel::kWarning, {}, stuck_line(door, queue.running(), kStuck)});
-  }
+  if (stuck_since_ && !stuck_reported_ && now >= *stuck_since_ + kStuckAfter) report_stuck();
 }
 
 std::optional<Instant> Openings::next_alarm() const {
   std::optional<Instant> next;
   const auto consider = [&](Instant when) { next = next ? std::min(*next, when) : when; };
   if (!alarms_.empty()) consider(alarms_.begin()->first);
-  if (stuck_since_ && !stuck_reported_) consider(*stuck_since_ + kStuck);
+  if (stuck_since_ && !stuck_reported_) consider(*stuck_since_ + kStuckAfter);
   for (const std::string& door : refusing_) consider(*lines_.at(door).report_at);
   return next;
 }

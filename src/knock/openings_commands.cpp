@@ -121,6 +121,16 @@ void Openings::run_what_can(Instant now) {
   }
 }
 
+// Commands that never end could otherwise keep doors shut without a word.
+void Openings::report_stuck() {
+  stuck_reported_ = true;
+  const CommandQueue& queue = stops_.waiting() != 0 ? stops_ : starts_;
+  for (const auto& [door, line] : lines_) {
+    if (line.number != queue.next_line()) continue;
+    actions_.push_back(Say{LogLevel::kWarning, {}, stuck_line(door, queue.running(), kStuckAfter)});
+  }
+}
+
 void Openings::start_begins(uint64_t id, Instant now) {
   Opening& starting = opening(id);
   const Terms& terms = *starting.terms;

@@ -42,6 +42,9 @@ class InterfaceMonitor {
   const Interface* entrance(uint32_t index, const IpAddress& destination) const {
     return table_.entrance(index, destination);
   }
+  std::vector<std::string> entrances(const std::vector<std::string>& names) const {
+    return table_.entrances(names);
+  }
 
  private:
   bool refresh();

@@ -45,6 +45,9 @@ class InterfaceTable {
   // the port but its bridge, not the device that carries a VLAN but the VLAN's if the packet's
   // destination is there. Null if `index` is unknown.
   const Interface* entrance(uint32_t index, const IpAddress& destination) const;
+  // By which packets come in that are heard on these interfaces: these, and the bridge, bond or team
+  // of which one is a port. Empty if one of them is "any".
+  std::vector<std::string> entrances(std::vector<std::string> names) const;
 
  private:
   // The kernel tells IPv4 addresses apart by all three: 192.0.2.1/24 and 192.0.2.1/32 may stand

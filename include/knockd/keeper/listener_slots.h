@@ -52,9 +52,8 @@ class ListenerSlots : ListenerProcess::Owner {
   // default route. Of IPv6 nothing is heard with `only_v4`.
   void choose(const std::vector<std::string>& named, bool only_v4);
   const std::vector<std::string>& interfaces() const { return interfaces_; }
-  // The devices by which packets come in that are heard there: these, and the bridge, bond or team
-  // of which one is a port. Empty: any.
-  std::vector<std::string> entrances() const;
+  // The devices by which packets come in that are heard there; empty: any.
+  std::vector<std::string> entrances() const { return monitor_.entrances(interfaces_); }
 
   // Starts the first listeners.
   void start() {

@@ -49,6 +49,9 @@ struct CompleteKnock {
   DoorNumber rule = kNoDoor;  // of the tracker: which of the door's one-time sequences
 };
 
+// Commands that wait so long while none ends are reported.
+inline constexpr Duration kStuckAfter = std::chrono::seconds(10);
+
 class Openings {
  public:
   explicit Openings(const OpeningLimits& limits = {});
