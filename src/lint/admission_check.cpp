@@ -63,7 +63,8 @@ class AdmissionChecker {
 
   // Of the first door whose ports knockd's own table shuts.
   Place place_of_first() const {
-    const auto first = std::ranges::find_if(config_.doors, [&](const Door& d) { return is_own(d); });
+    const auto first =
+        std::ranges::find_if(config_.doors, [&](const Door& d) { return is_own(d); });
     return first->place_of("Open");
   }
 
@@ -91,9 +92,10 @@ class AdmissionChecker {
       for (const std::string& chain : ruleset_.chains_that_drop(port)) {
         if (!told_.insert(to_string({port}) + chain).second) continue;
         warn(door.place_of("Open"),
-             format("port %s: chain %s, which comes after knockd's own table, drops it for everyone: "
-                    "expected a rule there that accepts it, or Open_Set",
-                    to_string({port}).c_str(), printable(chain).c_str()));
+             format(
+                 "port %s: chain %s, which comes after knockd's own table, drops it for everyone: "
+                 "expected a rule there that accepts it, or Open_Set",
+                 to_string({port}).c_str(), printable(chain).c_str()));
       }
     }
   }
@@ -122,9 +124,9 @@ class AdmissionChecker {
     if (!set) {
       warn(place, what + " does not exist");
     } else if (!set->type.empty() && set->type != expected && !has_ports) {
-      warn(place, format("%s is of type %s: expected %s, or %s . inet_proto . inet_service",
-                         what.c_str(), printable(set->type).c_str(), expected.c_str(),
-                         expected.c_str()));
+      warn(place,
+           format("%s is of type %s: expected %s, or %s . inet_proto . inet_service", what.c_str(),
+                  printable(set->type).c_str(), expected.c_str(), expected.c_str()));
     } else if (!set->is_plain) {
       warn(place, what + " is of intervals or constant: expected 'flags timeout' alone");
     } else if (!set->has_timeout) {
@@ -145,7 +147,8 @@ class AdmissionChecker {
         if (!program || !("/" + *program).ends_with("/knockd-firewall")) continue;
         const auto action = std::ranges::find(words, "open-port");
         if (words.end() - action < 4) continue;
-        for (auto word = action + 3; word != words.end(); ++word) check_port(door, directive, *word);
+        for (auto word = action + 3; word != words.end(); ++word)
+          check_port(door, directive, *word);
       }
     }
   }

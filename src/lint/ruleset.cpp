@@ -125,7 +125,8 @@ bool Ruleset::drops(const Chain& chain, int most_steps) const {
     const size_t at = verdict_of_wide_rule(rule);
     if (at == rule.size()) continue;
     if (is_one_of(rule[at], {"drop", "reject"})) return true;
-    if (!is_one_of(rule[at], {"jump", "goto"}) || at + 1 == rule.size() || most_steps == 0) continue;
+    if (!is_one_of(rule[at], {"jump", "goto"}) || at + 1 == rule.size() || most_steps == 0)
+      continue;
     const auto next = std::ranges::find_if(chains_, [&](const Chain& other) {
       return other.table == chain.table && other.name == rule[at + 1];
     });

@@ -407,8 +407,9 @@ TEST_F(CheckTest, GivesTheParsersRemarks_InTheOrderOfTheText) {
 // --- Doors without a shell -----------------------------------------------------------------------
 
 TEST_F(CheckTest, IsSilentOfANativeDoor_WhenNothingIsDoubtful) {
-  here_.listed = "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter;"
-                 " policy accept;\n\t}\n}\n";
+  here_.listed =
+      "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter;"
+      " policy accept;\n\t}\n}\n";
   EXPECT_EQ(warnings_of_door_with("open = 22\n"), "");
   here_.listed.reset();
   EXPECT_EQ(warnings_of_door_with("open = 22\n"), "");
@@ -427,8 +428,9 @@ TEST_F(CheckTest, WarnsOfInterfacesAtWhichPortsStayOpen) {
 }
 
 TEST_F(CheckTest, WarnsOfChainsThatDropAfterTheOwnTable) {
-  here_.listed = "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter;"
-                 " policy drop;\n\t\tudp dport 53 accept\n\t}\n}\n";
+  here_.listed =
+      "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter;"
+      " policy drop;\n\t\tudp dport 53 accept\n\t}\n}\n";
   EXPECT_EQ(warnings_of_door_with("open = 22,53:udp\n"),
             "k.conf:4:1: warning: port 22: chain inet filter input, which comes after knockd's own "
             "table, drops it for everyone: expected a rule there that accepts it, or Open_Set\n");
@@ -446,15 +448,16 @@ TEST_F(CheckTest, WarnsOfMissingNft) {
 
 TEST_F(CheckTest, WarnsOfSetsThatCannotBeUsed) {
   const auto of_set = [&](const std::string& set) {
-    here_.listed = "table inet own {\n\tset six {\n\t\ttype ipv6_addr\n\t\tflags timeout\n\t}\n" +
-                   set + "}\n";
+    here_.listed =
+        "table inet own {\n\tset six {\n\t\ttype ipv6_addr\n\t\tflags timeout\n\t}\n" + set + "}\n";
     return warnings_of_door_with("open_set = inet own allowed\nopen_set_6 = inet own six\n");
   };
   const std::string place = "k.conf:4:1: warning: set inet own allowed ";
   EXPECT_EQ(of_set(""), place + "does not exist\n");
   EXPECT_EQ(of_set("\tset allowed {\n\t\ttype ipv6_addr\n\t\tflags timeout\n\t}\n"),
-            place + "is of type ipv6_addr: expected ipv4_addr, or ipv4_addr . inet_proto . "
-                    "inet_service\n");
+            place +
+                "is of type ipv6_addr: expected ipv4_addr, or ipv4_addr . inet_proto . "
+                "inet_service\n");
   EXPECT_EQ(of_set("\tset allowed {\n\t\ttype ipv4_addr\n\t}\n"),
             place + "has no 'flags timeout': the kernel would shut nobody out again\n");
   EXPECT_EQ(of_set("\tset allowed {\n\t\ttype ipv4_addr\n\t\tflags interval,timeout\n\t}\n"),

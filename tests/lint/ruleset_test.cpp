@@ -19,7 +19,8 @@ std::vector<std::string> chains(std::string_view listed, const Knock& port = kSs
 
 // A chain at the hook input with this policy and these rules, each with its two tabs.
 std::string input(const std::string& policy, const std::string& rules) {
-  return "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; policy " +
+  return "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; "
+         "policy " +
          policy + ";\n" + rules + "\t}\n}\n";
 }
 
@@ -64,8 +65,9 @@ TEST(Ruleset, APortThatTheTableAcceptsIsNotDropped) {
         "tcp dport 20-30 accept", "iifname \"eth0\" meta l4proto tcp th dport 22 accept"}) {
     EXPECT_THAT(chains(input("drop", "\t\t" + std::string(rule) + '\n')), IsEmpty()) << rule;
   }
-  for (const char* const rule : {"udp dport 22 accept", "tcp dport 23 accept", "tcp sport 22 accept",
-                                 "tcp dport { 80, 443 } accept", "tcp dport 22 drop"}) {
+  for (const char* const rule :
+       {"udp dport 22 accept", "tcp dport 23 accept", "tcp sport 22 accept",
+        "tcp dport { 80, 443 } accept", "tcp dport 22 drop"}) {
     EXPECT_THAT(chains(input("drop", "\t\t" + std::string(rule) + '\n')),
                 ElementsAre("inet filter input"))
         << rule;
@@ -74,10 +76,12 @@ TEST(Ruleset, APortThatTheTableAcceptsIsNotDropped) {
 
 TEST(Ruleset, AForwardedPortIsDroppedByChainsThatForward) {
   const auto ruleset = [](const char* to, const char* accepts) {
-    return std::string("table ip nat {\n\tchain DOCKER {\n\t\tiifname != \"docker0\" tcp dport 8080 "
-                       "counter packets 0 bytes 0 dnat to ") +
-           to + "\n\t}\n}\ntable ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward "
-                "priority filter; policy drop;\n\t\t" +
+    return std::string(
+               "table ip nat {\n\tchain DOCKER {\n\t\tiifname != \"docker0\" tcp dport 8080 "
+               "counter packets 0 bytes 0 dnat to ") +
+           to +
+           "\n\t}\n}\ntable ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward "
+           "priority filter; policy drop;\n\t\t" +
            accepts + "\n\t}\n}\n" + input("drop", "");
   };
   const Knock published{8080, Protocol::kTcp};

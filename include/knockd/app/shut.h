@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Shuts the ports of doors with Open before any daemon runs, or opens them to all again; and what -t
-// must know of where they would be shut.
+// Shuts the ports of doors with Open before any daemon runs, or opens them to all again; and what
+// -t must know of where they would be shut.
 #pragma once
 
 #include <string>

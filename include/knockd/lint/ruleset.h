@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The kernel's ruleset as `nft -t list ruleset` prints it, as far as -t must know it: sets, and chains
-// that drop what knockd's own table lets through. Not a parser of nft's language: what it does not
-// understand narrows a rule.
+// The kernel's ruleset as `nft -t list ruleset` prints it, as far as -t must know it: sets, and
+// chains that drop what knockd's own table lets through. Not a parser of nft's language: what it
+// does not understand narrows a rule.
 #pragma once
 
 #include <optional>
