@@ -2,6 +2,8 @@
 // The checks' view of the real machine.
 #include <fcntl.h>
 #include <net/if.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -19,6 +21,8 @@
 namespace knockd {
 namespace {
 
+constexpr int kPatience = 5000;  // milliseconds without a word of a program
+
 bool is_executable(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
@@ -31,7 +35,8 @@ bool may_be_asked(std::string_view tool) {
                           "iptables-nft", "ip6tables-nft"});
 }
 
-// Standard output of a program found by PATH, if it succeeds; its standard error goes nowhere.
+// Standard output of a program found by PATH, if it succeeds; its standard error goes nowhere. One
+// that hangs is ended.
 std::optional<std::string> output_of(std::array<const char*, 5> arguments) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
@@ -50,12 +55,15 @@ std::optional<std::string> output_of(std::array<const char*, 5> arguments) {
   to.reset();
   std::string output;
   char part[4096];
-  for (ssize_t length; (length = ::read(from.get(), part, sizeof(part))) != 0;) {
-    if (length > 0) {
-      output.append(part, static_cast<size_t>(length));
-    } else if (errno != EINTR) {
+  pollfd ready{from.get(), POLLIN, 0};
+  for (;;) {
+    if (::poll(&ready, 1, kPatience) == 0) {
+      ::kill(pid, SIGKILL);
       break;
     }
+    const ssize_t length = ::read(from.get(), part, sizeof(part));
+    if (length == 0 || (length < 0 && errno != EINTR)) break;
+    if (length > 0) output.append(part, static_cast<size_t>(length));
   }
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {

@@ -516,6 +516,17 @@ TEST(MachineTest, RunsNoProgramThatOnlyLooksLikeIptables) {
   EXPECT_NE(::access((folder / "ran").c_str(), F_OK), 0);
 }
 
+TEST(MachineTest, EndsNftThatHangs) {
+  if (::geteuid() != 0) GTEST_SKIP() << "nft is asked as root alone";
+  const TemporaryFolder folder;
+  write_file(folder / "nft", "#!/bin/sh\nexec sleep 1000\n");
+  ASSERT_EQ(::chmod((folder / "nft").c_str(), 0755), 0);
+  const std::string path = ::getenv("PATH");
+  ::setenv("PATH", (folder.path() + ':' + path).c_str(), 1);
+  EXPECT_EQ(Machine().ruleset(), std::nullopt);
+  ::setenv("PATH", path.c_str(), 1);
+}
+
 TEST(MachineTest, ReadsModeOfFile) {
   char path[] = "/tmp/knockd-mode-test-XXXXXX";
   const int fd = ::mkstemp(path);
