@@ -5,7 +5,8 @@ every door that was opened was shut again, in order and not too early."""
 import collections
 
 # One builtin and one redirection each: the shell forks nothing, so the time is the command's own.
-_COMMAND = "read now rest < /proc/uptime; echo {event} $KNOCKD_DOOR %IP% $now >> {path}"
+_COMMAND = ("read now rest < /proc/uptime; {work}; "
+            "echo {event} $KNOCKD_DOOR %IP% $now >> {path}")
 
 Event = collections.namedtuple("Event", "what door source time")
 
@@ -23,12 +24,13 @@ class TimedLedger:
         self.timeouts = timeouts
         path.touch()
 
-    def door(self, name, sequence, *directives, start_prefix="", stop_prefix=""):
-        """The lines of a configuration for a door that is entered here."""
+    def door(self, name, sequence, *directives, work=":"):
+        """The lines of a configuration for a door that is entered here. `work` is what a start
+        command does between its time and its entry."""
         return "\n".join([
             f"[{name}]", f"sequence = {sequence}", f"cmd_timeout = {self.timeouts[name]}",
-            f"start_command = {start_prefix}{_COMMAND.format(event='start', path=self.path)}",
-            f"stop_command = {stop_prefix}{_COMMAND.format(event='stop', path=self.path)}",
+            f"start_command = {_COMMAND.format(event='start', work=work, path=self.path)}",
+            f"stop_command = {_COMMAND.format(event='stop', work=':', path=self.path)}",
             *directives, ""])
 
     def events(self):
