@@ -97,13 +97,13 @@ std::string element_message(int type, int flags, const SetName& set,
   message.put(NFTA_SET_ELEM_LIST_TABLE, set.table);
   message.put(NFTA_SET_ELEM_LIST_SET, set.set);
   message.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&] {
-    for (const auto& [element, left] : elements) {
+    for (const TimedElement& timed : elements) {
       message.nest(NFTA_LIST_ELEM, [&] {
         message.nest(NFTA_SET_ELEM_KEY, [&] {
-          message.put(NFTA_DATA_VALUE, element.key.data(), element.key.size());
+          message.put(NFTA_DATA_VALUE, timed.element.key.data(), timed.element.key.size());
         });
-        const auto time = std::chrono::duration_cast<milliseconds>(left).count();
-        if (left <= Duration::zero()) return;
+        const auto time = std::chrono::duration_cast<milliseconds>(timed.left).count();
+        if (timed.left <= Duration::zero()) return;
         const uint64_t timeout = htobe64(static_cast<uint64_t>(std::max<int64_t>(time, 1)));
         message.put(NFTA_SET_ELEM_TIMEOUT, &timeout, sizeof(timeout));
       });

@@ -37,9 +37,15 @@ class FrameSender {
       frame.push_back(static_cast<uint8_t>(value));
     };
     if (v4) {
-      for (const unsigned value : {ETHERTYPE_IP, 0x4500, 40, 0, 0, 64 << 8 | 6, 0}) put16(value);
+      for (const unsigned value : std::initializer_list<unsigned>{ETHERTYPE_IP, 0x4500, 40, 0, 0,
+                                                                  64 << 8 | 6, 0}) {
+        put16(value);
+      }
     } else {
-      for (const unsigned value : {ETHERTYPE_IPV6, 0x6000, 0, 20, 6 << 8 | 64}) put16(value);
+      for (const unsigned value :
+           std::initializer_list<unsigned>{ETHERTYPE_IPV6, 0x6000, 0, 20, 6 << 8 | 64}) {
+        put16(value);
+      }
     }
     for (const std::string& text : {source, destination}) {
       const auto bytes = IpAddress::parse(text).value().bytes();
