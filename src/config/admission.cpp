@@ -8,6 +8,10 @@
 namespace knockd {
 namespace {
 
+// The kernel counts an element that has run out until it collects it, up to two seconds later: room
+// for those who open meanwhile.
+constexpr uint64_t kPlaces = 3;
+
 // Whether the door's ports are those of knockd's own table.
 bool is_in_own_table(const Config& config, const Door& door) {
   return !door.open.empty() && !door.open_set && !door.open_set_6 && !config.open_set &&
@@ -46,7 +50,7 @@ ShutTable shut_table_of(const Config& config, const std::vector<std::string>& in
     }
     table.prefixes_v4.insert(door.prefix_v4);
     if (ipv6) table.prefixes_v6.insert(door.prefix_v6);
-    most += uint64_t{door.max_open} * door.open.size();
+    most += kPlaces * door.max_open * door.open.size();
   }
   table.most_elements = static_cast<uint32_t>(std::clamp<uint64_t>(most, 1, UINT32_MAX));
   return table;

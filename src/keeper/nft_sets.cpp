@@ -22,6 +22,8 @@ namespace {
 
 // What changed while it was listed is listed again; not forever.
 constexpr int kMostDumps = 10;
+// What runs out while it is removed is looked up again; not forever.
+constexpr int kMostTries = 3;
 constexpr int kMostReads = 1 << 16;
 constexpr int kReceiveBuffer = 1 << 20;  // bytes
 
@@ -43,14 +45,19 @@ int NftSets::put(std::span<const TimedElement> elements) {
 }
 
 int NftSets::remove(std::span<const SetElement> elements) {
-  const int error = remove_with(elements, true);
-  if (error != ENFILE) return error;
-  // The set is full of others', so one of these has run out already.
-  for (const SetElement& element : elements) {
-    const int one = remove_with({&element, 1}, false);
-    if (one != 0 && one != ENOENT) return one;
+  int error = remove_with(elements, true);
+  // The set is full of others', so one of these has run out already. To ask which is cheap; a batch
+  // that fails costs the kernel milliseconds.
+  for (int tries = 0; tries < kMostTries && (error == ENFILE || error == ENOENT); ++tries) {
+    std::vector<SetElement> left;
+    for (const SetElement& element : elements) {
+      const auto found = find(element);
+      if (!found) return found.error();
+      if (*found) left.push_back(element);
+    }
+    error = remove_with(left, false);
   }
-  return 0;
+  return error;
 }
 
 int NftSets::remove_with(std::span<const SetElement> elements, bool add_first) {
