@@ -74,6 +74,7 @@ int Keeper::run() {
   line_rate_.set_limit(config_.log_rate);
   choose_interfaces();
   if (!shut_ports()) return 1;
+  ports_.report_left_behind();
   doors_.take_up(config_.state_file);
   sequences_.renew();
   slots_.start();

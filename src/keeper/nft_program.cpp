@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kPatience = 5000;  // milliseconds
 constexpr char kProgram[] = "nft";
-constexpr size_t kMostReason = 4096;
+constexpr size_t kMostReason = 512;
 
 // nft is looked for where a router has it, whatever PATH we were given.
 char kPath[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";

@@ -28,10 +28,11 @@ constexpr Duration kFirstPause = milliseconds(50);
 constexpr Duration kLongestPause = seconds(5);
 // After so long without a repair the next one is prompt again.
 constexpr Duration kCalm = seconds(30);
-// An element that is to stay longer than this beyond its time is not as we put it.
+// An element that differs by more than this from its time is not as we put it.
 constexpr Duration kSlack = seconds(1);
 // Elements of one batch.
 constexpr size_t kMostAtOnce = 500;
+constexpr char kShutSet[] = "shut";
 
 std::string reason_of(int error) {
   switch (error) {
@@ -44,13 +45,23 @@ std::string reason_of(int error) {
   }
 }
 
+bool is_near(Duration one, Duration other) {
+  return one <= other + kSlack && other <= one + kSlack;
+}
+
 bool has_port(const ShutTable& table, const Knock& port) {
   return std::ranges::any_of(table.ports, [&](const ShutPort& one) { return one.port == port; });
 }
 
+// Whether a table shuts its ports wherever the other is to.
+bool covers(const ShutTable& table, const ShutTable& wanted) {
+  if (table.interfaces.empty()) return true;
+  return !wanted.interfaces.empty() && std::ranges::includes(table.interfaces, wanted.interfaces);
+}
+
 std::vector<std::string> fixed_sets(const ShutTable& table) {
-  if (table.interfaces.empty()) return {"shut", "kept"};
-  return {"shut", "kept", "interfaces"};
+  if (table.interfaces.empty()) return {kShutSet, "kept"};
+  return {kShutSet, "kept", "interfaces"};
 }
 
 }  // namespace
@@ -103,44 +114,109 @@ std::string ShutPorts::take() {
 }
 
 bool ShutPorts::shut(const ShutTable& wanted) {
-  const ShutTable before = table_;
   ShutTable table = wanted;
-  if (table.name != before.name) {
-    log_.warning("the table stays " + before.name + " until the next start");
-    table.name = before.name;
+  if (table.name != table_.name) {
+    log_.warning("the table stays " + table_.name + " until the next start");
+    table.name = table_.name;
   }
-  if (table == before && !table.ports.empty() && !is_changed()) return true;
-  if (table.ports.empty() && before.ports.empty()) return true;
+  keep_held_prefixes(table);
+  if (table == table_ && !table.ports.empty() && !is_changed()) return true;
+  if (table.ports.empty() && table_.ports.empty()) return true;
   std::string fault = begin();
   if (fault.empty()) fault = take();
-  if (fault.empty()) {
-    fault = table.ports.empty() ? run_nft(to_nft_removal(before.name)) : load(table);
-  }
+  const std::vector<Knock> before = fault.empty() ? shut_in_kernel() : std::vector<Knock>();
+  if (fault.empty()) fault = table.ports.empty() ? remove() : load(table);
   if (!fault.empty()) {
-    for (const ShutPort& port : table.ports) {
-      if (has_port(before, port.port)) continue;
-      log_.error(not_shut_text(port.port, fault));
-    }
+    report_not_shut(table, fault);
     return false;
   }
   table_ = table;
-  for (const ShutPort& port : before.ports) {
-    if (has_port(table, port.port)) continue;
-    log_.notice(no_longer_shut_text(port.port));
+  for (const Knock& port : before) {
+    if (!has_port(table, port)) log_.notice(no_longer_shut_text(port));
   }
   for (const SetName& set : admissions_.sets()) put_right(set);
   return true;
 }
 
+// Who is in by a prefix that no door has any more stays in for the time that was promised.
+void ShutPorts::keep_held_prefixes(ShutTable& table) const {
+  const std::set<SetName> held = admissions_.sets();
+  const auto keep = [&](const std::set<uint8_t>& prefixes, bool is_v4, std::set<uint8_t>& kept) {
+    for (const uint8_t prefix : prefixes) {
+      const SetName set{TableFamily::kInet, table_.name, own_set_name(is_v4, prefix)};
+      if (held.contains(set)) kept.insert(prefix);
+    }
+  };
+  keep(table_.prefixes_v4, true, table.prefixes_v4);
+  keep(table_.prefixes_v6, false, table.prefixes_v6);
+}
+
+// What the table shuts, be it of this run or of an earlier one.
+std::vector<Knock> ShutPorts::shut_in_kernel() {
+  std::vector<Knock> ports;
+  const auto found = sets_->list({TableFamily::kInet, table_.name, kShutSet});
+  if (!found) return ports;
+  for (const NftSets::Found& one : *found) {
+    if (const auto port = port_of_key(one.key)) ports.push_back(*port);
+  }
+  return ports;
+}
+
+// The table stays as it was. What it did not shut is open, or all ports at an interface that it did
+// not cover.
+void ShutPorts::report_not_shut(const ShutTable& wanted, const std::string& fault) {
+  const bool is_covered = covers(table_, wanted);
+  bool is_said = false;
+  for (const ShutPort& port : wanted.ports) {
+    if (is_covered && has_port(table_, port.port)) continue;
+    log_.error(not_shut_text(port.port, fault));
+    is_said = true;
+  }
+  if (!is_said) log_.error("table " + table_.name + " stays as it was: " + fault);
+}
+
 std::string ShutPorts::load(const ShutTable& table) {
   const std::string ruleset = to_nft(table);
+  const auto before = sets_->picture(table.name, fixed_sets(table));
+  if (table_.ports.empty() && is_of_others()) {
+    return "table inet " + table.name + " is another program's";
+  }
   const std::string fault = run_nft(ruleset);
   if (!fault.empty()) return fault;
-  keep(ruleset);
   auto picture = sets_->picture(table.name, fixed_sets(table));
   if (!picture) return "nft: the table cannot be read: " + reason_of(picture.error());
+  // A table that was made anew has another handle.
+  if (before && *before == *picture) return "nft changed nothing";
+  keep(ruleset);
   picture_ = *std::move(picture);
   return {};
+}
+
+void ShutPorts::report_left_behind() {
+  // Only where there was one: a daemon without such doors is not to load the kernel's modules.
+  if (!table_.ports.empty() || kept_in_.empty() || access(kept_in_.c_str(), F_OK) != 0) return;
+  if (!begin().empty() || !take().empty()) return;
+  for (const Knock& port : shut_in_kernel()) log_.warning(left_shut_text(port));
+  lock_.reset();
+}
+
+std::string ShutPorts::remove() {
+  if (std::string fault = begin(); !fault.empty()) return fault;
+  const std::string fault = run_nft(to_nft_removal(table_.name));
+  if (!fault.empty()) return fault;
+  const auto picture = sets_->picture(table_.name, {});
+  if (picture) return "nft changed nothing";
+  if (picture.error() != ENOENT) return reason_of(picture.error());
+  // Not to come back with a faulty configuration.
+  if (!kept_in_.empty()) unlink(kept_in_.c_str());
+  return {};
+}
+
+// Whether a table of that name is there which knockd has not made.
+bool ShutPorts::is_of_others() {
+  if (!sets_->picture(table_.name, {})) return false;
+  const auto shut = sets_->list({TableFamily::kInet, table_.name, kShutSet});
+  return !shut && shut.error() == ENOENT;
 }
 
 void ShutPorts::keep(const std::string& ruleset) {
@@ -311,7 +387,7 @@ bool ShutPorts::put_right(const SetName& set) {
     const auto there = present.find(element.key);
     const bool is_right =
         there != present.end() &&
-        (!is_own(set) || (there->second && *there->second <= until - loop_.now() + kSlack));
+        (!is_own(set) || (there->second && is_near(*there->second, until - loop_.now())));
     if (!is_right && until > loop_.now()) wrong.push_back(element);
   });
   std::vector<SetElement> strange;

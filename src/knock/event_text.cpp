@@ -134,6 +134,11 @@ std::string no_longer_shut_text(const Knock& port) {
   return shut_port_text(port) + " is no longer shut";
 }
 
+std::string left_shut_text(const Knock& port) {
+  return shut_port_text(port) +
+         " stays shut for all by a table of an earlier run; knockd --unshut removes it";
+}
+
 std::string opened_line(const OpenDoor& door, Duration open_for, bool would) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(open_for).count();
   return door.door + (would ? ": would open " : ": opened ") + admission_text(door) +

@@ -2,7 +2,9 @@
 """Doors without a shell: ports that knockd itself keeps shut, and sets of an administrator's
 ruleset. Real nftables, real connections as proof."""
 
+import itertools
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -451,3 +453,126 @@ def test_two_doors_that_share_an_element(network, start, knock):
     daemon.wait_for("short: closed .*")
     assert elements(network.server, "open4_32")[key] > 90
     assert network.client.reaches(network.server.ipv4, SSH)
+
+
+def test_knockers_of_a_full_door_come_in_as_soon_as_there_is_room(network, start):
+    """The kernel counts what has run out for a while: a set just large enough was full of it."""
+    daemon = start(config("Max_Open = 1", seconds=1, knocks="7000:udp", options="Log_Rate = 0"))
+    storm = Storm(network.client, network.server)
+    numbers = itertools.count(1)
+
+    def opened():
+        storm.knock(source(next(numbers)), 7000)
+        return len(daemon.matching("ssh: opened .*")) >= 3
+
+    wait_until(opened, "three came in, one after the other", daemon.report_end)
+    storm.close()
+    assert daemon.matching("ssh: cannot open .*") == []
+
+
+def test_a_reload_with_another_prefix_shuts_nobody_out(network, start, knock):
+    server, client = network.server, network.client
+    daemon = start(config(seconds=100))
+    knock(server.ipv4)
+    daemon.wait_for("ssh: opened .*")
+    text = daemon.config_file.read_text()
+    daemon.config_file.write_text(text.replace("Open = 22", "Open = 22\nOpen_Prefix = 24 64"))
+    daemon.send(signal.SIGHUP)
+    wait_until(lambda: server.run("nft", "list", "set", "inet", "knockd", "open4_24",
+                                  check=False).returncode == 0, "the table is new", daemon.report)
+    wait_until(lambda: client.reaches(server.ipv4, SSH), "the knocker is in", daemon.report)
+    assert not network.stranger.reaches(server.ipv4, SSH)
+
+
+def test_an_element_whose_time_others_cut_gets_it_back(network, start, knock):
+    daemon = start(config(seconds=100))
+    knock(network.server.ipv4)
+    daemon.wait_for("ssh: opened .*")
+    element = f"inet knockd open4_32 {{ {network.client.ipv4} . tcp . 22"
+    nft(network.server, f"delete element {element} }}", f"add element {element} timeout 5s }}")
+    wait_until(lambda: elements(network.server, "open4_32")[f"{network.client.ipv4} tcp 22"] > 90,
+               "it has its time", daemon.report)
+
+
+def test_a_table_of_another_program_is_left_alone(network, start):
+    nft(network.server, "table inet filter {", "  chain input {",
+        "    type filter hook input priority 0", "  }", "}")
+    before = network.server.run("nft", "list", "ruleset").stdout
+    daemon = start(config(options="Table = filter"), listens=False)
+    assert daemon.wait_for_end() == 1
+    assert "port 22 is NOT shut: table inet filter is another program's" in daemon.lines()
+    assert network.server.run("nft", "list", "ruleset").stdout == before
+
+
+def test_unshut_beside_a_daemon_changes_nothing_and_says_so(network, start, knockd):
+    daemon = start(config())
+    done = network.server.run(knockd, "--unshut", "-c", daemon.config_file, check=False)
+    assert done.returncode == 1
+    assert done.stdout == "knockd: another daemon has the table knockd, nothing was changed\n"
+    assert not network.client.reaches(network.server.ipv4, SSH)
+    assert daemon.matching("table knockd was changed .*") == []
+
+
+@pytest.fixture
+def fake_nft(tmp_path):
+    """fake_nft(script): from now on nft(8) is this script, for daemons that are started with the
+    prefix `fake_nft.prefix`; in a mount namespace of their own."""
+    program = tmp_path / "nft"
+
+    def become(script):
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+
+    real = tmp_path / "real-nft"
+    shutil.copy(shutil.which("nft"), real)
+    become(f'exec {real} "$@"')
+    become.prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                     'mount --bind "$0" /usr/sbin/nft && exec "$@"', program]
+    return become
+
+
+IDLE = "cat >/dev/null"
+FAILING = "echo 'Error: no luck' >&2; exit 1"
+
+
+@pytest.mark.parametrize("script, reason", [(IDLE, "nft changed nothing"),
+                                            (FAILING, "nft: no luck")])
+def test_an_nft_that_does_nothing_is_not_believed(network, start, fake_nft, script, reason):
+    """Beside the table of an earlier run, and at a reload."""
+    daemon = start(config(), prefix=fake_nft.prefix)
+    assert daemon.stop() == 0
+    fake_nft(script)
+    daemon = start(config(port="22,80"), prefix=fake_nft.prefix, listens=False)
+    assert daemon.wait_for_end() == 1
+    assert f"port 80 is NOT shut: {reason}" in daemon.lines()
+
+
+@pytest.mark.parametrize("script, reason", [(IDLE, "nft changed nothing"),
+                                            (FAILING, "nft: no luck")])
+def test_a_reload_never_fails_open_in_silence(network, start, fake_nft, script, reason):
+    network.server.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
+    network.plug(network.server, "eth1", mac="02:00:00:00:01:01", ipv4="198.51.100.1")
+    daemon = start(config(options="Interface = eth0"), prefix=fake_nft.prefix, interface=None)
+    text = daemon.config_file.read_text()
+    fake_nft(script)
+
+    daemon.config_file.write_text(text.replace("Interface = eth0", "Interface = eth0, eth1"))
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for(f"port 22 is NOT shut: {reason}")
+
+    daemon.config_file.write_text(text.replace("Open = 22", "Start_Command = true"))
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for(f"table knockd stays as it was: {reason}")
+    assert daemon.matching(".*no longer shut") == []
+    assert not network.client.reaches(network.server.ipv4, SSH)
+
+
+def test_ports_that_an_earlier_run_left_shut_are_named(network, start):
+    daemon = start(config(port="22,80"))
+    assert daemon.stop() == 0
+    daemon = start(config())
+    assert daemon.matching("port 80 is no longer shut")
+    assert daemon.stop() == 0
+    daemon = start(config().replace("Open = 22", "Start_Command = true"))
+    assert daemon.matching("port 22 stays shut for all by a table of an earlier run; .*")
+    assert not network.client.reaches(network.server.ipv4, SSH)

@@ -33,10 +33,14 @@ class ShutPorts : public Admitter {
   // Each table that the kernel took is kept in this file, for a start that cannot read its
   // configuration. Empty: nowhere.
   void keep_in(std::string path) { kept_in_ = std::move(path); }
-  // From now on the table is this one, under the name it has; without ports there is none. Each port that is shut no
-  // longer is logged, and each that cannot be shut: then the table stays as it was, and false is
-  // returned.
+  // From now on the table is this one, under the name it has; without ports there is none. Each
+  // port that is no longer shut is logged, and each that cannot be shut: then the table stays as it
+  // was, and false is returned.
   bool shut(const ShutTable& table);
+  // Without a table of this run: logs which ports one of an earlier run keeps shut.
+  void report_left_behind();
+  // Removes the table from the kernel, and what is kept of it. Empty, or why it is there still.
+  std::string remove();
   const ShutTable& table() const { return table_; }
 
   std::string admit(const OpenDoor& door) override;
@@ -49,8 +53,12 @@ class ShutPorts : public Admitter {
   };
 
   std::string begin();
+  void keep_held_prefixes(ShutTable& table) const;
+  std::vector<Knock> shut_in_kernel();
+  void report_not_shut(const ShutTable& wanted, const std::string& fault);
   void keep(const std::string& ruleset);
   std::string load(const ShutTable& table);
+  bool is_of_others();
   bool is_changed();
   Place place_of(const OpenDoor& door);
   bool is_own(const SetName& set) const;

@@ -40,6 +40,7 @@ std::string would_run_line(std::string_view door, std::string_view command);
 // What becomes of the ports that knockd itself keeps shut.
 std::string not_shut_text(const Knock& port, std::string_view reason);
 std::string no_longer_shut_text(const Knock& port);
+std::string left_shut_text(const Knock& port);
 
 // A knocker was let in to the ports of the door's admission. `would`: in a replay.
 std::string opened_line(const OpenDoor& door, Duration open_for, bool would);
