@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,8 +46,18 @@ int shut_as_before(const Config& config) {
   const auto text = files.read(path);
   const auto* const ruleset = std::get_if<std::string>(&text);
   if (ruleset == nullptr) return fail("no port is shut: the configuration is faulty");
+  EventLoop loop;
+  Log log;
+  ShutPorts ports(loop, log, config.table);
+  if (const std::string fault = ports.take(); !fault.empty()) {
+    return fail(fault + ", nothing was changed");
+  }
   const std::string fault = run_nft(*ruleset);
   if (!fault.empty()) return fail("no port is shut: " + fault);
+  auto sets = NftSets::create();
+  if (!sets || !sets->list({TableFamily::kInet, config.table, "shut"})) {
+    return fail("no port is shut: nft has not made the table " + config.table);
+  }
   return fail("the configuration is faulty: ports are shut as they were last, by " + path);
 }
 
@@ -88,9 +99,18 @@ int unshut_ports(const CommandLine& line) {
   if (!sets) return fail(sets.error().text);
   const auto shut = sets->list({TableFamily::kInet, config.table, "shut"});
   if (!shut && shut.error() == ENOENT) return 0;
-  const std::string fault = run_nft(to_nft_removal(config.table));
-  if (!fault.empty()) return fail("table " + config.table + " is not removed: " + fault);
-  if (!shut) return 0;
+  if (!shut) return fail("table " + config.table + " cannot be read: " + strerror(shut.error()));
+  EventLoop loop;
+  Log log;
+  ShutPorts ports(loop, log, config.table);
+  // A daemon would only make it again.
+  if (const std::string fault = ports.take(); !fault.empty()) {
+    return fail(fault + ", nothing was changed");
+  }
+  ports.keep_in(kept_table_file(config));
+  if (const std::string fault = ports.remove(); !fault.empty()) {
+    return fail("table " + config.table + " is not removed: " + fault);
+  }
   for (const NftSets::Found& port : *shut) {
     const auto knock = port_of_key(port.key);
     if (knock) std::printf("%s\n", no_longer_shut_text(*knock).c_str());

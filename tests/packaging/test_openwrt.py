@@ -585,17 +585,20 @@ def test_a_build_from_a_clone_stays_in_its_build_folder(tmp_path):
 @pytest.mark.parametrize("argument, installed_to, called", [
     ("remove", "", True), ("upgrade", "", False), ("remove", "/image", False)])
 def test_removal_opens_what_is_shut_and_an_upgrade_does_not(tmp_path, argument, installed_to, called):
-    """As OpenWrt's make writes the script."""
+    """As OpenWrt's make writes the script. The daemon takes a while to end."""
     makefile = (TREE / "openwrt/Makefile").read_text()
     script = re.search(r"define Package/knockd/prerm\n(.*?)endef", makefile, re.DOTALL)[1]
     program, calls = tmp_path / "knockd", tmp_path / "calls"
-    program.write_text(f'#!/bin/sh\necho "$*" >>{calls}\nexit 1\n')
+    program.write_text(f'#!/bin/sh\necho "$*" >>{calls}\n[ "$(grep -c unshut {calls})" = 2 ]\n')
     program.chmod(0o755)
     file = tmp_path / "prerm"
-    file.write_text(script.replace("$$", "$").replace("/usr/sbin/knockd", str(program)))
+    for path in ("/usr/sbin/knockd", "/etc/init.d/knockd"):
+        script = script.replace(path, str(program))
+    file.write_text(script.replace("$$", "$"))
     run("busybox", "ash", str(file), argument, env={**os.environ, "IPKG_INSTROOT": installed_to})
     assert calls.exists() == called
-    assert not called or calls.read_text() == "--unshut -c /var/run/knockd.conf\n"
+    unshut = "--unshut -c /var/run/knockd.conf\n"
+    assert not called or calls.read_text() == "stop\n" + 2 * unshut
 
 
 def test_the_packages_hold_what_they_should(packages):
