@@ -155,8 +155,10 @@ void read_set(Draft& draft, const Value& value, std::optional<SetName>& result) 
 }
 
 void read_table(Draft& draft, const Value& value) {
-  // Its lock file has that name, too.
-  if (!is_nft_name(value.text) || value.text.find('/') != value.text.npos) {
+  // Its files have that name, too.
+  constexpr size_t kMostLength = 200;
+  if (!is_nft_name(value.text) || value.text.find('/') != value.text.npos ||
+      value.text.size() > kMostLength) {
     return unexpected(draft, value);
   }
   draft.config.table = value.text;

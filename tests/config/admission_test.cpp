@@ -105,6 +105,15 @@ TEST_F(AdmissionTest, TableShutsThePortsOfAllDoorsThatAreItsOwn_EachOnce) {
       << "with room for those that the kernel has not collected yet";
 }
 
+TEST_F(AdmissionTest, TablesNameIsAnError_WhenNoFileCanHaveIt) {
+  for (const std::string& name : {std::string(255, 'n'), std::string("a/b"), std::string("1a")}) {
+    const auto config =
+        parse_config("[options]\nTable = " + name + '\n', "/etc/knockd.conf", files_);
+    EXPECT_FALSE(config) << name;
+  }
+  EXPECT_EQ(parse("Table = " + std::string(200, 'n') + '\n', {}).table.size(), 200u);
+}
+
 TEST_F(AdmissionTest, TableLetsNobodyInOverIpv6_WithoutIt) {
   const ShutTable table = shut_table_of(parse("", {"Open = 22\n"}), {}, false);
   EXPECT_THAT(table.prefixes_v4, ElementsAre(128));
