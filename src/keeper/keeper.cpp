@@ -294,6 +294,7 @@ void Keeper::begin_shutdown() {
   log_.notice("shutting down");
   slots_.stop();
   sequences_.stop();
+  ports_.stop_watching();
   give_up_.set(loop_.now() + kLongestShutdown);
   doors_.shut_down(config_.shutdown == Shutdown::kClose);
   finish_shutdown_if_done();

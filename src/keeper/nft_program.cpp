@@ -20,7 +20,10 @@
 namespace knockd {
 namespace {
 
-constexpr int kPatience = 5000;  // milliseconds
+// Milliseconds.
+constexpr int kPatience = 5000;
+constexpr int kPatienceOfOneWhoLeaves = 500;  // SIGTERM is obeyed within 2 s
+constexpr int kLook = 50;
 constexpr char kProgram[] = "nft";
 constexpr size_t kMostReason = 512;
 
@@ -50,11 +53,24 @@ std::string reason_in(int fd) {
   return printable(trim(at == std::string_view::npos ? line : line.substr(at + kError.size())));
 }
 
+// Whether the event loop will hear that it has to end.
+bool is_asked_to_leave() {
+  sigset_t pending;
+  return sigpending(&pending) == 0 &&
+         (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
 // False if it did not end in time.
 bool wait_for(pid_t pid, int& status) {
   const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   pollfd ended{process.get(), POLLIN, 0};
-  const bool in_time = !process || poll(&ended, 1, kPatience) > 0;
+  bool in_time = !process;
+  int waited_while_leaving = 0;
+  for (int waited = 0; !in_time && waited < kPatience; waited += kLook) {
+    if (is_asked_to_leave()) waited_while_leaving += kLook;
+    if (waited_while_leaving > kPatienceOfOneWhoLeaves) break;
+    in_time = poll(&ended, 1, kLook) > 0;
+  }
   if (!in_time) kill(pid, SIGKILL);
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
@@ -101,7 +117,7 @@ std::string run_nft(const std::string& ruleset) {
   if (error != 0) return system_reason(error);
 
   int status = 0;
-  if (!wait_for(pid, status)) return "nft: did not end within 5 s";
+  if (!wait_for(pid, status)) return "nft: did not end in time";
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   const std::string reason = reason_in(output.get());
   return "nft: " + (reason.empty() ? end_text(status) : reason);

@@ -75,8 +75,12 @@ ShutPorts::ShutPorts(EventLoop& loop, Log& log, std::string table, std::string l
   table_.name = std::move(table);
 }
 
-ShutPorts::~ShutPorts() {
+ShutPorts::~ShutPorts() { stop_watching(); }
+
+void ShutPorts::stop_watching() {
   if (monitor_) loop_.unwatch(monitor_->fd());
+  monitor_.reset();
+  check_.set(std::nullopt);
 }
 
 // What every use of the ruleset needs. Empty, or what is missing.
@@ -370,6 +374,7 @@ void ShutPorts::check() {
   }
   if (fault.empty()) failing_ = false;
   if (!repaired) return;
+  loop_.refresh_clock();  // nft may be slow
   repaired_ = loop_.now();
   // Our own program's change is heard as another's; and what failed is tried again.
   check_.set(loop_.now() + pause_.next());

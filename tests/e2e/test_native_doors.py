@@ -576,3 +576,11 @@ def test_ports_that_an_earlier_run_left_shut_are_named(network, start):
     daemon = start(config().replace("Open = 22", "Start_Command = true"))
     assert daemon.matching("port 22 stays shut for all by a table of an earlier run; .*")
     assert not network.client.reaches(network.server.ipv4, SSH)
+
+
+def test_an_nft_that_hangs_does_not_keep_a_daemon_from_leaving(network, start, fake_nft, tmp_path):
+    daemon = start(config(), prefix=fake_nft.prefix)
+    fake_nft(f"touch {tmp_path}/hangs; exec sleep 60")
+    nft(network.server, "flush ruleset")
+    wait_until((tmp_path / "hangs").exists, "nft hangs", daemon.report)
+    assert daemon.stop(timeout=2) == 0

@@ -37,6 +37,9 @@ class ShutPorts : public Admitter {
   // port that is no longer shut is logged, and each that cannot be shut: then the table stays as it
   // was, and false is returned.
   bool shut(const ShutTable& table);
+  // From now on the ruleset of others is left as it is: whoever leaves has no time for an nft that
+  // hangs.
+  void stop_watching();
   // Without a table of this run: logs which ports one of an earlier run keeps shut.
   void report_left_behind();
   // Removes the table from the kernel, and what is kept of it. Empty, or why it is there still.
