@@ -82,8 +82,8 @@ class ShutPorts : public Admitter {
   std::string picture_;  // of it, as the kernel showed it when it was made
   Admissions admissions_;
   EventLoop::Alarm check_;
-  GrowingPause pause_;  // between repairs
-  Instant repaired_;    // last
+  GrowingPause pause_;    // between repairs
+  Instant repaired_;      // last
   bool failing_ = false;  // the last repair failed, which was logged
 };
 
