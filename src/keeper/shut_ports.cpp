@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/keeper/shut_ports.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <map>
 #include <utility>
 
-#include "knockd/base/text.h"
-#include "knockd/keeper/nft_program.h"
 #include "knockd/knock/event_text.h"
 
 namespace knockd {
@@ -32,18 +26,6 @@ constexpr Duration kCalm = seconds(30);
 constexpr Duration kSlack = seconds(1);
 // Elements of one batch.
 constexpr size_t kMostAtOnce = 500;
-constexpr char kShutSet[] = "shut";
-
-std::string reason_of(int error) {
-  switch (error) {
-    case ENFILE:
-      return "the set is full";
-    case EPERM:
-      return "no right to change the ruleset (CAP_NET_ADMIN)";
-    default:
-      return std::strerror(error);
-  }
-}
 
 bool is_near(Duration one, Duration other) {
   return one <= other + kSlack && other <= one + kSlack;
@@ -59,21 +41,14 @@ bool covers(const ShutTable& table, const ShutTable& wanted) {
   return !wanted.interfaces.empty() && std::ranges::includes(table.interfaces, wanted.interfaces);
 }
 
-std::vector<std::string> fixed_sets(const ShutTable& table) {
-  if (table.interfaces.empty()) return {kShutSet, "kept"};
-  return {kShutSet, "kept", "interfaces"};
-}
-
 }  // namespace
 
 ShutPorts::ShutPorts(EventLoop& loop, Log& log, std::string table, std::string lock_folder)
     : loop_(loop),
       log_(log),
-      lock_folder_(std::move(lock_folder)),
+      own_(std::move(table), std::move(lock_folder)),
       check_(loop, [this] { check(); }),
-      pause_(kFirstPause, kLongestPause) {
-  table_.name = std::move(table);
-}
+      pause_(kFirstPause, kLongestPause) {}
 
 ShutPorts::~ShutPorts() { stop_watching(); }
 
@@ -99,42 +74,23 @@ std::string ShutPorts::begin() {
   return {};
 }
 
-std::string ShutPorts::take() {
-  if (lock_) return {};
-  // A name has one table in each network namespace.
-  struct stat space {};
-  stat("/proc/self/ns/net", &space);
-  mkdir(lock_folder_.c_str(), 0700);
-  const std::string path = lock_folder_ + "/table-" + table_.name +
-                           format("-%llu.lock", static_cast<unsigned long long>(space.st_ino));
-  UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file) return path + ": " + std::strerror(errno);
-  if (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return "another daemon has the table " + table_.name;
-    return path + ": " + std::strerror(errno);
-  }
-  lock_ = std::move(file);
-  return {};
-}
-
 bool ShutPorts::shut(const ShutTable& wanted) {
   ShutTable table = wanted;
-  if (table.name != table_.name) {
-    log_.warning("the table stays " + table_.name + " until the next start");
-    table.name = table_.name;
+  if (table.name != own_.table().name) {
+    log_.warning("the table stays " + own_.table().name + " until the next start");
+    table.name = own_.table().name;
   }
   keep_held_prefixes(table);
-  if (table == table_ && !table.ports.empty() && !is_changed()) return true;
-  if (table.ports.empty() && table_.ports.empty()) return true;
+  if (table == own_.table() && !table.ports.empty() && !own_.is_changed(*sets_)) return true;
+  if (table.ports.empty() && own_.table().ports.empty()) return true;
   std::string fault = begin();
-  if (fault.empty()) fault = take();
-  const std::vector<Knock> before = fault.empty() ? shut_in_kernel() : std::vector<Knock>();
-  if (fault.empty()) fault = table.ports.empty() ? remove() : load(table);
+  if (fault.empty()) fault = own_.take();
+  const std::vector<Knock> before = fault.empty() ? own_.shut_in_kernel(*sets_) : std::vector<Knock>();
+  if (fault.empty()) fault = table.ports.empty() ? own_.remove(*sets_) : load(table);
   if (!fault.empty()) {
     report_not_shut(table, fault);
     return false;
   }
-  table_ = table;
   for (const Knock& port : before) {
     if (!has_port(table, port)) log_.notice(no_longer_shut_text(port));
   }
@@ -147,101 +103,51 @@ void ShutPorts::keep_held_prefixes(ShutTable& table) const {
   const std::set<SetName> held = admissions_.sets();
   const auto keep = [&](const std::set<uint8_t>& prefixes, bool is_v4, std::set<uint8_t>& kept) {
     for (const uint8_t prefix : prefixes) {
-      const SetName set{TableFamily::kInet, table_.name, own_set_name(is_v4, prefix)};
+      const SetName set{TableFamily::kInet, own_.table().name, own_set_name(is_v4, prefix)};
       if (held.contains(set)) kept.insert(prefix);
     }
   };
-  keep(table_.prefixes_v4, true, table.prefixes_v4);
-  keep(table_.prefixes_v6, false, table.prefixes_v6);
-}
-
-// What the table shuts, be it of this run or of an earlier one.
-std::vector<Knock> ShutPorts::shut_in_kernel() {
-  std::vector<Knock> ports;
-  const auto found = sets_->list({TableFamily::kInet, table_.name, kShutSet});
-  if (!found) return ports;
-  for (const NftSets::Found& one : *found) {
-    if (const auto port = port_of_key(one.key)) ports.push_back(*port);
-  }
-  return ports;
+  keep(own_.table().prefixes_v4, true, table.prefixes_v4);
+  keep(own_.table().prefixes_v6, false, table.prefixes_v6);
 }
 
 // The table stays as it was. What it did not shut is open, or all ports at an interface that it did
 // not cover.
 void ShutPorts::report_not_shut(const ShutTable& wanted, const std::string& fault) {
-  const bool is_covered = covers(table_, wanted);
+  const bool is_covered = covers(own_.table(), wanted);
   bool is_said = false;
   for (const ShutPort& port : wanted.ports) {
-    if (is_covered && has_port(table_, port.port)) continue;
+    if (is_covered && has_port(own_.table(), port.port)) continue;
     log_.error(not_shut_text(port.port, fault));
     is_said = true;
   }
-  if (!is_said) log_.error("table " + table_.name + " stays as it was: " + fault);
+  if (!is_said) log_.error("table " + own_.table().name + " stays as it was: " + fault);
 }
 
 std::string ShutPorts::load(const ShutTable& table) {
-  const std::string ruleset = to_nft(table);
-  const auto before = sets_->picture(table.name, fixed_sets(table));
-  if (table_.ports.empty() && is_of_others()) {
-    return "table inet " + table.name + " is another program's";
-  }
-  const std::string fault = run_nft(ruleset);
-  if (!fault.empty()) return fault;
-  auto picture = sets_->picture(table.name, fixed_sets(table));
-  if (!picture) return "nft: the table cannot be read: " + reason_of(picture.error());
-  // A table that was made anew has another handle.
-  if (before && *before == *picture) return "nft changed nothing";
-  keep(ruleset);
-  picture_ = *std::move(picture);
-  return {};
+  std::string fault = own_.load(*sets_, table);
+  if (!own_.not_kept().empty()) log_.warning(own_.not_kept());
+  return fault;
+}
+
+std::string ShutPorts::remove() {
+  std::string fault = begin();
+  return fault.empty() ? own_.remove(*sets_) : fault;
 }
 
 void ShutPorts::report_left_behind() {
   // Only where there was one: a daemon without such doors is not to load the kernel's modules.
-  if (!table_.ports.empty() || kept_in_.empty() || access(kept_in_.c_str(), F_OK) != 0) return;
-  if (!begin().empty() || !take().empty()) return;
-  for (const Knock& port : shut_in_kernel()) log_.warning(left_shut_text(port));
-  lock_.reset();
-}
-
-std::string ShutPorts::remove() {
-  if (std::string fault = begin(); !fault.empty()) return fault;
-  const std::string fault = run_nft(to_nft_removal(table_.name));
-  if (!fault.empty()) return fault;
-  const auto picture = sets_->picture(table_.name, {});
-  if (picture) return "nft changed nothing";
-  if (picture.error() != ENOENT) return reason_of(picture.error());
-  // Not to come back with a faulty configuration.
-  if (!kept_in_.empty()) unlink(kept_in_.c_str());
-  return {};
-}
-
-// Whether a table of that name is there which knockd has not made.
-bool ShutPorts::is_of_others() {
-  if (!sets_->picture(table_.name, {})) return false;
-  const auto shut = sets_->list({TableFamily::kInet, table_.name, kShutSet});
-  return !shut && shut.error() == ENOENT;
-}
-
-void ShutPorts::keep(const std::string& ruleset) {
-  if (kept_in_.empty()) return;
-  const std::string fresh = kept_in_ + ".new";
-  UniqueFd file(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  const auto size = static_cast<ssize_t>(ruleset.size());
-  if (file && write(file.get(), ruleset.data(), ruleset.size()) == size && fsync(file.get()) == 0 &&
-      rename(fresh.c_str(), kept_in_.c_str()) == 0) {
+  if (!own_.table().ports.empty() || own_.kept_in().empty() ||
+      access(own_.kept_in().c_str(), F_OK) != 0) {
     return;
   }
-  log_.warning(format("cannot keep the table in %s: %s", kept_in_.c_str(), strerror(errno)));
-}
-
-bool ShutPorts::is_changed() {
-  const auto picture = sets_->picture(table_.name, fixed_sets(table_));
-  return !picture || *picture != picture_;
+  if (!begin().empty() || !own_.take().empty()) return;
+  for (const Knock& port : own_.shut_in_kernel(*sets_)) log_.warning(left_shut_text(port));
+  own_.give_back();
 }
 
 bool ShutPorts::is_own(const SetName& set) const {
-  return set.family == TableFamily::kInet && set.table == table_.name;
+  return set.family == TableFamily::kInet && set.table == own_.table().name;
 }
 
 ShutPorts::Place ShutPorts::place_of(const OpenDoor& door) {
@@ -249,7 +155,7 @@ ShutPorts::Place ShutPorts::place_of(const OpenDoor& door) {
   const IpAddress address = network_of(door.source, admission.prefix);
   Place place;
   if (!admission.set) {
-    const SetName set{TableFamily::kInet, table_.name,
+    const SetName set{TableFamily::kInet, own_.table().name,
                       own_set_name(address.is_v4(), admission.prefix)};
     for (const Knock& port : admission.ports) {
       place.elements.push_back({set, set_key(address, port)});
@@ -261,7 +167,7 @@ ShutPorts::Place ShutPorts::place_of(const OpenDoor& door) {
   if (!description) {
     place.fault = description.error() == ENOENT
                       ? "there is no set " + to_string(set)
-                      : to_string(set) + ": " + reason_of(description.error());
+                      : to_string(set) + ": " + nft_reason(description.error());
   } else if (!description->key || description->is_v4 != address.is_v4()) {
     place.fault = "set " + to_string(set) + " is not of type " +
                   (address.is_v4() ? "ipv4_addr" : "ipv6_addr") +
@@ -313,7 +219,7 @@ std::string ShutPorts::put(const std::vector<SetElement>& elements) {
   for (size_t at = 0; at < timed.size(); at += kMostAtOnce) {
     const size_t size = std::min(kMostAtOnce, timed.size() - at);
     const int error = sets_->put({timed.data() + at, size});
-    if (error != 0) return to_string(timed[at].element.set) + ": " + reason_of(error);
+    if (error != 0) return to_string(timed[at].element.set) + ": " + nft_reason(error);
   }
   return {};
 }
@@ -341,7 +247,7 @@ std::string ShutPorts::dismiss(const OpenDoor& door) {
   std::string fault = put(shared);
   // Without its set, or its table, nobody is let in.
   if (error != 0 && error != ENOENT) {
-    return to_string(last.front().set) + ": " + reason_of(error);
+    return to_string(last.front().set) + ": " + nft_reason(error);
   }
   return fault;
 }
@@ -358,17 +264,17 @@ void ShutPorts::on_change() {
 void ShutPorts::check() {
   bool repaired = false;
   std::string fault;
-  if (!table_.ports.empty() && is_changed()) {
-    fault = load(table_);
+  if (!own_.table().ports.empty() && own_.is_changed(*sets_)) {
+    fault = load(ShutTable(own_.table()));
     repaired = true;
     if (fault.empty()) {
-      log_.warning("table " + table_.name + " was changed by another program: made anew");
+      log_.warning("table " + own_.table().name + " was changed by another program: made anew");
     }
   }
   if (fault.empty()) {
     for (const SetName& set : admissions_.sets()) repaired |= put_right(set);
   } else if (!std::exchange(failing_, true)) {
-    for (const ShutPort& port : table_.ports) {
+    for (const ShutPort& port : own_.table().ports) {
       log_.error(not_shut_text(port.port, fault));
     }
   }
@@ -406,7 +312,7 @@ bool ShutPorts::put_right(const SetName& set) {
   const std::string fault = put(wrong);
   if (!fault.empty()) log_.error("cannot let in again: " + fault);
   if (const int error = sets_->remove(strange); error != 0) {
-    log_.error(to_string(set) + ": " + reason_of(error));
+    log_.error(to_string(set) + ": " + nft_reason(error));
   }
   return true;
 }

@@ -10,15 +10,13 @@
 #include "knockd/base/event_loop.h"
 #include "knockd/base/growing_pause.h"
 #include "knockd/base/log.h"
-#include "knockd/base/unique_fd.h"
 #include "knockd/keeper/admissions.h"
 #include "knockd/keeper/admitter.h"
 #include "knockd/keeper/nft_sets.h"
+#include "knockd/keeper/own_table.h"
 #include "knockd/knock/shut_table.h"
 
 namespace knockd {
-
-inline constexpr char kRunFolder[] = "/run/knockd";
 
 // The table stays in the kernel when this object goes: a daemon that ends opens nothing.
 class ShutPorts : public Admitter {
@@ -29,10 +27,10 @@ class ShutPorts : public Admitter {
   ~ShutPorts() override;
 
   // Takes the table for this process. Empty, or why it cannot have it.
-  std::string take();
+  std::string take() { return own_.take(); }
   // Each table that the kernel took is kept in this file, for a start that cannot read its
   // configuration. Empty: nowhere.
-  void keep_in(std::string path) { kept_in_ = std::move(path); }
+  void keep_in(std::string path) { own_.keep_in(std::move(path)); }
   // From now on the table is this one, under the name it has; without ports there is none. Each
   // port that is no longer shut is logged, and each that cannot be shut: then the table stays as it
   // was, and false is returned.
@@ -44,7 +42,7 @@ class ShutPorts : public Admitter {
   void report_left_behind();
   // Removes the table from the kernel, and what is kept of it. Empty, or why it is there still.
   std::string remove();
-  const ShutTable& table() const { return table_; }
+  const ShutTable& table() const { return own_.table(); }
 
   std::string admit(const OpenDoor& door) override;
   std::string dismiss(const OpenDoor& door) override;
@@ -57,12 +55,8 @@ class ShutPorts : public Admitter {
 
   std::string begin();
   void keep_held_prefixes(ShutTable& table) const;
-  std::vector<Knock> shut_in_kernel();
   void report_not_shut(const ShutTable& wanted, const std::string& fault);
-  void keep(const std::string& ruleset);
   std::string load(const ShutTable& table);
-  bool is_of_others();
-  bool is_changed();
   Place place_of(const OpenDoor& door);
   bool is_own(const SetName& set) const;
   bool is_others(const SetElement& element, Instant until);
@@ -73,13 +67,9 @@ class ShutPorts : public Admitter {
 
   EventLoop& loop_;
   Log& log_;
-  const std::string lock_folder_;
-  std::string kept_in_;
   std::optional<NftSets> sets_;            // from the first need on
   std::optional<RulesetMonitor> monitor_;  // likewise
-  UniqueFd lock_;
-  ShutTable table_;      // in force; without ports: none
-  std::string picture_;  // of it, as the kernel showed it when it was made
+  OwnTable own_;
   Admissions admissions_;
   EventLoop::Alarm check_;
   GrowingPause pause_;    // between repairs

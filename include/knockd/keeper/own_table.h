@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// knockd's own table in the kernel's ruleset: makes it, removes it, and tells whether it is still as
+// it was made. What is in its sets is the owner's business.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "knockd/base/unique_fd.h"
+#include "knockd/keeper/nft_sets.h"
+#include "knockd/knock/shut_table.h"
+
+namespace knockd {
+
+inline constexpr char kRunFolder[] = "/run/knockd";
+
+// An error's number of NftSets, in words.
+std::string nft_reason(int error);
+
+// The table stays in the kernel when this object goes. Faults are one line, empty for success.
+class OwnTable {
+ public:
+  // `name` is for good. Lock files are in this folder: one daemon alone has a table.
+  OwnTable(std::string name, std::string lock_folder);
+
+  // Takes the table for this process; a fault says why it cannot have it.
+  std::string take();
+  void give_back() { lock_.reset(); }
+  // Each table that the kernel took is kept in this file, for a start that cannot read its
+  // configuration. Empty: nowhere.
+  void keep_in(std::string path) { kept_in_ = std::move(path); }
+  const std::string& kept_in() const { return kept_in_; }
+  // Why the last table could not be kept; empty if it was.
+  const std::string& not_kept() const { return not_kept_; }
+
+  // Makes it anew, with empty sets. After a fault it is as it was.
+  std::string load(NftSets& sets, const ShutTable& table);
+  // Removes it, and what is kept of it.
+  std::string remove(NftSets& sets);
+  // What was loaded last; without ports: none.
+  const ShutTable& table() const { return table_; }
+  // Whether the kernel has another one than was loaded, or none.
+  bool is_changed(NftSets& sets) const;
+  // What the kernel's table of this name shuts, be it of this run or of an earlier one.
+  std::vector<Knock> shut_in_kernel(NftSets& sets) const;
+
+ private:
+  bool is_of_others(NftSets& sets) const;
+  void keep(const std::string& ruleset);
+
+  const std::string lock_folder_;
+  std::string kept_in_;
+  std::string not_kept_;
+  UniqueFd lock_;
+  ShutTable table_;
+  std::string picture_;  // as the kernel showed it when it was made
+};
+
+}  // namespace knockd

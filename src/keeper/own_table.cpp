@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/keeper/own_table.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "knockd/base/text.h"
+#include "knockd/keeper/nft_program.h"
+
+namespace knockd {
+namespace {
+
+constexpr char kShutSet[] = "shut";
+
+std::vector<std::string> fixed_sets(const ShutTable& table) {
+  if (table.interfaces.empty()) return {kShutSet, "kept"};
+  return {kShutSet, "kept", "interfaces"};
+}
+
+}  // namespace
+
+std::string nft_reason(int error) {
+  switch (error) {
+    case ENFILE:
+      return "the set is full";
+    case EPERM:
+      return "no right to change the ruleset (CAP_NET_ADMIN)";
+    default:
+      return std::strerror(error);
+  }
+}
+
+OwnTable::OwnTable(std::string name, std::string lock_folder)
+    : lock_folder_(std::move(lock_folder)) {
+  table_.name = std::move(name);
+}
+
+std::string OwnTable::take() {
+  if (lock_) return {};
+  // A name has one table in each network namespace.
+  struct stat space {};
+  stat("/proc/self/ns/net", &space);
+  mkdir(lock_folder_.c_str(), 0700);
+  const std::string path = lock_folder_ + "/table-" + table_.name +
+                           format("-%llu.lock", static_cast<unsigned long long>(space.st_ino));
+  UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file) return path + ": " + std::strerror(errno);
+  if (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return "another daemon has the table " + table_.name;
+    return path + ": " + std::strerror(errno);
+  }
+  lock_ = std::move(file);
+  return {};
+}
+
+std::string OwnTable::load(NftSets& sets, const ShutTable& table) {
+  not_kept_.clear();
+  const std::string ruleset = to_nft(table);
+  const auto before = sets.picture(table.name, fixed_sets(table));
+  if (table_.ports.empty() && is_of_others(sets)) {
+    return "table inet " + table.name + " is another program's";
+  }
+  const std::string fault = run_nft(ruleset);
+  if (!fault.empty()) return fault;
+  auto picture = sets.picture(table.name, fixed_sets(table));
+  if (!picture) return "nft: the table cannot be read: " + nft_reason(picture.error());
+  // A table that was made anew has another handle.
+  if (before && *before == *picture) return "nft changed nothing";
+  keep(ruleset);
+  picture_ = *std::move(picture);
+  table_ = table;
+  return {};
+}
+
+std::string OwnTable::remove(NftSets& sets) {
+  const std::string fault = run_nft(to_nft_removal(table_.name));
+  if (!fault.empty()) return fault;
+  const auto picture = sets.picture(table_.name, {});
+  if (picture) return "nft changed nothing";
+  if (picture.error() != ENOENT) return nft_reason(picture.error());
+  // Not to come back with a faulty configuration.
+  if (!kept_in_.empty()) unlink(kept_in_.c_str());
+  table_.ports.clear();
+  return {};
+}
+
+bool OwnTable::is_changed(NftSets& sets) const {
+  const auto picture = sets.picture(table_.name, fixed_sets(table_));
+  return !picture || *picture != picture_;
+}
+
+// What the table shuts, be it of this run or of an earlier one.
+std::vector<Knock> OwnTable::shut_in_kernel(NftSets& sets) const {
+  std::vector<Knock> ports;
+  const auto found = sets.list({TableFamily::kInet, table_.name, kShutSet});
+  if (!found) return ports;
+  for (const NftSets::Found& one : *found) {
+    if (const auto port = port_of_key(one.key)) ports.push_back(*port);
+  }
+  return ports;
+}
+
+// Whether a table of that name is there which knockd has not made.
+bool OwnTable::is_of_others(NftSets& sets) const {
+  if (!sets.picture(table_.name, {})) return false;
+  const auto shut = sets.list({TableFamily::kInet, table_.name, kShutSet});
+  return !shut && shut.error() == ENOENT;
+}
+
+void OwnTable::keep(const std::string& ruleset) {
+  if (kept_in_.empty()) return;
+  const std::string fresh = kept_in_ + ".new";
+  UniqueFd file(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const auto size = static_cast<ssize_t>(ruleset.size());
+  if (file && write(file.get(), ruleset.data(), ruleset.size()) == size && fsync(file.get()) == 0 &&
+      rename(fresh.c_str(), kept_in_.c_str()) == 0) {
+    return;
+  }
+  not_kept_ = format("cannot keep the table in %s: %s", kept_in_.c_str(), std::strerror(errno));
+}
+
+}  // namespace knockd
