@@ -46,7 +46,9 @@ class Message {
   void put(int attribute, const void* data, size_t size) {
     if (whole_) whole_ = nla_put(message_.get(), attribute, static_cast<int>(size), data) >= 0;
   }
-  void put(int attribute, const std::string& text) { put(attribute, text.c_str(), text.size() + 1); }
+  void put(int attribute, const std::string& text) {
+    put(attribute, text.c_str(), text.size() + 1);
+  }
   // Calls `content`, whose attributes become this one's.
   template <typename Content>
   void nest(int attribute, Content&& content) {
@@ -161,17 +163,18 @@ std::string set_key(const IpAddress& address) {
 
 std::string set_key(const IpAddress& address, const Knock& port) {
   return set_key(address) +
-         std::string{static_cast<char>(port.protocol), 0, 0, 0, static_cast<char>(port.port >> 8),
-                     static_cast<char>(port.port & 0xff), 0, 0};
+         std::string{
+             static_cast<char>(port.protocol),    0, 0, 0, static_cast<char>(port.port >> 8),
+             static_cast<char>(port.port & 0xff), 0, 0};
 }
 
 std::optional<Knock> port_of_key(std::string_view key) {
   if (key.size() != 8) return std::nullopt;
   const auto protocol = static_cast<Protocol>(key[0]);
   if (protocol != Protocol::kTcp && protocol != Protocol::kUdp) return std::nullopt;
-  return Knock{static_cast<uint16_t>(static_cast<uint8_t>(key[4]) << 8 |
-                                     static_cast<uint8_t>(key[5])),
-               protocol};
+  return Knock{
+      static_cast<uint16_t>(static_cast<uint8_t>(key[4]) << 8 | static_cast<uint8_t>(key[5])),
+      protocol};
 }
 
 // --- Requests ------------------------------------------------------------------------------------
@@ -236,8 +239,7 @@ std::vector<FoundElement> elements_in(const nlmsghdr& message) {
     const nlattr* const value = find_in(find_in(element, NFTA_SET_ELEM_KEY), NFTA_DATA_VALUE);
     if (value == nullptr) continue;
     FoundElement one;
-    one.key.assign(static_cast<const char*>(nla_data(value)),
-                   static_cast<size_t>(nla_len(value)));
+    one.key.assign(static_cast<const char*>(nla_data(value)), static_cast<size_t>(nla_len(value)));
     const auto left = number_of<uint64_t>(find_in(element, NFTA_SET_ELEM_EXPIRATION));
     if (left) one.left = milliseconds(*left);
     found.push_back(std::move(one));

@@ -95,9 +95,8 @@ int NftSets::ask(const std::string& request, uint32_t sequence, const Take& take
 Result<NftSets::Description, int> NftSets::describe(const SetName& set) {
   const uint32_t sequence = ++sequence_;
   Description description;
-  const int error = ask(describe_request(set, sequence), sequence, [&](const nlmsghdr& answer) {
-    description = description_in(answer);
-  });
+  const int error = ask(describe_request(set, sequence), sequence,
+                        [&](const nlmsghdr& answer) { description = description_in(answer); });
   if (error != 0) return error;
   return description;
 }

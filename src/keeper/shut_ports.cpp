@@ -85,7 +85,8 @@ bool ShutPorts::shut(const ShutTable& wanted) {
   if (table.ports.empty() && own_.table().ports.empty()) return true;
   std::string fault = begin();
   if (fault.empty()) fault = own_.take();
-  const std::vector<Knock> before = fault.empty() ? own_.shut_in_kernel(*sets_) : std::vector<Knock>();
+  const std::vector<Knock> before =
+      fault.empty() ? own_.shut_in_kernel(*sets_) : std::vector<Knock>();
   if (fault.empty()) fault = table.ports.empty() ? own_.remove(*sets_) : load(table);
   if (!fault.empty()) {
     report_not_shut(table, fault);

@@ -150,9 +150,10 @@ void Openings::start_begins(uint64_t id, Instant now) {
     set_alarm(id, starting.deadline);
   }
   const auto source = starting.is_knock ? std::optional(starting.source) : std::nullopt;
-  actions_.push_back(RunCommand{id, CommandKind::kStart, terms.door, source, starting.interface,
-                                source ? render_command(terms.start, *source, terms.prefix) : terms.start,
-                                starting.tries != 0});
+  actions_.push_back(
+      RunCommand{id, CommandKind::kStart, terms.door, source, starting.interface,
+                 source ? render_command(terms.start, *source, terms.prefix) : terms.start,
+                 starting.tries != 0});
 }
 
 void Openings::stop_begins(uint64_t id) {
@@ -166,10 +167,9 @@ void Openings::stop_begins(uint64_t id) {
   lacking_.erase(id);
   --waiting_;
   report_stop(stopping);
-  actions_.push_back(RunCommand{id, CommandKind::kStop, terms.door, stopping.source,
-                                stopping.interface,
-                                render_command(terms.stop, stopping.source, terms.prefix),
-                                stopping.tries != 0});
+  actions_.push_back(
+      RunCommand{id, CommandKind::kStop, terms.door, stopping.source, stopping.interface,
+                 render_command(terms.stop, stopping.source, terms.prefix), stopping.tries != 0});
 }
 
 void Openings::ended(uint64_t id, CommandKind kind, Instant now) {

@@ -15,7 +15,8 @@ std::string port_element(const Knock& port) {
 }
 
 // A set that is as it was made.
-std::string fixed_set(const char* name, const char* type, const std::vector<std::string>& elements) {
+std::string fixed_set(const char* name, const char* type,
+                      const std::vector<std::string>& elements) {
   const std::string content =
       elements.empty() ? "" : " elements = { " + join(elements, ", ") + " };";
   return format("  set %s { type %s;%s }\n", name, type, content.c_str());
@@ -79,9 +80,8 @@ std::string to_nft(const ShutTable& table) {
   // Named again: what has no port, as a later fragment, comes as far as this.
   rules += format("    %s @shut drop\n", kKey);
   return to_nft_removal(table.name) + "table inet " + table.name + " {\n" + sets + "  chain " +
-         kShutChain +
-         " {\n    type filter hook prerouting priority mangle + 1; policy accept;\n" + rules +
-         "  }\n}\n";
+         kShutChain + " {\n    type filter hook prerouting priority mangle + 1; policy accept;\n" +
+         rules + "  }\n}\n";
 }
 
 std::string to_nft_removal(const std::string& name) {

@@ -1,8 +1,8 @@
 // fuzzes: keeper
 // longest: 4096
 // SPDX-License-Identifier: MIT
-// What the kernel answers and reports of rulesets, as one datagram: whatever it is, only what lies in
-// it is read.
+// What the kernel answers and reports of rulesets, as one datagram: whatever it is, only what lies
+// in it is read.
 #include <linux/netlink.h>
 
 #include <cstdint>

@@ -36,13 +36,15 @@ std::string bytes(std::initializer_list<int> values) {
 //   nft add element inet knockd open4_32 '{ 1.2.3.4 . tcp . 22 timeout 3600s }'
 // on a little-endian machine, by strace.
 const std::string kOfNft = bytes(
-    {0x60, 0, 0, 0, 0x0c, 0x0a, 1, 4, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,             // headers
-     0x0b, 0, 1, 0, 0x6b, 0x6e, 0x6f, 0x63, 0x6b, 0x64, 0, 0,                         // knockd
-     0x0d, 0, 2, 0, 0x6f, 0x70, 0x65, 0x6e, 0x34, 0x5f, 0x33, 0x32, 0, 0, 0, 0,       // open4_32
-     8, 0, 4, 0, 0, 0, 0, 4,                                                          // set id
-     0x28, 0, 3, 0x80, 0x24, 0, 1, 0x80,                                              // elements
-     0x0c, 0, 4, 0, 0, 0, 0, 0, 0, 0x36, 0xee, 0x80,                                  // timeout
-     0x14, 0, 1, 0x80, 0x10, 0, 1, 0, 1, 2, 3, 4, 6, 0, 0, 0, 0, 0x16, 0, 0});        // key
+    {0x60, 0,    0, 0,    0x0c, 0x0a, 1,    4,    1,    0,    0,    0,    0, 0, 0, 0,
+     1,    0,    0, 0,                                                                 // headers
+     0x0b, 0,    1, 0,    0x6b, 0x6e, 0x6f, 0x63, 0x6b, 0x64, 0,    0,                 // knockd
+     0x0d, 0,    2, 0,    0x6f, 0x70, 0x65, 0x6e, 0x34, 0x5f, 0x33, 0x32, 0, 0, 0, 0,  // open4_32
+     8,    0,    4, 0,    0,    0,    0,    4,                                         // set id
+     0x28, 0,    3, 0x80, 0x24, 0,    1,    0x80,                                      // elements
+     0x0c, 0,    4, 0,    0,    0,    0,    0,    0,    0x36, 0xee, 0x80,              // timeout
+     0x14, 0,    1, 0x80, 0x10, 0,    1,    0,    1,    2,    3,    4,    6, 0, 0, 0,
+     0,    0x16, 0, 0});  // key
 
 // The messages of a batch; each lies in `batch`.
 std::vector<const nlmsghdr*> messages_of(std::string& batch) {

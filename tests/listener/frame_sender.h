@@ -37,8 +37,8 @@ class FrameSender {
       frame.push_back(static_cast<uint8_t>(value));
     };
     if (v4) {
-      for (const unsigned value : std::initializer_list<unsigned>{ETHERTYPE_IP, 0x4500, 40, 0, 0,
-                                                                  64 << 8 | 6, 0}) {
+      for (const unsigned value :
+           std::initializer_list<unsigned>{ETHERTYPE_IP, 0x4500, 40, 0, 0, 64 << 8 | 6, 0}) {
         put16(value);
       }
     } else {

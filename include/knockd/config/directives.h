@@ -53,8 +53,8 @@ struct Directive {
   void (*read)(Draft& draft, const Value& value);
 };
 
-// Whatever the case of `key`; null if there is none. Of those that may stand in both places, the one
-// of this scope.
+// Whatever the case of `key`; null if there is none. Of those that may stand in both places, the
+// one of this scope.
 const Directive* find_directive(std::string_view key, Directive::Scope scope);
 
 // What to say of a key that is none: the nearest one, if it is near enough for a slip of the hand.

@@ -30,8 +30,9 @@ class DoorKeeper {
   // Whether one more line that strangers can cause may be logged now; one that may not is counted.
   using MayLog = std::function<bool()>;
 
-  DoorKeeper(EventLoop& loop, Log& log, CommandRunner& runner, Admitter& admitter, NameSource name_source,
-             UseSequenceOf use_sequence, MayLog may_log, FileCalls& calls = FileCalls::real());
+  DoorKeeper(EventLoop& loop, Log& log, CommandRunner& runner, Admitter& admitter,
+             NameSource name_source, UseSequenceOf use_sequence, MayLog may_log,
+             FileCalls& calls = FileCalls::real());
 
   // Opens the state file (empty: none is kept) and takes up what an earlier run left open.
   void take_up(const std::string& state_file);

@@ -45,8 +45,8 @@ class InterfaceTable {
   // the port but its bridge, not the device that carries a VLAN but the VLAN's if the packet's
   // destination is there. Null if `index` is unknown.
   const Interface* entrance(uint32_t index, const IpAddress& destination) const;
-  // By which packets come in that are heard on these interfaces: these, and the bridge, bond or team
-  // of which one is a port. Empty if one of them is "any".
+  // By which packets come in that are heard on these interfaces: these, and the bridge, bond or
+  // team of which one is a port. Empty if one of them is "any".
   std::vector<std::string> entrances(std::vector<std::string> names) const;
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Puts elements into sets of the kernel's ruleset and takes them out, by nfnetlink, through the part
-// of libnl-3 that libnl-tiny has too. Which elements, and why, is the owner's business.
+// Puts elements into sets of the kernel's ruleset and takes them out, by nfnetlink, through the
+// part of libnl-3 that libnl-tiny has too. Which elements, and why, is the owner's business.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// knockd's own table in the kernel's ruleset: makes it, removes it, and tells whether it is still as
-// it was made. What is in its sets is the owner's business.
+// knockd's own table in the kernel's ruleset: makes it, removes it, and tells whether it is still
+// as it was made. What is in its sets is the owner's business.
 #pragma once
 
 #include <string>

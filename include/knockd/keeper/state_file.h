@@ -115,7 +115,7 @@ class StateFile {
   bool appending_fails_ = false;  // that was reported; writing anew helps
   // Between attempts to read, which may take long themselves.
   GrowingPause unread_pause_{std::chrono::seconds(1), std::chrono::minutes(1)};
-  Instant retry_at_;              // no attempt is made earlier
+  Instant retry_at_;  // no attempt is made earlier
   std::vector<std::string> complaints_;
 };
 

@@ -13,7 +13,6 @@ namespace knockd {
 // `command` with each %IP% replaced by the address, or by its network of `prefix` bits (as in
 // Admission). Both are printed from their bytes, so that nothing that a stranger writes reaches the
 // shell.
-std::string render_command(std::string_view command, const IpAddress& source,
-                           uint8_t prefix = 128);
+std::string render_command(std::string_view command, const IpAddress& source, uint8_t prefix = 128);
 
 }  // namespace knockd

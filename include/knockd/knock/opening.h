@@ -39,13 +39,13 @@ struct Terms {
 // All that is needed to undo an opening, whatever the configuration says by then: what is written
 // to disk.
 struct OpenDoor {
-  uint64_t id = 0;           // of this opening; grows, and is never used twice
-  std::string door;          // its name in the configuration of that day
-  IpAddress source;          // for whom it is open
-  std::string interface;     // where the knock came in; may be empty
-  std::string stop_command;  // as the shell will get it, %IP% filled in; empty: none
+  uint64_t id = 0;                     // of this opening; grows, and is never used twice
+  std::string door;                    // its name in the configuration of that day
+  IpAddress source;                    // for whom it is open
+  std::string interface;               // where the knock came in; may be empty
+  std::string stop_command;            // as the shell will get it, %IP% filled in; empty: none
   std::optional<Admission> admission;  // to be taken back as well
-  Instant deadline;          // when all of that is due
+  Instant deadline;                    // when all of that is due
 
   friend bool operator==(const OpenDoor&, const OpenDoor&) = default;
 };

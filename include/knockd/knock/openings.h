@@ -44,8 +44,8 @@ struct OpeningLimits {
 struct CompleteKnock {
   std::shared_ptr<const Terms> terms;  // of the door, for this source
   IpAddress source;
-  std::string interface;  // where the last packet came in; may be empty
-  uint8_t stage = 1;      // knocks of the sequence
+  std::string interface;      // where the last packet came in; may be empty
+  uint8_t stage = 1;          // knocks of the sequence
   DoorNumber rule = kNoDoor;  // of the tracker: which of the door's one-time sequences
 };
 
