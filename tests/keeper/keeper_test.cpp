@@ -52,6 +52,10 @@ class KeeperTest : public ::testing::Test {
     }
     std::fprintf(stderr, "not logged within 10 s: %s\n", beginning.c_str());
   }
+  // Until so many listeners have begun, 10 s at most: the test says what it found.
+  void wait_for_starts(int starts) {
+    for (int i = 0; i < 10'000 && keeper_.starts() < starts; ++i) usleep(1000);
+  }
 
   KeeperRun keeper_;
 };
@@ -142,6 +146,7 @@ TEST_P(KeeperReloadTest, OtherDoorsOrBoundsHaveNewListeners) {
         wait_for_line("re-opening log file");
         pollfd end{channel.fd(), 0, 0};
         poll(&end, 1, 5000);
+        wait_for_starts(2);  // whoever leaves now ends the test
       },
       [other] { return other; });
   EXPECT_EQ(keeper_.starts(), 2);
