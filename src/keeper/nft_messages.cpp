@@ -24,6 +24,9 @@ using std::chrono::milliseconds;
 // Of one message; more go into several.
 constexpr size_t kMostElements = 32;
 
+// Milliseconds, some ten years: no time that is longer differs from it here, and all of them fit.
+constexpr uint64_t kLongestTime = 10ull * 365 * 86400 * 1000;
+
 // Numbers that nft(8) gives to types of keys; the kernel only keeps them (its datatype.h).
 constexpr uint32_t kTypeIpv4 = 7;
 constexpr uint32_t kTypeIpv6 = 8;
@@ -241,7 +244,7 @@ std::vector<FoundElement> elements_in(const nlmsghdr& message) {
     FoundElement one;
     one.key.assign(static_cast<const char*>(nla_data(value)), static_cast<size_t>(nla_len(value)));
     const auto left = number_of<uint64_t>(find_in(element, NFTA_SET_ELEM_EXPIRATION));
-    if (left) one.left = milliseconds(*left);
+    if (left) one.left = milliseconds(std::min(*left, kLongestTime));
     found.push_back(std::move(one));
   }
   return found;
@@ -278,7 +281,9 @@ std::optional<int> end_in(const nlmsghdr& message) {
   if (message.nlmsg_type == NLMSG_DONE) return 0;
   if (message.nlmsg_type != NLMSG_ERROR) return std::nullopt;
   if (!nlmsg_valid_hdr(&message, sizeof(nlmsgerr))) return EPROTO;
-  return -static_cast<const nlmsgerr*>(nlmsg_data(&message))->error;
+  constexpr int kMostErrors = 4095;  // numbers of errors; the kernel's MAX_ERRNO
+  const int error = static_cast<const nlmsgerr*>(nlmsg_data(&message))->error;
+  return error <= 0 && error >= -kMostErrors ? -error : EPROTO;
 }
 
 }  // namespace knockd

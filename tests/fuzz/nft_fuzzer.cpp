@@ -24,13 +24,14 @@ void require(bool condition) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<nlmsghdr> aligned(size / sizeof(nlmsghdr) + 1);
   if (size != 0) std::memcpy(aligned.data(), data, size);
-  auto length = static_cast<uint32_t>(size);
   const auto* const begin = reinterpret_cast<const char*>(aligned.data());
   const auto is_within = [&](std::string_view part) {
     return part.empty() || (part.data() >= begin && part.data() + part.size() <= begin + size);
   };
-  for (nlmsghdr* message = aligned.data(); NLMSG_OK(message, length);
-       message = NLMSG_NEXT(message, length)) {
+  for (size_t at = 0; at + sizeof(nlmsghdr) <= size;) {
+    auto* const message = reinterpret_cast<nlmsghdr*>(reinterpret_cast<char*>(aligned.data()) + at);
+    if (message->nlmsg_len < sizeof(nlmsghdr) || message->nlmsg_len > size - at) break;
+    at += NLMSG_ALIGN(message->nlmsg_len);
     size_t bytes = 0;
     for (const knockd::FoundElement& element : knockd::elements_in(*message)) {
       require(!element.left || element.left->count() >= 0);
