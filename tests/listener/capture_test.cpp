@@ -189,14 +189,17 @@ TEST_F(LiveCaptureTest, ReadNeverWaits_AndClosesOnExec) {
   Recorder recorder;
   // One that waits is helped out after a while.
   std::promise<void> has_read;
+  bool was_helped = false;
   std::thread helper([&, over = has_read.get_future()] {
-    if (over.wait_for(5s) == std::future_status::timeout) FrameSender("lan").syn("192.0.2.7", 7000);
+    was_helped = over.wait_for(5s) == std::future_status::timeout;
+    if (was_helped) FrameSender("lan").syn("192.0.2.7", 7000);
   });
-  const auto count = capture.read(recorder, 100);
+  // The system's own packets may be there; more than they are never come.
+  while (capture.read(recorder, 100).value_or(0) > 0) {
+  }
   has_read.set_value();
   helper.join();
-  ASSERT_TRUE(count);
-  EXPECT_EQ(*count, 0u) << "it waited for a packet";
+  EXPECT_FALSE(was_helped) << "it waited for a packet";
   EXPECT_EQ(fcntl(capture.fd(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
 
