@@ -55,12 +55,12 @@ void close_on_exec_inherited() {
   for (int fd = STDERR_FILENO + 1; fd < most; ++fd) fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+// Default signals, and what more the flags say.
 struct Actions {
   posix_spawn_file_actions_t files;
   posix_spawnattr_t attributes;
-  Actions() {
+  explicit Actions(int flags) {
     posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawnattr_init(&attributes);
     sigset_t none, all;
     sigemptyset(&none);
@@ -68,8 +68,7 @@ struct Actions {
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setflags(
-        &attributes,
-        static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID));
+        &attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | flags));
   }
   ~Actions() {
     posix_spawn_file_actions_destroy(&files);
@@ -92,10 +91,23 @@ pid_t spawn_shell(const std::string& command,
   char* const arguments[] = {name, option, text.data(), nullptr};
 
   close_on_exec_inherited();
-  const Actions actions;
+  Actions actions(POSIX_SPAWN_SETSID);
+  posix_spawn_file_actions_addopen(&actions.files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   pid_t pid = -1;
   const int error =
       posix_spawn(&pid, kShell, &actions.files, &actions.attributes, arguments, pointers.data());
+  return error == 0 ? pid : -error;
+}
+
+pid_t spawn_program(const char* path, char* const* arguments, char* const* environment, int input,
+                    int output) {
+  Actions actions(0);
+  posix_spawn_file_actions_adddup2(&actions.files, input, STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions.files, output, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions.files, output, STDERR_FILENO);
+  pid_t pid = -1;
+  const int error =
+      posix_spawn(&pid, path, &actions.files, &actions.attributes, arguments, environment);
   return error == 0 ? pid : -error;
 }
 

@@ -3,8 +3,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +11,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "knockd/base/memory_file.h"
 #include "knockd/base/spawn.h"
 #include "knockd/base/text.h"
 #include "knockd/base/unique_fd.h"
@@ -24,23 +23,11 @@ namespace {
 constexpr int kPatience = 5000;
 constexpr int kPatienceOfOneWhoLeaves = 500;  // SIGTERM is obeyed within 2 s
 constexpr int kLook = 50;
-constexpr char kProgram[] = "nft";
 constexpr size_t kMostReason = 512;
 
 // nft is looked for where a router has it, whatever PATH we were given.
 char kPath[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 char kLocale[] = "LC_ALL=C";
-
-std::string system_reason(int error) { return std::string("nft: ") + std::strerror(error); }
-
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = write(fd, text.data(), text.size());
-    if (written < 0 && errno != EINTR) return false;
-    if (written > 0) text.remove_prefix(static_cast<size_t>(written));
-  }
-  return true;
-}
 
 // The first error that nft printed, without the place in a text that nobody sees.
 std::string reason_in(int fd) {
@@ -80,46 +67,28 @@ bool wait_for(pid_t pid, int& status) {
 }  // namespace
 
 std::string run_nft(const std::string& ruleset) {
-  const UniqueFd input(memfd_create("ruleset", MFD_CLOEXEC));
-  const UniqueFd output(memfd_create("messages", MFD_CLOEXEC));
-  if (!input || !output || !write_all(input.get(), ruleset)) return system_reason(errno);
-  lseek(input.get(), 0, SEEK_SET);
+  const auto input = memory_file("ruleset", ruleset);
+  if (!input) return "nft: " + input.error().text;
+  const auto output = memory_file("messages", {});
+  if (!output) return "nft: " + output.error().text;
 
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_adddup2(&files, input.get(), STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&files, output.get(), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&files, output.get(), STDERR_FILENO);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigset_t all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   char name[] = "nft";
   char option[] = "-f";
   char standard_input[] = "-";
   char* const arguments[] = {name, option, standard_input, nullptr};
   char* const environment[] = {kPath, kLocale, nullptr};
-  pid_t pid = -1;
-  int error = ENOENT;
-  for (const char* const folder : {"/usr/sbin/", "/sbin/", "/usr/bin/"}) {
-    const std::string path = std::string(folder) + kProgram;
-    error = posix_spawn(&pid, path.c_str(), &files, &attributes, arguments, environment);
-    if (error != ENOENT) break;
+  pid_t pid = -ENOENT;
+  for (const char* const path : {"/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"}) {
+    pid = spawn_program(path, arguments, environment, input->get(), output->get());
+    if (pid != -ENOENT) break;
   }
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&files);
-  if (error == ENOENT) return "nft is not installed";
-  if (error != 0) return system_reason(error);
+  if (pid == -ENOENT) return "nft is not installed";
+  if (pid < 0) return std::string("nft: ") + std::strerror(-pid);
 
   int status = 0;
   if (!wait_for(pid, status)) return "nft: did not end in time";
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  const std::string reason = reason_in(output.get());
+  const std::string reason = reason_in(output->get());
   return "nft: " + (reason.empty() ? end_text(status) : reason);
 }
 

@@ -2,7 +2,6 @@
 #include "knockd/listener/fresh_listener.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "knockd/base/memory_file.h"
 #include "knockd/listener/listener.h"
 #include "knockd/message/messages.h"
 
@@ -29,15 +29,6 @@ constexpr int kNoSettings = 75;
 // The program, for each listener. The one that calls prepare_fresh_listeners writes it.
 UniqueFd program;
 
-bool write_all(int fd, std::span<const uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno != EINTR) return false;
-    if (written > 0) bytes = bytes.subspan(static_cast<size_t>(written));
-  }
-  return true;
-}
-
 // Which libraries the program is made of; a listener needs no more of the environment.
 std::vector<char*> loader_environment() {
   std::vector<char*> entries;
@@ -51,11 +42,10 @@ std::vector<char*> loader_environment() {
 // Starts the program anew with the settings as its standard input and the channel as its standard
 // output. Returns only if that fails.
 Fault become(std::string name, std::span<const uint8_t> settings, int channel) {
-  const UniqueFd file(memfd_create("knockd-settings", MFD_CLOEXEC));
-  if (!file) return fault_of("memfd_create");
-  if (!write_all(file.get(), settings)) return fault_of("write");
-  if (lseek(file.get(), 0, SEEK_SET) != 0) return fault_of("lseek");
-  if (dup2(file.get(), STDIN_FILENO) < 0 || dup2(channel, STDOUT_FILENO) < 0) {
+  const auto file = memory_file("knockd-settings",
+                                {reinterpret_cast<const char*>(settings.data()), settings.size()});
+  if (!file) return file.error();
+  if (dup2(file->get(), STDIN_FILENO) < 0 || dup2(channel, STDOUT_FILENO) < 0) {
     return fault_of("dup2");
   }
   char* const arguments[] = {name.data(), nullptr};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Starts a shell command as a process of its own; and how a process ended.
+// Starts a shell command, or a program, as a process of its own; and how a process ended.
 #pragma once
 
 #include <sys/types.h>
@@ -15,6 +15,11 @@ namespace knockd {
 // `environment` (names and values) added to ours. Returns the process number, or a negative errno.
 pid_t spawn_shell(const std::string& command,
                   const std::vector<std::pair<std::string, std::string>>& environment);
+
+// Runs the program at `path` with these streams (`output` is its standard error, too) and default
+// signals; arguments and environment as for execve(2). Returns likewise.
+pid_t spawn_program(const char* path, char* const* arguments, char* const* environment, int input,
+                    int output);
 
 // The status that waitpid() gave, in words: "exit status 1", "killed by signal 9 (Killed)".
 std::string end_text(int status);
