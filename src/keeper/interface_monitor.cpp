@@ -12,8 +12,9 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstring>
 #include <utility>
+
+#include "knockd/keeper/netlink_attributes.h"
 
 namespace knockd {
 namespace {
@@ -72,19 +73,11 @@ struct DefaultRoute {
   uint32_t metric = 0;
 };
 
-uint32_t number_of(const nlattr* attribute, uint32_t otherwise) {
-  uint32_t number = otherwise;
-  if (attribute != nullptr && nla_len(attribute) == sizeof(number)) {
-    std::memcpy(&number, nla_data(attribute), sizeof(number));
-  }
-  return number;
-}
-
 // Of several next hops the first, as RTA_MULTIPATH lists them.
 uint32_t first_device(nlattr* attributes, int length) {
   const nlattr* hops = nla_find(attributes, length, RTA_MULTIPATH);
   if (hops == nullptr || nla_len(hops) < static_cast<int>(sizeof(rtnexthop))) {
-    return number_of(nla_find(attributes, length, RTA_OIF), 0);
+    return number_of<uint32_t>(nla_find(attributes, length, RTA_OIF)).value_or(0);
   }
   return static_cast<uint32_t>(static_cast<const rtnexthop*>(nla_data(hops))->rtnh_ifindex);
 }
@@ -96,9 +89,11 @@ void take_route(const nlmsghdr& message, DefaultRoute& best) {
   nlattr* attributes = nlmsg_attrdata(&message, sizeof(rtmsg));
   const int length = nlmsg_attrlen(&message, sizeof(rtmsg));
   if (route->rtm_dst_len != 0 || route->rtm_type != RTN_UNICAST) return;
-  if (number_of(nla_find(attributes, length, RTA_TABLE), route->rtm_table) != RT_TABLE_MAIN) return;
-  const DefaultRoute found{first_device(attributes, length),
-                           number_of(nla_find(attributes, length, RTA_PRIORITY), 0)};
+  const auto table = number_of<uint32_t>(nla_find(attributes, length, RTA_TABLE));
+  if (table.value_or(route->rtm_table) != RT_TABLE_MAIN) return;
+  const DefaultRoute found{
+      first_device(attributes, length),
+      number_of<uint32_t>(nla_find(attributes, length, RTA_PRIORITY)).value_or(0)};
   if (found.device == 0) return;
   if (best.device == 0 || found.metric < best.metric) best = found;
 }

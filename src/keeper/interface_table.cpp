@@ -6,7 +6,6 @@
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <netlink/attr.h>
 #include <netlink/msg.h>
 
 #include <algorithm>
@@ -14,6 +13,8 @@
 #include <optional>
 #include <span>
 #include <utility>
+
+#include "knockd/keeper/netlink_attributes.h"
 
 namespace knockd {
 namespace {
@@ -30,19 +31,6 @@ template <typename Header>
 const nlattr* attribute(const nlmsghdr& message, int type) {
   return nla_find(nlmsg_attrdata(&message, sizeof(Header)), nlmsg_attrlen(&message, sizeof(Header)),
                   type);
-}
-
-std::string_view text_of(const nlattr* attribute) {
-  if (attribute == nullptr) return {};
-  const auto* text = static_cast<const char*>(nla_data(attribute));
-  return {text, strnlen(text, static_cast<size_t>(nla_len(attribute)))};
-}
-
-std::optional<uint32_t> number_of(const nlattr* attribute) {
-  uint32_t number = 0;
-  if (attribute == nullptr || nla_len(attribute) != sizeof(number)) return std::nullopt;
-  std::memcpy(&number, nla_data(attribute), sizeof(number));
-  return number;
 }
 
 std::optional<IpAddress> address_of(const nlattr* attribute) {
@@ -72,14 +60,14 @@ uint32_t vlan_parent(const nlmsghdr& message) {
       attribute<ifinfomsg>(message, IFLA_LINK_NETNSID) != nullptr) {
     return 0;
   }
-  return number_of(attribute<ifinfomsg>(message, IFLA_LINK)).value_or(0);
+  return number_of<uint32_t>(attribute<ifinfomsg>(message, IFLA_LINK)).value_or(0);
 }
 
 // Not of a VRF: what comes by one of its devices comes in there.
 uint32_t port_owner(const nlmsghdr& message) {
   const std::string_view kind = link_info(message, IFLA_INFO_SLAVE_KIND);
   if (kind != "bridge" && kind != "bond" && kind != "team") return 0;
-  return number_of(attribute<ifinfomsg>(message, IFLA_MASTER)).value_or(0);
+  return number_of<uint32_t>(attribute<ifinfomsg>(message, IFLA_MASTER)).value_or(0);
 }
 
 }  // namespace

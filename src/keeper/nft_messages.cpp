@@ -12,9 +12,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <memory>
 #include <utility>
+
+#include "knockd/keeper/netlink_attributes.h"
 
 namespace knockd {
 namespace {
@@ -131,21 +132,6 @@ void append_elements(std::string& batch, int type, int flags,
   }
 }
 
-std::string_view text_of(const nlattr* attribute) {
-  if (attribute == nullptr) return {};
-  const auto* const text = static_cast<const char*>(nla_data(attribute));
-  return {text, strnlen(text, static_cast<size_t>(nla_len(attribute)))};
-}
-
-template <typename Number>
-std::optional<Number> number_of(const nlattr* attribute) {
-  if (attribute == nullptr || nla_len(attribute) != sizeof(Number)) return std::nullopt;
-  Number number;
-  std::memcpy(&number, nla_data(attribute), sizeof(number));
-  if constexpr (sizeof(Number) == sizeof(uint64_t)) return be64toh(number);
-  return ntohl(static_cast<uint32_t>(number));
-}
-
 // Looks up an attribute in an attribute, or in a message.
 const nlattr* find_in(const nlattr* nest, int attribute) {
   if (nest == nullptr) return nullptr;
@@ -244,7 +230,7 @@ std::vector<FoundElement> elements_in(const nlmsghdr& message) {
     FoundElement one;
     one.key.assign(static_cast<const char*>(nla_data(value)), static_cast<size_t>(nla_len(value)));
     const auto left = number_of<uint64_t>(find_in(element, NFTA_SET_ELEM_EXPIRATION));
-    if (left) one.left = milliseconds(std::min(*left, kLongestTime));
+    if (left) one.left = milliseconds(std::min(be64toh(*left), kLongestTime));
     found.push_back(std::move(one));
   }
   return found;
@@ -252,8 +238,8 @@ std::vector<FoundElement> elements_in(const nlmsghdr& message) {
 
 SetDescription description_in(const nlmsghdr& message) {
   SetDescription description;
-  const uint32_t type = number_of<uint32_t>(find_in(message, NFTA_SET_KEY_TYPE)).value_or(0);
-  const uint32_t flags = number_of<uint32_t>(find_in(message, NFTA_SET_FLAGS)).value_or(0);
+  const uint32_t type = ntohl(number_of<uint32_t>(find_in(message, NFTA_SET_KEY_TYPE)).value_or(0));
+  const uint32_t flags = ntohl(number_of<uint32_t>(find_in(message, NFTA_SET_FLAGS)).value_or(0));
   const uint32_t address = type >> kTypeBits != 0 ? type >> kTypeBits : type;
   description.has_timeout = (flags & NFT_SET_TIMEOUT) != 0;
   description.is_v4 = address == kTypeIpv4;
