@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import ctypes
 import datetime
+import functools
 import os
 import pathlib
 import platform
@@ -172,11 +173,11 @@ class Bench:
         os.read(reader, 64)
         return elapsed
 
-    def knock_times(self, network, reader, knocks):
-        """From the last knock to the first thing that the command does, in ms, for each of many
-        knocks at random moments: 0.8's buffer waits for its own rhythm."""
+    @staticmethod
+    def last_knocks(network, knocks):
+        """For each of many knocks, a call that sends the last packet of it. At random moments: 0.8's
+        buffer waits for its own rhythm."""
         knocker = Knocker(network.client, network.server.ipv4)
-        times = []
         for _ in range(knocks):
             for port in PORTS[:-1]:
                 knocker.knock(port)
@@ -184,9 +185,11 @@ class Bench:
             time.sleep(random.uniform(0.1, 0.2))
             with network.client.socket(socket.AF_INET) as last:
                 last.setblocking(False)
-                times.append(self.opening_time(reader, lambda: last.connect_ex(
-                    (network.server.ipv4, PORTS[-1]))))
-        return times
+                yield functools.partial(last.connect_ex, (network.server.ipv4, PORTS[-1]))
+
+    def knock_times(self, network, reader, knocks):
+        """From the last knock to the first thing that the command does, in ms."""
+        return [self.opening_time(reader, knock) for knock in self.last_knocks(network, knocks)]
 
     def latency_of(self, binary, door_text, name, knocks):
         network = Network()
@@ -250,22 +253,15 @@ class Bench:
             changes.bind((0, 0))
             changes.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, _NFNLGRP_NFTABLES)
             daemon = self.start(network, binary, door_text, name)
-            knocker = Knocker(network.client, network.server.ipv4)
             times = []
-            for _ in range(knocks):
-                for port in PORTS[:-1]:
-                    knocker.knock(port)
-                    time.sleep(0.002)
-                time.sleep(random.uniform(0.1, 0.2))
+            for knock in self.last_knocks(network, knocks):
                 while select.select([changes], [], [], 0)[0]:
                     changes.recv(65536)
-                with network.client.socket(socket.AF_INET) as last:
-                    last.setblocking(False)
-                    began = time.monotonic()
-                    last.connect_ex((network.server.ipv4, PORTS[-1]))
-                    while not has_new_element(changes, daemon):
-                        pass
-                    times.append((time.monotonic() - began) * 1000)
+                began = time.monotonic()
+                knock()
+                while not has_new_element(changes, daemon):
+                    pass
+                times.append((time.monotonic() - began) * 1000)
             daemon.stop()
             changes.close()
             return times
