@@ -44,6 +44,14 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   }
 }
 
+std::vector<std::string_view> split_words(std::string_view text) {
+  std::vector<std::string_view> words;
+  for (const std::string_view part : split(text, ' ')) {
+    if (!trim(part).empty()) words.push_back(trim(part));
+  }
+  return words;
+}
+
 bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }

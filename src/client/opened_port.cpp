@@ -13,14 +13,6 @@ namespace {
 
 constexpr std::string_view kAddPort = "--add-port=";
 
-std::vector<std::string_view> words_of(std::string_view command) {
-  std::vector<std::string_view> words;
-  for (const std::string_view word : split(command, ' ')) {
-    if (!trim(word).empty()) words.push_back(trim(word));
-  }
-  return words;
-}
-
 // "22", "22:tcp", "22/tcp", "ssh", "80,443": the first port. Nothing for those of udp.
 std::optional<uint16_t> tcp_port(std::string_view text) {
   if (text.find("udp") != text.npos) return std::nullopt;
@@ -30,7 +22,7 @@ std::optional<uint16_t> tcp_port(std::string_view text) {
 }  // namespace
 
 std::optional<uint16_t> opened_port(std::string_view command) {
-  const std::vector<std::string_view> words = words_of(command);
+  const std::vector<std::string_view> words = split_words(command);
   bool is_udp = false;
   for (size_t i = 0; i < words.size(); ++i) {
     const auto port_at = [&](size_t index) {

@@ -12,16 +12,15 @@ namespace {
 // for those who open meanwhile.
 constexpr uint64_t kPlaces = 3;
 
-// Whether the door's ports are those of knockd's own table.
+}  // namespace
+
 bool is_in_own_table(const Config& config, const Door& door) {
   return !door.open.empty() && !door.open_set && !door.open_set_6 && !config.open_set &&
          !config.open_set_6;
 }
 
-}  // namespace
-
 std::optional<Admission> admission_of(const Config& config, const Door& door, bool is_v4) {
-  if (door.open.empty() && !door.open_set && !door.open_set_6) return std::nullopt;
+  if (!door.lets_in()) return std::nullopt;
   Admission admission;
   admission.ports = door.open;
   admission.prefix = is_v4 ? door.prefix_v4 : door.prefix_v6;

@@ -66,10 +66,9 @@ void describe(const Door& door, std::vector<std::string>& lines) {
   describe_admission(door, say);
   if (!door.start_command.empty() || door.open.empty()) say("start command", door.start_command);
   if (door.start_command_6) say("for IPv6", *door.start_command_6);
-  const bool lets_in = !door.open.empty() || door.open_set || door.open_set_6;
-  if (lets_in || !door.stop_command.empty() ||
+  if (door.lets_in() || !door.stop_command.empty() ||
       (door.stop_command_6 && !door.stop_command_6->empty())) {
-    if (!lets_in || !door.stop_command.empty()) say("stop command", door.stop_command);
+    if (!door.lets_in() || !door.stop_command.empty()) say("stop command", door.stop_command);
     if (door.stop_command_6) say("for IPv6", *door.stop_command_6);
     say("after", seconds_text(door.cmd_timeout));
     say("reknock", reknock_text(door.reknock));

@@ -70,9 +70,7 @@ class Marker {
     }
   }
 
-  bool is_marked_file() const {
-    return marked_ && marked_->st_ino == status_.st_ino && marked_->st_dev == status_.st_dev;
-  }
+  bool is_marked_file() const { return marked_ && is_same_file(*marked_, status_); }
 
   std::vector<size_t> find_lines() {
     if (!knocked_) {

@@ -162,8 +162,7 @@ void Parser::end_door() {
                      ": expected either Sequence or One_Time_Sequences, not both");
   }
   // A knock while the door is open renews its time, unless the door says otherwise.
-  const bool lets_in = !door.open.empty() || door.open_set || door.open_set_6;
-  if (lets_in && !door.places.contains("Reknock")) door.reknock = Reknock::kExtend;
+  if (door.lets_in() && !door.places.contains("Reknock")) door.reknock = Reknock::kExtend;
   rules_ += door.one_time_file.empty() ? 1 : kSequencesInForce;
   if (rules_ > kMaxDoors) {
     return draft_.error(door.place, format("door %s: expected at most %zu sequences in force",
@@ -177,8 +176,7 @@ void Parser::check_admissions() {
   const Config& config = draft_.config;
   std::map<Knock, const Door*> shut;  // by us: the first door that opens it
   for (const Door& door : config.doors) {
-    const bool has_set = door.open_set || door.open_set_6 ||
-                         (!door.open.empty() && (config.open_set || config.open_set_6));
+    const bool has_set = door.lets_in() && !is_in_own_table(config, door);
     if (has_set && door.places.contains("Open_Prefix")) {
       draft_.error(door.place_of("Open_Prefix"),
                    "Open_Prefix with Open_Set: expected whole addresses, the set is not ours");

@@ -31,10 +31,6 @@ bool is_near(Duration one, Duration other) {
   return one <= other + kSlack && other <= one + kSlack;
 }
 
-bool has_port(const ShutTable& table, const Knock& port) {
-  return std::ranges::any_of(table.ports, [&](const ShutPort& one) { return one.port == port; });
-}
-
 // Whether a table shuts its ports wherever the other is to.
 bool covers(const ShutTable& table, const ShutTable& wanted) {
   if (table.interfaces.empty()) return true;
@@ -93,7 +89,7 @@ bool ShutPorts::shut(const ShutTable& wanted) {
     return false;
   }
   for (const Knock& port : before) {
-    if (!has_port(table, port)) log_.notice(no_longer_shut_text(port));
+    if (!table.has(port)) log_.notice(no_longer_shut_text(port));
   }
   for (const SetName& set : admissions_.sets()) put_right(set);
   return true;
@@ -118,7 +114,7 @@ void ShutPorts::report_not_shut(const ShutTable& wanted, const std::string& faul
   const bool is_covered = covers(own_.table(), wanted);
   bool is_said = false;
   for (const ShutPort& port : wanted.ports) {
-    if (is_covered && has_port(own_.table(), port.port)) continue;
+    if (is_covered && own_.table().has(port.port)) continue;
     log_.error(not_shut_text(port.port, fault));
     is_said = true;
   }
@@ -155,12 +151,14 @@ ShutPorts::Place ShutPorts::place_of(const OpenDoor& door) {
   const Admission& admission = *door.admission;
   const IpAddress address = network_of(door.source, admission.prefix);
   Place place;
-  if (!admission.set) {
-    const SetName set{TableFamily::kInet, own_.table().name,
-                      own_set_name(address.is_v4(), admission.prefix)};
+  const auto add_ports = [&](const SetName& set) {
     for (const Knock& port : admission.ports) {
       place.elements.push_back({set, set_key(address, port)});
     }
+  };
+  if (!admission.set) {
+    add_ports(
+        {TableFamily::kInet, own_.table().name, own_set_name(address.is_v4(), admission.prefix)});
     return place;
   }
   const SetName& set = *admission.set;
@@ -180,9 +178,7 @@ ShutPorts::Place ShutPorts::place_of(const OpenDoor& door) {
   } else if (admission.ports.empty()) {
     place.fault = "set " + to_string(set) + " wants ports (Open)";
   } else {
-    for (const Knock& port : admission.ports) {
-      place.elements.push_back({set, set_key(address, port)});
-    }
+    add_ports(set);
   }
   return place;
 }

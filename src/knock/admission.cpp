@@ -46,10 +46,7 @@ bool is_nft_name(std::string_view word) {
 }
 
 std::optional<SetName> parse_set_name(std::string_view text) {
-  std::vector<std::string_view> words;
-  for (const std::string_view word : split(text, ' ')) {
-    if (!trim(word).empty()) words.push_back(trim(word));
-  }
+  const std::vector<std::string_view> words = split_words(text);
   if (words.size() != 3 || !is_nft_name(words[1]) || !is_nft_name(words[2])) return std::nullopt;
   const auto family = parse_family(words[0]);
   if (!family) return std::nullopt;

@@ -51,20 +51,10 @@ class AdmissionChecker {
                                [](const Door& d) { return d.open_set || d.open_set_6; });
   }
 
-  bool is_shut(const Knock& port) const {
-    return std::ranges::any_of(shut_.ports, [&](const ShutPort& one) { return one.port == port; });
-  }
-
-  // Whether its ports are those of knockd's own table.
-  bool is_own(const Door& door) const {
-    const auto admission = admission_of(config_, door, true);
-    return admission && !admission->set;
-  }
-
   // Of the first door whose ports knockd's own table shuts.
   Place place_of_first() const {
-    const auto first =
-        std::ranges::find_if(config_.doors, [&](const Door& d) { return is_own(d); });
+    const auto first = std::ranges::find_if(
+        config_.doors, [&](const Door& d) { return is_in_own_table(config_, d); });
     return first->place_of("Open");
   }
 
@@ -87,7 +77,7 @@ class AdmissionChecker {
   }
 
   void check_chains(const Door& door) {
-    if (!is_own(door)) return;
+    if (!is_in_own_table(config_, door)) return;
     for (const Knock& port : door.open) {
       for (const std::string& chain : ruleset_.chains_that_drop(port)) {
         if (!told_.insert(to_string({port}) + chain).second) continue;
@@ -156,7 +146,7 @@ class AdmissionChecker {
   void check_port(const Door& door, const char* directive, const std::string& word) {
     const auto port = parse_sequence(word);
     const auto* const ports = std::get_if<Sequence>(&port);
-    if (ports == nullptr || !is_shut(ports->front())) return;
+    if (ports == nullptr || !shut_.has(ports->front())) return;
     warn(door.place_of(directive),
          format("%s: knockd-firewall does not open port %s, which knockd's own table shuts (Open): "
                 "expected Open in place of the command",

@@ -14,7 +14,7 @@ constexpr int kMostJumps = 16;  // the kernel's own bound (NFT_JUMP_STACK_SIZE)
 std::vector<std::string> words_of(std::string_view line) {
   line = trim(line.substr(0, line.find(" comment \"")));
   std::vector<std::string> words;
-  for (std::string_view word : split(line, ' ')) {
+  for (std::string_view word : split_words(line)) {
     while (!word.empty() && (word.back() == ',' || word.back() == ';' || word.back() == '"')) {
       word.remove_suffix(1);
     }

@@ -37,6 +37,11 @@ TEST(Text, SplitKeepsEachPartAsItStands) {
   EXPECT_EQ(split(",7000,,", ','), (Parts{"", "7000", "", ""}));
 }
 
+TEST(Text, WordsAreWhatStandsBetweenBlanks) {
+  EXPECT_EQ(split_words("  inet  fw4 knockd4 "), (Parts{"inet", "fw4", "knockd4"}));
+  EXPECT_EQ(split_words(" "), Parts{});
+}
+
 TEST(Text, PartsLieInTheTextThatWasSplit) {
   const std::string_view text = "7000,8000";
   EXPECT_EQ(split(text, ',')[1].data(), text.data() + 5);

@@ -20,6 +20,9 @@ std::string_view trim(std::string_view text);
 // The parts of `text` between separators, each as it stands; one empty part for an empty text.
 std::vector<std::string_view> split(std::string_view text, char separator);
 
+// The parts between blanks, without empty ones.
+std::vector<std::string_view> split_words(std::string_view text);
+
 bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words);
 
 // The parts, with `between` between them.

@@ -47,6 +47,8 @@ struct Door {
   bool keep_established = true;  // connections through its ports outlive the opening
   Places places;
 
+  // Whether it opens ports, or a set, without a command.
+  bool lets_in() const { return !open.empty() || open_set || open_set_6; }
   // Where the directive stands; the door's [name] if it was not given.
   const Place& place_of(std::string_view directive) const {
     const auto found = places.find(directive);
@@ -82,6 +84,8 @@ struct Config {
   }
 };
 
+// Whether the door's ports are those of knockd's own table.
+bool is_in_own_table(const Config& config, const Door& door);
 // How a door lets in the knockers of one address family without a command; nothing if it does not.
 std::optional<Admission> admission_of(const Config& config, const Door& door, bool is_v4);
 // The ports that knockd itself keeps shut, and how. `interfaces`: at which; empty: at all but

@@ -7,6 +7,7 @@
 // connection attempts alone, unless the connections of a door end with it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <set>
 #include <string>
@@ -33,6 +34,9 @@ struct ShutTable {
   std::set<uint8_t> prefixes_v6;        // empty: IPv6 is let in nowhere
   uint32_t most_elements = 4096;        // of each set
 
+  bool has(const Knock& port) const {
+    return std::ranges::any_of(ports, [&](const ShutPort& one) { return one.port == port; });
+  }
   friend bool operator==(const ShutTable&, const ShutTable&) = default;
 };
 
