@@ -19,7 +19,7 @@ constexpr char kOnStop[] = "On_Stop";
 // SIGTERM is obeyed within 2 s; what is not closed by then stays in the state file.
 constexpr Duration kLongestShutdown = std::chrono::milliseconds(1500);
 // Listeners and the resolver, also those that are no longer wanted.
-constexpr size_t kMostOtherChildren = 64;
+constexpr size_t kOtherChildrenInATurn = 64;
 // How long a start with a faulty configuration waits for the stop commands of what is due.
 constexpr Duration kLongestClosing = std::chrono::seconds(30);
 
@@ -241,16 +241,18 @@ void Keeper::on_signal(int signal) {
 
 void Keeper::reap() {
   // Each command that has ended makes room for another, which may end before this loop does; no
-  // more are taken than there were at its beginning, so that shutting many doors delays nothing
-  // else. Whoever ends meanwhile has raised another SIGCHLD.
+  // more are taken in a turn than there were at its beginning, so that shutting many doors delays
+  // nothing else.
   int status = 0;
   pid_t pid = 0;
-  for (size_t left = doors_.running() + kMostOtherChildren;
-       left > 0 && !must_give_up() && (pid = waitpid(-1, &status, WNOHANG)) > 0; --left) {
+  size_t left = doors_.running() + kOtherChildrenInATurn;
+  for (; left > 0 && !must_give_up() && (pid = waitpid(-1, &status, WNOHANG)) > 0; --left) {
     if (doors_.child_ended(pid, status)) continue;
     slots_.reaped(pid, status);
     if (resolver_ && resolver_->pid() == pid) resolver_->reaped(status);
   }
+  // Those that are left had ended before: no other signal tells of them.
+  if (left == 0) raise(SIGCHLD);
   finish_shutdown_if_done();
 }
 

@@ -173,6 +173,26 @@ TEST_F(KeeperTest, MissingRightsAtTheStartEndIt_WithStatus1) {
   EXPECT_THAT(keeper_.lines(), Not(Contains(StartsWith("starting up"))));
 }
 
+// As when something kills the listeners of many interfaces at once.
+TEST_F(KeeperTest, ReapsAllThatHaveEnded_WhenOneSignalTellsOfThem) {
+  std::vector<pid_t> ended(200);
+  for (pid_t& pid : ended) {
+    pid = fork();
+    if (pid == 0) _exit(0);
+    ASSERT_GT(pid, 0);
+    siginfo_t info;
+    ASSERT_EQ(waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT), 0);
+  }
+  const auto is_left = [](pid_t pid) { return kill(pid, 0) == 0; };
+  keeper_.run([&](const ListenerSettings&, const Channel& channel) {
+    listen(channel);
+    signal_keeper(SIGCHLD);
+    for (int i = 0; i < 10'000 && std::ranges::any_of(ended, is_left); ++i) usleep(1000);
+  });
+  EXPECT_EQ(std::ranges::count_if(ended, is_left), 0);
+  for (const pid_t pid : ended) waitpid(pid, nullptr, WNOHANG);
+}
+
 TEST_F(KeeperTest, OnStartRunsOnceItListens_OnStopBeforeItLeaves) {
   keeper_.config().on_start = "true on_start";
   const std::string left = keeper_.folder() / "left";
