@@ -261,8 +261,8 @@ void ListenerSlots::start_listener(Slot& slot, uint32_t index, std::vector<IpAdd
   ListenerProcess::Owner& owner = *this;
   auto process = std::make_unique<ListenerProcess>(loop_, settings, entry_, owner);
   if (process->fault()) {
-    log_.error(format("%s: no listener could be started: %s; trying again", slot.interface.c_str(),
-                      process->fault()->text.c_str()));
+    wait_for(slot, format("%s: no listener could be started: %s; trying again",
+                          slot.interface.c_str(), process->fault()->text.c_str()));
     return retry_later(slot);
   }
   slot.process = std::move(process);

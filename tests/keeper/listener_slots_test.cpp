@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -227,6 +228,22 @@ TEST_F(ListenerSlotsTest, OneThatEndsIsReplaced_AfterGrowingPauses) {
 TEST_F(ListenerSlotsTest, OneThatListenedAndEndsIsReported_WithThePauseBeforeTheNext) {
   start(listen_and_end);
   turn_until_logged("any: the listener ended (exit status 0); starting another in 0.1 s");
+}
+
+TEST_F(ListenerSlotsTest, OneThatCannotBeStartedIsSaidOnce_AndWhenItListensAtLast) {
+  slots_->announce();
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  start(listen);
+  for (int i = 0; i < 4; ++i) pass(1s);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_THAT(said_, Contains("settled")) << "who waits for a start would wait for ever";
+  EXPECT_THAT(log_.take(), ElementsAre("any: no listener could be started: socketpair: Too many "
+                                       "open files; trying again"));
+  pass(1min);
+  turn_until("it listens", [&] { return logged("any: now listening on "); });
 }
 
 TEST_F(ListenerSlotsTest, MissingRightsAreReported_AndTriedAgainLater) {
