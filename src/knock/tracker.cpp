@@ -13,13 +13,15 @@ namespace {
 // attempt after six retransmissions, 63 s after the first (RFC 6298's doubling from 1 s).
 constexpr Duration kRetransmissionLinger = std::chrono::seconds(64);
 
-// Doors that share their first knock take an entry each; room is made for so many of them.
+// Doors that share their first knock take an entry each; room is made for so many of them, and for
+// all of one source.
 constexpr size_t kMostSideBySide = 16;
 
 SourceTable::Limits limits(const TrackerOptions& options, const DoorIndex& doors) {
   const size_t side_by_side = std::clamp<size_t>(doors.most_side_by_side(), 1, kMostSideBySide);
   return {.sources = options.max_sources,
-          .entries = static_cast<uint32_t>(options.max_sources * side_by_side),
+          .entries = static_cast<uint32_t>(
+              std::max<size_t>(options.max_sources * side_by_side, doors.size())),
           .scan_ports = options.scan_limit};
 }
 

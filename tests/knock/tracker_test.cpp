@@ -765,6 +765,15 @@ TEST_F(TrackerTest, ServesASingleSource) {
   expect("front: OPEN SESAME");
 }
 
+TEST_F(TrackerTest, HasRoomForAnAttemptAtEachDoor_HoweverFewTheSources) {
+  options.max_sources = 1;
+  for (uint16_t i = 1; i <= 100; ++i) door("door", format("7000,%d", 8000 + i));
+  knock(7000);
+  expect_all_shut();
+  knock(8001);
+  expect("door: OPEN SESAME");
+}
+
 TEST_F(TrackerTest, ForgetsASource_WhenItsLastAttemptIsOver) {
   door("back", "7000,8000");
   door("front", "7000,9000");
