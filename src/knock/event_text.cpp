@@ -176,7 +176,9 @@ std::string stuck_line(std::string_view door, size_t running, Duration waited) {
 }
 
 std::string left_out_line(uint64_t lines, uint32_t rate) {
-  return counted(lines, "log line") + format(" left out, more than %u a second (Log_Rate)", rate);
+  const std::string left_out = counted(lines, "log line") + " left out, ";
+  if (rate == 0) return left_out + "too many at once";
+  return left_out + format("more than %u a second (Log_Rate)", rate);
 }
 
 std::string skipped_sequences_line(std::string_view door, size_t count) {

@@ -54,6 +54,14 @@ TEST_F(LineRateTest, OneLineIsOneLine) {
   EXPECT_THAT(log_.take(), ElementsAre("1 log line left out, more than 2 a second (Log_Rate)"));
 }
 
+// A listener has more to tell than the keeper takes.
+TEST_F(LineRateTest, LinesAreLeftOutWithoutALimit) {
+  rate_.set_limit(0);
+  rate_.add_left_out(7);
+  pass(0s);
+  EXPECT_THAT(log_.take(), ElementsAre("7 log lines left out, too many at once"));
+}
+
 TEST_F(LineRateTest, WhatListenersLeftOutIsReportedOnceASecondHoweverOftenTheySaySo) {
   for (int tenth = 0; tenth < 10; ++tenth) {
     rate_.add_left_out(1);
