@@ -525,7 +525,8 @@ def fake_nft(tmp_path):
 
     real = tmp_path / "real-nft"
     shutil.copy(shutil.which("nft"), real)
-    become(f'exec {real} "$@"')
+    become.real = f'exec {real} "$@"'
+    become(become.real)
     become.prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
                      'mount --bind "$0" /usr/sbin/nft && exec "$@"', program]
     return become
@@ -567,6 +568,20 @@ def test_a_reload_never_fails_open_in_silence(network, start, fake_nft, script, 
     assert not network.client.reaches(network.server.ipv4, SSH)
 
 
+def test_a_repair_that_fails_is_said_once_and_tried_until_it_is_done(network, start, fake_nft,
+                                                                     tmp_path):
+    daemon = start(config(), prefix=fake_nft.prefix)
+    tries = tmp_path / "tries"
+    fake_nft(f"echo >>{tries}; {FAILING}")
+    nft(network.server, "flush ruleset")
+    wait_until(lambda: tries.exists() and len(tries.read_text()) >= 3, "three repairs were tried",
+               daemon.report)
+    fake_nft(fake_nft.real)
+    daemon.wait_for("table knockd was changed by another program: made anew")
+    assert not network.client.reaches(network.server.ipv4, SSH)
+    assert daemon.matching("port 22 is NOT shut: .*") == ["port 22 is NOT shut: nft: no luck"]
+
+
 def test_ports_that_an_earlier_run_left_shut_are_named(network, start):
     daemon = start(config(port="22,80"))
     assert daemon.stop() == 0
@@ -584,3 +599,10 @@ def test_an_nft_that_hangs_does_not_keep_a_daemon_from_leaving(network, start, f
     nft(network.server, "flush ruleset")
     wait_until((tmp_path / "hangs").exists, "nft hangs", daemon.report)
     assert daemon.stop(timeout=2) == 0
+
+
+def test_an_nft_that_hangs_is_ended_and_shuts_nothing(start, fake_nft):
+    fake_nft("exec sleep 60")
+    daemon = start(config(), prefix=fake_nft.prefix, listens=False)
+    assert daemon.wait_for_end(timeout=30) == 1
+    assert "port 22 is NOT shut: nft: did not end in time" in daemon.lines()

@@ -15,7 +15,7 @@
 
 #include "knockd/base/text.h"
 #include "knockd/knock/shut_table.h"
-#include "tests/base/own_network.h"
+#include "tests/keeper/nft_network.h"
 
 namespace knockd {
 namespace {
@@ -31,13 +31,6 @@ constexpr Knock kSsh{22, Protocol::kTcp};
 
 IpAddress address(const std::string& text) { return IpAddress::parse(text).value(); }
 
-void nft(const std::string& ruleset) {
-  FILE* const program = popen("nft -f -", "w");
-  ASSERT_NE(program, nullptr);
-  std::fputs(ruleset.c_str(), program);
-  ASSERT_EQ(pclose(program), 0) << ruleset.substr(0, 300);
-}
-
 std::string nft_list(const std::string& what) {
   FILE* const program = popen(("nft list " + what + " 2>&1").c_str(), "r");
   std::string text;
@@ -47,17 +40,11 @@ std::string nft_list(const std::string& what) {
   return text;
 }
 
-class NftSetsTest : public OwnNetwork {
+class NftSetsTest : public NftNetwork {
  protected:
   void SetUp() override {
-    OwnNetwork::SetUp();
-    if (IsSkipped()) return;
-    auto created = NftSets::create();
-    if (!created && (errno == EPROTONOSUPPORT || errno == EPFNOSUPPORT || errno == EOPNOTSUPP)) {
-      GTEST_SKIP() << "no nfnetlink here: " << created.error().text;
-    }
-    ASSERT_TRUE(created) << created.error().text;
-    sets_.emplace(*std::move(created));
+    NftNetwork::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
     ShutTable table;
     table.interfaces = {"wan"};
     table.ports = {{kSsh, true}, {{51820, Protocol::kUdp}, true}, {{80, Protocol::kTcp}, false}};
@@ -76,7 +63,6 @@ class NftSetsTest : public OwnNetwork {
     return sets_->remove({&element, 1});
   }
 
-  std::optional<NftSets> sets_;
   std::string text_;
 };
 
@@ -134,6 +120,9 @@ TEST_F(NftSetsTest, OfSeveralElementsAllAreInOrNone) {
   EXPECT_EQ(sets_->put(elements), ENFILE);
   EXPECT_THAT(*sets_->list(kOpen4), IsEmpty());
   EXPECT_THAT(*sets_->list(kOpen6), IsEmpty());
+  // A message that succeeds has an answer of its own, after that of the one that failed.
+  elements.push_back({{kOpen6, set_key(address("2001:db8::2"), kSsh)}, seconds(60)});
+  EXPECT_EQ(sets_->put(elements), ENFILE);
 }
 
 TEST_F(NftSetsTest, TellsSetsThatADoorCanUseFromOthers) {
@@ -145,6 +134,8 @@ TEST_F(NftSetsTest, TellsSetsThatADoorCanUseFromOthers) {
       " set swapped { type inet_proto . ipv4_addr . inet_service; }\n"
       " set full { type ipv4_addr . inet_proto . inet_service; }\n"
       " set six { type ipv6_addr . inet_proto . inet_service; flags timeout; }\n"
+      " set fixed { type ipv4_addr; flags constant; elements = { 192.0.2.1 }; }\n"
+      " map verdicts { type ipv4_addr : verdict; flags timeout; }\n"
       "}\n");
   const auto describe = [&](const char* name) {
     const auto set = sets_->describe({TableFamily::kIp, "own", name});
@@ -158,6 +149,8 @@ TEST_F(NftSetsTest, TellsSetsThatADoorCanUseFromOthers) {
   EXPECT_EQ(describe("nets").key, std::nullopt);
   EXPECT_EQ(describe("ports").key, std::nullopt);
   EXPECT_EQ(describe("swapped").key, std::nullopt);
+  EXPECT_EQ(describe("fixed").key, std::nullopt);
+  EXPECT_EQ(describe("verdicts").key, std::nullopt);
   EXPECT_EQ(describe("full").key, SetKey::kAddressAndPort);
   EXPECT_EQ(describe("six").key, SetKey::kAddressAndPort);
   EXPECT_FALSE(describe("six").is_v4);
@@ -179,6 +172,13 @@ TEST_F(NftSetsTest, AnElementWithoutATimeIsFoundToStay) {
   const auto found = sets_->find({plain, set_key(address("192.0.2.1"))});
   ASSERT_TRUE(found && *found);
   EXPECT_EQ((*found)->left, std::nullopt);
+}
+
+TEST_F(NftSetsTest, TheTimeOfAnElementIsWhatItHasLeft) {
+  nft("add element inet knockd open4_32 { 192.0.2.7 . tcp . 22 timeout 1h expires 5m }\n");
+  const auto found = sets_->find({kOpen4, set_key(address("192.0.2.7"), kSsh)});
+  ASSERT_TRUE(found && *found);
+  EXPECT_LE((*found)->left.value(), seconds(5 * 60));
 }
 
 TEST_F(NftSetsTest, ThousandsOfElementsAreListed) {

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+// The keeper of shut ports on virtual time, with the real nft(8) and kernel; each test in a network
+// namespace of its own. What packets say: tests/e2e/test_native_doors.py.
+#include "knockd/keeper/shut_ports.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/base/temporary_folder.h"
+#include "tests/keeper/nft_network.h"
+#include "tests/keeper/recording_log.h"
+
+namespace knockd {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr Knock kSsh{22, Protocol::kTcp};
+const SetName kOpen4{TableFamily::kInet, "knockd", "open4_32"};
+const SetName kOpen6{TableFamily::kInet, "knockd", "open6_128"};
+const SetName kTheirs{TableFamily::kInet, "own", "allowed"};
+
+class ShutPortsTest : public NftNetwork {
+ protected:
+  void SetUp() override {
+    NftNetwork::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    ports_.emplace(loop_, log_, "knockd", folder_.path());
+  }
+  static ShutTable ssh_table() {
+    ShutTable table;
+    table.ports = {{kSsh, true}};
+    table.prefixes_v4 = {128};
+    table.prefixes_v6 = {128};
+    return table;
+  }
+  OpenDoor opening(uint64_t id, const std::string& source, Duration time,
+                   const std::optional<SetName>& set = std::nullopt) {
+    OpenDoor door;
+    door.id = id;
+    door.source = IpAddress::parse(source).value();
+    door.admission = Admission{{kSsh}, set, 128};
+    door.deadline = loop_.now() + time;
+    return door;
+  }
+  // What a set has, by the kernel; nothing without the set.
+  std::vector<NftSets::Found> elements(const SetName& set) {
+    auto found = sets_->list(set);
+    return found ? *std::move(found) : std::vector<NftSets::Found>();
+  }
+  bool is_in_kernel(const std::string& table) {
+    return static_cast<bool>(sets_->picture(table, {}));
+  }
+  // What others changed is heard, and looked at a little later.
+  void look() {
+    loop_.poll();
+    now_ += 10ms;
+    loop_.poll();
+  }
+
+  static inline Instant now_{1h};
+  EventLoop loop_{+[] { return now_; }};
+  RecordingLog log_;
+  TemporaryFolder folder_;
+  std::optional<ShutPorts> ports_;
+};
+
+TEST_F(ShutPortsTest, AReloadKeepsTheSetsOfBothFamiliesThatSomebodyIsInBy) {
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s)), "");
+  ASSERT_EQ(ports_->admit(opening(2, "2001:db8::7", 60s)), "");
+  ShutTable wider = ssh_table();
+  wider.prefixes_v4 = {96 + 24};
+  wider.prefixes_v6 = {64};
+  ASSERT_TRUE(ports_->shut(wider));
+  EXPECT_THAT(elements(kOpen4), SizeIs(1));
+  EXPECT_THAT(elements(kOpen6), SizeIs(1));
+}
+
+TEST_F(ShutPortsTest, AReloadDoesNotRenameTheTable) {
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  ShutTable renamed = ssh_table();
+  renamed.name = "other";
+  renamed.ports.push_back({{80, Protocol::kTcp}, true});
+  ASSERT_TRUE(ports_->shut(renamed));
+  EXPECT_THAT(log_.take(), ElementsAre("the table stays knockd until the next start"));
+  EXPECT_THAT(elements({TableFamily::kInet, "knockd", "shut"}), SizeIs(2));
+  EXPECT_FALSE(is_in_kernel("other"));
+}
+
+TEST_F(ShutPortsTest, AReloadWithoutSuchDoorsRemovesTheTable_ForGood) {
+  ports_->keep_in(folder_ / "kept");
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  EXPECT_EQ(read_file(folder_ / "kept"), to_nft(ssh_table()));
+  ASSERT_TRUE(ports_->shut({}));
+  EXPECT_THAT(log_.take(), ElementsAre("port 22 is no longer shut"));
+  nft("add table inet another\n");
+  look();
+  EXPECT_FALSE(is_in_kernel("knockd"));
+  EXPECT_EQ(access((folder_ / "kept").c_str(), F_OK), -1) << "a faulty start would shut it again";
+  EXPECT_THAT(log_.take(), IsEmpty());
+}
+
+TEST_F(ShutPortsTest, ATableThatCannotBeKeptForTheNextStartIsShutAndSaid) {
+  ports_->keep_in(folder_ / "nowhere/kept");
+  EXPECT_TRUE(ports_->shut(ssh_table()));
+  EXPECT_THAT(log_.take(), ElementsAre("cannot keep the table in " + (folder_ / "nowhere/kept") +
+                                       ": No such file or directory"));
+}
+
+TEST_F(ShutPortsTest, AnEmptyTableInPlaceOfOursIsReplaced) {
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  nft("delete table inet knockd\nadd table inet knockd\n");
+  look();
+  EXPECT_THAT(elements({TableFamily::kInet, "knockd", "shut"}), SizeIs(1));
+  EXPECT_THAT(log_.take(), ElementsAre("table knockd was changed by another program: made anew"));
+}
+
+TEST_F(ShutPortsTest, WhoseTimeIsUpIsNotPutInAgainWithAnother) {
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  const OpenDoor first = opening(1, "192.0.2.7", 1000s);
+  ASSERT_EQ(ports_->admit(first), "");
+  ASSERT_EQ(ports_->admit(opening(2, "192.0.2.7", 2000s)), "");
+  now_ += 3000s;
+  loop_.poll();
+  EXPECT_EQ(ports_->dismiss(first), "");
+  for (const NftSets::Found& one : elements(kOpen4)) EXPECT_TRUE(one.left) << "it stays for good";
+}
+
+TEST_F(ShutPortsTest, NobodyIsLetInLaterWhoWasRefused) {
+  nft("table inet own { set allowed { type ipv4_addr; size 1; flags timeout;\n"
+      " elements = { 192.0.2.99 }; }\n}\n");
+  EXPECT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s, kTheirs)),
+            "inet own allowed: the set is full");
+  nft("flush set inet own allowed\n");
+  look();
+  EXPECT_THAT(elements(kTheirs), IsEmpty());
+}
+
+TEST_F(ShutPortsTest, AnElementThatOthersPutInForLongerStays) {
+  nft("table inet own { set allowed { type ipv4_addr; flags timeout;\n"
+      " elements = { 192.0.2.7 timeout 1h }; }\n}\n");
+  const OpenDoor door = opening(1, "192.0.2.7", 60s, kTheirs);
+  EXPECT_EQ(ports_->admit(door), "");
+  EXPECT_EQ(ports_->dismiss(door), "");
+  ASSERT_THAT(elements(kTheirs), SizeIs(1));
+  EXPECT_GT(elements(kTheirs)[0].left, 1000s);
+}
+
+TEST_F(ShutPortsTest, WithoutItsSetNobodyIsIn_AndThatIsNoFailure) {
+  nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
+  const OpenDoor door = opening(1, "192.0.2.7", 60s, kTheirs);
+  ASSERT_EQ(ports_->admit(door), "");
+  nft("delete table inet own\n");
+  EXPECT_EQ(ports_->dismiss(door), "");
+}
+
+// A name has one table in each network namespace.
+TEST_F(ShutPortsTest, ATableIsTakenInItsNetworkNamespaceAlone) {
+  ASSERT_EQ(ports_->take(), "");
+  ShutPorts second(loop_, log_, "knockd", folder_.path());
+  EXPECT_EQ(second.take(), "another daemon has the table knockd");
+  const UniqueFd here(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));  // it stays
+  ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+  EXPECT_EQ(second.take(), "");
+}
+
+}  // namespace
+}  // namespace knockd
