@@ -8,6 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdint>
+
 #include "tests/base/ends_soon.h"
 
 namespace knockd {
@@ -68,6 +71,49 @@ TEST(ChildProcessTest, OneThatWasReapedIsNotSignalled) {
   EXPECT_EQ(WEXITSTATUS(status), 3);
   process.reaped();
   EXPECT_EQ(process.pid(), 0);
+}
+
+TEST(ChildProcessTest, IsHeardWhileRoomIsAwaited) {
+  EventLoop loop;
+  int calls = 0;
+  ChildProcess process(loop);
+  const std::array<uint8_t, 100> message{};
+  ASSERT_FALSE(process.start(
+      [&](Channel channel) {
+        channel.send(message);
+        for (;;) pause();  // it does not read
+      },
+      [&] { ++calls; }));
+  while (process.channel().send(message) == Sent::kYes) {
+  }
+  process.await_room(true);
+  pollfd said{process.channel().fd(), POLLIN, 0};
+  ASSERT_EQ(poll(&said, 1, 10'000), 1) << "it has not sent its message in 10 s";
+  loop.poll();
+  EXPECT_EQ(calls, 1);
+  process.kill();
+  EXPECT_TRUE(ends_soon(process.pid()));
+  process.reaped();
+}
+
+TEST(ChildProcessTest, RoomIsReportedAsLongAsItIsAwaited) {
+  EventLoop loop;
+  int calls = 0;
+  ChildProcess process(loop);
+  ASSERT_FALSE(process.start(
+      [](Channel) {
+        for (;;) pause();
+      },
+      [&] { ++calls; }));
+  process.await_room(true);
+  loop.poll();
+  EXPECT_EQ(calls, 1);
+  process.await_room(false);
+  loop.poll();
+  EXPECT_EQ(calls, 1);
+  process.kill();
+  EXPECT_TRUE(ends_soon(process.pid()));
+  process.reaped();
 }
 
 TEST(EndLine, CountsFromTheSecondTimeOn) {

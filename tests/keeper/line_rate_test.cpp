@@ -72,6 +72,21 @@ TEST_F(LineRateTest, WhatListenersLeftOutIsReportedOnceASecondHoweverOftenTheySa
   EXPECT_THAT(log_.take(), ElementsAre("9 log lines left out, more than 2 a second (Log_Rate)"));
 }
 
+TEST_F(LineRateTest, OwnLinesAndThoseOfListenersAreOneReport) {
+  allowed_of(3);
+  rate_.add_left_out(1);
+  pass(999ms);
+  EXPECT_THAT(log_.take(), IsEmpty());
+  pass(1ms);
+  EXPECT_THAT(log_.take(), ElementsAre("2 log lines left out, more than 2 a second (Log_Rate)"));
+}
+
+TEST_F(LineRateTest, AListenerThatLeftNothingOutIsNotReported) {
+  rate_.add_left_out(0);
+  pass(1s);
+  EXPECT_THAT(log_.take(), IsEmpty());
+}
+
 TEST_F(LineRateTest, WithoutALimitNothingIsLeftOut) {
   rate_.set_limit(0);
   EXPECT_EQ(allowed_of(1000), 1000);
