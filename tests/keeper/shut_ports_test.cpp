@@ -158,6 +158,48 @@ TEST_F(ShutPortsTest, AnElementThatOthersPutInForLongerStays) {
   EXPECT_GT(elements(kTheirs)[0].left, 1000s);
 }
 
+TEST_F(ShutPortsTest, WhatOthersChangeInTheirSetStays) {
+  nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
+  ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s, kTheirs)), "");
+  nft("delete element inet own allowed { 192.0.2.7 }\n"
+      "add element inet own allowed { 192.0.2.7 timeout 1h, 192.0.2.99 }\n");
+  look();
+  ASSERT_THAT(elements(kTheirs), SizeIs(2));
+  for (const NftSets::Found& one : elements(kTheirs)) {
+    EXPECT_GT(one.left.value_or(1h), 1000s) << "its time is ours";
+  }
+}
+
+TEST_F(ShutPortsTest, AnElementOfOursWhoseNewTimeIsShorterIsStillOurs) {
+  nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
+  ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 1000s, kTheirs)), "");
+  const OpenDoor renewed = opening(1, "192.0.2.7", 60s, kTheirs);
+  ASSERT_EQ(ports_->admit(renewed), "");
+  EXPECT_EQ(ports_->dismiss(renewed), "");
+  EXPECT_THAT(elements(kTheirs), IsEmpty());
+}
+
+TEST_F(ShutPortsTest, AnOverdueOpeningOfAnEarlierRunIsTakenOut) {
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  const OpenDoor door = opening(1, "192.0.2.7", 0s);
+  const TimedElement element{{kOpen4, set_key(door.source, kSsh)}, 60s};
+  ASSERT_EQ(sets_->put({&element, 1}), 0);
+  EXPECT_EQ(ports_->dismiss(door), "");
+  EXPECT_THAT(elements(kOpen4), IsEmpty());
+}
+
+TEST_F(ShutPortsTest, WhoOnlyReportsATableOfAnEarlierRunDoesNotHoldIt) {
+  ports_->keep_in(folder_ / "kept");
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  ports_.emplace(loop_, log_, "knockd", folder_.path());
+  ports_->keep_in(folder_ / "kept");
+  ports_->report_left_behind();
+  EXPECT_THAT(log_.take(), ElementsAre("port 22 stays shut for all by a table of an earlier run; "
+                                       "knockd --unshut removes it"));
+  ShutPorts unshut(loop_, log_, "knockd", folder_.path());
+  EXPECT_EQ(unshut.take(), "");
+}
+
 TEST_F(ShutPortsTest, WithoutItsSetNobodyIsIn_AndThatIsNoFailure) {
   nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
   const OpenDoor door = opening(1, "192.0.2.7", 60s, kTheirs);
