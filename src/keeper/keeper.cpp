@@ -66,6 +66,9 @@ Keeper::~Keeper() = default;
 
 int Keeper::run() {
   open_log();
+  // Before the pid file says where to send them: their default is death.
+  loop_.watch_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD},
+                      [this](int signal) { on_signal(signal); });
   if (!take_pid_file()) return 1;
   if (const auto fault = set_up()) {
     log_.error(fault->text);
@@ -109,8 +112,6 @@ std::optional<Fault> Keeper::set_up() {
   signal(SIGPIPE, SIG_IGN);
   if (options_.lookup) resolver_ = std::make_unique<Resolver>(loop_, log_);
   if (resolver_ && resolver_->fault()) return resolver_->fault();
-  loop_.watch_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD},
-                      [this](int signal) { on_signal(signal); });
   if (const auto fault = slots_.begin()) return fault;
   return loop_.fault();
 }

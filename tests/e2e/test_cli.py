@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 from scapy.layers.inet import TCP
@@ -293,6 +294,22 @@ def test_a_second_daemon_says_who_was_first(background, config_file, tmp_path):
     third = background("-i", "eth0", "-c", path, "-g", tmp_path / "log")
     assert third.returncode == 0
     stop_by_pid_file(third.pid_file)
+
+
+def test_whom_the_pid_file_names_hears_signals(server, knockd, config_file, tmp_path):
+    """As when a log is rotated while the daemon starts. With -l there is most to be done before it
+    listens."""
+    path = config_file(DOOR.format(command="true") + f"[options]\nStateFile = {tmp_path}/state\n")
+    pid_file = tmp_path / "pid"
+    for _ in range(20):
+        starting = server.start(knockd, "-d", "-l", "-i", "eth0", "-c", path, "-p", pid_file,
+                                "-g", tmp_path / "log")
+        end = time.monotonic() + 10
+        while not (pid_file.exists() and pid_file.read_text()):  # no pause: it is a race
+            assert time.monotonic() < end, "no pid file within 10 s"
+        os.kill(int(pid_file.read_text()), signal.SIGHUP)
+        assert starting.wait(10) == 0
+        stop_by_pid_file(pid_file)
 
 
 def test_a_stale_pid_file_is_no_obstacle(background, config_file, tmp_path):
