@@ -138,6 +138,16 @@ TEST_F(ShutPortsTest, WhoseTimeIsUpIsNotPutInAgainWithAnother) {
   for (const NftSets::Found& one : elements(kOpen4)) EXPECT_TRUE(one.left) << "it stays for good";
 }
 
+TEST_F(ShutPortsTest, AnElementHasTheTimeOfThoseThatStillHoldIt) {
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  const OpenDoor first = opening(1, "192.0.2.7", 1000s);
+  ASSERT_EQ(ports_->admit(first), "");
+  ASSERT_EQ(ports_->admit(opening(2, "192.0.2.7", 60s)), "");
+  EXPECT_EQ(ports_->dismiss(first), "");
+  ASSERT_THAT(elements(kOpen4), SizeIs(1));
+  EXPECT_LE(elements(kOpen4)[0].left.value(), 60s);
+}
+
 TEST_F(ShutPortsTest, NobodyIsLetInLaterWhoWasRefused) {
   nft("table inet own { set allowed { type ipv4_addr; size 1; flags timeout;\n"
       " elements = { 192.0.2.99 }; }\n}\n");
