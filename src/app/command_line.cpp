@@ -29,6 +29,13 @@ const char kUsage[] =
     "  -r, --read <file>      replay a capture (pcap or pcapng) instead of listening\n"
     "      --shut             shut the ports of all doors with Open, and leave\n"
     "      --unshut           remove the table by which they are shut, and leave\n"
+    "      --status           tell who is in, and how it goes; =json or =prometheus for programs\n"
+    "      --close <who>      close what is open: an address, a door, a door and an address, all\n"
+    "      --open <door> <address> [time]\n"
+    "                         open a door by hand\n"
+    "      --events           tell what happens as it happens, a JSON object a line\n"
+    "      --door <name>      for --open and --close: a door that is called like an address\n"
+    "      --control <path>   the socket to ask at, instead of the configuration's\n"
     "  -s, --save-mem         accepted for older scripts, does nothing\n"
     "  -V, --version          print the version\n"
     "  -h, --help             print this\n";
@@ -40,6 +47,12 @@ constexpr char kShortOptions[] = ":i:dc:Dlp:g:v4tr:sVh";
 // Options without a letter.
 constexpr int kShut = 256;
 constexpr int kUnshut = 257;
+constexpr int kStatus = 258;
+constexpr int kClose = 259;
+constexpr int kOpen = 260;
+constexpr int kEvents = 261;
+constexpr int kDoor = 262;
+constexpr int kControl = 263;
 
 constexpr option kOptions[] = {{"interface", required_argument, nullptr, 'i'},
                                {"daemon", no_argument, nullptr, 'd'},
@@ -55,6 +68,12 @@ constexpr option kOptions[] = {{"interface", required_argument, nullptr, 'i'},
                                {"save-mem", no_argument, nullptr, 's'},
                                {"shut", no_argument, nullptr, kShut},
                                {"unshut", no_argument, nullptr, kUnshut},
+                               {"status", optional_argument, nullptr, kStatus},
+                               {"close", no_argument, nullptr, kClose},
+                               {"open", no_argument, nullptr, kOpen},
+                               {"events", no_argument, nullptr, kEvents},
+                               {"door", required_argument, nullptr, kDoor},
+                               {"control", required_argument, nullptr, kControl},
                                {"version", no_argument, nullptr, 'V'},
                                {"help", no_argument, nullptr, 'h'},
                                {nullptr, 0, nullptr, 0}};
@@ -67,6 +86,7 @@ Result<CommandLine, UsageError> parse_command_line(int argc, char** argv) {
   optind = 0;  // begins anew, for a second call in one process
   opterr = 0;
   std::optional<std::string> interfaces;
+  std::optional<std::string> door;
   const auto set_task = [&](CommandLine::Task task) {
     // -h and -V win over whatever else is asked for.
     if (line.task == CommandLine::Task::kListen || task >= CommandLine::Task::kVersion) {
@@ -119,6 +139,22 @@ Result<CommandLine, UsageError> parse_command_line(int argc, char** argv) {
       case kUnshut:
         set_task(CommandLine::Task::kUnshut);
         break;
+      case kStatus:
+        set_task(CommandLine::Task::kAsk);
+        line.request = {"status", optarg == nullptr ? "table" : optarg};
+        break;
+      case kClose:
+      case kOpen:
+      case kEvents:
+        set_task(CommandLine::Task::kAsk);
+        line.request = {option == kClose ? "close" : option == kOpen ? "open" : "events"};
+        break;
+      case kDoor:
+        door = std::string("--door=") + optarg;
+        break;
+      case kControl:
+        line.control = optarg;
+        break;
       case 'V':
         set_task(CommandLine::Task::kVersion);
         break;
@@ -128,6 +164,11 @@ Result<CommandLine, UsageError> parse_command_line(int argc, char** argv) {
       default:
         return UsageError{refused_option(option, argv, kShortOptions, kOptions)};
     }
+  }
+  if (line.task == CommandLine::Task::kAsk) {
+    if (door) line.request.push_back(*door);
+    line.request.insert(line.request.end(), argv + optind, argv + argc);
+    return line;
   }
   if (optind < argc) {
     return UsageError{format("unexpected argument \"%s\"", printable(argv[optind]).c_str())};

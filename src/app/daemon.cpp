@@ -16,6 +16,7 @@
 #include <optional>
 #include <string_view>
 
+#include "knockd/app/ask.h"
 #include "knockd/app/replay.h"
 #include "knockd/app/shut.h"
 #include "knockd/base/privileges.h"
@@ -219,6 +220,8 @@ int run_task(const CommandLine& line) {
       return shut_ports(line);
     case CommandLine::Task::kUnshut:
       return unshut_ports(line);
+    case CommandLine::Task::kAsk:
+      return ask(line);
     case CommandLine::Task::kListen:
       for (const std::string& remark : line.remarks) {
         std::fprintf(stderr, "knockd: warning: %s\n", remark.c_str());

@@ -187,6 +187,7 @@ class Replay : TrackerSink {
   void carry_out(const Dismiss& dismiss) { print(closed_line(dismiss.door, true)); }
   void carry_out(const Record&) const {}
   void carry_out(const Forget&) const {}
+  void carry_out(const Happened&) const {}
 
   void carry_out(const RunCommand& run) {
     print(would_run_line(run.door, run.command));

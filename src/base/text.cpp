@@ -8,6 +8,31 @@
 namespace knockd {
 namespace {
 
+// The bytes of the UTF-8 character that `text` begins with; 0 if it begins with none. The table of
+// well-formed sequences is that of RFC 3629, section 4.
+size_t utf8_length(std::string_view text) {
+  struct Range {
+    uint8_t first, last;          // of the first byte
+    uint8_t second, second_last;  // of the second
+    size_t length;
+  };
+  constexpr Range kRanges[] = {
+      {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+      {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+      {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
+  const auto byte = [&](size_t at) { return static_cast<uint8_t>(text[at]); };
+  for (const Range& range : kRanges) {
+    if (byte(0) < range.first || byte(0) > range.last) continue;
+    if (text.size() < range.length) return 0;
+    if (range.length > 1 && (byte(1) < range.second || byte(1) > range.second_last)) return 0;
+    for (size_t at = 2; at < range.length; ++at) {
+      if ((byte(at) & 0xc0) != 0x80) return 0;
+    }
+    return range.length;
+  }
+  return 0;
+}
+
 constexpr std::string_view kBlanks = " \t\r\n\v\f";
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -87,6 +112,16 @@ std::optional<uint64_t> parse_number(std::string_view text, uint64_t most) {
     value = value * 10 + digit;
   }
   return value;
+}
+
+std::string clean_utf8(std::string_view text) {
+  std::string clean;
+  while (!text.empty()) {
+    const size_t length = utf8_length(text);
+    clean += length == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(0, length);
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return clean;
 }
 
 std::string printable(std::string_view text) {

@@ -88,6 +88,11 @@ std::vector<std::string> describe(const Config& config) {
                          config.log_file.empty() ? "none" : config.log_file.c_str(),
                          counted(config.log_rate, "line").c_str()));
   lines.push_back("pid file " + config.pid_file);
+  lines.push_back("control socket " +
+                  (!config.control           ? "at its usual place"
+                   : config.control->empty() ? "none"
+                                             : *config.control) +
+                  (config.control_group.empty() ? "" : ", for the group " + config.control_group));
   lines.push_back("state file " + (config.state_file.empty() ? "none" : config.state_file) +
                   (config.shutdown == Shutdown::kClose ? ", doors are closed at shutdown"
                                                        : ", doors stay open at shutdown"));

@@ -18,8 +18,7 @@
 namespace knockd {
 namespace {
 
-constexpr size_t kMaxComplaints = 1000;   // a file with more is none of ours
-constexpr int64_t kMaxSeconds = 2147483;  // 24 days: what fits in 32 bits of milliseconds
+constexpr size_t kMaxComplaints = 1000;  // a file with more is none of ours
 
 void unexpected(Draft& draft, const Value& value) {
   draft.error(value.place, std::string(value.key) + ' ' + in_quotes(value.text) + ": expected " +
@@ -40,7 +39,7 @@ void read_number(Draft& draft, const Value& value, uint64_t least, uint64_t most
 }
 
 void read_time(Draft& draft, const Value& value, int64_t least, Duration& result) {
-  const auto time = parse_time(value.text, std::chrono::seconds(kMaxSeconds));
+  const auto time = parse_time(value.text, kLongestTime);
   if (!time || *time < std::chrono::seconds(least)) return unexpected(draft, value);
   result = *time;
 }
@@ -77,6 +76,21 @@ void read_state_file(Draft& draft, const Value& value) {
   } else {
     read_file_name(draft, value, draft.config.state_file);
   }
+}
+
+void read_control(Draft& draft, const Value& value) {
+  if (equals_ignoring_case(value.text, "none")) {
+    draft.config.control = "";
+  } else if (std::string path; read_file_name(draft, value, path)) {
+    draft.config.control = std::move(path);
+  }
+}
+
+void read_control_group(Draft& draft, const Value& value) {
+  const bool is_name = !value.text.empty() && find_control_byte(value.text) == value.text.npos &&
+                       value.text.find_first_of(": ,") == value.text.npos;
+  if (!is_name) return unexpected(draft, value);
+  draft.config.control_group = value.text;
 }
 
 void read_shutdown(Draft& draft, const Value& value) {
@@ -198,6 +212,8 @@ std::span<const Directive> directives() {
       {"On_Stop", "", kOptions, kCommand, kACommand,
        [](Draft& d, V v) { d.config.on_stop = v.text; }},
       {"StateFile", "", kOptions, kText, "a path or none", read_state_file},
+      {"Control", "", kOptions, kText, "a path or none", read_control},
+      {"Control_Group", "", kOptions, kText, "the name of a group", read_control_group},
       {"Shutdown", "", kOptions, kText, "close or keep", read_shutdown},
       {"Scan_Limit", "", kOptions, kText, "a number of ports from 0 to 64",
        [](Draft& d, V v) { read_number(d, v, 0, 64, d.config.scan_limit); }},

@@ -21,6 +21,15 @@ Environment environment_of(const RunCommand& run) {
           {"KNOCKD_EVENT", run.kind == CommandKind::kStart ? "start" : "stop"}};
 }
 
+// What waitpid() said, behind "command"; empty if it returned 0.
+std::string failure_text(int status) {
+  if (WIFSIGNALED(status)) {
+    return format("was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+  }
+  if (!WIFEXITED(status) || WEXITSTATUS(status) == 0) return "";
+  return format("returned non-zero status code (%d)", WEXITSTATUS(status));
+}
+
 }  // namespace
 
 pid_t CommandRunner::run(const std::string& command, const Environment& environment) {
@@ -36,32 +45,23 @@ int Commands::start(const RunCommand& run) {
   if (!run.again) log_.notice(running_line(run.door, run.command));
   const pid_t pid = runner_.run(run.command, environment_of(run));
   if (pid < 0) return -pid;
-  running_.emplace(pid, Running{{run.opening, run.kind}, run.door});
+  running_.emplace(pid, Ended{run.opening, run.kind, run.door, {}});
   return 0;
 }
 
 std::optional<Commands::Ended> Commands::child_ended(pid_t pid, int status) {
   const auto found = running_.find(pid);
   if (found == running_.end()) return std::nullopt;
-  report(found->second.name, status);
-  const Ended ended = found->second.what;
+  Ended ended = std::move(found->second);
   running_.erase(found);
+  ended.failure = failure_text(status);
+  if (!ended.failure.empty()) log_.warning(ended.door + ": command " + ended.failure);
   return ended;
 }
 
 bool Commands::runs_of(const std::string& name) const {
   return std::any_of(running_.begin(), running_.end(),
-                     [&](const auto& entry) { return entry.second.name == name; });
-}
-
-void Commands::report(const std::string& name, int status) {
-  if (WIFSIGNALED(status)) {
-    log_.warning(format("%s: command was killed by signal %d (%s)", name.c_str(), WTERMSIG(status),
-                        strsignal(WTERMSIG(status))));
-  } else if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-    log_.warning(format("%s: command returned non-zero status code (%d)", name.c_str(),
-                        WEXITSTATUS(status)));
-  }
+                     [&](const auto& entry) { return entry.second.door == name; });
 }
 
 }  // namespace knockd

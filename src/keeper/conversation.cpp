@@ -58,7 +58,15 @@ bool Conversation::may_say(const Trouble& trouble) {
 bool Conversation::may_say(const ListenerStatus&) {
   if (!listens_ || status_due_ == 0) return false;
   --status_due_;
+  counts_said_ = 0;
   return true;
+}
+
+// No more than one for each door.
+bool Conversation::may_say(const DoorCounts& counts) {
+  if (!listens_ || status_due_ == 0) return false;
+  counts_said_ += counts.count;
+  return counts_said_ <= doors_.size();
 }
 
 }  // namespace knockd

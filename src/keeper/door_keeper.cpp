@@ -84,6 +84,34 @@ void DoorKeeper::sequence_used(uint64_t opening, bool used) {
   settle_.set(loop_.now());
 }
 
+Result<OpenedByHand> DoorKeeper::open_by_hand(const CompleteKnock& knock, uint32_t user) {
+  refused_.clear();
+  const Openings::ByHand by_hand = openings_.open_by_hand(knock, user, loop_.now());
+  carry_out();
+  settle();
+  if (by_hand.id == 0) {
+    return Fault{by_hand.refused.empty() ? "the door does nothing" : "refused: " + by_hand.refused};
+  }
+  const Terms& terms = *knock.terms;
+  const bool is_open = openings_.knows(by_hand.id);
+  if (!is_open) return Fault{refused_.empty() ? "its command could not be started" : refused_};
+  return OpenedByHand{by_hand.id, by_hand.is_new && !terms.start.empty(),
+                      is_open_text(terms, knock.source)};
+}
+
+// That their time is over is on disk before anything is undone: a crash opens none of them again.
+ClosedByHand DoorKeeper::close_by_hand(const Selection& selection, uint32_t user) {
+  ClosedByHand closed;
+  closed.running = openings_.close_by_hand(selection, user, loop_.now());
+  closed.count = closed.running.size();
+  carry_out();
+  flush();
+  openings_.time_passed(loop_.now());
+  carry_out();
+  std::erase_if(closed.running, [this](uint64_t id) { return !openings_.knows(id); });
+  return closed;
+}
+
 void DoorKeeper::run(const std::string& name, const std::string& command) {
   openings_.run(name, command, loop_.now());
   carry_out();
@@ -92,6 +120,7 @@ void DoorKeeper::run(const std::string& name, const std::string& command) {
 bool DoorKeeper::child_ended(pid_t pid, int status) {
   const auto ended = commands_.child_ended(pid, status);
   if (!ended) return false;
+  report_end(*ended);
   openings_.ended(ended->opening, ended->kind, loop_.now());
   carry_out();
   return true;
@@ -138,7 +167,8 @@ void DoorKeeper::carry_out(const UseSequence& use) { use_sequence_(use); }
 void DoorKeeper::carry_out(const Admit& admit) {
   const std::string fault = admitter_.admit(admit.door);
   if (!fault.empty()) {
-    log_.error(not_opened_line(admit.door, fault));
+    refused_ = not_opened_line(admit.door, fault);
+    log_.error(refused_);
   } else if (admit.is_new) {
     log_.notice(opened_line(admit.door, admit.door.deadline - loop_.now(), false));
   }
@@ -164,8 +194,17 @@ void DoorKeeper::carry_out(const Forget& forget) {
 void DoorKeeper::carry_out(const RunCommand& run) {
   const int error = commands_.start(run);
   if (error == 0) return;
-  openings_.could_not_run(run.opening, run.kind, std::strerror(error), may_pass(error, run.kind),
-                          loop_.now());
+  const bool again = may_pass(error, run.kind);
+  if (!again) report_end({run.opening, run.kind, run.door, std::strerror(error)});
+  openings_.could_not_run(run.opening, run.kind, std::strerror(error), again, loop_.now());
+}
+
+void DoorKeeper::carry_out(const Happened& happened) {
+  if (watcher_ != nullptr) watcher_->on_happened(happened);
+}
+
+void DoorKeeper::report_end(const CommandEnd& end) {
+  if (watcher_ != nullptr) watcher_->on_command_ended(end);
 }
 
 void DoorKeeper::flush() {

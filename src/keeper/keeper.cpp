@@ -23,13 +23,6 @@ constexpr size_t kOtherChildrenInATurn = 64;
 // How long a start with a faulty configuration waits for the stop commands of what is due.
 constexpr Duration kLongestClosing = std::chrono::seconds(30);
 
-std::string duration_text(Duration duration) {
-  const auto seconds =
-      static_cast<long long>(std::chrono::duration_cast<std::chrono::seconds>(duration).count());
-  return format("%lldd %02lld:%02lld:%02lld", seconds / 86400, seconds / 3600 % 24,
-                seconds / 60 % 60, seconds % 60);
-}
-
 // Whether listeners keep to the same bounds by both.
 bool have_same_bounds(const Config& one, const Config& other) {
   return one.scan_limit == other.scan_limit && one.max_sources == other.max_sources &&
@@ -56,9 +49,14 @@ Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload
           [this](uint64_t opening, bool used) { doors_.sequence_used(opening, used); },
           [this](const NextSequence& next) { slots_.send(next); }),
       slots_(loop_, log_, entry, *this),
+      chronicle_(loop_),
+      control_(loop_, log_, *this),
       started_(loop_.now()),
+      config_read_(started_),
       line_rate_(loop_, log_),
       give_up_(loop_, [this] { give_up(); }) {
+  doors_.set_watcher(chronicle_);
+  chronicle_.set_follower(control_);
   if (options_.debug) debug_ = make_descriptor_sink(STDOUT_FILENO);
 }
 
@@ -80,6 +78,7 @@ int Keeper::run() {
   ports_.report_left_behind();
   doors_.take_up(config_.state_file);
   sequences_.renew();
+  open_control();
   slots_.start();
   loop_.run();
   doors_.leave();
@@ -137,9 +136,26 @@ bool Keeper::is_forwarded(DoorNumber rule) const { return rules().all()[rule].ta
 
 void Keeper::on_event(const KnockEvent& event, const std::string& interface) {
   if (event.kind == EventKind::kOpen) return knocked(event, interface);
-  if (!line_rate_.allows()) return;
   const std::string& door = config_.doors[rules().door_of(event.door)].name;
+  chronicle_.heard(event, door, interface, expected(event));
+  if (event.kind == EventKind::kWrong || !line_rate_.allows()) return;
   log_.notice(event_line(event, door, name_source(event.source)));
+}
+
+// What the attempt waits for, or waited; nothing if its sequence is no longer in force.
+std::optional<Knock> Keeper::expected(const KnockEvent& event) const {
+  const Sequence& sequence = rules().all()[event.door].sequence;
+  const DoorNumber door = rules().door_of(event.door);
+  if (event.generation != sequences_.generation(door) || event.stage >= sequence.size()) return {};
+  return sequence[event.stage];
+}
+
+void Keeper::on_count(const DoorCount& count) {
+  chronicle_.add(config_.doors[rules().door_of(count.door)].name, count);
+}
+
+void Keeper::on_interface(const std::string& interface, const std::string& waits_because) {
+  chronicle_.interface_changed(interface, waits_because);
 }
 
 void Keeper::on_explanation(const Explanation& explanation) {
@@ -234,7 +250,7 @@ void Keeper::on_signal(int signal) {
     case SIGHUP:
       return reload();
     case SIGUSR1:
-      return report_status();
+      return control_.log_status();
     default:
       return begin_shutdown();
   }
@@ -265,10 +281,11 @@ void Keeper::reload() {
   if (!fresh) {
     for (const Complaint& complaint : fresh.error().complaints) log_.error(complaint.to_string());
     log_.error("the configuration is faulty, the old one stays in force");
-    return;
+    return chronicle_.reloaded(false);
   }
   const bool has_same_bounds = have_same_bounds(config_, *fresh);
   config_ = *std::move(fresh);
+  config_read_ = loop_.now();
   terms_ = DoorTerms(config_);
   doors_.change_state_file(config_.state_file);
   const std::string& file = options_.log_file.empty() ? config_.log_file : options_.log_file;
@@ -281,14 +298,8 @@ void Keeper::reload() {
   choose_interfaces();
   shut_ports();
   slots_.update();
-}
-
-void Keeper::report_status() {
-  log_.notice(format("status: up %s; %s, %zu open; %s running, %zu waiting",
-                     duration_text(loop_.now() - started_).c_str(),
-                     counted(config_.doors.size(), "door").c_str(), doors_.open_doors(),
-                     counted(doors_.running(), "command").c_str(), doors_.waiting()));
-  slots_.report_status();
+  open_control();
+  chronicle_.reloaded(true);
 }
 
 void Keeper::begin_shutdown() {

@@ -6,6 +6,7 @@
 
 #include "knockd/base/spawn.h"
 #include "knockd/base/text.h"
+#include "knockd/knock/event_text.h"
 
 namespace knockd {
 namespace {
@@ -14,20 +15,6 @@ constexpr char kAny[] = "any";
 // A device that went down comes back, and knocks at it are not to wait for long.
 constexpr Duration kLongestPauseOfDevice = std::chrono::seconds(1);
 constexpr Duration kBetweenLostReports = std::chrono::minutes(1);
-
-std::string text_of(const std::vector<IpAddress>& addresses) {
-  // A log line stays readable with a thousand addresses.
-  constexpr size_t kMostShown = 16;
-  std::vector<std::string> texts;
-  for (const IpAddress& address : addresses) {
-    if (texts.size() == kMostShown) {
-      texts.push_back(format("and %zu more", addresses.size() - kMostShown));
-      break;
-    }
-    texts.push_back(address.to_string());
-  }
-  return texts.empty() ? "no address" : join(texts, ", ");
-}
 
 }  // namespace
 
@@ -53,14 +40,36 @@ void ListenerSlots::send(const ToListener& message) {
   }
 }
 
-void ListenerSlots::report_status() {
+bool ListenerSlots::ask() {
+  bool is_any = false;
   for (const auto& slot : slots_) {
-    if (slot->listening) {
-      slot->process->send(StatusRequest());
-    } else {
-      log_.notice(format("status: %s: waiting for it", slot->interface.c_str()));
-    }
+    slot->is_asked = slot->listening;
+    if (!slot->listening) continue;
+    slot->process->send(StatusRequest());
+    is_any = true;
   }
+  return is_any;
+}
+
+std::vector<InterfaceReport> ListenerSlots::report() const {
+  std::vector<InterfaceReport> reports;
+  for (const auto& slot : slots_) {
+    InterfaceReport report;
+    report.name = slot->interface;
+    if (!slot->listening) {
+      report.waits_because =
+          slot->waiting_for.empty() ? "it is about to be listened to" : slot->waiting_for;
+    }
+    report.addresses = slot->addresses;
+    report.link_type = name_of(slot->link_type);
+    report.filter_in_kernel = !slot->filter_refused;
+    report.packets = slot->counts.packets;
+    report.lost = slot->counts.dropped;
+    report.sources = slot->counts.sources;
+    report.age = loop_.now() - slot->counted;
+    reports.push_back(std::move(report));
+  }
+  return reports;
 }
 
 void ListenerSlots::reaped(pid_t pid, int status) {
@@ -103,14 +112,18 @@ void ListenerSlots::on_report(Slot& slot, const Listening& message) {
                slot.interface.c_str()));
   }
   slot.filter_refused = message.filter_in_kernel == 0;
+  slot.link_type = message.link_type;
   if (slot.listening) return;  // a change of addresses, told when it was made
   slot.listening = true;
   slot.listening_since = loop_.now();
+  slot.counts = {};
+  slot.counted = loop_.now();
   slot.settled = true;
+  owner_.on_interface(slot.interface, "");
   const bool was_waited_for = !std::exchange(slot.waiting_for, {}).empty();
   if (announces_ && (was_waited_for || slot.pause.is_worth_a_line())) {
-    log_.notice(
-        format("%s: now listening on %s", slot.interface.c_str(), text_of(slot.addresses).c_str()));
+    log_.notice(format("%s: now listening on %s", slot.interface.c_str(),
+                       addresses_text(slot.addresses).c_str()));
   }
   report_if_settled();
 }
@@ -152,10 +165,16 @@ void ListenerSlots::on_report(Slot& slot, const Trouble& trouble) {
 }
 
 void ListenerSlots::on_report(Slot& slot, const ListenerStatus& status) {
-  log_.notice(format("status: %s: listening on %s; %s, %llu lost, %s", slot.interface.c_str(),
-                     text_of(slot.addresses).c_str(), counted(status.packets, "packet").c_str(),
-                     static_cast<unsigned long long>(status.dropped),
-                     counted(status.sources, "source").c_str()));
+  slot.counts = status;
+  slot.counted = loop_.now();
+  slot.is_asked = false;
+  if (std::ranges::none_of(slots_, [](const auto& one) { return one->is_asked; })) {
+    owner_.on_counted();
+  }
+}
+
+void ListenerSlots::on_report(Slot&, const DoorCounts& counts) {
+  for (size_t i = 0; i < counts.count; ++i) owner_.on_count(counts.doors[i]);
 }
 
 void ListenerSlots::report_lost_knocks() {
@@ -245,8 +264,8 @@ void ListenerSlots::update(Slot& slot) {
   slot.addresses = std::move(addresses);
   for (const AddressPart& part : address_parts(slot.addresses)) slot.process->send(part);
   if (slot.listening && announces_) {
-    log_.notice(
-        format("%s: now listening on %s", slot.interface.c_str(), text_of(slot.addresses).c_str()));
+    log_.notice(format("%s: now listening on %s", slot.interface.c_str(),
+                       addresses_text(slot.addresses).c_str()));
   }
 }
 
@@ -276,7 +295,10 @@ void ListenerSlots::stop_listener(Slot& slot) {
 
 // Says so, once until something else is said, and counts the interface as waited for.
 void ListenerSlots::wait_for(Slot& slot, const std::string& why, const std::string& details) {
-  if (slot.waiting_for != why) log_.warning(why + details);
+  if (slot.waiting_for != why) {
+    log_.warning(why + details);
+    owner_.on_interface(slot.interface, why);
+  }
   slot.waiting_for = why;
   slot.settled = true;
 }

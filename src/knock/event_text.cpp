@@ -51,6 +51,19 @@ std::string reason(const Explanation& explanation, const char* door) {
 
 }  // namespace
 
+std::string addresses_text(const std::vector<IpAddress>& addresses) {
+  constexpr size_t kMostShown = 16;
+  std::vector<std::string> texts;
+  for (const IpAddress& address : addresses) {
+    if (texts.size() == kMostShown) {
+      texts.push_back(format("and %zu more", addresses.size() - kMostShown));
+      break;
+    }
+    texts.push_back(address.to_string());
+  }
+  return texts.empty() ? "no address" : join(texts, ", ");
+}
+
 std::string source_text(const IpAddress& source, std::string_view name) {
   std::string text = source.to_string();
   if (!name.empty()) {
@@ -76,6 +89,8 @@ std::string event_line(const KnockEvent& event, std::string_view door, std::stri
       return prefix + "port scan, knock discarded";
     case EventKind::kOpen:
       break;  // its opening says what comes of it
+    case EventKind::kWrong:
+      break;  // anybody can send these: who asks for the status is told
   }
   return "";
 }
@@ -87,6 +102,15 @@ std::string already_open_text(bool extended) {
 }
 std::string command_timeout_text() { return "command timeout"; }
 std::string shutting_down_text() { return "closing, knockd is shutting down"; }
+std::string is_open_text(const Terms& terms, const IpAddress& source) {
+  const uint8_t prefix = terms.admission ? terms.admission->prefix : terms.prefix;
+  std::string text = terms.door + " is open to " + network_text(source, prefix);
+  if (terms.stop.empty() && !terms.admission) return text;
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(terms.open_for).count();
+  return text + format(" for %lld s", static_cast<long long>(seconds));
+}
+std::string opened_by_hand_text(uint32_t user) { return format("opened by hand (uid %u)", user); }
+std::string closed_by_hand_text(uint32_t user) { return format("closed by hand (uid %u)", user); }
 std::string start_ended_text() { return "the start command has ended"; }
 std::string still_running_text() {
   return "the start command is still running; running the stop command";

@@ -35,6 +35,7 @@ void Openings::take_up(const std::vector<OpenDoor>& doors, Instant now) {
     opening(id).state = State::kOpen;
     opening(id).deadline = door.deadline;
     opening(id).let_in = door.admission.has_value();
+    opening(id).is_told = true;
     set_alarm(id, door.deadline);
     if (door.admission && door.deadline > now) admit(id, false);
   }
@@ -45,24 +46,76 @@ void Openings::knocked(const CompleteKnock& knock, Instant now) {
   const Terms& terms = *knock.terms;
   Line& line = line_of(terms.door);
   if (leaving_ || (line.cooling_until && now < *line.cooling_until)) return;
-  const uint64_t id = ++last_id_;
-  add(id, knock, line);
-  if (terms.reknock == Reknock::kRun || !renewable(id)) {
-    if (opening(id).has_something_to_undo() && line.open > terms.max_open) {
-      remove(id);
-      return refuse(line, terms.door, too_many_open_text(terms.max_open), now);
-    }
-    if (!terms.start.empty() && line.starts > limits_.waiting_starts) {
-      remove(id);
-      return refuse(line, terms.door, too_many_waiting_text(limits_.waiting_starts), now);
-    }
-  }
+  if (!begin(knock, line, now).empty()) return;
+  const uint64_t id = last_id_;
   say(LogLevel::kNotice, opening(id), stage_text(knock.stage));
   std::get<Say>(actions_.back()).may_be_left_out = true;
   say(LogLevel::kNotice, opening(id), open_sesame_text());
   if (terms.cooldown > Duration::zero()) line.cooling_until = now + terms.cooldown;
-  if (!terms.one_time) return proceed(id, now);
-  actions_.push_back(UseSequence{id, terms.number, knock.rule});
+  if (!terms.one_time) {
+    proceed(id, now);
+    return;
+  }
+  actions_.emplace_back(UseSequence{id, terms.number, knock.rule});
+}
+
+Openings::ByHand Openings::open_by_hand(const CompleteKnock& knock, uint32_t user, Instant now) {
+  if (leaving_) return {.refused = shutting_down_text()};
+  std::string refused = begin(knock, line_of(knock.terms->door), now);
+  if (!refused.empty()) return {.refused = std::move(refused)};
+  const uint64_t fresh = last_id_;
+  say(LogLevel::kNotice, opening(fresh), opened_by_hand_text(user));
+  const uint64_t id = proceed(fresh, now);
+  return {id, id == fresh, {}};
+}
+
+// Adds an opening, with the last id, unless there are too many: why, then.
+std::string Openings::begin(const CompleteKnock& knock, Line& line, Instant now) {
+  const Terms& terms = *knock.terms;
+  const uint64_t id = ++last_id_;
+  add(id, knock, line);
+  if (terms.reknock != Reknock::kRun && renewable(id)) return {};
+  std::string why;
+  if (opening(id).has_something_to_undo() && line.open > terms.max_open) {
+    why = too_many_open_text(terms.max_open);
+  } else if (!terms.start.empty() && line.starts > limits_.waiting_starts) {
+    why = too_many_waiting_text(limits_.waiting_starts);
+  } else {
+    return {};
+  }
+  remove(id);
+  refuse(line, knock, why, now);
+  return why;
+}
+
+std::vector<uint64_t> Openings::close_by_hand(const Selection& selection, uint32_t user,
+                                              Instant now) {
+  std::vector<uint64_t> closed;
+  if (leaving_) return closed;
+  for (auto next = openings_.begin(); next != openings_.end();) {
+    auto& [id, opening] = *next++;
+    if (!opening.is_open() || !is_selected(opening, selection)) continue;
+    closed.push_back(id);
+    opening.by_hand = true;
+    opening.user = user;
+    if (opening.has_not_begun()) {
+      const Lane lane = lane_of(opening);
+      report_stop(opening);
+      drop(id);
+      offer(lane);
+      continue;
+    }
+    opening.deadline = now;
+    set_alarm(id, now);
+    actions_.emplace_back(Record{open_door(id, opening), false});
+  }
+  return closed;
+}
+
+bool Openings::is_selected(const Opening& opening, const Selection& selection) const {
+  if (selection.door && *selection.door != opening.terms->door) return false;
+  return !selection.address || network_of(*selection.address, opening.prefix()) ==
+                                   network_of(opening.source, opening.prefix());
 }
 
 void Openings::run(const std::string& name, const std::string& command, Instant now) {
@@ -80,31 +133,40 @@ void Openings::run(const std::string& name, const std::string& command, Instant 
 
 void Openings::sequence_used(uint64_t id, bool used, Instant now) {
   if (!openings_.contains(id)) return;  // dropped by a shutdown
-  used ? proceed(id, now) : remove(id);
+  if (used) {
+    proceed(id, now);
+  } else {
+    remove(id);
+  }
 }
 
-// What the knock does: it renews an opening, or begins one.
-void Openings::proceed(uint64_t id, Instant now) {
+// What the knock does: it renews an opening, or begins one. Returns which; 0 if the door does
+// nothing.
+uint64_t Openings::proceed(uint64_t id, Instant now) {
   Opening& fresh = opening(id);
   const Terms& terms = *fresh.terms;
   const auto older = terms.reknock == Reknock::kRun ? std::nullopt : renewable(id);
   if (!older) {
-    if (!fresh.has_start() && !fresh.has_something_to_undo()) return remove(id);
+    if (!fresh.has_start() && !fresh.has_something_to_undo()) {
+      remove(id);
+      return 0;
+    }
     fresh.deadline = now + terms.open_for;
-    if (!terms.admission) return begin_recording(id);
     fresh.state = State::kAdmitting;
-    return admit(id, true);
+    terms.admission ? admit(id, true) : begin_recording(id);
+    return id;
   }
   const bool extend = terms.reknock == Reknock::kExtend;
   say(LogLevel::kNotice, fresh, already_open_text(extend));
   remove(id);
   Opening& renewed = opening(*older);
   const Instant deadline = now + terms.open_for;
-  if (!extend || deadline <= renewed.deadline) return;
+  if (!extend || deadline <= renewed.deadline) return *older;
   renewed.deadline = deadline;
   if (!renewed.has_not_begun()) set_alarm(*older, deadline);
   if (renewed.let_in) admit(*older, false);
   record(*older, false);
+  return *older;
 }
 
 void Openings::admitted(uint64_t id, bool in) {
@@ -145,9 +207,15 @@ std::optional<uint64_t> Openings::renewable(uint64_t id) const {
   return youngest;
 }
 
-void Openings::refuse(Line& line, const std::string& door, std::string why, Instant now) {
+void Openings::refuse(Line& line, const CompleteKnock& knock, const std::string& why, Instant now) {
+  const std::string& door = knock.terms->door;
+  OpenDoor refused;
+  refused.door = door;
+  refused.source = knock.source;
+  refused.interface = knock.interface;
+  tell(Happened::What::kRefused, std::move(refused), why);
   ++line.refused;
-  line.why_refused = std::move(why);
+  line.why_refused = why;
   if (!line.report_at || now >= *line.report_at) {
     report_refused(door, line, now);
   } else {
@@ -157,7 +225,7 @@ void Openings::refuse(Line& line, const std::string& door, std::string why, Inst
 
 void Openings::report_refused(const std::string& door, Line& line, Instant now) {
   line.report_at = now + kBetweenReports;
-  actions_.push_back(
+  actions_.emplace_back(
       Say{LogLevel::kWarning, {}, refused_line(door, line.refused, line.why_refused)});
   line.refused = 0;
 }
@@ -167,6 +235,8 @@ void Openings::recorded(Instant now) {
     const auto found = openings_.find(id);
     if (found == openings_.end()) continue;
     Opening& recorded = found->second;
+    recorded.since = now;
+    tell_open(id, Happened::What::kOpened);
     if (recorded.has_start()) {
       recorded.state = State::kStartWaits;
       arrange(id);
@@ -229,8 +299,9 @@ void Openings::ring(uint64_t id, Instant now) {
 void Openings::shut_down(bool close, Instant now) {
   leaving_ = true;
   for (auto next = openings_.begin(); next != openings_.end();) {
-    const auto& [id, opening] = *next++;
+    auto& [id, opening] = *next++;
     if (opening.has_not_begun()) {
+      opening.why = Why::kShutdown;
       drop(id);
     } else if (close && opening.is_open()) {
       want_stop(id, Why::kShutdown, now);
@@ -271,24 +342,46 @@ void Openings::drop(uint64_t id) {
   withdraw(id);
   const Opening& dropped = opening(id);
   if (dropped.let_in || dropped.state == State::kAdmitting) dismiss(id);
-  if (dropped.is_on_disk()) {
-    actions_.push_back(Forget{open_door(id, dropped)});
-    --open_;
-  }
+  if (dropped.is_on_disk()) return forget(id);
   remove(id);
 }
 
+// All is undone.
+void Openings::forget(uint64_t id) {
+  const Opening& undone = opening(id);
+  OpenDoor door = open_door(id, undone);
+  actions_.emplace_back(Forget{door});
+  if (undone.is_told) {
+    tell(Happened::What::kClosed, std::move(door), why_closed(undone));
+  }
+  --open_;
+  remove(id);
+}
+
+void Openings::tell_open(uint64_t id, Happened::What what) {
+  opening(id).is_told = true;
+  tell(what, open_door(id, opening(id)), {});
+}
+
+void Openings::tell(Happened::What what, OpenDoor door, std::string why) {
+  Happened& happened = std::get<Happened>(actions_.emplace_back(Happened()));
+  happened.what = what;
+  happened.door = std::move(door);
+  happened.why = std::move(why);
+}
+
 void Openings::record(uint64_t id, bool is_new) {
-  actions_.push_back(Record{open_door(id, opening(id)), is_new});
+  actions_.emplace_back(Record{open_door(id, opening(id)), is_new});
+  if (!is_new && opening(id).is_told) tell_open(id, Happened::What::kRenewed);
 }
 
 void Openings::admit(uint64_t id, bool is_new) {
-  actions_.push_back(Admit{open_door(id, opening(id)), is_new});
+  actions_.emplace_back(Admit{open_door(id, opening(id)), is_new});
 }
 
 void Openings::dismiss(uint64_t id) {
   opening(id).let_in = false;
-  actions_.push_back(Dismiss{open_door(id, opening(id))});
+  actions_.emplace_back(Dismiss{open_door(id, opening(id))});
 }
 
 OpenDoor Openings::open_door(uint64_t id, const Opening& opening) {
@@ -333,7 +426,7 @@ void Openings::set_alarm(uint64_t id, std::optional<Instant> when) {
 }
 
 void Openings::say(LogLevel level, const Opening& opening, std::string text) {
-  actions_.push_back(Say{level, opening.source, opening.terms->door + ": " + text});
+  actions_.emplace_back(Say{level, opening.source, opening.terms->door + ": " + text});
 }
 
 }  // namespace knockd

@@ -51,19 +51,19 @@ void Openings::is_undone(uint64_t id) {
   Opening& undone = opening(id);
   undone.state = State::kStopped;
   arrange(id);
-  if (undone.start_runs) return;
-  actions_.push_back(Forget{open_door(id, undone)});
-  --open_;
-  remove(id);
+  if (!undone.start_runs) forget(id);
 }
 
 // Why it is closed, once.
 void Openings::report_stop(Opening& opening) {
   if (std::exchange(opening.stop_reported, true)) return;
-  say(LogLevel::kNotice, opening,
-      opening.why == Why::kTimeout    ? command_timeout_text()
-      : opening.why == Why::kShutdown ? shutting_down_text()
-                                      : start_ended_text());
+  say(LogLevel::kNotice, opening, why_closed(opening));
+}
+
+std::string Openings::why_closed(const Opening& opening) {
+  if (opening.why == Why::kStartEnded) return start_ended_text();
+  if (opening.why == Why::kShutdown) return shutting_down_text();
+  return opening.by_hand ? closed_by_hand_text(opening.user) : command_timeout_text();
 }
 
 // Lets the lane's stops pass the start command that hangs.
@@ -127,7 +127,8 @@ void Openings::report_stuck() {
   const CommandQueue& queue = stops_.waiting() != 0 ? stops_ : starts_;
   for (const auto& [door, line] : lines_) {
     if (line.number != queue.next_line()) continue;
-    actions_.push_back(Say{LogLevel::kWarning, {}, stuck_line(door, queue.running(), kStuckAfter)});
+    actions_.emplace_back(
+        Say{LogLevel::kWarning, {}, stuck_line(door, queue.running(), kStuckAfter)});
   }
 }
 
@@ -150,7 +151,7 @@ void Openings::start_begins(uint64_t id, Instant now) {
     set_alarm(id, starting.deadline);
   }
   const auto source = starting.is_knock ? std::optional(starting.source) : std::nullopt;
-  actions_.push_back(
+  actions_.emplace_back(
       RunCommand{id, CommandKind::kStart, terms.door, source, starting.interface,
                  source ? render_command(terms.start, *source, terms.prefix) : terms.start,
                  starting.tries != 0});
@@ -167,7 +168,7 @@ void Openings::stop_begins(uint64_t id) {
   lacking_.erase(id);
   --waiting_;
   report_stop(stopping);
-  actions_.push_back(
+  actions_.emplace_back(
       RunCommand{id, CommandKind::kStop, terms.door, stopping.source, stopping.interface,
                  render_command(terms.stop, stopping.source, terms.prefix), stopping.tries != 0});
 }
@@ -236,9 +237,7 @@ void Openings::stop_ended(uint64_t id, Instant now) {
   } else if (std::exchange(stopped.stop_again, false)) {
     want_stop(id, Why::kStartEnded, now);
   } else {
-    actions_.push_back(Forget{open_door(id, stopped)});
-    --open_;
-    remove(id);
+    forget(id);
   }
 }
 
@@ -246,7 +245,7 @@ void Openings::could_not_run(uint64_t id, CommandKind kind, std::string_view rea
                              Instant now) {
   Opening& failed = opening(id);
   if (!again || failed.tries == 0) {
-    actions_.push_back(
+    actions_.emplace_back(
         Say{LogLevel::kError, {}, could_not_run_line(failed.terms->door, reason, again)});
   }
   const bool overtaken = kind == CommandKind::kStart && failed.state > State::kStopWaits;
@@ -268,7 +267,10 @@ void Openings::could_not_run(uint64_t id, CommandKind kind, std::string_view rea
   const Duration pause = kFirstPause * (1 << failed.tries);
   failed.tries = std::min<uint8_t>(static_cast<uint8_t>(failed.tries + 1), kMostDoublings);
   set_alarm(id, now + std::min(pause, kLongestPause));
-  if (leaving_ && failed.is_knock && failed.state == State::kStartWaits) drop(id);
+  if (leaving_ && failed.is_knock && failed.state == State::kStartWaits) {
+    failed.why = Why::kShutdown;
+    drop(id);
+  }
   offer(lane);
   run_what_can(now);
 }

@@ -130,6 +130,7 @@ bool Tracker::compare_with_attempts(const Packet& packet, const DoorMatch& match
       explain(packet, Verdict::kRepeated, attempt.door, attempt.stage);
     } else {
       explain(packet, Verdict::kWrongKnock, attempt.door, attempt.stage);
+      tell(EventKind::kWrong, attempt, &packet);
       sources_.remove(number);
     }
   }
@@ -227,6 +228,7 @@ void Tracker::tell(EventKind kind, const Entry& attempt, const Packet* cause) {
   if (cause != nullptr) {
     event.interface_index = cause->interface_index;
     event.destination = cause->destination;
+    event.came = {cause->destination_port, cause->protocol};
   }
   sink_.on_event(event);
 }

@@ -57,7 +57,7 @@ class Listener : LiveCapture::Handler {
       : settings_(settings),
         channel_(channel),
         capture_(settings.interface),
-        reporter_(channel_, loop_, settings.log_rate),
+        reporter_(channel_, loop_, settings.log_rate, settings.doors.size()),
         tracker_(settings.doors, tracker_options(settings, hash_key), reporter_),
         expiry_(loop_, [this] { tracker_.expire(loop_.now()); }),
         left_out_(loop_, [this] { reporter_.report_left_out(); }) {}
@@ -75,7 +75,7 @@ class Listener : LiveCapture::Handler {
     if (loop_.fault()) return fail(CaptureTrouble::kOther, loop_.fault()->text);
     if (const auto fault = enter_sandbox({channel_.fd(), capture_.fd()}))
       return fail(CaptureTrouble::kSandbox, fault->text);
-    send(Listening{static_cast<uint8_t>(in_kernel ? 1 : 0)});
+    report_listening(in_kernel);
     running_ = true;
     while (running_) {
       expiry_.set(tracker_.next_expiry());
@@ -92,6 +92,10 @@ class Listener : LiveCapture::Handler {
   int fail(CaptureTrouble kind, std::string_view text) {
     send(trouble(kind, text));
     return 1;
+  }
+
+  void report_listening(bool in_kernel) {
+    send(Listening{static_cast<uint8_t>(in_kernel ? 1 : 0), capture_.link_type()});
   }
 
   void take_up_generations() {
@@ -167,7 +171,7 @@ class Listener : LiveCapture::Handler {
     new_addresses_.insert(new_addresses_.end(), part.addresses.begin(),
                           part.addresses.begin() + part.count);
     if (part.last == 0) return;
-    send(Listening{static_cast<uint8_t>(set_addresses(new_addresses_) ? 1 : 0)});
+    report_listening(set_addresses(new_addresses_));
   }
 
   void on_message(const NextSequence& next) {
@@ -180,7 +184,7 @@ class Listener : LiveCapture::Handler {
 
   void on_message(const StatusRequest&) {
     const LiveCapture::Counts counts = capture_.counts();
-    send(ListenerStatus{counts.packets, counts.dropped, tracker_.sources(), 0});
+    reporter_.answer({counts.packets, counts.dropped, tracker_.sources(), 0});
   }
 
   bool set_addresses(const std::vector<IpAddress>& addresses) {

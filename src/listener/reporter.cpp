@@ -5,11 +5,18 @@
 
 namespace knockd {
 
+Reporter::Reporter(const Channel& channel, const EventLoop& loop, uint32_t log_rate, size_t doors)
+    : channel_(channel),
+      loop_(loop),
+      lines_{RateLimit(log_rate), RateLimit(log_rate)},
+      wrong_(lines_),
+      counts_(doors) {
+  for (size_t door = 0; door < doors; ++door) counts_[door].door = static_cast<DoorNumber>(door);
+}
+
 void Reporter::on_event(const KnockEvent& event) {
-  if (event.kind != EventKind::kOpen) {
-    if (rate_.allow(loop_.now()) && !send(event)) rate_.add_refused(1);
-    return;
-  }
+  count(event);
+  if (event.kind != EventKind::kOpen) return send_event(event);
   if (knocks_.empty() && send(event)) return;
   auto& waiting = knocks_[event.door];
   if (waiting.size() == kMostWaiting) {
@@ -19,13 +26,60 @@ void Reporter::on_event(const KnockEvent& event) {
   }
 }
 
+void Reporter::count(const KnockEvent& event) {
+  DoorCount& counts = counts_[event.door];
+  switch (event.kind) {
+    case EventKind::kStage:
+    case EventKind::kOpen:
+      if (event.stage == 1) ++counts.begun;
+      return;
+    case EventKind::kTimeout:
+      ++counts.timed_out;
+      return;
+    case EventKind::kWrong:
+      ++counts.wrong;
+      return;
+    case EventKind::kScan:
+      ++counts.discarded;
+      return;
+  }
+}
+
+void Reporter::send_event(const KnockEvent& event) {
+  Rates& rates = event.kind == EventKind::kWrong ? wrong_ : lines_;
+  RateLimit& rate = rates[event.stage == 1 ? 0 : 1];
+  if (rate.allow(loop_.now()) && !send(event)) rate.add_refused(1);
+}
+
 void Reporter::on_explanation(const Explanation& explanation) {
   if (explanations_.empty() && send(explanation)) return;
   if (explanations_.size() == kMostExplanations) {
-    rate_.add_refused(1);
+    lines_[0].add_refused(1);
   } else {
     explanations_.push_back(explanation);
   }
+}
+
+void Reporter::answer(const ListenerStatus& status) {
+  if (!answer_) counts_sent_ = 0;
+  answer_ = status;
+  flush();
+}
+
+// Whether all that happened at the doors is sent.
+bool Reporter::send_counts() {
+  while (counts_sent_ < counts_.size()) {
+    DoorCounts part;
+    size_t door = counts_sent_;
+    for (; door < counts_.size() && part.count < DoorCounts::kMost; ++door) {
+      if (counts_[door] != DoorCount{counts_[door].door}) part.doors[part.count++] = counts_[door];
+    }
+    if (part.count != 0 && !send(part)) return false;
+    for (; counts_sent_ < door; ++counts_sent_) {
+      counts_[counts_sent_] = {counts_[counts_sent_].door};
+    }
+  }
+  return true;
 }
 
 void Reporter::flush() {
@@ -37,18 +91,22 @@ void Reporter::flush() {
     door->second.pop_front();
     if (door->second.empty()) knocks_.erase(door);
   }
+  if (answer_) {
+    if (!send_counts() || !send(*answer_)) return;
+    answer_.reset();
+  }
   while (!explanations_.empty() && send(explanations_.front())) explanations_.pop_front();
 }
 
 std::optional<Instant> Reporter::report_due() const {
-  if (rate_.refused() == 0 && lost_knocks_ == 0) return std::nullopt;
-  return std::max(rate_.window_end(), next_report_);
+  if (lines_left_out() == 0 && lost_knocks_ == 0) return std::nullopt;
+  return std::max({lines_[0].window_end(), lines_[1].window_end(), next_report_});
 }
 
 void Reporter::report_left_out() {
-  const uint64_t lines = rate_.take_refused();
+  const uint64_t lines = lines_[0].take_refused() + lines_[1].take_refused();
   if ((lines != 0 || lost_knocks_ != 0) && !send(LeftOut{lines, lost_knocks_})) {
-    rate_.add_refused(lines);
+    lines_[0].add_refused(lines);
   } else {
     lost_knocks_ = 0;
   }

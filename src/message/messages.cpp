@@ -52,10 +52,13 @@ bool is_protocol(Protocol protocol) {
 struct Sound {
   size_t doors;
 
-  bool operator()(const Listening& message) const { return message.filter_in_kernel <= 1; }
+  bool operator()(const Listening& message) const {
+    return message.filter_in_kernel <= 1 && in_range(message.link_type, LinkType::kLoopback);
+  }
   bool operator()(const KnockEvent& event) const {
-    return in_range(event.kind, EventKind::kScan) && event.door < doors && event.stage >= 1 &&
-           event.stage <= kMaxKnocks && event.source.is_unicast();
+    return in_range(event.kind, EventKind::kWrong) && event.door < doors && event.stage >= 1 &&
+           event.stage <= kMaxKnocks && event.source.is_unicast() &&
+           is_protocol(event.came.protocol);
   }
   bool operator()(const Explanation& explanation) const {
     return in_range(explanation.verdict, Verdict::kScanCounted) &&
@@ -70,6 +73,12 @@ struct Sound {
     return in_range(trouble.kind, CaptureTrouble::kOther) && trouble.text.back() == '\0';
   }
   bool operator()(const ListenerStatus&) const { return true; }
+  bool operator()(const DoorCounts& counts) const {
+    return counts.count >= 1 && counts.count <= DoorCounts::kMost &&
+           std::all_of(counts.doors.begin(),
+                       counts.doors.begin() + static_cast<ptrdiff_t>(counts.count),
+                       [this](const DoorCount& one) { return one.door < doors; });
+  }
 
   bool operator()(const AddressPart& part) const {
     return part.first <= 1 && part.last <= 1 && part.count <= AddressPart::kMost;

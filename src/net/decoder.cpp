@@ -290,6 +290,21 @@ Refusal read_frame(LinkType link_type, ByteReader& reader, Packet& packet) {
 
 }  // namespace
 
+const char* name_of(LinkType link_type) {
+  switch (link_type) {
+    case LinkType::kEthernet:
+      return "Ethernet";
+    case LinkType::kLinuxCooked:
+    case LinkType::kLinuxCooked2:
+      return "Linux cooked";
+    case LinkType::kRaw:
+      return "raw IP";
+    case LinkType::kLoopback:
+      return "BSD loopback";
+  }
+  return "";
+}
+
 std::optional<LinkType> link_type_from_number(int number) {
   switch (number) {
     case 1:

@@ -148,7 +148,7 @@ class Bench:
         """A daemon with its state on a disk like /var's, where it keeps one. Waits for it longer
         than a test: with a thousand doors 0.8 takes its time."""
         folder = self.folder / name
-        options = f"[options]\nStateFile = {folder}/open-doors\n" if binary == self.ours else ""
+        options = f"[options]\nControl = none\nStateFile = {folder}/open-doors\n" if binary == self.ours else ""
         daemon = Daemon(network.server, binary, folder, options + door, listens=False)
         wait_until(lambda: daemon.matching("starting up, listening on .*"), "the daemon listens",
                    daemon.report, deadline=300)

@@ -77,6 +77,8 @@ inline std::string dump(const Config& config) {
   for (const std::string& name : config.interfaces) text += ' ' + name;
   text += "\non_start " + command_text(config.on_start) + '\n';
   text += "on_stop " + command_text(config.on_stop) + '\n';
+  if (config.control) text += "control " + *config.control + '\n';
+  if (!config.control_group.empty()) text += "control group " + config.control_group + '\n';
   text += "state file " + (config.state_file.empty() ? "none" : config.state_file) + '\n';
   text += std::string("shutdown ") + (config.shutdown == Shutdown::kKeep ? "keep" : "close") + '\n';
   text += format("scan_limit %u, max_sources %u, log_rate %u\n", config.scan_limit,

@@ -47,8 +47,11 @@ class Daemon:
                  own_log=True, prefix=()):
         self.host = host
         folder.mkdir(exist_ok=True)
-        if "StateFile" not in config and not is_reference(binary):
-            config += f"\n[options]\nStateFile = {folder.parent}/open-doors\n"
+        if not is_reference(binary):
+            if "StateFile" not in config:
+                config += f"\n[options]\nStateFile = {folder.parent}/open-doors\n"
+            if "Control" not in config:
+                config += "\n[options]\nControl = none\n"
         self.config_file = folder / "knockd.conf"
         self.config_file.write_text(config)
         self.config_file.chmod(0o600)

@@ -516,7 +516,7 @@ def test_a_second_daemon_with_the_same_pid_file_does_not_start(server, reference
         folder = tmp_path / ("theirs" if binary == reference else "ours")
         folder.mkdir()
         (folder / "conf").write_text(
-            ("" if binary == reference else f"[options]\nStateFile = {folder}/open-doors\n") + SSH)
+            ("" if binary == reference else f"[options]\nControl = none\nStateFile = {folder}/open-doors\n") + SSH)
         (folder / "conf").chmod(0o600)
         start = [binary, "-d", "-c", folder / "conf", "-i", "eth0", "-g", folder / "log",
                  "-p", folder / "pid"]

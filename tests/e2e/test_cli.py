@@ -203,7 +203,7 @@ def test_an_unwritable_log_is_named_and_doors_open_all_the_same(background, conf
                                                                client, server, tmp_path):
     log = tmp_path / "none" / "log"
     path = config_file(DOOR.format(command=ledger.command("opened"))
-                       + f"[options]\nStateFile = {tmp_path}/state\n")
+                       + f"[options]\nControl = none\nStateFile = {tmp_path}/state\n")
     done = background("-i", "eth0", "-c", path, "-g", log)
     assert done.returncode == 0
     assert str(log) in one_line(done.stderr)
@@ -214,7 +214,7 @@ def test_an_unwritable_log_is_named_and_doors_open_all_the_same(background, conf
 @pytest.mark.parametrize("options", [[], ["-d"]])
 def test_missing_rights(say, server, config_file, public_folder, knockd, options):
     shutil.copy(knockd, public_folder / "knockd")
-    path = config_file(DOOR.format(command="true") + "[options]\nStateFile = none\n", public_folder)
+    path = config_file(DOOR.format(command="true") + "[options]\nControl = none\nStateFile = none\n", public_folder)
     path.chmod(0o644)
     done = subprocess.run(
         server.argv(*as_user(65534), public_folder / "knockd", "-i", "eth0", "-c", path, *options,
@@ -234,7 +234,7 @@ def stop_by_pid_file(pid_file):
 
 def test_d_returns_when_it_listens(background, config_file, server, client, ledger, tmp_path):
     path = config_file(DOOR.format(command=ledger.command("opened"))
-                       + f"[options]\nStateFile = {tmp_path}/state\n")
+                       + f"[options]\nControl = none\nStateFile = {tmp_path}/state\n")
     done = background("-i", "eth0", "-c", path, "-g", tmp_path / "log")
     assert done.returncode == 0, done.stderr
     assert "starting up, listening on eth0" in (tmp_path / "log").read_text()
@@ -249,7 +249,7 @@ def test_d_returns_when_it_listens(background, config_file, server, client, ledg
 
 def test_d_holds_nothing_of_its_callers(background, config_file, server, tmp_path):
     """Neither the folder that it was started in nor a file that the caller has open."""
-    path = config_file(DOOR.format(command="true") + "[options]\nStateFile = none\n")
+    path = config_file(DOOR.format(command="true") + "[options]\nControl = none\nStateFile = none\n")
     held = tmp_path / "held"
     held.touch()
     done = background("-i", "eth0", "-c", path, prefix=["sh", "-c", f'exec "$@" 8<{held}', "sh"])
@@ -283,7 +283,7 @@ def test_d_tells_its_caller_why_it_failed(background, config_file):
 
 
 def test_a_second_daemon_says_who_was_first(background, config_file, tmp_path):
-    path = config_file(DOOR.format(command="true") + f"[options]\nStateFile = {tmp_path}/state\n")
+    path = config_file(DOOR.format(command="true") + f"[options]\nControl = none\nStateFile = {tmp_path}/state\n")
     first = background("-i", "eth0", "-c", path, "-g", tmp_path / "log")
     pid = first.pid_file.read_text().strip()
     second = background("-i", "eth0", "-c", path, "-g", tmp_path / "log")
@@ -299,7 +299,7 @@ def test_a_second_daemon_says_who_was_first(background, config_file, tmp_path):
 def test_whom_the_pid_file_names_hears_signals(server, knockd, config_file, tmp_path):
     """As when a log is rotated while the daemon starts. With -l there is most to be done before it
     listens."""
-    path = config_file(DOOR.format(command="true") + f"[options]\nStateFile = {tmp_path}/state\n")
+    path = config_file(DOOR.format(command="true") + f"[options]\nControl = none\nStateFile = {tmp_path}/state\n")
     pid_file = tmp_path / "pid"
     for _ in range(20):
         starting = server.start(knockd, "-d", "-l", "-i", "eth0", "-c", path, "-p", pid_file,
@@ -314,7 +314,7 @@ def test_whom_the_pid_file_names_hears_signals(server, knockd, config_file, tmp_
 
 def test_a_stale_pid_file_is_no_obstacle(background, config_file, tmp_path):
     (tmp_path / "pid").write_text("4194000\n")
-    path = config_file(DOOR.format(command="true") + f"[options]\nStateFile = {tmp_path}/state\n")
+    path = config_file(DOOR.format(command="true") + f"[options]\nControl = none\nStateFile = {tmp_path}/state\n")
     done = background("-i", "eth0", "-c", path, "-g", tmp_path / "log")
     assert done.returncode == 0, done.stderr
     assert done.pid_file.read_text().strip() != "4194000"
@@ -322,7 +322,7 @@ def test_a_stale_pid_file_is_no_obstacle(background, config_file, tmp_path):
 
 
 def test_an_unwritable_pid_file_is_a_warning(say, server, config_file, tmp_path):
-    path = config_file(DOOR.format(command="true") + f"[options]\nStateFile = {tmp_path}/state\n")
+    path = config_file(DOOR.format(command="true") + f"[options]\nControl = none\nStateFile = {tmp_path}/state\n")
     pid_file = tmp_path / "none" / "pid"
     done = say("-d", "-p", pid_file, "-i", "eth0", "-c", path, "-g", tmp_path / "log")
     assert done.returncode == 0, done.stderr
@@ -399,7 +399,7 @@ def run_quietly(server, knockd, config_file, tmp_path):
         manager.settimeout(10)
 
         def start_quietly(config, *arguments, **streams):
-            path = config_file(config + "[options]\nStateFile = none\n")
+            path = config_file(config + "[options]\nControl = none\nStateFile = none\n")
             process = server.start("env", f"NOTIFY_SOCKET={tmp_path}/notify", knockd, "-c", path,
                                    "-i", "eth0", *arguments, **streams)
             assert manager.recv(100) == b"READY=1"
@@ -535,7 +535,7 @@ def test_an_interface_that_does_not_exist_is_waited_for(start, ledger, server, c
 
 
 def test_d_returns_when_it_waits_for_an_interface(background, config_file, tmp_path):
-    path = config_file(DOOR.format(command="true") + f"[options]\nStateFile = {tmp_path}/state\n")
+    path = config_file(DOOR.format(command="true") + f"[options]\nControl = none\nStateFile = {tmp_path}/state\n")
     done = background("-i", "late0", "-c", path, "-g", tmp_path / "log")
     assert done.returncode == 0, done.stderr
     stop_by_pid_file(done.pid_file)

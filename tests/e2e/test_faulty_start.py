@@ -85,7 +85,7 @@ def test_the_default_state_file_counts_when_none_is_named(crash, try_start, ledg
     """`ip netns exec` has given the daemon mounts of its own."""
     (tmp_path / "lib").mkdir()
     prefix = ["sh", "-c", f'mount --bind {tmp_path}/lib /var/lib && exec "$0" "$@"']
-    daemon = crash("[options]\nStateFile = /var/lib/knockd/open-doors\n", prefix=prefix)
+    daemon = crash("[options]\nControl = none\nStateFile = /var/lib/knockd/open-doors\n", prefix=prefix)
     faulty = tmp_path / "faulty.conf"
     if has_file:
         faulty.write_text("[options]\nSateFile = /nowhere\n" + FAULTY)
@@ -115,6 +115,6 @@ def test_a_check_closes_nothing(crash, try_start, ledger, client):
 
 def test_nothing_is_made_where_nothing_is_recorded(try_start, tmp_path):
     faulty = tmp_path / "faulty.conf"
-    faulty.write_text(f"[options]\nStateFile = {tmp_path}/lib/open-doors\n" + FAULTY)
+    faulty.write_text(f"[options]\nControl = none\nStateFile = {tmp_path}/lib/open-doors\n" + FAULTY)
     assert len(try_start(faulty).splitlines()) == 1
     assert not (tmp_path / "lib").exists()

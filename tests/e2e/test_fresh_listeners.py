@@ -19,6 +19,7 @@ USER = 61235
 DOOR = """
 [options]
     StateFile = none
+    Control = none
 [door]
     sequence = 7000,8000,9000
     tcpflags = syn

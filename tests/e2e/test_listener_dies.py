@@ -57,7 +57,7 @@ def test_a_listener_that_dies_at_once_is_waited_for(start, dies, frames, how):
 @pytest.mark.parametrize("how", FATES)
 def test_d_and_the_service_manager_get_their_answer(server, knockd, dies, tmp_path, how):
     config = tmp_path / "k.conf"
-    config.write_text(DOOR + f"[options]\nStateFile = {tmp_path}/state\n")
+    config.write_text(DOOR + f"[options]\nControl = none\nStateFile = {tmp_path}/state\n")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(10)
@@ -127,7 +127,7 @@ def test_who_looks_up_names_has_no_rights(server, knockd, public_folder, uid):
     """An ordinary user's daemon has CAP_NET_RAW as an ambient one, which a fork keeps."""
     shutil.copy(knockd, public_folder / "knockd")
     config = public_folder / "k.conf"
-    config.write_text(DOOR + "[options]\nStateFile = none\n")
+    config.write_text(DOOR + "[options]\nControl = none\nStateFile = none\n")
     user = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--inh-caps=-all,+net_raw",
             "--ambient-caps=-all,+net_raw"] if uid else []
     done = server.run(*user, public_folder / "knockd", "-c", config, "-d", "-l", "-i", "eth0",

@@ -373,7 +373,7 @@ def test_shut_before_the_daemon_and_unshut(network, served, knockd, tmp_path):
 def test_shut_with_a_faulty_file(network, served, knockd, tmp_path):
     """What could be read is shut; where nothing could, what was shut last."""
     file = tmp_path / "knockd.conf"
-    head = f"[options]\nStateFile = {tmp_path}/open-doors\n"
+    head = f"[options]\nControl = none\nStateFile = {tmp_path}/open-doors\n"
     file.write_text(head + config() + "nonsense\n")
     assert served.run(knockd, "--shut", "-c", file, "-i", "eth0", check=False).returncode == 1
     assert not network.client.reaches(served.ipv4, SSH)

@@ -43,7 +43,7 @@ def test_iptables_is_seen_as_well(server, knockd, tmp_path):
 
 def test_knockds_own_table_is_none_of_them(server, knockd, tmp_path):
     file = tmp_path / "knockd.conf"
-    text = f"[options]\nStateFile = {tmp_path}/open-doors\n" + DOOR
+    text = f"[options]\nControl = none\nStateFile = {tmp_path}/open-doors\n" + DOOR
     file.write_text(text)
     server.run(knockd, "--shut", "-c", file)
     assert warnings(server, knockd, file, text) == []

@@ -83,6 +83,20 @@ TEST_F(ConversationTest, StatusAnswersAQuestion) {
   EXPECT_FALSE(says(ListenerStatus()));
 }
 
+TEST_F(ConversationTest, CountsGoBeforeAnAnswer_OneOfEachDoorAtMost) {
+  DoorCounts counts;
+  counts.count = 1;
+  begin();
+  EXPECT_FALSE(says(counts));
+  conversation_->told(StatusRequest());
+  EXPECT_TRUE(says(counts));
+  EXPECT_TRUE(says(ListenerStatus()));
+  EXPECT_FALSE(says(counts));
+  conversation_->told(StatusRequest());
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(says(counts)) << i;
+  EXPECT_FALSE(says(counts));
+}
+
 TEST_F(ConversationTest, ExplainsOnlyIfAsked) {
   Explanation explanation;
   explanation.packet.source = kSource;

@@ -39,6 +39,7 @@ class KeeperRun {
   KeeperRun() {
     config_.state_file = folder_ / "open-doors";
     config_.log_file = folder_ / "log";
+    config_.control = "";
     options_.interfaces = {"any"};
     void* const page =
         mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -139,6 +139,15 @@ class ListenerSlotsTest : public OwnNetwork, public ListenerSlots::Owner {
   }
   void on_explanation(const Explanation&) override {}
   void on_lines_left_out(uint64_t lines) override { said_.push_back(counted(lines, "line")); }
+  void on_count(const DoorCount& count) override {
+    said_.push_back(format("door %u: %d begun, %d timed out, %d wrong, %d discarded", count.door,
+                           static_cast<int>(count.begun), static_cast<int>(count.timed_out),
+                           static_cast<int>(count.wrong), static_cast<int>(count.discarded)));
+  }
+  void on_counted() override { said_.push_back("all have answered"); }
+  void on_interface(const std::string& interface, const std::string& why) override {
+    if (!why.empty()) said_.push_back(interface + ": " + why);
+  }
   void on_network() override { ++network_changes_; }
   void on_settled() override { said_.push_back("settled"); }
   void on_no_rights(const std::string& why) override { said_.push_back(why); }
@@ -188,8 +197,8 @@ TEST_F(ListenerSlotsTest, LostKnocksAreReportedAtOnce_AndThenOnceAMinute_NoneIsF
   start(lose_knocks);
   turn_until_logged("any: 3 complete knocks lost, too many at once");
   log_.take();
-  slots_->report_status();  // it loses one more at each word
-  slots_->report_status();
+  slots_->ask();  // it loses one more at each word
+  slots_->ask();
   turn_until("both are heard", [&] { return std::ranges::count(said_, "1 line") == 2; });
   pass(59s);
   EXPECT_THAT(log_.take(), IsEmpty());
@@ -296,7 +305,7 @@ TEST_F(ListenerSlotsTest, InterfaceThatIsNotThereIsWaitedFor_OneThatComesIsListe
   start(listen, {"ppp0"});
   EXPECT_THAT(log_.take(), ElementsAre(::testing::StartsWith(
                                "interface ppp0 does not exist, waiting for it (there are: ")));
-  EXPECT_THAT(said_, ElementsAre("settled"));
+  EXPECT_THAT(said_, ElementsAre("ppp0: interface ppp0 does not exist, waiting for it", "settled"));
   slots_->announce();
   ip("link add ppp0 type veth peer name isp");
   turn_until_logged("interface ppp0 is down, waiting for it");
@@ -322,15 +331,40 @@ TEST_F(ListenerSlotsTest, DeviceMadeAnewIsListenedToAnew) {
   turn_until("another listener", [&] { return starts_ == 2; });
 }
 
-TEST_F(ListenerSlotsTest, StatusIsAskedForAndLogged) {
+TEST_F(ListenerSlotsTest, WhoIsAskedTellsItsCounts) {
   start([](const ListenerSettings&, const Channel& channel) {
-    say(channel, Listening{1});
-    while (hear(channel)) say(channel, ListenerStatus{1, 2, 3, 0});
+    say(channel, Listening{0, LinkType::kRaw});
+    DoorCounts counts;
+    counts.count = 1;
+    counts.doors[0] = {0, 4, 3, 2, 1};
+    while (hear(channel)) {
+      say(channel, counts);
+      say(channel, ListenerStatus{1, 2, 3, 0});
+    }
   });
+  EXPECT_FALSE(slots_->ask()) << "nobody listens yet";
   turn_until_said("settled");
-  slots_->report_status();
-  turn_until("the status", [&] { return logged("status: any: listening on "); });
-  EXPECT_THAT(log_.take(), Contains(::testing::EndsWith("; 1 packet, 2 lost, 3 sources")));
+  EXPECT_TRUE(slots_->ask());
+  turn_until_said("all have answered");
+  EXPECT_THAT(said_, Contains("door 0: 4 begun, 3 timed out, 2 wrong, 1 discarded"));
+  const std::vector<InterfaceReport> reports = slots_->report();
+  ASSERT_THAT(reports, ::testing::SizeIs(1));
+  EXPECT_EQ(reports[0].name, "any");
+  EXPECT_EQ(reports[0].waits_because, "");
+  EXPECT_EQ(reports[0].link_type, "raw IP");
+  EXPECT_FALSE(reports[0].filter_in_kernel);
+  EXPECT_EQ(reports[0].packets, 1u);
+  EXPECT_EQ(reports[0].lost, 2u);
+  EXPECT_EQ(reports[0].sources, 3u);
+}
+
+TEST_F(ListenerSlotsTest, WhatIsWaitedForIsReportedWithItsReason) {
+  start(listen, {"wan9"});
+  turn_until_said("settled");
+  EXPECT_FALSE(slots_->ask());
+  ASSERT_THAT(slots_->report(), ::testing::SizeIs(1));
+  EXPECT_EQ(slots_->report()[0].waits_because, "interface wan9 does not exist, waiting for it");
+  EXPECT_THAT(said_, Contains("wan9: interface wan9 does not exist, waiting for it"));
 }
 
 }  // namespace

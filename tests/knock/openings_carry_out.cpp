@@ -36,7 +36,7 @@ void World::carry_out(const Say& say) {
     trace("    say " + (say.source ? say.source->to_string() + ": " : "") + say.text);
   }
   if (say.source) {
-    if (say.text.ends_with(": OPEN SESAME")) {
+    if (say.text.ends_with(": OPEN SESAME") || say.text.ends_with(": opened by hand (uid 1000)")) {
       require(!sesame_, "OPEN SESAME twice");
       sesame_ = true;
     }
@@ -109,7 +109,8 @@ void World::carry_out(const Dismiss& dismiss) {
   require(life->source == source_number(dismiss.door.source) &&
               dismiss.door.admission == setting_->doors[life->door]->admission,
           "dismisses somebody else");
-  require(is_due(*life) || (leaving_ && !life->begun), "dismisses before the time is over");
+  require(is_due(*life) || (leaving_ && !life->begun) || life->dropped,
+          "dismisses before the time is over");
   std::erase_if(elements_, [&](const Element& one) { return one.opening == id; });
   life->let_in = false;
   life->dismissed = true;
@@ -155,6 +156,28 @@ void World::carry_out(const Forget& forget) {
   require(!life->let_in && element(life->id) == nullptr, "forgets somebody who is let in");
   unsynced_.push_back({true, forget.door});
   erase(forget.door.id);
+}
+
+void World::carry_out(const Happened& happened) {
+  using What = Happened::What;
+  const uint64_t id = happened.door.id;
+  if (happened.what == What::kRefused) return require(id == 0, "refused, and has an id"), void();
+  if (happened.what == What::kClosed) {
+    require(told_.erase(id) == 1, "it is told of a closing that nobody was told is open");
+    require(life(id) == nullptr, "it is told of a closing before all is undone");
+    return;
+  }
+  Life* life = this->life(id);
+  if (life == nullptr) {
+    life = life_of_new(id, door_number(happened.door.door), source_number(happened.door.source));
+  }
+  if (!require(life != nullptr, "it is told of an opening that nobody knocked for")) return;
+  if (happened.what == What::kRenewed) {
+    require(told_.contains(id), "it is told of a renewal of what nobody was told is open");
+    return;
+  }
+  require(life->synced, "it is told of an opening before it is recorded");
+  if (life->has_something_to_undo()) require(told_.insert(id).second, "it is told twice");
 }
 
 void World::carry_out(const RunCommand& run) {

@@ -95,10 +95,16 @@ class OpeningsTest : public testing::Test {
   std::vector<std::string> happened() {
     std::vector<std::string> lines;
     for (const Action& action : openings_.take_actions()) {
-      lines.push_back(std::visit([](const auto& one) { return text(one); }, action));
+      if (const auto* const told = std::get_if<Happened>(&action)) {
+        told_.push_back(text(*told));
+      } else {
+        lines.push_back(std::visit([](const auto& one) { return text(one); }, action));
+      }
     }
     return lines;
   }
+  // What those were told who follow the daemon, until happened() was asked last.
+  std::vector<std::string> told() { return std::exchange(told_, {}); }
   // Only the commands that were run.
   std::vector<std::string> commands() {
     std::vector<std::string> lines = happened();
@@ -132,12 +138,20 @@ class OpeningsTest : public testing::Test {
            (stop.empty() ? "" : ", then " + stop);
   }
   static std::string text(const Forget& forget) { return "forget " + number(forget.door.id); }
+  static std::string text(const Happened& told) {
+    constexpr std::array kWhat = {"opened ", "renewed ", "closed ", "refused "};
+    const std::string what = kWhat[static_cast<size_t>(told.what)];
+    const bool has_time = told.what <= Happened::What::kRenewed;
+    return what + told.door.door + " " + (has_time ? until(told.door) : number(told.door.id)) +
+           (told.why.empty() ? "" : ": " + told.why);
+  }
   static std::string text(const RunCommand& run) {
     return std::string(run.again ? "run again " : "run ") + number(run.opening) + ": " +
            run.command + " (" + run.door + ", " + run.interface + ")";
   }
 
   Instant now_{};
+  std::vector<std::string> told_;
 };
 
 }  // namespace knockd

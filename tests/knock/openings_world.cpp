@@ -38,7 +38,7 @@ void World::apply(const Event& event) {
   if (!failure_.empty()) return;
   const std::optional<Instant> alarm = machine_->next_alarm();
   const bool can_end = event.a < processes_.size();
-  const bool can_fail = can_end && processes_[event.a].began == now_;
+  const bool can_fail = can_end && processes_[event.a].began == now_ && !processes_[event.a].runs;
   switch (event.kind) {
     case Event::Kind::kKnock:
       knock(event.a, event.b, Mishap::kNone);
@@ -48,6 +48,12 @@ void World::apply(const Event& event) {
       break;
     case Event::Kind::kKnockFull:
       knock(event.a, event.b, Mishap::kFull);
+      break;
+    case Event::Kind::kKnockByHand:
+      knock(event.a, event.b, Mishap::kNone, true);
+      break;
+    case Event::Kind::kShutByHand:
+      shut(event.a, event.b);
       break;
     case Event::Kind::kEnd:
       if (can_end) end(event.a);
@@ -100,9 +106,16 @@ void World::list_events(std::vector<Event>& events) const {
       if (setting_->doors[door]->admission) add(Kind::kKnockFull, door, source);
     }
   }
+  for (const Life& life : lives_) {
+    if (life.has_something_to_undo() && !is_due(life)) {
+      add(Kind::kShutByHand, life.door, life.source);
+      break;  // one of them is enough
+    }
+  }
+  if (hand_ < kMostByHand && !leaving_) add(Kind::kKnockByHand, 0, 0);
   for (size_t i = 0; i < processes_.size(); ++i) {
     add(Kind::kEnd, i);
-    if (processes_[i].began != now_) continue;
+    if (processes_[i].began != now_ || processes_[i].runs) continue;
     add(Kind::kTryAgain, i);
     add(Kind::kNever, i);
   }
@@ -121,29 +134,26 @@ void World::list_events(std::vector<Event>& events) const {
   }
 }
 
-void World::knock(size_t door, size_t source, Mishap mishap) {
+void World::knock(size_t door, size_t source, Mishap mishap, bool by_hand) {
   const std::shared_ptr<const Terms>& terms = setting_->doors[door];
-  if (terms->one_time && sequences_[door] == 0) return;
+  if (!by_hand && terms->one_time && sequences_[door] == 0) return;
   const size_t entries = unsynced_.size();
   const int sequences = sequences_[door];
   mishap_ = mishap;
   sesame_ = ran_ = false;
-  Answer answer = expected_answer(door, source);
+  Answer answer = expected_answer(door, source, by_hand);
   Life* const renewed = renewable(door, source);
-  machine_->knocked({terms, sources()[source], "eth0", 3}, now_);
-  const std::vector<Action> batch = machine_->take_actions();
-  if (answer == Answer::kRefusedOrOpened) {
-    const bool refused = std::none_of(batch.begin(), batch.end(), [](const Action& action) {
-      const Say* say = std::get_if<Say>(&action);
-      return say != nullptr && say->source;
-    });
-    answer = refused ? Answer::kRefused : Answer::kOpened;
-  }
-  const bool works = !terms->one_time || mishap != Mishap::kUnmarked;
+  std::vector<Action> batch;
+  const uint64_t id = let_knock(door, source, by_hand, batch);
+  if (answer == Answer::kRefusedOrOpened) answer = id == 0 ? Answer::kRefused : Answer::kOpened;
+  const bool uses_sequence = terms->one_time && !by_hand;
+  const bool works = !uses_sequence || mishap != Mishap::kUnmarked;
   if (answer == Answer::kRefused) {
     ++refused_[door];
   } else if (answer == Answer::kOpened) {
     lives_.push_back(new_life(door, source));
+    lives_.back().marked = by_hand;
+    if (by_hand) lives_.back().id = id;
   } else if (answer == Answer::kRenewed && terms->reknock == Reknock::kExtend && works) {
     renewed->knocked = now_;
     renewed->deadline = std::max(renewed->deadline, now_ + terms->open_for);
@@ -152,14 +162,60 @@ void World::knock(size_t door, size_t source, Mishap mishap) {
   carry_out();
   check_knock(answer, *terms, entries);
   const bool uses = answer == Answer::kOpened || answer == Answer::kRenewed;
-  require(sequences - sequences_[door] == (uses && terms->one_time && works),
+  require(sequences - sequences_[door] == (uses && uses_sequence && works),
           "a sequence is used up, or is not, and should not, or should");
-  if (uses) cooling_until_[door] = now_ + terms->cooldown;
+  if (uses && !by_hand) cooling_until_[door] = now_ + terms->cooldown;
   mishap_ = Mishap::kNone;
   if (answer != Answer::kOpened) return;
   if (works && terms->admission && mishap == Mishap::kFull) kept_out_ = lives_.back().id;
   const bool does_nothing = terms->start.empty() && terms->stop.empty() && !terms->admission;
   if (!opens(*terms, mishap) || does_nothing) lives_.pop_back();
+}
+
+uint64_t World::let_knock(size_t door, size_t source, bool by_hand, std::vector<Action>& batch) {
+  if (by_hand) {
+    ++hand_;
+    Terms terms = *setting_->doors[door];
+    terms.one_time = false;
+    terms.cooldown = Duration::zero();
+    const auto opened = machine_->open_by_hand(
+        {std::make_shared<const Terms>(terms), sources()[source], "eth0", 3}, 1000, now_);
+    batch = machine_->take_actions();
+    const bool does_nothing = terms.start.empty() && terms.stop.empty() && !terms.admission;
+    require(opened.refused.empty() == (opened.id != 0 || does_nothing),
+            "opened by hand, and refused, or neither");
+    return opened.id;
+  }
+  machine_->knocked({setting_->doors[door], sources()[source], "eth0", 3}, now_);
+  batch = machine_->take_actions();
+  return std::any_of(batch.begin(), batch.end(), [](const Action& action) {
+    const Say* say = std::get_if<Say>(&action);
+    return say != nullptr && say->source;
+  });
+}
+
+// As the keeper does it: what is to be recorded is on disk before anything else happens.
+void World::shut(size_t door, size_t source) {
+  if (leaving_) return;
+  for (Process& process : processes_) process.runs = true;
+  size_t due = 0;
+  for (Life& life : lives_) {
+    if (life.door != door || life.source != source || !life.has_something_to_undo()) continue;
+    if (is_due(life) || life.stopped_once) continue;
+    ++due;
+    life.dropped = !life.begun;
+    if (life.dropped) continue;
+    life.knocked = now_ - setting_->doors[door]->open_for;
+    life.deadline = now_;
+  }
+  const auto closed =
+      machine_->close_by_hand({setting_->doors[door]->door, sources()[source]}, 1000, now_);
+  require(closed.size() == due, "closed by hand others than those that were open");
+  carry_out();
+  bring_to_disk();
+  machine_->time_passed(now_);
+  carry_out();
+  for (const Life& life : lives_) require(!life.dropped, "one that had not begun was not dropped");
 }
 
 World::Life World::new_life(size_t door, size_t source) const {
@@ -288,6 +344,7 @@ void World::restart(size_t surviving) {
   }
   lives_.clear();
   last_taken_ = kept_out_ = 0;
+  told_.clear();
   for (const OpenDoor& door : durable_) {
     Life life;
     life.id = door.id;
@@ -299,6 +356,7 @@ void World::restart(size_t surviving) {
     life.knocked = door.deadline - setting_->doors[life.door]->open_for;
     life.deadline = door.deadline;
     lives_.push_back(life);
+    told_.insert(life.id);
     last_taken_ = std::max(last_taken_, door.id);
   }
   std::sort(lives_.begin(), lives_.end(), [](const Life& a, const Life& b) { return a.id < b.id; });

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,9 @@ inline constexpr Duration kPatience = std::chrono::seconds(1);
 // A start that begins no later than this after its knock gives the time from the knock on.
 inline constexpr Duration kPrompt = std::chrono::milliseconds(100);
 
+// A person lets somebody in so often; more would only make more orders of events.
+inline constexpr size_t kMostByHand = 1;
+
 // Doors and limits of a world. It must outlive its worlds.
 struct Setting {
   std::array<std::shared_ptr<const Terms>, kDoors> doors;
@@ -38,6 +42,8 @@ struct Event {
     kKnock,          // at door a by source b
     kKnockUnmarked,  // the same, but its one-time sequence cannot be marked
     kKnockFull,      // the same, but the kernel lets nobody in
+    kKnockByHand,    // a person lets source b in at door a
+    kShutByHand,     // and ends that
     kEnd,            // of running command a
     kTryAgain,       // running command a, which has just begun, could not be run
     kNever,          // the same, and never can be
@@ -96,6 +102,7 @@ class World {
     bool stopped_once = false;
     bool stop_failed = false;  // for good
     bool closed = false;       // a stop has ended that followed the start
+    bool dropped = false;      // by hand, before it began
     Instant knocked;           // last
     Instant deadline;
     Instant in_until;  // what the kernel was last asked for, and took
@@ -115,6 +122,7 @@ class World {
     uint8_t door = 0;
     uint8_t source = 0;
     Instant began;
+    bool runs = false;       // that it could not be run would have been said by now
     bool overtaken = false;  // a start that a stop did not wait for any longer holds up nobody
   };
   struct Entry {
@@ -125,7 +133,10 @@ class World {
   enum class Mishap : uint8_t { kNone, kUnmarked, kFull };
 
   // --- Events
-  void knock(size_t door, size_t source, Mishap mishap);
+  void knock(size_t door, size_t source, Mishap mishap, bool by_hand = false);
+  // Lets the machine hear of it. The id of what a person opened; 1 for a knock that is not refused.
+  uint64_t let_knock(size_t door, size_t source, bool by_hand, std::vector<Action>& batch);
+  void shut(size_t door, size_t source);
   static bool opens(const Terms& terms, Mishap mishap);
   void check_knock(Answer answer, const Terms& terms, size_t entries);
   void end(size_t process);
@@ -146,12 +157,13 @@ class World {
   void carry_out(const Record& record);
   void carry_out(const Forget& forget);
   void carry_out(const RunCommand& run);
+  void carry_out(const Happened& happened);
   void begin_start(const RunCommand& run, Life& life);
   void begin_stop(const RunCommand& run, Life& life);
   void count_refusal(size_t door, const std::string& text);
 
   // --- The ledger
-  Answer expected_answer(size_t door, size_t source);
+  Answer expected_answer(size_t door, size_t source, bool by_hand);
   Life new_life(size_t door, size_t source) const;
   Life* life(uint64_t id);
   Life* life_of_new(uint64_t id, size_t door, size_t source);
@@ -194,6 +206,7 @@ class World {
   std::vector<OpenDoor> durable_;
   std::vector<Entry> unsynced_;
   std::vector<Element> elements_;
+  std::set<uint64_t> told_;  // to be open, and not to be closed
   std::array<int, kDoors> sequences_{};
   std::array<std::optional<Instant>, kDoors> cooling_until_;
   std::array<uint64_t, kDoors> refused_{};  // not yet reported
@@ -202,6 +215,7 @@ class World {
   uint64_t last_taken_ = 0;  // number of an opening taken up
   uint64_t kept_out_ = 0;    // of the last that the kernel let in nowhere
   size_t restarts_ = 0;
+  size_t hand_ = 0;                // times that a person let somebody in
   Mishap mishap_ = Mishap::kNone;  // of the knock that is being carried out
   bool sesame_ = false;            // said by the knock that is being carried out
   bool ran_ = false;               // by the event that is being carried out, a command

@@ -128,6 +128,7 @@ class TrackerTest : public testing::Test, public TrackerSink {
   TrackerOptions options;
   Verdict verdict = Verdict::kNotAddressed;  // the last one, with options.explain
   KnockEvent event;                          // the last one
+  std::vector<KnockEvent> wrong;             // knocks that ended an attempt: no line tells of them
 
  private:
   void on_event(const KnockEvent& told) override {
@@ -146,6 +147,9 @@ class TrackerTest : public testing::Test, public TrackerSink {
       case EventKind::kScan:
         text += "port scan at " + std::to_string(told.stage);
         break;
+      case EventKind::kWrong:
+        wrong.push_back(told);
+        return;
     }
     happened_ += (happened_.empty() ? "" : ", ") + text;
   }

@@ -22,7 +22,7 @@
 namespace knockd {
 
 void PrintTo(const KnockEvent& event, std::ostream* out) {
-  const std::array kinds = {"stage", "open", "timeout", "scan"};
+  const std::array kinds = {"stage", "open", "timeout", "scan", "wrong"};
   *out << event.source.to_string() << " door " << event.door << " generation " << event.generation
        << ' ' << kinds[static_cast<size_t>(event.kind)] << ' ' << int{event.stage};
 }
@@ -191,6 +191,9 @@ class Oracle {
         taken = true;
         attempt.taken.push_back(packet);
         left.push_back(attempt);
+      } else {
+        events_.push_back(event_of(EventKind::kWrong, attempt));
+        came_by(packet);
       }
     }
     attempts_ = left;
@@ -249,6 +252,7 @@ class Oracle {
   void came_by(const Packet& packet) {
     events_.back().interface_index = packet.interface_index;
     events_.back().destination = packet.destination;
+    events_.back().came = {packet.destination_port, packet.protocol};
   }
 
   bool is_own(const IpAddress& address) const {
@@ -627,6 +631,7 @@ TEST(TrackerOracle, AgreesOnAFixedSeed) {
   EXPECT_GT(tally.events[EventKind::kOpen], tally.packets / 20);
   EXPECT_GT(tally.events[EventKind::kTimeout], tally.packets / 100);
   EXPECT_GT(tally.events[EventKind::kScan], tally.packets / 1000);
+  EXPECT_GT(tally.events[EventKind::kWrong], tally.packets / 1000);
 }
 
 TEST(TrackerOracle, AgreesOnARandomSeed) {

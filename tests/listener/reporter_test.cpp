@@ -22,7 +22,7 @@ class ReporterTest : public ::testing::Test {
     keeper_.emplace(std::move(pair->second));
     const int small = 4096;
     setsockopt(ours_->fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-    reporter_.emplace(*ours_, loop_, 20);
+    reporter_.emplace(*ours_, loop_, 20, 65000);
   }
   void open(DoorNumber door, uint32_t number = 0) {
     KnockEvent event;

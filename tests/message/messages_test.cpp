@@ -29,6 +29,7 @@ KnockEvent some_event() {
   event.generation = 0x01020304;
   event.interface_index = 7;
   event.source = IpAddress::parse("192.0.2.7").value();
+  event.came = {8000, Protocol::kUdp};
   return event;
 }
 
@@ -77,9 +78,23 @@ std::vector<IpAddress> addresses(size_t count) {
   return list;
 }
 
+DoorCounts some_counts() {
+  DoorCounts counts;
+  counts.count = DoorCounts::kMost;
+  for (DoorCount& one : counts.doors) one = {2, 1, 2, 3, 4};
+  return counts;
+}
+
 std::vector<FromListener> one_of_each_from_listener() {
-  return {Listening{0},   Listening{1},   some_event(),   some_explanation(),
-          LeftOut{99, 0}, LeftOut{0, 99}, some_trouble(), ListenerStatus{1, 2, 3, 0}};
+  return {Listening{0, LinkType::kLoopback},
+          Listening{1},
+          some_event(),
+          some_explanation(),
+          LeftOut{99, 0},
+          LeftOut{0, 99},
+          some_trouble(),
+          ListenerStatus{1, 2, 3, 0},
+          some_counts()};
 }
 
 std::vector<ToListener> one_of_each_to_listener() {
@@ -137,10 +152,41 @@ TEST(FromListenerTest, ListeningIsYesOrNo) {
   }
 }
 
+TEST(FromListenerTest, LinkTypeIsKnown) {
+  for (int value = 0; value < 256; ++value) {
+    EXPECT_EQ(accepts(Listening(), offsetof(Listening, link_type), static_cast<uint8_t>(value)),
+              value <= static_cast<int>(LinkType::kLoopback));
+  }
+}
+
+TEST(FromListenerTest, CountsAreOfKnownDoors_AndNoMoreThanFit) {
+  for (const uint64_t count : {uint64_t{0}, uint64_t{1}, uint64_t{DoorCounts::kMost},
+                               uint64_t{DoorCounts::kMost + 1}, ~uint64_t{0}}) {
+    EXPECT_EQ(accepts(some_counts(), offsetof(DoorCounts, count), count),
+              count >= 1 && count <= DoorCounts::kMost)
+        << count;
+  }
+  for (const size_t number : {size_t{0}, DoorCounts::kMost - 1}) {
+    const size_t offset =
+        offsetof(DoorCounts, doors) + number * sizeof(DoorCount) + offsetof(DoorCount, door);
+    EXPECT_TRUE(accepts(some_counts(), offset, static_cast<DoorNumber>(kDoors - 1)));
+    EXPECT_FALSE(accepts(some_counts(), offset, static_cast<DoorNumber>(kDoors)));
+  }
+}
+
+TEST(FromListenerTest, ProtocolOfTheKnockIsKnown) {
+  const size_t offset = offsetof(KnockEvent, came) + offsetof(Knock, protocol);
+  for (int value = 0; value < 256; ++value) {
+    EXPECT_EQ(
+        accepts(some_event(), offset, static_cast<uint8_t>(value)),
+        value == static_cast<int>(Protocol::kTcp) || value == static_cast<int>(Protocol::kUdp));
+  }
+}
+
 TEST(FromListenerTest, EventHasAKnownKind) {
   for (int value = 0; value < 256; ++value) {
     EXPECT_EQ(accepts(some_event(), offsetof(KnockEvent, kind), static_cast<uint8_t>(value)),
-              value <= static_cast<int>(EventKind::kScan));
+              value <= static_cast<int>(EventKind::kWrong));
   }
 }
 

@@ -10,11 +10,13 @@
 namespace knockd {
 
 struct CommandLine {
-  enum class Task { kListen, kTest, kReplay, kShut, kUnshut, kVersion, kHelp };
+  enum class Task { kListen, kTest, kReplay, kShut, kUnshut, kAsk, kVersion, kHelp };
 
   Task task = Task::kListen;
-  std::string config_file;   // the default if none was named
-  std::string capture_file;  // of kReplay
+  std::string config_file;           // the default if none was named
+  std::string capture_file;          // of kReplay
+  std::vector<std::string> request;  // of kAsk: its words, as control/request.h has them
+  std::string control;               // the socket to ask at; empty: as the configuration says
   std::vector<std::string> interfaces;
   std::vector<std::string> remarks;  // what was accepted but is odd
   std::string log_file;

@@ -37,6 +37,9 @@ bool equals_ignoring_case(std::string_view a, std::string_view b);
 // A number in decimal digits alone (no sign, no blanks), at most `most`; nothing otherwise.
 std::optional<uint64_t> parse_number(std::string_view text, uint64_t most);
 
+// `text` with U+FFFD in the place of each byte that is no part of a UTF-8 character.
+std::string clean_utf8(std::string_view text);
+
 // `text` with control bytes, backslashes and bytes above 0x7e as \xHH: one line, safe for a log
 // and a terminal.
 std::string printable(std::string_view text);

@@ -65,6 +65,8 @@ struct Config {
   std::string on_start;                 // empty: nothing
   std::string on_stop;
   std::string state_file = "/var/lib/knockd/open-doors";  // empty: none is kept
+  std::optional<std::string> control;                     // absent: at its usual place; empty: none
+  std::string control_group;  // empty: nobody but the daemon's user may ask
   Shutdown shutdown = Shutdown::kClose;
   uint32_t scan_limit = kDefaultScanLimit;    // ports; 0: no scan guard
   uint32_t max_sources = kDefaultMaxSources;  // sources

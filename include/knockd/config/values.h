@@ -31,6 +31,9 @@ std::string in_quotes(std::string_view text);
 // The first byte below 0x20 or equal to 0x7f; npos if there is none.
 size_t find_control_byte(std::string_view text);
 
+// The longest that a directive may name: 24 days, what fits in 32 bits of milliseconds.
+inline constexpr Duration kLongestTime = std::chrono::seconds(2147483);
+
 // A whole number of seconds, or of the unit behind it: "90", "90s", "10m", "1h", "2d". Nothing for
 // other text and for more than `most`.
 std::optional<Duration> parse_time(std::string_view text, Duration most);

@@ -40,6 +40,8 @@ class Commands {
   struct Ended {
     uint64_t opening = 0;
     CommandKind kind = CommandKind::kStart;
+    std::string door;     // or On_Stop
+    std::string failure;  // empty: it returned 0
   };
   // To be called for each child that has ended; logs a status that is not 0. Nothing if it was none
   // of ours.
@@ -50,15 +52,9 @@ class Commands {
   bool runs_of(const std::string& name) const;
 
  private:
-  struct Running {
-    Ended what;
-    std::string name;
-  };
-  void report(const std::string& name, int status);
-
   Log& log_;
   CommandRunner& runner_;
-  std::map<pid_t, Running> running_;
+  std::map<pid_t, Ended> running_;
 };
 
 }  // namespace knockd

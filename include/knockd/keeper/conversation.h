@@ -12,8 +12,8 @@
 namespace knockd {
 
 // A listener reports once that it listens, or its trouble; again for each new list of addresses. It
-// answers each question for its status once. It explains only if it is to. Its events are of the
-// sequences that it was given. After Trouble it says no more. Pure.
+// answers questions for its status, each once at most. It explains only if it is to. Its events are
+// of the sequences that it was given. After Trouble it says no more. Pure.
 class Conversation {
  public:
   explicit Conversation(const ListenerSettings& settings);
@@ -40,6 +40,7 @@ class Conversation {
   bool may_say(const LeftOut&) const { return listens_; }
   bool may_say(const Trouble& trouble);
   bool may_say(const ListenerStatus&);
+  bool may_say(const DoorCounts& counts);
   bool is_of_family(const IpAddress& address) const { return !only_v4_ || address.is_v4(); }
 
   const bool only_v4_;
@@ -49,6 +50,7 @@ class Conversation {
   bool ended_ = false;
   uint64_t listening_due_ = 1;
   uint64_t status_due_ = 0;
+  uint64_t counts_said_ = 0;  // of doors, since the last answer
 };
 
 }  // namespace knockd

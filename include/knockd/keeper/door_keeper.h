@@ -8,16 +8,40 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "knockd/base/event_loop.h"
 #include "knockd/base/growing_pause.h"
 #include "knockd/base/log.h"
+#include "knockd/base/result.h"
 #include "knockd/keeper/admitter.h"
 #include "knockd/keeper/commands.h"
 #include "knockd/keeper/state_file.h"
 #include "knockd/knock/openings.h"
 
 namespace knockd {
+
+using CommandEnd = Commands::Ended;
+
+// Takes what becomes of openings, for those who follow; must not call back.
+class DoorWatcher {
+ public:
+  virtual ~DoorWatcher() = default;
+  virtual void on_happened(const Happened& happened) = 0;
+  // Of a knock's command, or a person's.
+  virtual void on_command_ended(const CommandEnd& end) = 0;
+};
+
+// What came of a person's word.
+struct OpenedByHand {
+  uint64_t id = 0;
+  bool runs_start = false;  // its start command is still to end
+  std::string text;         // "ssh is open to 192.0.2.7 for 3600 s"
+};
+struct ClosedByHand {
+  size_t count = 0;
+  std::vector<uint64_t> running;  // of those whose stop command is still to end
+};
 
 // What is recorded in a turn of the loop is written at its end, by one call to the disk for all
 // knocks of the turn; then their start commands begin.
@@ -45,6 +69,9 @@ class DoorKeeper {
   void knocked(const CompleteKnock& knock);
   // The answer to UseSequenceOf. `used`: it is on disk. Else nothing opens.
   void sequence_used(uint64_t opening, bool used);
+  // A person's word, recorded when this returns. `user`: the person's uid. The error is one line.
+  Result<OpenedByHand> open_by_hand(const CompleteKnock& knock, uint32_t user);
+  ClosedByHand close_by_hand(const Selection& selection, uint32_t user);
   // A command of nobody's knock (On_Start, On_Stop).
   void run(const std::string& name, const std::string& command);
   // To be called for each child that has ended. False: it was none of ours.
@@ -56,6 +83,10 @@ class DoorKeeper {
   // Writes what is still to be written.
   void leave();
 
+  // Must outlive this.
+  void set_watcher(DoorWatcher& watcher) { watcher_ = &watcher; }
+
+  const Openings& openings() const { return openings_; }
   size_t open_doors() const { return openings_.open(); }
   size_t running() const { return commands_.running(); }
   bool runs_command_of(const std::string& name) const { return commands_.runs_of(name); }
@@ -72,6 +103,8 @@ class DoorKeeper {
   void carry_out(const Record& record);
   void carry_out(const Forget& forget);
   void carry_out(const RunCommand& run);
+  void carry_out(const Happened& happened);
+  void report_end(const CommandEnd& end);
   void flush();
   Moment moment() const;
   void set_alarms();
@@ -84,6 +117,8 @@ class DoorKeeper {
   UseSequenceOf use_sequence_;
   MayLog may_log_;
   FileCalls& calls_;
+  DoorWatcher* watcher_ = nullptr;
+  std::string refused_;  // why somebody was not let in, last
   Openings openings_;
   std::unique_ptr<StateFile> state_;
   bool carries_out_ = false;

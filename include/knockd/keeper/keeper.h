@@ -17,6 +17,8 @@
 #include "knockd/config/complaint.h"
 #include "knockd/config/config.h"
 #include "knockd/config/door_terms.h"
+#include "knockd/keeper/chronicle.h"
+#include "knockd/keeper/control.h"
 #include "knockd/keeper/door_keeper.h"
 #include "knockd/keeper/door_sequences.h"
 #include "knockd/keeper/line_rate.h"
@@ -39,7 +41,7 @@ struct KeeperOptions {
   bool only_v4 = false;
 };
 
-class Keeper : ListenerSlots::Owner {
+class Keeper : ListenerSlots::Owner, Control::Owner {
  public:
   // Reads the configuration anew.
   using Reload = std::function<Result<Config, ConfigError>()>;
@@ -65,10 +67,19 @@ class Keeper : ListenerSlots::Owner {
   void on_event(const KnockEvent& event, const std::string& interface) override;
   void on_explanation(const Explanation& explanation) override;
   void on_lines_left_out(uint64_t lines) override;
+  void on_count(const DoorCount& count) override;
+  void on_counted() override { control_.on_counted(); }
+  void on_interface(const std::string& interface, const std::string& waits_because) override;
   void on_network() override;
   void on_settled() override;
   void on_no_rights(const std::string& why) override;
+  bool ask_listeners() override { return slots_.ask(); }
+  StatusReport status() const override;
+  void log_status(const StatusReport& report) override;
+  Result<OpenedByHand> open_by_hand(const AskOpen& open, uid_t user) override;
+  ClosedByHand close_by_hand(const Selection& selection, uid_t user) override;
   void knocked(const KnockEvent& event, const std::string& interface);
+  std::optional<Knock> expected(const KnockEvent& event) const;
   const DoorRules& rules() const { return sequences_.rules(); }
 
   std::optional<Fault> set_up();
@@ -77,7 +88,7 @@ class Keeper : ListenerSlots::Owner {
   void on_signal(int signal);
   void reap();
   void reload();
-  void report_status();
+  void open_control();
   void begin_shutdown();
   void finish_shutdown_if_done();
 
@@ -102,7 +113,10 @@ class Keeper : ListenerSlots::Owner {
   DoorKeeper doors_;
   DoorSequences sequences_;
   ListenerSlots slots_;
+  Chronicle chronicle_;
+  Control control_;
   Instant started_;
+  Instant config_read_;
   bool is_ready_ = false;
   bool leaving_ = false;
   bool on_stop_run_ = false;

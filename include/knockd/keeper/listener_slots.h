@@ -16,6 +16,7 @@
 #include "knockd/base/growing_pause.h"
 #include "knockd/base/log.h"
 #include "knockd/base/result.h"
+#include "knockd/control/status_report.h"
 #include "knockd/keeper/echo_filter.h"
 #include "knockd/keeper/interface_monitor.h"
 #include "knockd/keeper/listener_process.h"
@@ -35,6 +36,12 @@ class ListenerSlots : ListenerProcess::Owner {
     virtual void on_event(const KnockEvent& event, const std::string& interface) = 0;
     virtual void on_explanation(const Explanation& explanation) = 0;
     virtual void on_lines_left_out(uint64_t lines) = 0;
+    // What happened at a door of the tracker since the listener was last asked.
+    virtual void on_count(const DoorCount& count) = 0;
+    // All that were asked have answered.
+    virtual void on_counted() = 0;
+    // It is listened to; or not, and why.
+    virtual void on_interface(const std::string& interface, const std::string& waits_because) = 0;
     // Interfaces came, went or changed.
     virtual void on_network() = 0;
     // Each slot has a listener that listens, or is known to wait for its interface.
@@ -76,8 +83,11 @@ class ListenerSlots : ListenerProcess::Owner {
   }
 
   void send(const ToListener& message);
-  // Asks each listener for its counts, which are logged when they come.
-  void report_status();
+  // Asks each listener for its counts; on_counted() follows unless one is silent. False: there is
+  // none to ask.
+  bool ask();
+  // As they were last told.
+  std::vector<InterfaceReport> report() const;
   // To be called for each child that has ended and is nobody else's.
   void reaped(pid_t pid, int status);
 
@@ -96,6 +106,10 @@ class ListenerSlots : ListenerProcess::Owner {
     bool settled = false;     // listening, or told that it must wait
     std::string waiting_for;  // what was last said about that
     bool filter_refused = false;
+    LinkType link_type = LinkType::kEthernet;
+    ListenerStatus counts;   // as it said last
+    Instant counted;         // when that was
+    bool is_asked = false;   // and has not answered
     bool dismissed = false;  // the process is of no more use; ended at the next turn
     Instant listening_since;
     GrowingPause pause{kFirstPause, kLongestPause};  // before the next try
@@ -112,6 +126,7 @@ class ListenerSlots : ListenerProcess::Owner {
   void on_report(Slot& slot, const LeftOut& left_out);
   void on_report(Slot& slot, const Trouble& trouble);
   void on_report(Slot& slot, const ListenerStatus& status);
+  void on_report(Slot& slot, const DoorCounts& counts);
 
   void follow_network();
   void update(Slot& slot);

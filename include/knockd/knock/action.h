@@ -52,6 +52,19 @@ struct Forget {
 
 enum class CommandKind : uint8_t { kStart, kStop };
 
+// Something that who follows the daemon wants to know of an opening; there is nothing to be done.
+struct Happened {
+  enum class What : uint8_t {
+    kOpened,   // it is recorded, and its start command is about to run
+    kRenewed,  // it has another deadline
+    kClosed,   // all is undone
+    kRefused   // it never came to be; it has no id
+  };
+  What what = What::kOpened;
+  OpenDoor door;
+  std::string why;  // of kClosed and kRefused
+};
+
 // Run a command; then call Openings::ended() or could_not_run().
 struct RunCommand {
   uint64_t opening = 0;
@@ -63,6 +76,6 @@ struct RunCommand {
   bool again = false;   // it could not be run before; that it runs was logged then
 };
 
-using Action = std::variant<Say, UseSequence, Admit, Dismiss, Record, Forget, RunCommand>;
+using Action = std::variant<Say, UseSequence, Admit, Dismiss, Record, Forget, RunCommand, Happened>;
 
 }  // namespace knockd

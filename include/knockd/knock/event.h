@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "knockd/knock/sequence.h"
 #include "knockd/net/packet.h"
 
 namespace knockd {
@@ -17,7 +18,8 @@ enum class EventKind : uint8_t {
   kStage,    // a knock was accepted, and more are expected; `stage` knocks are done
   kOpen,     // the last knock was accepted, `stage` of them: OPEN SESAME (no kStage goes before it)
   kTimeout,  // the attempt took too long and is over, at `stage`
-  kScan      // the attempt is over because its source scans ports
+  kScan,     // the attempt is over because its source scans ports
+  kWrong     // the attempt is over because `came` was not the expected knock, after `stage` of them
 };
 
 struct KnockEvent {
@@ -27,7 +29,9 @@ struct KnockEvent {
   uint32_t generation = 0;  // which of the door's sequences this was (see Tracker::set_sequence)
   uint32_t interface_index = 0;  // where the last packet came in, if its frame said so; else 0
   IpAddress source;
-  IpAddress destination{};  // of the last packet; unset where no packet was the cause
+  // Of the packet that was the cause; unset where it was time.
+  IpAddress destination{};
+  Knock came{};
 
   friend bool operator==(const KnockEvent&, const KnockEvent&) = default;
 };

@@ -14,6 +14,9 @@
 
 namespace knockd {
 
+// "192.0.2.1, 2001:db8::1"; of a thousand the first few.
+std::string addresses_text(const std::vector<IpAddress>& addresses);
+
 // "192.0.2.7", or "192.0.2.7 (host.example)" with a name, which is already clean.
 std::string source_text(const IpAddress& source, std::string_view name);
 
@@ -27,6 +30,10 @@ std::string open_sesame_text();
 std::string already_open_text(bool extended);
 std::string command_timeout_text();
 std::string shutting_down_text();
+// "ssh is open to 192.0.2.7 for 3600 s", to who asked for it.
+std::string is_open_text(const Terms& terms, const IpAddress& source);
+std::string opened_by_hand_text(uint32_t user);
+std::string closed_by_hand_text(uint32_t user);
 std::string start_ended_text();
 std::string still_running_text();
 

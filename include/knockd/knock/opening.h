@@ -50,4 +50,10 @@ struct OpenDoor {
   friend bool operator==(const OpenDoor&, const OpenDoor&) = default;
 };
 
+// Some of the openings, as a person names them: of a door, for an address, both, or all.
+struct Selection {
+  std::optional<std::string> door;
+  std::optional<IpAddress> address;  // lies in the network that is let in
+};
+
 }  // namespace knockd

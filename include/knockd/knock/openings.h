@@ -62,6 +62,17 @@ class Openings {
   // is in use already is replaced.
   void take_up(const std::vector<OpenDoor>& doors, Instant now);
   void knocked(const CompleteKnock& knock, Instant now);
+  // A person lets somebody in: as if he had knocked, but no sequence is used up and no cooldown
+  // counts. `user`: the person's uid.
+  struct ByHand {
+    uint64_t id = 0;  // of the opening that is new, or renewed; 0: refused
+    bool is_new = true;
+    std::string refused;  // why
+  };
+  ByHand open_by_hand(const CompleteKnock& knock, uint32_t user, Instant now);
+  // A person ends the time of these. It is over once that is recorded and time_passed() was called;
+  // what has not begun is dropped at once. Returns their ids, the oldest first.
+  std::vector<uint64_t> close_by_hand(const Selection& selection, uint32_t user, Instant now);
   // A command of nobody's knock, with a place as that of a door of this name; runs as soon as it
   // may, also after shut_down().
   void run(const std::string& name, const std::string& command, Instant now);
@@ -93,7 +104,15 @@ class Openings {
       if (opening.is_on_disk()) visit(open_door(id, opening));
     }
   }
+  // The same; `visit` gets also since when, unless that was in an earlier run.
+  template <typename Visit>
+  void for_each_since(Visit&& visit) const {
+    for (const auto& [id, opening] : openings_) {
+      if (opening.is_on_disk()) visit(open_door(id, opening), opening.since);
+    }
+  }
   size_t open() const { return open_; }  // so many they are
+  bool knows(uint64_t id) const { return openings_.contains(id); }
   size_t running() const { return starts_.running() + stops_.running() + overtaken_; }
   // Commands that wait for their turn.
   size_t waiting() const { return waiting_; }
@@ -127,6 +146,7 @@ class Openings {
     std::string interface;
     Instant deadline;              // of kStartRuns and kOpen
     Instant began;                 // its start command, if that runs
+    std::optional<Instant> since;  // when it was recorded
     std::optional<Instant> alarm;  // deadline, end of patience or next try, by state
     LineNumber line = 0;
     State state = State::kUsing;
@@ -141,6 +161,9 @@ class Openings {
     bool stop_reported = false;  // why it is closed
     bool is_knock = true;        // else a command of nobody's knock
     bool let_in = false;         // to the ports of its admission
+    bool is_told = false;        // that it is open
+    bool by_hand = false;        // its time was ended by a person
+    uint32_t user = 0;           // who that was
 
     bool has_start() const { return !terms->start.empty(); }
     bool has_stop() const { return !terms->stop.empty(); }
@@ -153,6 +176,7 @@ class Openings {
       if (state == State::kStopWaits) return Part::kStops;
       return state == State::kStartWaits ? Part::kStarts : Part::kRest;
     }
+    uint8_t prefix() const { return terms->admission ? terms->admission->prefix : terms->prefix; }
     bool is_on_disk() const { return state >= State::kRecording && has_something_to_undo(); }
   };
   // A door, by its name: configurations come and go, openings stay.
@@ -176,13 +200,14 @@ class Openings {
   std::optional<uint64_t> oldest(const Lane& lane, Part part) const;
   void arrange(uint64_t id);
 
+  std::string begin(const CompleteKnock& knock, Line& line, Instant now);
   void add(uint64_t id, const CompleteKnock& knock, Line& line);
   void remove(uint64_t id);
   void drop(uint64_t id);
-  void refuse(Line& line, const std::string& door, std::string why, Instant now);
+  void refuse(Line& line, const CompleteKnock& knock, const std::string& why, Instant now);
   void report_refused(const std::string& door, Line& line, Instant now);
   std::optional<uint64_t> renewable(uint64_t id) const;
-  void proceed(uint64_t id, Instant now);
+  uint64_t proceed(uint64_t id, Instant now);
   void begin_recording(uint64_t id);
   void record(uint64_t id, bool is_new);
   void admit(uint64_t id, bool is_new);
@@ -191,7 +216,12 @@ class Openings {
   void set_alarm(uint64_t id, std::optional<Instant> when);
   void ring(uint64_t id, Instant now);
   void want_stop(uint64_t id, Why why, Instant now);
+  bool is_selected(const Opening& opening, const Selection& selection) const;
   void report_stop(Opening& opening);
+  static std::string why_closed(const Opening& opening);
+  void forget(uint64_t id);
+  void tell_open(uint64_t id, Happened::What what);
+  void tell(Happened::What what, OpenDoor door, std::string why);
   void is_undone(uint64_t id);
   void overtake(const Lane& lane);
   void offer(const Lane& lane);

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "knockd/base/event_loop.h"
 #include "knockd/base/rate_limit.h"
@@ -19,7 +20,8 @@ namespace knockd {
 
 // Complete knocks that the channel has no room for wait, at most kMostWaiting of each door, and are
 // sent by turns of the doors. More are counted. What else strangers cause is held to the log's rate
-// here already, so that a flood does not reach the keeper.
+// here already, so that a flood does not reach the keeper; that of attempts which came no farther
+// than their first knock apart from the rest, so that a flood of those hides nobody else.
 class Reporter : public TrackerSink {
  public:
   static constexpr size_t kMostWaiting = 64;
@@ -27,29 +29,43 @@ class Reporter : public TrackerSink {
 
   // `loop` and `channel` must outlive this; the owner watches the channel and calls flush() when it
   // can be written while waits() is true.
-  Reporter(const Channel& channel, const EventLoop& loop, uint32_t log_rate)
-      : channel_(channel), loop_(loop), rate_(log_rate) {}
+  Reporter(const Channel& channel, const EventLoop& loop, uint32_t log_rate, size_t doors);
 
   void on_event(const KnockEvent& event) override;
   void on_explanation(const Explanation& explanation) override;
 
+  // Answers a StatusRequest, with what happened at the doors since the last answer. One that could
+  // not be sent yet is replaced.
+  void answer(const ListenerStatus& status);
+
   // Sends what there is room for.
   void flush();
   // Whether something waits for room.
-  bool waits() const { return !knocks_.empty() || !explanations_.empty(); }
+  bool waits() const { return !knocks_.empty() || answer_ || !explanations_.empty(); }
 
   // When report_left_out() has something to do; nothing if it has not.
   std::optional<Instant> report_due() const;
   void report_left_out();
 
  private:
+  // Of events of the first knock of an attempt, and of later ones.
+  using Rates = std::array<RateLimit, 2>;
+
   bool send(const FromListener& message) const;
+  void count(const KnockEvent& event);
+  bool send_counts();
+  void send_event(const KnockEvent& event);
+  uint64_t lines_left_out() const { return lines_[0].refused() + lines_[1].refused(); }
 
   const Channel& channel_;
   const EventLoop& loop_;
-  RateLimit rate_;
+  Rates lines_;                                          // events that are lines of the log
+  Rates wrong_;                                          // wrong knocks, which are not
+  std::vector<DoorCount> counts_;                        // by door
   std::map<DoorNumber, std::deque<KnockEvent>> knocks_;  // no door without one
   DoorNumber next_door_ = 0;
+  std::optional<ListenerStatus> answer_;  // waits for room
+  size_t counts_sent_ = 0;                // doors of counts_ that are part of that answer already
   std::deque<Explanation> explanations_;
   uint64_t lost_knocks_ = 0;
   Instant next_report_{};

@@ -4,6 +4,7 @@
 // it. Both ends are the same program, so values stand in the machine's own byte order.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -14,6 +15,7 @@
 
 #include "knockd/knock/event.h"
 #include "knockd/knock/sequence.h"
+#include "knockd/net/decoder.h"
 
 namespace knockd {
 
@@ -22,6 +24,7 @@ namespace knockd {
 // The capture is open and the rights are given up: knocks are heard from now on.
 struct Listening {
   uint8_t filter_in_kernel = 1;  // 0: refused; every packet of the link is looked at
+  LinkType link_type = LinkType::kEthernet;
   friend bool operator==(const Listening&, const Listening&) = default;
 };
 
@@ -48,7 +51,25 @@ struct LeftOut {
   friend bool operator==(const LeftOut&, const LeftOut&) = default;
 };
 
-// The answer to StatusRequest.
+// What happened at a door since the last answer to a StatusRequest.
+struct DoorCount {
+  DoorNumber door = 0;  // of the tracker
+  uint64_t begun = 0;   // attempts
+  uint64_t timed_out = 0;
+  uint64_t wrong = 0;      // ended by a wrong knock
+  uint64_t discarded = 0;  // ended because the source scans ports
+  friend bool operator==(const DoorCount&, const DoorCount&) = default;
+};
+
+// Goes before the answer, as often as it takes.
+struct DoorCounts {
+  static constexpr size_t kMost = 24;
+  uint64_t count = 0;  // 1 to kMost
+  std::array<DoorCount, kMost> doors{};
+  friend bool operator==(const DoorCounts&, const DoorCounts&) = default;
+};
+
+// The answer to StatusRequest; one may answer several.
 struct ListenerStatus {
   uint64_t packets = 0;  // copied to the listener
   uint64_t dropped = 0;  // lost by the kernel because the listener was slow
@@ -58,7 +79,7 @@ struct ListenerStatus {
 };
 
 using FromListener =
-    std::variant<Listening, KnockEvent, Explanation, LeftOut, Trouble, ListenerStatus>;
+    std::variant<Listening, KnockEvent, Explanation, LeftOut, Trouble, ListenerStatus, DoorCounts>;
 
 // --- From the keeper to a listener -------------------------------------------------------------
 
@@ -89,7 +110,7 @@ std::vector<AddressPart> address_parts(const std::vector<IpAddress>& addresses);
 
 // --- As bytes ----------------------------------------------------------------------------------
 
-inline constexpr size_t kLongestMessage = 8 + sizeof(AddressPart);
+inline constexpr size_t kLongestMessage = 8 + std::max(sizeof(AddressPart), sizeof(DoorCounts));
 using MessageBytes = std::vector<uint8_t>;
 
 MessageBytes encode(const FromListener& message);

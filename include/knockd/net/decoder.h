@@ -21,6 +21,9 @@ enum class LinkType : uint8_t {
   kLoopback,      // 0, 108: BSD loopback, a 4-byte address family in either byte order
 };
 
+// "Ethernet", as people are told.
+const char* name_of(LinkType link_type);
+
 // The link type for a DLT_/LINKTYPE_ number; nothing for one that is not understood.
 std::optional<LinkType> link_type_from_number(int number);
 

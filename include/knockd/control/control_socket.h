@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// The Unix socket at which callers ask: who may connect, how many are served, and what is done with
+// those that say nothing, too much, or do not read. What a request means is the owner's business.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "knockd/base/event_loop.h"
+#include "knockd/base/result.h"
+#include "knockd/base/unique_fd.h"
+
+namespace knockd {
+
+// Never waits. Eight callers are served at a time, the others wait in the kernel until one is gone;
+// who follows what happens leaves its place to another, and eight may follow. A caller is sent away
+// who is silent, or does not read, for kPatience; for kShortPatience while others may be waiting.
+class ControlSocket {
+ public:
+  static constexpr size_t kMostCallers = 8;
+  static constexpr size_t kMostFollowers = 8;
+  static constexpr Duration kPatience = std::chrono::seconds(10);
+  static constexpr Duration kShortPatience = std::chrono::milliseconds(200);
+  // A follower that is farther behind is cut off.
+  static constexpr size_t kMostBehind = size_t{1} << 20;  // bytes
+
+  using Caller = uint64_t;  // never used twice
+
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    // A line, without its end. To be answered by answer() or follow(), at once or later; until then
+    // no other line is read from this caller. `user`: its uid, as the kernel says.
+    virtual void on_request(Caller caller, uid_t user, const std::string& line) = 0;
+    virtual void on_gone(Caller) {}
+  };
+
+  ControlSocket(EventLoop& loop, Owner& owner);
+  ~ControlSocket();
+  ControlSocket(const ControlSocket&) = delete;
+  ControlSocket& operator=(const ControlSocket&) = delete;
+
+  // Makes the socket, in the place of what a crash left there. `group`: whose members may ask, too;
+  // empty: nobody else. The folder is made if it is missing. Reports why there is none.
+  [[nodiscard]] std::optional<Fault> open(const std::string& path, const std::string& group);
+  // Sends everybody away, with what can be sent at once, and removes the socket.
+  void close();
+  // Empty: there is none.
+  const std::string& path() const { return path_; }
+
+  // A line, without its end. Nothing happens if the caller is gone.
+  void answer(Caller caller, std::string_view line);
+  // From now on this caller gets what tell() says. False: too many follow already.
+  bool follow(Caller caller);
+  void tell(std::string_view line, std::string_view overrun);
+  bool has_followers() const { return followers_ != 0; }
+
+ private:
+  struct Call;
+
+  std::optional<Fault> bind(const std::string& path, const std::string& group);
+  void listen_if_room();
+  void on_connection();
+  void on_ready(Caller caller);
+  bool hear(Caller caller, Call& call);
+  bool flush(Call& call);
+  void watch(Caller caller, Call& call);
+  void hang_up(Caller caller);
+  void send_away();
+  void set_alarm();
+  std::optional<Instant> end_of_patience(const Call& call) const;
+  bool is_full() const { return calls_.size() - followers_ >= kMostCallers; }
+
+  EventLoop& loop_;
+  Owner& owner_;
+  std::string path_;
+  UniqueFd lock_;
+  UniqueFd listening_;
+  std::map<Caller, std::unique_ptr<Call>> calls_;
+  Caller last_ = 0;
+  size_t followers_ = 0;
+  std::optional<Instant> deaf_until_;  // no descriptor was to be had
+  EventLoop::Alarm impatience_;
+};
+
+}  // namespace knockd

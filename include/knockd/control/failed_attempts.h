@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// The last attempts that opened nothing, and why: what a person asks for whose knock failed. Pure.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "knockd/knock/event.h"
+
+namespace knockd {
+
+using WallTime = std::chrono::nanoseconds;  // since 1970
+
+enum class AttemptEnd : uint8_t {
+  kWrongKnock,
+  kTooSlow,
+  kPortScan,
+  kRefused  // it was complete, but there was no room for it
+};
+
+struct FailedAttempt {
+  WallTime time{};
+  IpAddress source;
+  std::string door;
+  std::string interface;
+  unsigned stage = 0;  // knocks that were accepted
+  AttemptEnd end = AttemptEnd::kWrongKnock;
+  std::optional<Knock> came;      // the wrong one
+  std::optional<Knock> expected;  // instead
+  std::string refused;            // why
+};
+
+// "wrong_knock"
+const char* name_of(AttemptEnd end);
+// "wrong knock tcp 7000, expected udp 8000"
+std::string reason_text(const FailedAttempt& attempt);
+
+// Strangers can make as many as they like of those that end at their first knock: of these few are
+// kept, and one of each source.
+class FailedAttempts {
+ public:
+  static constexpr size_t kMost = 50;
+  static constexpr size_t kMostOfStageOne = 10;
+
+  void add(FailedAttempt attempt);
+  // The oldest first.
+  const std::deque<FailedAttempt>& all() const { return attempts_; }
+
+ private:
+  std::deque<FailedAttempt> attempts_;
+};
+
+}  // namespace knockd

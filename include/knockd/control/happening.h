@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// What happens, as those are told who follow the daemon (--events): an object of JSON a line. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "knockd/control/failed_attempts.h"
+
+namespace knockd {
+
+// The keys are those of the JSON; an empty or absent member has none.
+struct Happening {
+  const char* event = "";  // "open"
+  WallTime time{};
+  std::string door{};
+  std::optional<IpAddress> address{};
+  std::string network{};  // that is let in
+  std::string interface {};
+  std::optional<WallTime> until{};
+  uint64_t id = 0;     // of the opening
+  unsigned stage = 0;  // knocks that were accepted
+  std::optional<Knock> came{};
+  std::optional<Knock> expected{};
+  std::string why{};
+};
+
+std::string to_json(const Happening& happening);
+
+// What follows at the end for one who did not read.
+std::string overrun_json(WallTime time);
+
+}  // namespace knockd

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// What has happened since the daemon started: counts of each door, the last attempts that opened
+// nothing, and each thing as it happens for those who follow.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "knockd/base/event_loop.h"
+#include "knockd/base/rate_limit.h"
+#include "knockd/control/happening.h"
+#include "knockd/control/status_report.h"
+#include "knockd/keeper/door_keeper.h"
+#include "knockd/message/messages.h"
+
+namespace knockd {
+
+class Chronicle : public DoorWatcher {
+ public:
+  class Follower {
+   public:
+    virtual ~Follower() = default;
+    virtual void on_happening(const Happening& happening) = 0;
+    virtual void on_command_ended(const CommandEnd& end) = 0;
+  };
+
+  explicit Chronicle(const EventLoop& loop) : loop_(loop) {}
+  // Must outlive this.
+  void set_follower(Follower& follower) { follower_ = &follower; }
+
+  // What a listener heard; anything but an opening. `expected`: the next knock, if there is one.
+  void heard(const KnockEvent& event, const std::string& door, const std::string& interface,
+             std::optional<Knock> expected);
+  // What listeners have counted since they were last asked.
+  void add(const std::string& door, const DoorCount& count);
+  void on_happened(const Happened& happened) override;
+  void on_command_ended(const CommandEnd& end) override;
+  void reloaded(bool taken);
+  // `waits_because` is empty if it is listened to.
+  void interface_changed(const std::string& name, const std::string& waits_because);
+
+  DoorTotals totals(const std::string& door) const;
+  const FailedAttempts& attempts() const { return attempts_; }
+  // The wall time of a moment by the boot clock.
+  WallTime wall_time(Instant when) const;
+
+ private:
+  void tell(Happening happening);
+
+  const EventLoop& loop_;
+  Follower* follower_ = nullptr;
+  std::map<std::string, DoorTotals> totals_;
+  FailedAttempts attempts_;
+  // Of refusals, which a flood can cause: they are all counted, but not all told.
+  RateLimit refusals_{kDefaultLogRate};
+};
+
+}  // namespace knockd

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// Answers those who ask at the control socket.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "knockd/base/event_loop.h"
+#include "knockd/base/log.h"
+#include "knockd/control/control_socket.h"
+#include "knockd/control/request.h"
+#include "knockd/control/status_report.h"
+#include "knockd/keeper/chronicle.h"
+
+namespace knockd {
+
+// What is asked of listeners is waited for, but not for long; so is that a command ends which a
+// person's word has started.
+class Control : ControlSocket::Owner, public Chronicle::Follower {
+ public:
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    // Asks the listeners for their counts. False: there is nothing to wait for. Else on_counted()
+    // follows, unless a listener is silent.
+    virtual bool ask_listeners() = 0;
+    virtual StatusReport status() const = 0;
+    virtual void log_status(const StatusReport& report) = 0;
+    virtual Result<OpenedByHand> open_by_hand(const AskOpen& open, uid_t user) = 0;
+    // The ids of those whose time was ended, and how many of them are closed already.
+    virtual ClosedByHand close_by_hand(const Selection& selection, uid_t user) = 0;
+  };
+
+  Control(EventLoop& loop, Log& log, Owner& owner);
+
+  // `path` is empty if there is to be none. What cannot be had is a warning.
+  void open(const std::string& path, const std::string& group);
+
+  // SIGUSR1: the status as lines of the log.
+  void log_status();
+  // Every listener has answered.
+  void on_counted();
+
+  void on_happening(const Happening& happening) override;
+  void on_command_ended(const CommandEnd& end) override;
+
+ private:
+  using Caller = ControlSocket::Caller;
+  struct StatusWish {
+    Caller caller = 0;  // 0: the log
+    AskStatus::Form form = AskStatus::Form::kJson;
+  };
+  // For what a caller's word has started.
+  struct Wait {
+    Caller caller = 0;
+    std::set<uint64_t> openings;  // whose commands have yet to end
+    bool opens = false;
+    size_t count = 0;   // of openings at first
+    size_t failed = 0;  // commands
+    std::string text;   // of success
+    Instant patience;
+  };
+
+  void on_request(Caller caller, uid_t user, const std::string& line) override;
+  void act(Caller caller, uid_t user, const AskStatus& ask);
+  void act(Caller caller, uid_t user, const AskEvents& ask);
+  void act(Caller caller, uid_t user, const AskClose& ask);
+  void act(Caller caller, uid_t user, const AskOpen& ask);
+  void ask_for_status(StatusWish wish);
+  void answer_status();
+  void is_done(uint64_t opening, bool failed, bool over);
+  void lose_patience();
+  void finish(const Wait& wait);
+  void answer(Caller caller, int status, const std::string& text);
+
+  EventLoop& loop_;
+  Log& log_;
+  Owner& owner_;
+  ControlSocket socket_;
+  std::string path_;
+  std::string group_;
+  std::vector<StatusWish> wishes_;
+  std::vector<Wait> waits_;
+  EventLoop::Alarm counted_;  // at the latest
+  EventLoop::Alarm patience_;
+};
+
+}  // namespace knockd

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/control/control_socket.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "knockd/base/file_calls.h"
+#include "knockd/base/text.h"
+#include "knockd/control/control_path.h"
+#include "knockd/control/json.h"
+#include "knockd/control/request.h"
+
+namespace knockd {
+namespace {
+
+// Callers that wait in the kernel; it takes fewer where net.core.somaxconn is less.
+constexpr int kBacklog = 1024;
+// Bytes read of a caller in a turn.
+constexpr size_t kChunk = 4096;
+constexpr Duration kPauseWithoutRoom = std::chrono::seconds(1);
+
+// One folder, if it is missing. Nobody else may look into it, but for the group.
+std::optional<Fault> make_folder(const std::string& path, std::optional<gid_t> group) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos || slash == 0) return std::nullopt;
+  const std::string folder = path.substr(0, slash);
+  const bool is_made = mkdir(folder.c_str(), 0700) == 0;
+  if (!is_made && errno != EEXIST) return fault_of(folder.c_str());
+  // One that stood there and is not ours is its owner's business.
+  if (!is_made && folder != kControlFolder) return std::nullopt;
+  if (group && chown(folder.c_str(), static_cast<uid_t>(-1), *group) != 0) {
+    return fault_of(folder.c_str());
+  }
+  if (chmod(folder.c_str(), group ? 0750 : 0700) != 0 && !is_made) return std::nullopt;
+  return std::nullopt;
+}
+
+Result<std::optional<gid_t>> find_group(const std::string& name) {
+  if (name.empty()) return std::optional<gid_t>();
+  errno = 0;
+  const group* const found = getgrnam(name.c_str());
+  if (found == nullptr) return Fault{"no group is called " + printable(name) + " (Control_Group)"};
+  return std::optional(found->gr_gid);
+}
+
+// Locked as long as the daemon lives: that is how two know of each other, whatever a crash left.
+Result<UniqueFd> lock_beside(const std::string& path) {
+  const std::string beside = path + ".lock";
+  UniqueFd file(
+      ::open(beside.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600));
+  if (!file) return fault_of(beside.c_str());
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  if (fcntl(file.get(), F_SETLK, &whole) != 0) {
+    const bool is_held = errno == EACCES || errno == EAGAIN;
+    return is_held ? Fault{path + " is another knockd's"} : fault_of(beside.c_str());
+  }
+  // Between opening and locking, who held it may have taken it away.
+  struct stat ours {};
+  struct stat there {};
+  if (fstat(file.get(), &ours) == 0 && lstat(beside.c_str(), &there) == 0 &&
+      is_same_file(ours, there)) {
+    return file;
+  }
+  return Fault{path + " is another knockd's, which is just ending or starting"};
+}
+
+}  // namespace
+
+struct ControlSocket::Call {
+  UniqueFd fd;
+  uid_t user = 0;
+  std::string in;      // no whole line yet
+  std::string out;     // not sent yet
+  size_t sent = 0;     // of `out`
+  bool asked = false;  // and not answered
+  bool follows = false;
+  bool ends = false;  // when all is sent
+  Instant since;      // of what is waited for: a line, or that something is read
+
+  size_t behind() const { return out.size() - sent; }
+};
+
+ControlSocket::ControlSocket(EventLoop& loop, Owner& owner)
+    : loop_(loop), owner_(owner), impatience_(loop, [this] { send_away(); }) {}
+
+ControlSocket::~ControlSocket() { close(); }
+
+// --- The socket ----------------------------------------------------------------------------------
+
+std::optional<Fault> ControlSocket::open(const std::string& path, const std::string& group) {
+  close();
+  if (auto fault = bind(path, group)) {
+    listening_.reset();
+    lock_.reset();
+    return fault;
+  }
+  path_ = path;
+  listen_if_room();
+  return std::nullopt;
+}
+
+std::optional<Fault> ControlSocket::bind(const std::string& path, const std::string& group) {
+  const auto members = find_group(group);
+  if (!members) return members.error();
+  if (auto fault = make_folder(path, *members)) return fault;
+  auto lock = lock_beside(path);
+  if (!lock) return lock.error();
+  lock_ = *std::move(lock);
+  const auto place = place_of_socket(path);
+  if (!place) return place.error();
+  struct stat there {};
+  if (lstat(path.c_str(), &there) == 0) {
+    if (!S_ISSOCK(there.st_mode)) return Fault{path + " is there and is no socket"};
+    if (unlink(path.c_str()) != 0) return fault_of(path.c_str());
+  }
+  listening_.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!listening_) return fault_of("socket");
+  const mode_t mask = umask(0177);
+  const int bound = ::bind(listening_.get(), reinterpret_cast<const sockaddr*>(&place->address),
+                           sizeof(place->address));
+  const int why = errno;
+  umask(mask);
+  errno = why;
+  if (bound != 0) return fault_of(path.c_str());
+  if (*members && (chown(path.c_str(), static_cast<uid_t>(-1), **members) != 0 ||
+                   chmod(path.c_str(), 0660) != 0)) {
+    const Fault fault = fault_of(path.c_str());
+    unlink(path.c_str());
+    return fault;
+  }
+  if (listen(listening_.get(), kBacklog) != 0) return fault_of("listen");
+  return std::nullopt;
+}
+
+void ControlSocket::close() {
+  while (!calls_.empty()) hang_up(calls_.begin()->first);
+  if (path_.empty()) return;
+  loop_.unwatch(listening_.get());
+  listening_.reset();
+  unlink(path_.c_str());
+  unlink((path_ + ".lock").c_str());
+  lock_.reset();
+  path_.clear();
+}
+
+// --- Callers -------------------------------------------------------------------------------------
+
+void ControlSocket::listen_if_room() {
+  if (!listening_) return;
+  if (is_full() || deaf_until_) {
+    loop_.unwatch(listening_.get());
+  } else {
+    loop_.watch(listening_.get(), EPOLLIN, [this] { on_connection(); });
+  }
+}
+
+void ControlSocket::on_connection() {
+  while (!is_full()) {
+    UniqueFd fd(accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!fd) {
+      // Without a descriptor to spare the caller would be told of again at once.
+      if (errno != EAGAIN && errno != ECONNABORTED) deaf_until_ = loop_.now() + kPauseWithoutRoom;
+      break;
+    }
+    ucred peer{};
+    socklen_t length = sizeof(peer);
+    if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) continue;
+    auto call = std::make_unique<Call>();
+    call->fd = std::move(fd);
+    call->user = peer.uid;
+    call->since = loop_.now();
+    const Caller caller = ++last_;
+    watch(caller, *(calls_[caller] = std::move(call)));
+  }
+  listen_if_room();
+  set_alarm();
+}
+
+// Nothing while it is being answered: that it has gone would be told over and over.
+void ControlSocket::watch(Caller caller, Call& call) {
+  if (call.asked) return loop_.unwatch(call.fd.get());
+  const bool hears = call.follows || call.behind() == 0;
+  const uint32_t events = (hears ? EPOLLIN : 0u) | (call.behind() != 0 ? EPOLLOUT : 0u);
+  loop_.watch(call.fd.get(), events, [this, caller] { on_ready(caller); });
+}
+
+void ControlSocket::on_ready(Caller caller) {
+  const auto found = calls_.find(caller);
+  if (found == calls_.end()) return;
+  Call& call = *found->second;
+  if (!flush(call)) return hang_up(caller);
+  if ((call.follows || call.behind() == 0) && !hear(caller, call)) return hang_up(caller);
+  watch(caller, call);
+  set_alarm();
+}
+
+// Takes what the caller says, and a request if it is a whole one. False: there is nobody any more.
+bool ControlSocket::hear(Caller caller, Call& call) {
+  if (call.in.find('\n') == std::string::npos) {
+    char buffer[kChunk];
+    const ssize_t length = recv(call.fd.get(), buffer, sizeof(buffer), 0);
+    if (length == 0) return false;
+    if (length < 0) return errno == EAGAIN || errno == EINTR;
+    if (call.follows) return true;  // it has nothing more to say
+    call.in.append(buffer, static_cast<size_t>(length));
+  }
+  const size_t end = call.in.find('\n');
+  if (end == std::string::npos && call.in.size() <= kLongestRequest) return true;
+  call.asked = true;
+  if (end > kLongestRequest) {
+    call.ends = true;
+    answer(caller, to_json(Answer{1, "the request is too long"}));
+    return true;
+  }
+  const std::string line = call.in.substr(0, end);
+  call.in.erase(0, end + 1);
+  owner_.on_request(caller, call.user, line);
+  return true;
+}
+
+void ControlSocket::answer(Caller caller, std::string_view line) {
+  const auto found = calls_.find(caller);
+  if (found == calls_.end()) return;
+  Call& call = *found->second;
+  call.asked = false;
+  call.out += line;
+  call.out += '\n';
+  call.since = loop_.now();
+  watch(caller, call);  // the loop sends it: nobody vanishes beneath those who answer
+  set_alarm();
+}
+
+// Sends what there is room for. False: the caller is gone, or was to go.
+bool ControlSocket::flush(Call& call) {
+  while (call.behind() != 0) {
+    const ssize_t sent =
+        send(call.fd.get(), call.out.data() + call.sent, call.behind(), MSG_NOSIGNAL);
+    if (sent < 0) return errno == EAGAIN || errno == EINTR;
+    call.sent += static_cast<size_t>(sent);
+    call.since = loop_.now();
+  }
+  call.out.clear();
+  call.out.shrink_to_fit();
+  call.sent = 0;
+  return !call.ends;
+}
+
+bool ControlSocket::follow(Caller caller) {
+  const auto found = calls_.find(caller);
+  if (found == calls_.end()) return true;
+  if (followers_ == kMostFollowers) return false;
+  found->second->follows = true;
+  found->second->asked = false;
+  ++followers_;
+  watch(caller, *found->second);
+  listen_if_room();
+  return true;
+}
+
+void ControlSocket::tell(std::string_view line, std::string_view overrun) {
+  for (auto& [caller, call] : calls_) {
+    if (!call->follows || call->ends) continue;
+    call->ends = call->behind() + line.size() > kMostBehind;
+    call->since = loop_.now();
+    call->out += call->ends ? overrun : line;
+    call->out += '\n';
+    watch(caller, *call);
+  }
+  set_alarm();
+}
+
+void ControlSocket::hang_up(Caller caller) {
+  auto gone = calls_.extract(caller);
+  flush(*gone.mapped());
+  if (gone.mapped()->follows) --followers_;
+  loop_.unwatch(gone.mapped()->fd.get());
+  owner_.on_gone(caller);
+  listen_if_room();
+}
+
+// --- Impatience ----------------------------------------------------------------------------------
+
+void ControlSocket::send_away() {
+  if (deaf_until_ && *deaf_until_ <= loop_.now()) deaf_until_.reset();
+  for (auto next = calls_.begin(); next != calls_.end();) {
+    const auto& [caller, call] = *next++;
+    const auto end = end_of_patience(*call);
+    if (end && *end <= loop_.now()) hang_up(caller);
+  }
+  listen_if_room();
+  set_alarm();
+}
+
+// Nothing for one who may wait as long as it likes.
+std::optional<Instant> ControlSocket::end_of_patience(const Call& call) const {
+  if (call.asked || (call.follows && !call.ends)) return std::nullopt;
+  return call.since + (is_full() && !call.follows ? kShortPatience : kPatience);
+}
+
+void ControlSocket::set_alarm() {
+  std::optional<Instant> next = deaf_until_;
+  for (const auto& [caller, call] : calls_) {
+    const auto end = end_of_patience(*call);
+    if (end) next = std::min(next.value_or(Instant::max()), *end);
+  }
+  impatience_.set(next);
+}
+
+}  // namespace knockd

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/control/happening.h"
+
+#include "knockd/control/json.h"
+
+namespace knockd {
+namespace {
+
+void write(JsonWriter& json, const char* key, const std::string& text) {
+  if (!text.empty()) json.key(key).text(text);
+}
+
+void write(JsonWriter& json, const char* key, const std::optional<Knock>& knock) {
+  if (!knock) return;
+  json.key(key).begin_object().key("port").number(knock->port);
+  json.key("protocol").text(protocol_name(knock->protocol)).end_object();
+}
+
+}  // namespace
+
+std::string to_json(const Happening& happening) {
+  JsonWriter json;
+  json.begin_object().key("time").seconds(happening.time).key("event").text(happening.event);
+  if (happening.id != 0) json.key("id").number(happening.id);
+  write(json, "door", happening.door);
+  if (happening.address) json.key("address").text(happening.address->to_string());
+  write(json, "network", happening.network);
+  write(json, "interface", happening.interface);
+  if (happening.until) json.key("until").seconds(*happening.until);
+  if (happening.stage != 0) json.key("stage").number(happening.stage);
+  write(json, "came", happening.came);
+  write(json, "expected", happening.expected);
+  write(json, "why", happening.why);
+  return json.end_object().take();
+}
+
+std::string overrun_json(WallTime time) {
+  Happening happening;
+  happening.event = "overrun";
+  happening.time = time;
+  return to_json(happening);
+}
+
+}  // namespace knockd

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/keeper/chronicle.h"
+
+#include <time.h>
+
+#include <utility>
+
+namespace knockd {
+namespace {
+
+WallTime wall_now() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+const char* event_name(EventKind kind) {
+  switch (kind) {
+    case EventKind::kStage:
+      return "stage";
+    case EventKind::kTimeout:
+      return "timeout";
+    case EventKind::kScan:
+      return "scan";
+    case EventKind::kWrong:
+      return "wrong";
+    case EventKind::kOpen:
+      break;  // its opening tells of it
+  }
+  return "";
+}
+
+AttemptEnd end_of(EventKind kind) {
+  switch (kind) {
+    case EventKind::kTimeout:
+      return AttemptEnd::kTooSlow;
+    case EventKind::kScan:
+      return AttemptEnd::kPortScan;
+    default:
+      return AttemptEnd::kWrongKnock;
+  }
+}
+
+std::string network_of_door(const OpenDoor& door) {
+  return door.admission ? network_text(door.source, door.admission->prefix)
+                        : door.source.to_string();
+}
+
+}  // namespace
+
+void Chronicle::heard(const KnockEvent& event, const std::string& door,
+                      const std::string& interface, std::optional<Knock> expected) {
+  Happening happening;
+  happening.event = event_name(event.kind);
+  happening.door = door;
+  happening.address = event.source;
+  happening.interface = interface;
+  happening.stage = event.stage;
+  if (event.kind == EventKind::kWrong) happening.came = event.came;
+  if (event.kind == EventKind::kWrong) happening.expected = expected;
+  if (event.kind != EventKind::kStage) {
+    attempts_.add({wall_now(),
+                   event.source,
+                   door,
+                   interface,
+                   event.stage,
+                   end_of(event.kind),
+                   happening.came,
+                   expected,
+                   {}});
+  }
+  tell(std::move(happening));
+}
+
+void Chronicle::add(const std::string& door, const DoorCount& count) {
+  DoorTotals& totals = totals_[door];
+  totals.begun += count.begun;
+  totals.timed_out += count.timed_out;
+  totals.wrong += count.wrong;
+  totals.discarded += count.discarded;
+}
+
+void Chronicle::on_happened(const Happened& happened) {
+  using What = Happened::What;
+  const OpenDoor& door = happened.door;
+  DoorTotals& totals = totals_[door.door];
+  if (happened.what == What::kOpened) ++totals.opened;
+  if (happened.what == What::kRefused) {
+    ++totals.refused;
+    if (!refusals_.allow(loop_.now())) return;
+    attempts_.add({wall_now(),
+                   door.source,
+                   door.door,
+                   door.interface,
+                   0,
+                   AttemptEnd::kRefused,
+                   {},
+                   {},
+                   happened.why});
+  }
+  Happening happening;
+  happening.event = happened.what == What::kRefused  ? "refused"
+                    : happened.what == What::kClosed ? "closed"
+                                                     : "open";
+  happening.id = door.id;
+  happening.door = door.door;
+  happening.address = door.source;
+  happening.network = network_of_door(door);
+  happening.interface = door.interface;
+  happening.why = happened.why;
+  const bool is_open = happened.what == What::kOpened || happened.what == What::kRenewed;
+  const bool has_end = door.admission || !door.stop_command.empty();
+  if (is_open && has_end) happening.until = wall_time(door.deadline);
+  tell(std::move(happening));
+}
+
+void Chronicle::on_command_ended(const CommandEnd& end) {
+  if (!end.failure.empty()) {
+    ++totals_[end.door].commands_failed;
+    Happening happening;
+    happening.event = "command_failed";
+    happening.id = end.opening;
+    happening.door = end.door;
+    happening.why = std::string(end.kind == CommandKind::kStart ? "start" : "stop") +
+                    " command: " + end.failure;
+    tell(std::move(happening));
+  }
+  if (follower_ != nullptr) follower_->on_command_ended(end);
+}
+
+void Chronicle::reloaded(bool taken) {
+  Happening happening;
+  happening.event = "reload";
+  if (!taken) happening.why = "the configuration is faulty, the old one stays in force";
+  tell(std::move(happening));
+}
+
+void Chronicle::interface_changed(const std::string& name, const std::string& waits_because) {
+  Happening happening;
+  happening.event = "interface";
+  happening.interface = name;
+  happening.why = waits_because.empty() ? "listening" : waits_because;
+  tell(std::move(happening));
+}
+
+DoorTotals Chronicle::totals(const std::string& door) const {
+  const auto found = totals_.find(door);
+  return found == totals_.end() ? DoorTotals() : found->second;
+}
+
+WallTime Chronicle::wall_time(Instant when) const { return wall_now() + (when - BootClock::now()); }
+
+void Chronicle::tell(Happening happening) {
+  if (follower_ == nullptr) return;
+  happening.time = wall_now();
+  follower_->on_happening(happening);
+}
+
+}  // namespace knockd

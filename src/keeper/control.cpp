@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/keeper/control.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "knockd/base/text.h"
+#include "knockd/control/json.h"
+
+namespace knockd {
+namespace {
+
+// A listener that is silent for so long is reported by what it said last.
+constexpr Duration kLongestCount = std::chrono::milliseconds(30);
+// A command that a person waits for.
+constexpr Duration kLongestCommand = std::chrono::seconds(10);
+
+}  // namespace
+
+Control::Control(EventLoop& loop, Log& log, Owner& owner)
+    : loop_(loop),
+      log_(log),
+      owner_(owner),
+      socket_(loop, *this),
+      counted_(loop, [this] { answer_status(); }),
+      patience_(loop, [this] { lose_patience(); }) {}
+
+void Control::open(const std::string& path, const std::string& group) {
+  if (path == path_ && group == group_ && !socket_.path().empty()) return;
+  path_ = path;
+  group_ = group;
+  socket_.close();
+  if (path.empty()) return;
+  const auto fault = socket_.open(path, group);
+  if (fault) log_.warning("nobody can ask for the status: " + fault->text + " (Control)");
+}
+
+void Control::on_request(Caller caller, uid_t user, const std::string& line) {
+  const auto request = parse_request(line);
+  if (!request) return answer(caller, 1, request.error().text);
+  std::visit([&](const auto& ask) { act(caller, user, ask); }, *request);
+}
+
+void Control::answer(Caller caller, int status, const std::string& text) {
+  socket_.answer(caller, to_json(Answer{status, text}));
+}
+
+// --- Status --------------------------------------------------------------------------------------
+
+void Control::act(Caller caller, uid_t, const AskStatus& ask) {
+  ask_for_status({caller, ask.form});
+}
+
+void Control::log_status() { ask_for_status({}); }
+
+// Who asks while others wait is answered with them.
+void Control::ask_for_status(StatusWish wish) {
+  wishes_.push_back(wish);
+  if (wishes_.size() > 1) return;
+  counted_.set(loop_.now() + (owner_.ask_listeners() ? kLongestCount : Duration::zero()));
+}
+
+void Control::on_counted() {
+  if (!wishes_.empty()) answer_status();
+}
+
+void Control::answer_status() {
+  counted_.set(std::nullopt);
+  const StatusReport report = owner_.status();
+  for (const StatusWish& wish : std::exchange(wishes_, {})) {
+    if (wish.caller == 0) {
+      owner_.log_status(report);
+    } else if (wish.form == AskStatus::Form::kJson) {
+      socket_.answer(wish.caller, to_json(report));
+    } else {
+      const bool is_table = wish.form == AskStatus::Form::kTable;
+      answer(wish.caller, 0, is_table ? to_table(report) : to_prometheus(report));
+    }
+  }
+}
+
+// --- Following -----------------------------------------------------------------------------------
+
+void Control::act(Caller caller, uid_t, const AskEvents&) {
+  if (!socket_.follow(caller)) {
+    answer(caller, 1, format("%zu follow already, more may not", ControlSocket::kMostFollowers));
+  }
+}
+
+void Control::on_happening(const Happening& happening) {
+  if (socket_.has_followers()) socket_.tell(to_json(happening), overrun_json(happening.time));
+  if (std::string_view(happening.event) == "closed") is_done(happening.id, false, true);
+}
+
+// --- By hand -------------------------------------------------------------------------------------
+
+void Control::act(Caller caller, uid_t user, const AskClose& ask) {
+  const ClosedByHand closed = owner_.close_by_hand(ask.selection, user);
+  if (closed.count == 0) return answer(caller, 1, "nothing was open there");
+  Wait wait;
+  wait.caller = caller;
+  wait.openings.insert(closed.running.begin(), closed.running.end());
+  wait.count = closed.count;
+  wait.text = counted(closed.count, "opening") + " closed";
+  wait.patience = loop_.now() + kLongestCommand;
+  if (wait.openings.empty()) return finish(wait);
+  waits_.push_back(std::move(wait));
+  patience_.set(waits_.front().patience);
+}
+
+void Control::act(Caller caller, uid_t user, const AskOpen& ask) {
+  const auto opened = owner_.open_by_hand(ask, user);
+  if (!opened) return answer(caller, 1, opened.error().text);
+  Wait wait;
+  wait.caller = caller;
+  wait.opens = true;
+  wait.count = 1;
+  wait.text = opened->text;
+  wait.patience = loop_.now() + kLongestCommand;
+  if (!opened->runs_start) return finish(wait);
+  wait.openings.insert(opened->id);
+  waits_.push_back(std::move(wait));
+  patience_.set(waits_.front().patience);
+}
+
+void Control::on_command_ended(const CommandEnd& end) {
+  is_done(end.opening, !end.failure.empty(), false);
+}
+
+// A command of the opening has ended; or `over`: all is undone.
+void Control::is_done(uint64_t opening, bool failed, bool over) {
+  for (Wait& wait : waits_) {
+    if (!wait.openings.contains(opening)) continue;
+    if (failed) ++wait.failed;
+    if (over || wait.opens) wait.openings.erase(opening);
+  }
+  lose_patience();
+}
+
+// Answers those for whom there is nothing more to wait.
+void Control::lose_patience() {
+  const auto goes_on = [this](const Wait& wait) {
+    return !wait.openings.empty() && loop_.now() < wait.patience;
+  };
+  const auto done = std::stable_partition(waits_.begin(), waits_.end(), goes_on);
+  for (auto wait = done; wait != waits_.end(); ++wait) finish(*wait);
+  waits_.erase(done, waits_.end());
+  patience_.set(waits_.empty() ? std::nullopt : std::optional(waits_.front().patience));
+}
+
+void Control::finish(const Wait& wait) {
+  if (wait.failed == 0 && wait.openings.empty()) return answer(wait.caller, 0, wait.text);
+  const char* const command = wait.opens ? "start command" : "stop command";
+  const size_t running = wait.openings.size();
+  std::string text = wait.opens ? wait.text
+                                : format("%zu of %s closed", wait.count - running,
+                                         counted(wait.count, "opening").c_str());
+  if (running != 0) text += "; " + counted(running, command) + " still running";
+  if (wait.failed != 0) text += "; " + counted(wait.failed, command) + " failed, see the log";
+  answer(wait.caller, 1, text);
+}
+
+}  // namespace knockd
