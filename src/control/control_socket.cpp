@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "knockd/base/file_calls.h"
 #include "knockd/base/text.h"
@@ -291,11 +292,12 @@ void ControlSocket::hang_up(Caller caller) {
 
 void ControlSocket::send_away() {
   if (deaf_until_ && *deaf_until_ <= loop_.now()) deaf_until_.reset();
-  for (auto next = calls_.begin(); next != calls_.end();) {
-    const auto& [caller, call] = *next++;
+  std::vector<Caller> tiresome;  // all of them, also when the first has made room
+  for (const auto& [caller, call] : calls_) {
     const auto end = end_of_patience(*call);
-    if (end && *end <= loop_.now()) hang_up(caller);
+    if (end && *end <= loop_.now()) tiresome.push_back(caller);
   }
+  for (const Caller caller : tiresome) hang_up(caller);
   listen_if_room();
   set_alarm();
 }

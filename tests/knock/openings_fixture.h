@@ -114,6 +114,7 @@ class OpeningsTest : public testing::Test {
   void forget_what_happened() { openings_.take_actions(); }
 
   Openings openings_;
+  uint64_t last_ = 0;  // id, for those who count them
 
  private:
   static std::string number(uint64_t id) { return std::to_string(id); }

@@ -662,6 +662,178 @@ TEST(OpeningsPlaces, LogSaysThatCommandsHang) {
   EXPECT_EQ(openings.next_alarm(), std::nullopt);
 }
 
+// --- By hand
+
+TEST_F(OpeningsTest, PersonOpensByTheSameWay_ButUsesNothingUp) {
+  const auto terms = door("ssh", [](Terms& changed) {
+    changed.cooldown = seconds(60);
+    changed.one_time = true;
+  });
+  knock(terms, kBob);
+  openings_.sequence_used(1, true, now());
+  forget_what_happened();
+  const auto by_hand = door("ssh");
+  const Openings::ByHand opened =
+      openings_.open_by_hand({by_hand, *IpAddress::parse(kAlice), "", 0, kNoDoor}, 1000, now());
+  EXPECT_EQ(opened.id, 2u);
+  EXPECT_TRUE(opened.is_new);
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: opened by hand (uid 1000)",
+                                      "record 2 until 10000 ms, then close 192.0.2.7"));
+  sync();
+  EXPECT_THAT(commands(),
+              ElementsAre("run 1: open 2001:db8::b (ssh, eth0)", "run 2: open 192.0.2.7 (ssh, )"));
+}
+
+TEST_F(OpeningsTest, PersonRenewsLikeAKnock) {
+  const auto terms = door("ssh", [](Terms& changed) { changed.reknock = Reknock::kExtend; });
+  knock(terms);
+  sync();
+  time_is(4000);
+  forget_what_happened();
+  const Openings::ByHand opened =
+      openings_.open_by_hand({terms, *IpAddress::parse(kAlice), "", 0, kNoDoor}, 0, now());
+  EXPECT_EQ(opened.id, 1u);
+  EXPECT_FALSE(opened.is_new);
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: opened by hand (uid 0)",
+                                      "192.0.2.7: ssh: already open, time extended",
+                                      "record anew 1 until 14000 ms, then close 192.0.2.7"));
+}
+
+TEST_F(OpeningsTest, PersonIsToldThatThereIsNoRoom) {
+  const auto terms = door("ssh", [](Terms& changed) { changed.max_open = 1; });
+  knock(terms, kBob);
+  const Openings::ByHand opened =
+      openings_.open_by_hand({terms, *IpAddress::parse(kAlice), "", 0, kNoDoor}, 0, now());
+  EXPECT_EQ(opened.id, 0u);
+  EXPECT_EQ(opened.refused, "1 opening is open (Max_Open)");
+  openings_.shut_down(true, now());
+  EXPECT_EQ(
+      openings_.open_by_hand({terms, *IpAddress::parse(kBob), "", 0, kNoDoor}, 0, now()).refused,
+      "closing, knockd is shutting down");
+}
+
+TEST_F(OpeningsTest, PersonEndsTheTime_WhichIsRecordedBeforeAnythingIsUndone) {
+  knock(door("ssh"));
+  sync();
+  start_ends(1);
+  time_is(3000);
+  forget_what_happened();
+  EXPECT_THAT(openings_.close_by_hand({}, 1000, now()), ElementsAre(1));
+  EXPECT_THAT(happened(), ElementsAre("record anew 1 until 3000 ms, then close 192.0.2.7"));
+  openings_.time_passed(now());
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: closed by hand (uid 1000)",
+                                      "run 1: close 192.0.2.7 (ssh, eth0)"));
+  EXPECT_THAT(openings_.close_by_hand({}, 1000, now()), IsEmpty()) << "it is closing already";
+  stop_ends(1);
+  EXPECT_THAT(happened(), ElementsAre("forget 1"));
+}
+
+TEST_F(OpeningsTest, WhatHasNotBegunIsDroppedByHand_AndTheNextHasItsTurn) {
+  const auto terms = door("ssh");
+  knock(terms);
+  sync();  // runs
+  knock(terms);
+  knock(door("log", [](Terms& changed) { changed.stop.clear(); }));
+  sync();
+  forget_what_happened();
+  EXPECT_THAT(openings_.close_by_hand({"ssh", {}}, 0, now()), ElementsAre(1, 2));
+  EXPECT_THAT(happened(), ElementsAre("record anew 1 until 0 ms, then close 192.0.2.7",
+                                      "192.0.2.7: ssh: closed by hand (uid 0)", "forget 2"));
+  openings_.time_passed(now());
+  time_is(1000);
+  EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
+}
+
+TEST_F(OpeningsTest, SelectionIsOfADoorAnAddressBothOrAll) {
+  const auto ssh = port_door("ssh");
+  const auto web = port_door("web", [](Terms& changed) { changed.admission->prefix = 96 + 24; });
+  const auto close = [this](const Selection& selection) {
+    return openings_.close_by_hand(selection, 0, now());
+  };
+  const std::vector<std::pair<std::shared_ptr<const Terms>, const char*>> knocks = {
+      {ssh, "192.0.2.7"}, {ssh, "192.0.2.8"}, {web, "192.0.2.7"}, {web, "198.51.100.1"}};
+  for (const auto& [terms, source] : knocks) {
+    knock(terms, source);
+    let_in(++last_);
+  }
+  sync();
+  EXPECT_THAT(close({"ssh", IpAddress::parse("198.51.100.1")}), IsEmpty());
+  EXPECT_THAT(close({"web", IpAddress::parse("198.51.100.9")}), ElementsAre(4))
+      << "an address within the network that is let in";
+  EXPECT_THAT(close({{}, IpAddress::parse("192.0.2.8")}), ElementsAre(2, 3));
+  openings_.time_passed(now());
+  EXPECT_THAT(close({"door", {}}), IsEmpty());
+  EXPECT_THAT(close({}), ElementsAre(1));
+}
+
+// --- What those are told who follow
+
+TEST_F(OpeningsTest, EachOpeningIsToldOnce_ItsRenewalsAndItsEnd) {
+  const auto terms = door("ssh", [](Terms& changed) { changed.reknock = Reknock::kExtend; });
+  knock(terms);
+  happened();
+  EXPECT_THAT(told(), IsEmpty()) << "it is not recorded yet";
+  sync();
+  start_ends(1);
+  happened();
+  EXPECT_THAT(told(), ElementsAre("opened ssh 1 until 10000 ms"));
+  time_is(4000);
+  knock(terms);
+  happened();
+  EXPECT_THAT(told(), ElementsAre("renewed ssh 1 until 14000 ms"));
+  time_is(14000);
+  happened();
+  EXPECT_THAT(told(), IsEmpty()) << "its stop command runs";
+  stop_ends(1);
+  happened();
+  EXPECT_THAT(told(), ElementsAre("closed ssh 1: command timeout"));
+}
+
+TEST_F(OpeningsTest, ShutdownIsToldToo_AlsoOfWhatHasNotBegun) {
+  const auto terms = door("ssh");
+  knock(terms);
+  sync();
+  knock(terms);
+  sync();
+  happened();
+  told();
+  openings_.shut_down(true, now());
+  start_ends(1);
+  stop_ends(1);
+  happened();
+  EXPECT_THAT(told(), ElementsAre("closed ssh 2: closing, knockd is shutting down",
+                                  "closed ssh 1: closing, knockd is shutting down"));
+}
+
+TEST_F(OpeningsTest, RefusalIsTold) {
+  const auto terms = door("ssh", [](Terms& changed) { changed.max_open = 1; });
+  knock(terms, kBob);
+  knock(terms);
+  happened();
+  EXPECT_THAT(told(), ElementsAre("refused ssh 0: 1 opening is open (Max_Open)"));
+}
+
+TEST_F(OpeningsTest, WhatWasTakenUpIsToldWhenItIsClosed) {
+  openings_.take_up({recorded_door(7, "ssh", 5000)}, now());
+  happened();
+  EXPECT_THAT(told(), IsEmpty());
+  time_is(5000);
+  stop_ends(7);
+  happened();
+  EXPECT_THAT(told(), ElementsAre("closed ssh 7: command timeout"));
+}
+
+TEST_F(OpeningsTest, SinceWhenIsKnown_ButNotOfAnEarlierRun) {
+  openings_.take_up({recorded_door(7, "ssh", 5000)}, now());
+  time_is(1000);
+  knock(door("web"));
+  sync();
+  std::vector<std::optional<Instant>> since;
+  openings_.for_each_since(
+      [&](const OpenDoor&, std::optional<Instant> when) { since.push_back(when); });
+  EXPECT_THAT(since, ElementsAre(std::nullopt, std::optional(Instant(seconds(1)))));
+}
+
 // --- Commands of nobody's knock
 
 TEST_F(OpeningsTest, CommandOfNobodysKnockRunsAtOnce_AlsoInAShutdown) {

@@ -283,6 +283,21 @@ TEST_F(TrackerTest, EndsTheAttempt_OnAWrongKnock) {
   expect_nothing();
 }
 
+TEST_F(TrackerTest, TellsOfAWrongKnock_WhatCameAndHowFarTheAttemptWas) {
+  door("openSSH", "7000,8000:udp,9000");
+  knock(7000);
+  knock_udp(8000);
+  expect("openSSH: Stage 1, openSSH: Stage 2");
+  EXPECT_TRUE(wrong.empty());
+  knock(7000);  // begins another
+  expect("openSSH: Stage 1");
+  ASSERT_EQ(wrong.size(), 1u);
+  EXPECT_EQ(wrong[0].stage, 2);
+  EXPECT_EQ(wrong[0].came, (Knock{7000, Protocol::kTcp}));
+  EXPECT_EQ(wrong[0].source, address("203.0.113.9"));
+  EXPECT_EQ(wrong[0].destination, address("192.0.2.1"));
+}
+
 TEST_F(TrackerTest, EndsTheAttempt_OnAKnockBeforeTheLast) {
   door("openSSH", "7000,8000,9000");
   knock(7001);

@@ -63,7 +63,22 @@ class ReporterTest : public ::testing::Test {
       }
       if (const auto* event = std::get_if<KnockEvent>(&*message)) events.push_back(*event);
       if (const auto* left_out = std::get_if<LeftOut>(&*message)) left_out_ = *left_out;
+      if (const auto* counts = std::get_if<DoorCounts>(&*message)) {
+        counts_.insert(counts_.end(), counts->doors.begin(),
+                       counts->doors.begin() + static_cast<ptrdiff_t>(counts->count));
+      }
+      if (const auto* status = std::get_if<ListenerStatus>(&*message)) answers_.push_back(*status);
     }
+  }
+
+  // Of so many such events, read one by one.
+  size_t sent_of(int count, const KnockEvent& event) {
+    size_t sent = 0;
+    for (int i = 0; i < count; ++i) {
+      reporter_->on_event(event);
+      sent += read_all().size();
+    }
+    return sent;
   }
 
   EventLoop loop_;
@@ -71,6 +86,8 @@ class ReporterTest : public ::testing::Test {
   std::optional<Channel> keeper_;
   std::optional<Reporter> reporter_;
   LeftOut left_out_;
+  std::vector<DoorCount> counts_;
+  std::vector<ListenerStatus> answers_;
 };
 
 TEST_F(ReporterTest, KnocksOfADoorComeInOrder_AlsoThoseThatWaited) {
@@ -129,15 +146,61 @@ TEST_F(ReporterTest, ReportOfLinesThatFindsNoRoomIsNotLost) {
 }
 
 TEST_F(ReporterTest, OtherEventsAreHeldToTheRate) {
-  size_t sent = 0;
-  for (int i = 0; i < 30; ++i) {
-    reporter_->on_event(stage());
-    sent += read_all().size();
-  }
-  EXPECT_EQ(sent, 20u);
+  EXPECT_EQ(sent_of(30, stage()), 20u);
   reporter_->report_left_out();
   read_all();
   EXPECT_EQ(left_out_.lines, 10u);
+}
+
+TEST_F(ReporterTest, FloodOfFirstKnocksHidesNoneThatCameFarther) {
+  KnockEvent second = stage();
+  second.stage = 2;
+  EXPECT_EQ(sent_of(30, stage()), 20u);
+  EXPECT_EQ(sent_of(1, second), 1u);
+}
+
+TEST_F(ReporterTest, WrongKnocksAreHeldToTheRateToo_ButAreNoLines) {
+  KnockEvent wrong = stage();
+  wrong.kind = EventKind::kWrong;
+  EXPECT_EQ(sent_of(30, wrong), 20u);
+  EXPECT_FALSE(reporter_->report_due());
+  EXPECT_EQ(sent_of(1, stage()), 1u) << "wrong knocks took the place of a line";
+}
+
+TEST_F(ReporterTest, CountsWhatHappensAtEachDoor_AndTellsItOnce) {
+  KnockEvent event = stage();
+  for (const EventKind kind : {EventKind::kStage, EventKind::kStage, EventKind::kTimeout,
+                               EventKind::kWrong, EventKind::kScan}) {
+    event.kind = kind;
+    reporter_->on_event(event);
+  }
+  event.kind = EventKind::kStage;
+  event.stage = 2;
+  reporter_->on_event(event);
+  open(64999);
+  read_all();
+  reporter_->answer({1, 2, 3, 0});
+  read_all();
+  EXPECT_THAT(counts_, ElementsAre(DoorCount{1, 2, 1, 1, 1}, DoorCount{64999, 1, 0, 0, 0}));
+  EXPECT_THAT(answers_, ElementsAre(ListenerStatus{1, 2, 3, 0}));
+  counts_.clear();
+  reporter_->answer({4, 5, 6, 0});
+  read_all();
+  EXPECT_TRUE(counts_.empty());
+  EXPECT_EQ(answers_.size(), 2u);
+}
+
+TEST_F(ReporterTest, AnswerThatFindsNoRoomWaits_AndTheNewestIsSent) {
+  for (int door = 0; door < 100; ++door) open(static_cast<DoorNumber>(door));
+  read_all();
+  fill(7);
+  reporter_->answer({1, 2, 3, 0});
+  reporter_->answer({4, 5, 6, 0});
+  EXPECT_TRUE(answers_.empty());
+  read_all();
+  EXPECT_THAT(answers_, ElementsAre(ListenerStatus{4, 5, 6, 0}));
+  EXPECT_EQ(counts_.size(), 100u);
+  EXPECT_FALSE(reporter_->waits());
 }
 
 TEST_F(ReporterTest, ExplanationsWaitToo) {

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/control/control_socket.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <grp.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+#include <vector>
+
+#include "knockd/control/control_path.h"
+#include "tests/base/temporary_folder.h"
+#include "tests/control/call.h"
+
+namespace knockd {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+class ControlSocketTest : public ::testing::Test, public ControlSocket::Owner {
+ protected:
+  ControlSocketTest() : loop_(+[] { return now_; }), socket_(loop_, *this) {
+    now_ = Instant(1h);
+    EXPECT_FALSE(socket_.open(path_, ""));
+  }
+
+  void on_request(ControlSocket::Caller caller, uid_t user, const std::string& line) override {
+    user_ = user;
+    asked_.push_back(line);
+    callers_.push_back(caller);
+    if (act_) act_(caller);
+  }
+  void on_gone(ControlSocket::Caller) override { ++gone_; }
+
+  // Turns until it is so; time stands still.
+  void turn_until(const char* what, const std::function<bool()>& is_so) {
+    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    while (!is_so()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "not within 10 s: " << what;
+      loop_.poll();
+    }
+  }
+  // Time passes, in one go.
+  void pass(Duration time) {
+    now_ += time;
+    for (int i = 0; i < 3; ++i) loop_.poll();
+  }
+  void answer_with(const std::string& text) {
+    act_ = [this, text](ControlSocket::Caller caller) { socket_.answer(caller, text); };
+  }
+  // Waits until a caller follows.
+  void let_follow(Call& call) {
+    act_ = [this](ControlSocket::Caller caller) { EXPECT_TRUE(socket_.follow(caller)); };
+    const size_t before = asked_.size();
+    ASSERT_TRUE(call.say("events\n"));
+    turn_until("it follows", [&] { return asked_.size() > before; });
+  }
+
+  static Instant now_;
+  TemporaryFolder folder_;
+  const std::string path_ = folder_ / "control/socket";
+  EventLoop loop_;
+  std::function<void(ControlSocket::Caller)> act_;
+  std::vector<std::string> asked_;
+  std::vector<ControlSocket::Caller> callers_;
+  uid_t user_ = 12345;
+  int gone_ = 0;
+  ControlSocket socket_;
+};
+
+Instant ControlSocketTest::now_;
+
+struct stat status_of(const std::string& path) {
+  struct stat status {};
+  EXPECT_EQ(lstat(path.c_str(), &status), 0) << path;
+  return status;
+}
+
+// --- The socket
+
+TEST_F(ControlSocketTest, BelongsToItsUserAlone) {
+  EXPECT_EQ(status_of(path_).st_mode & 07777, 0600u);
+  EXPECT_EQ(status_of(folder_ / "control").st_mode & 07777, 0700u);
+}
+
+TEST_F(ControlSocketTest, IsGoneWhenItIsClosed) {
+  socket_.close();
+  EXPECT_FALSE(Call(path_).is_connected());
+  EXPECT_NE(access(path_.c_str(), F_OK), 0);
+  EXPECT_NE(access((path_ + ".lock").c_str(), F_OK), 0);
+}
+
+TEST_F(ControlSocketTest, TwoNeverShareOne) {
+  EXPECT_EXIT(
+      {
+        ControlSocket other(loop_, *this);
+        const auto fault = other.open(path_, "");
+        fprintf(stderr, "%s", fault ? fault->text.c_str() : "shared");
+        _exit(0);
+      },
+      ::testing::ExitedWithCode(0), HasSubstr("is another knockd's"));
+  EXPECT_TRUE(Call(path_).is_connected()) << "the first one's socket is gone";
+}
+
+TEST_F(ControlSocketTest, TakesThePlaceOfWhatACrashLeft) {
+  const std::string stale = folder_ / "stale";
+  const pid_t crashed = fork();
+  if (crashed == 0) {
+    ControlSocket other(loop_, *this);
+    _exit(other.open(stale, "") ? 1 : 0);  // nothing is tidied up
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(crashed, &status, 0), crashed);
+  ASSERT_EQ(status, 0);
+  ASSERT_EQ(access(stale.c_str(), F_OK), 0);
+  EXPECT_FALSE(Call(stale).is_connected());
+  const auto fault = socket_.open(stale, "");
+  EXPECT_FALSE(fault) << fault->text;
+  EXPECT_TRUE(Call(stale).is_connected());
+}
+
+TEST_F(ControlSocketTest, NeverReplacesAFile) {
+  const std::string path = folder_ / "file";
+  close(creat(path.c_str(), 0600));
+  const auto fault = socket_.open(path, "");
+  ASSERT_TRUE(fault);
+  EXPECT_EQ(fault->text, path + " is there and is no socket");
+  EXPECT_EQ(access(path.c_str(), F_OK), 0);
+  EXPECT_EQ(socket_.path(), "");
+}
+
+TEST_F(ControlSocketTest, UnknownGroupIsNamed) {
+  const auto fault = socket_.open(path_, "no-such-group");
+  ASSERT_TRUE(fault);
+  EXPECT_EQ(fault->text, "no group is called no-such-group (Control_Group)");
+}
+
+TEST_F(ControlSocketTest, MembersOfAGroupMayAsk) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root gives a file to another group";
+  const group* const users = getgrnam("users");
+  ASSERT_NE(users, nullptr);
+  const std::string path = folder_ / "other/socket";
+  const auto fault = socket_.open(path, "users");
+  ASSERT_FALSE(fault) << fault->text;
+  EXPECT_EQ(status_of(path).st_mode & 07777, 0660u);
+  EXPECT_EQ(status_of(path).st_gid, users->gr_gid);
+  EXPECT_EQ(status_of(folder_ / "other").st_mode & 07777, 0700u | 0050u);
+  EXPECT_EQ(status_of(folder_ / "other").st_gid, users->gr_gid);
+}
+
+TEST_F(ControlSocketTest, FolderOfOthersIsLeftAsItIs) {
+  const std::string folder = folder_ / "theirs";
+  ASSERT_EQ(mkdir(folder.c_str(), 0755), 0);
+  ASSERT_FALSE(socket_.open(folder + "/socket", ""));
+  EXPECT_EQ(status_of(folder).st_mode & 07777, 0755u);
+}
+
+TEST_F(ControlSocketTest, LongPathsAreReached) {
+  const std::string folder = folder_ / std::string(150, 'x');
+  ASSERT_EQ(mkdir(folder.c_str(), 0700), 0);
+  const auto fault = socket_.open(folder + "/socket", "");
+  ASSERT_FALSE(fault) << fault->text;
+  EXPECT_TRUE(Call(folder + "/socket").is_connected());
+}
+
+TEST_F(ControlSocketTest, FolderThatCannotBeMadeIsNamed) {
+  const auto fault = socket_.open(folder_ / "a/b/socket", "");
+  ASSERT_TRUE(fault);
+  EXPECT_THAT(fault->text, HasSubstr(folder_ / "a/b: No such file or directory"));
+}
+
+// --- Requests
+
+TEST_F(ControlSocketTest, LineIsARequest_AndItsAnswerALine) {
+  answer_with("{}");
+  Call call(path_);
+  ASSERT_TRUE(call.is_connected());
+  call.say("sta");
+  pass(0s);
+  EXPECT_THAT(asked_, SizeIs(0));
+  call.say("tus\n");
+  turn_until("the answer", [&] { return call.heard() == "{}\n"; });
+  EXPECT_THAT(asked_, ElementsAre("status"));
+  EXPECT_EQ(user_, geteuid());
+  call.say("again\n");
+  turn_until("the next answer", [&] { return call.heard() == "{}\n{}\n"; });
+  EXPECT_FALSE(call.is_over());
+}
+
+TEST_F(ControlSocketTest, RequestsInARowAreAnsweredInTheirOrder) {
+  act_ = [this](ControlSocket::Caller caller) { socket_.answer(caller, asked_.back()); };
+  Call call(path_);
+  call.say("one\ntwo\nthree\n");
+  call.say_no_more();
+  turn_until("all answers", [&] { return call.is_over(); });
+  EXPECT_EQ(call.heard(), "one\ntwo\nthree\n");
+}
+
+TEST_F(ControlSocketTest, SecondRequestWaitsForTheFirstAnswer) {
+  Call call(path_);
+  call.say("one\ntwo\n");
+  turn_until("the first", [&] { return asked_.size() == 1; });
+  pass(0s);
+  EXPECT_THAT(asked_, ElementsAre("one"));
+  socket_.answer(callers_[0], "1");
+  turn_until("the second", [&] { return asked_.size() == 2; });
+  socket_.answer(callers_[1], "2");
+  turn_until("both answers", [&] { return call.heard() == "1\n2\n"; });
+}
+
+TEST_F(ControlSocketTest, TooLongARequestIsToldSo_AndTheCallerIsSentAway) {
+  Call call(path_);
+  call.say(std::string(200'000, 'x'));
+  turn_until("the refusal", [&] { return call.is_over(); });
+  EXPECT_THAT(call.heard(), HasSubstr("the request is too long"));
+  EXPECT_THAT(asked_, SizeIs(0));
+}
+
+TEST_F(ControlSocketTest, LongAnswerComesWhole) {
+  const std::string text(3 << 20, 'a');
+  answer_with(text);
+  Call call(path_);
+  call.say("status\n");
+  turn_until("the answer", [&] { return call.heard().size() == text.size() + 1; });
+}
+
+TEST_F(ControlSocketTest, WhoVanishesIsForgotten) {
+  answer_with(std::string(3 << 20, 'a'));
+  for (int i = 0; i < 20; ++i) {
+    Call call(path_);
+    call.say("status\n");
+    if (i % 2 == 0) pass(0s);
+  }
+  turn_until("all are gone", [&] { return gone_ == 20; });
+}
+
+TEST_F(ControlSocketTest, AnswerForOneWhoIsGoneIsNoHarm) {
+  Call call(path_);
+  call.say("status\n");
+  turn_until("it has asked", [&] { return asked_.size() == 1; });
+  call.hang_up();
+  socket_.answer(callers_[0], std::string(1 << 20, 'a'));
+  turn_until("it is gone", [&] { return gone_ == 1; });
+  socket_.answer(callers_[0], "more");
+}
+
+// --- Many, and silent ones
+
+TEST_F(ControlSocketTest, EightAreServed_OthersWaitTheirTurn) {
+  std::vector<std::unique_ptr<Call>> calls;
+  for (int i = 0; i < 20; ++i) {
+    calls.push_back(std::make_unique<Call>(path_));
+    calls.back()->say("status\n");
+  }
+  turn_until("eight have asked", [&] { return asked_.size() == 8; });
+  pass(0s);
+  EXPECT_THAT(asked_, SizeIs(8));
+  answer_with("{}");
+  for (int i = 0; i < 8; ++i) socket_.answer(callers_[static_cast<size_t>(i)], "{}");
+  for (const auto& call : calls) {
+    turn_until("an answer", [&] {
+      pass(ControlSocket::kShortPatience);
+      return call->heard() == "{}\n";
+    });
+  }
+}
+
+TEST_F(ControlSocketTest, SilentCallerIsSentAway_SoonIfOthersWait) {
+  Call call(path_);
+  pass(0s);
+  pass(9s);
+  EXPECT_FALSE(call.is_over());
+  pass(1s);
+  EXPECT_TRUE(call.is_over());
+
+  std::vector<std::unique_ptr<Call>> silent;
+  for (int i = 0; i < 100; ++i) silent.push_back(std::make_unique<Call>(path_));
+  answer_with("{}");
+  Call other(path_);
+  other.say("status\n");
+  int passes = 0;
+  while (other.heard() != "{}\n" && ++passes < 50) pass(ControlSocket::kShortPatience);
+  EXPECT_LE(passes, 15) << "eight silent ones are to go at a time";
+}
+
+TEST_F(ControlSocketTest, WhoDoesNotReadIsSentAway) {
+  answer_with(std::string(8 << 20, 'a'));
+  Call call(path_);
+  call.say("status\n");
+  turn_until("it has asked", [&] { return asked_.size() == 1; });
+  pass(0s);
+  pass(9s);
+  EXPECT_EQ(gone_, 0);
+  pass(1s);
+  EXPECT_EQ(gone_, 1);
+}
+
+TEST_F(ControlSocketTest, WhoWaitsForALateAnswerIsNotSentAway) {
+  Call call(path_);
+  call.say("close\n");
+  turn_until("it has asked", [&] { return asked_.size() == 1; });
+  pass(1h);
+  EXPECT_EQ(gone_, 0);
+  socket_.answer(callers_[0], "{}");
+  turn_until("the answer", [&] { return call.heard() == "{}\n"; });
+}
+
+TEST_F(ControlSocketTest, NothingTurnsWhileNothingHappens) {
+  Call asking(path_);
+  asking.say("status\n");
+  turn_until("it has asked", [&] { return asked_.size() == 1; });
+  asking.hang_up();  // the kernel would tell of it over and over
+  Call silent(path_);
+  Call following(path_);
+  let_follow(following);
+  // A turn that waits has nothing to do until somebody's patience is over: no descriptor is ready.
+  pass(0s);
+  EXPECT_EQ(gone_, 0);
+  EXPECT_EQ(asked_.size(), 2u);
+}
+
+// --- Following
+
+TEST_F(ControlSocketTest, FollowersAreTold) {
+  Call one(path_);
+  Call other(path_);
+  let_follow(one);
+  EXPECT_TRUE(socket_.has_followers());
+  socket_.tell("first", "overrun");
+  let_follow(other);
+  socket_.tell("second", "overrun");
+  turn_until("both are told",
+             [&] { return one.heard() == "first\nsecond\n" && other.heard() == "second\n"; });
+}
+
+TEST_F(ControlSocketTest, WhoFollowsMayBeSilentAndSlow_AndTakesNobodysPlace) {
+  std::vector<std::unique_ptr<Call>> followers;
+  for (size_t i = 0; i < ControlSocket::kMostFollowers; ++i) {
+    followers.push_back(std::make_unique<Call>(path_));
+    let_follow(*followers.back());
+  }
+  socket_.tell(std::string(500'000, 'a'), "overrun");
+  pass(1h);
+  EXPECT_EQ(gone_, 0);
+  bool may = true;
+  act_ = [&](ControlSocket::Caller caller) {
+    may = socket_.follow(caller);
+    socket_.answer(caller, "no");
+  };
+  Call ninth(path_);
+  ninth.say("events\n");
+  turn_until("an answer", [&] { return ninth.heard() == "no\n"; });
+  EXPECT_FALSE(may);
+}
+
+TEST_F(ControlSocketTest, FollowerWhoDoesNotReadIsCutOff_WithALastWord) {
+  Call call(path_);
+  let_follow(call);
+  const std::string line(1000, 'a');
+  for (int i = 0; i < 3000; ++i) socket_.tell(line, "overrun");
+  turn_until("the end", [&] { return call.is_over(); });
+  const std::string& heard = call.heard();
+  EXPECT_TRUE(heard.ends_with("\noverrun\n"));
+  EXPECT_GE(heard.size(), ControlSocket::kMostBehind - line.size());
+  EXPECT_LE(heard.size(), ControlSocket::kMostBehind + (2u << 20));
+  EXPECT_FALSE(socket_.has_followers());
+}
+
+TEST_F(ControlSocketTest, FollowerWhoIsCutOffAndNeverReadsIsSentAway) {
+  Call call(path_);
+  let_follow(call);
+  for (int i = 0; i < 3000; ++i) socket_.tell(std::string(1000, 'a'), "overrun");
+  pass(0s);
+  pass(ControlSocket::kPatience);
+  EXPECT_EQ(gone_, 1);
+  EXPECT_FALSE(socket_.has_followers());
+}
+
+TEST_F(ControlSocketTest, FollowerWhoHangsUpIsForgotten) {
+  Call call(path_);
+  let_follow(call);
+  call.hang_up();
+  turn_until("it is gone", [&] { return gone_ == 1; });
+  EXPECT_FALSE(socket_.has_followers());
+}
+
+TEST_F(ControlSocketTest, AtTheEndFollowersAreToldAllThatThereIsRoomFor) {
+  Call call(path_);
+  let_follow(call);
+  socket_.tell("closed", "overrun");
+  socket_.close();
+  EXPECT_TRUE(call.is_over());
+  EXPECT_EQ(call.heard(), "closed\n");
+}
+
+}  // namespace
+}  // namespace knockd

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/control/request.h"
+
+#include <gtest/gtest.h>
+
+namespace knockd {
+namespace {
+
+using namespace std::chrono_literals;
+
+template <typename Ask>
+Ask ask(std::string_view line) {
+  const auto request = parse_request(line);
+  if (!request) {
+    ADD_FAILURE() << line << ": " << request.error().text;
+    return {};
+  }
+  const Ask* const found = std::get_if<Ask>(&*request);
+  if (found == nullptr) ADD_FAILURE() << line << " is another request";
+  return found == nullptr ? Ask() : *found;
+}
+
+std::string refusal(std::string_view line) {
+  const auto request = parse_request(line);
+  return request ? "" : request.error().text;
+}
+
+IpAddress address(const char* text) { return IpAddress::parse(text).value(); }
+
+TEST(RequestTest, Status) {
+  EXPECT_EQ(ask<AskStatus>("status").form, AskStatus::Form::kJson);
+  EXPECT_EQ(ask<AskStatus>("status\tjson").form, AskStatus::Form::kJson);
+  EXPECT_EQ(ask<AskStatus>("status\ttable").form, AskStatus::Form::kTable);
+  EXPECT_EQ(ask<AskStatus>("status\tprometheus").form, AskStatus::Form::kPrometheus);
+  EXPECT_EQ(refusal("status\txml"),
+            "status: expected json, table, prometheus or nothing, not \"xml\"");
+  EXPECT_NE(refusal("status\tjson\tjson"), "");
+}
+
+TEST(RequestTest, CloseNamesAnAddressADoorBothOrAll) {
+  EXPECT_FALSE(ask<AskClose>("close\tall").selection.door);
+  EXPECT_FALSE(ask<AskClose>("close\tall").selection.address);
+  EXPECT_EQ(ask<AskClose>("close\t192.0.2.7").selection.address, address("192.0.2.7"));
+  EXPECT_FALSE(ask<AskClose>("close\t192.0.2.7").selection.door);
+  EXPECT_EQ(ask<AskClose>("close\t2001:db8::7").selection.address, address("2001:db8::7"));
+  EXPECT_EQ(ask<AskClose>("close\tssh").selection.door, "ssh");
+  EXPECT_FALSE(ask<AskClose>("close\tssh").selection.address);
+  const Selection both = ask<AskClose>("close\tssh\t192.0.2.7").selection;
+  EXPECT_EQ(both.door, "ssh");
+  EXPECT_EQ(both.address, address("192.0.2.7"));
+}
+
+TEST(RequestTest, CloseOfADoorThatIsCalledLikeSomethingElse) {
+  EXPECT_EQ(ask<AskClose>("close\t--door=all").selection.door, "all");
+  EXPECT_EQ(ask<AskClose>("close\t--door=192.0.2.7").selection.door, "192.0.2.7");
+  EXPECT_EQ(ask<AskClose>("close\tall\t192.0.2.7").selection.door, "all");
+  EXPECT_FALSE(ask<AskClose>("close\t--door=192.0.2.7").selection.address);
+}
+
+TEST(RequestTest, CloseWithoutSenseClosesNothing) {
+  EXPECT_EQ(refusal("close"), "close: expected ADDRESS, DOOR, DOOR ADDRESS or all");
+  EXPECT_NE(refusal("close\tssh\t192.0.2.7\tx"), "");
+  EXPECT_EQ(refusal("close\tssh\t192.0.2"), "close: expected an address, not \"192.0.2\"");
+  EXPECT_EQ(refusal("close\tssh\t"), "close: expected an address, not \"\"");
+}
+
+TEST(RequestTest, Open) {
+  const AskOpen open = ask<AskOpen>("open\tssh\t192.0.2.7");
+  EXPECT_EQ(open.door, "ssh");
+  EXPECT_EQ(open.address, address("192.0.2.7"));
+  EXPECT_FALSE(open.time);
+  EXPECT_EQ(ask<AskOpen>("open\tssh\t192.0.2.7\t10m").time, 600s);
+  EXPECT_EQ(ask<AskOpen>("open\t--door=all\t192.0.2.7").door, "all");
+}
+
+TEST(RequestTest, OpenToNobody) {
+  EXPECT_EQ(refusal("open\tssh"), "open: expected DOOR ADDRESS [TIME]");
+  EXPECT_NE(refusal("open\tssh\t192.0.2.7\t1h\t1h"), "");
+  for (const char* const nobody : {"0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"}) {
+    EXPECT_EQ(refusal(std::string("open\tssh\t") + nobody),
+              std::string("open: \"") + nobody + "\" is no address that a knocker can have");
+  }
+  for (const char* const time : {"0", "", "1.5h", "-1", "1 h", "90000000"}) {
+    EXPECT_EQ(refusal(std::string("open\tssh\t192.0.2.7\t") + time),
+              std::string("open: expected a time like 90s, 10m or 1h, not \"") + time + '"');
+  }
+}
+
+TEST(RequestTest, AnythingElseIsRefusedInOneLine) {
+  EXPECT_EQ(refusal(""), "expected status, close, open or events, not \"\"");
+  EXPECT_EQ(refusal("status "), "expected status, close, open or events, not \"status \"");
+  EXPECT_EQ(refusal("events\tall"), "events: expected nothing behind it");
+  const std::string text = refusal(std::string(4000, '\x01'));
+  EXPECT_LT(text.size(), 500u);
+  EXPECT_EQ(text.find('\x01'), text.npos);
+}
+
+TEST(RequestLineTest, JoinsTheWords_ButNoneThatWouldBeTwo) {
+  EXPECT_EQ(*request_line({"close", "my door", "192.0.2.7"}), "close\tmy door\t192.0.2.7");
+  for (const char* const word : {"a\tb", "a\nb"}) EXPECT_FALSE(request_line({"close", word}));
+  EXPECT_FALSE(request_line({"close", std::string(kLongestRequest, 'a')}));
+}
+
+}  // namespace
+}  // namespace knockd

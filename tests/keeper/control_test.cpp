@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/keeper/control.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tests/base/temporary_folder.h"
+#include "tests/control/call.h"
+#include "tests/keeper/recording_log.h"
+
+namespace knockd {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+class ControlTest : public ::testing::Test, public Control::Owner {
+ protected:
+  ControlTest() : loop_(+[] { return now_; }), control_(loop_, log_, *this) {
+    now_ = Instant(1h);
+    control_.open(path_, "");
+  }
+
+  bool ask_listeners() override {
+    ++asked_;
+    return listens_;
+  }
+  StatusReport status() const override {
+    StatusReport report;
+    report.version = "9";
+    report.commands_waiting = asked_;
+    return report;
+  }
+  void log_status(const StatusReport& report) override {
+    logged_.push_back("status of " + report.version);
+  }
+  Result<OpenedByHand> open_by_hand(const AskOpen& open, uid_t user) override {
+    words_.push_back("open " + open.door + " to " + open.address.to_string() + " by " +
+                     std::to_string(user));
+    return opened_;
+  }
+  ClosedByHand close_by_hand(const Selection& selection, uid_t user) override {
+    words_.push_back("close " + selection.door.value_or("any") + " by " + std::to_string(user));
+    return closed_;
+  }
+
+  void turn_until(const char* what, const std::function<bool()>& is_so) {
+    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    while (!is_so()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "not within 10 s: " << what;
+      loop_.poll();
+    }
+  }
+  void pass(Duration time) {
+    now_ += time;
+    for (int i = 0; i < 3; ++i) loop_.poll();
+  }
+  // What a caller is answered.
+  std::string ask(const std::string& line) {
+    Call call(path_);
+    call.say(line + '\n');
+    call.say_no_more();
+    turn_until("an answer", [&] { return call.is_over(); });
+    return call.heard();
+  }
+  void happens(const char* event, uint64_t id) {
+    Happening happening;
+    happening.event = event;
+    happening.id = id;
+    control_.on_happening(happening);
+  }
+
+  static Instant now_;
+  TemporaryFolder folder_;
+  const std::string path_ = folder_ / "control";
+  EventLoop loop_;
+  RecordingLog log_;
+  bool listens_ = false;
+  unsigned asked_ = 0;
+  std::vector<std::string> logged_;
+  std::vector<std::string> words_;
+  Result<OpenedByHand> opened_ = Fault{"no door is called so"};
+  ClosedByHand closed_;
+  Control control_;
+};
+
+Instant ControlTest::now_;
+
+// --- Status
+
+TEST_F(ControlTest, StatusHasThreeForms) {
+  EXPECT_THAT(ask("status"), StartsWith("{\"version\":\"9\","));
+  EXPECT_THAT(ask("status\tjson"), StartsWith("{\"version\":\"9\","));
+  EXPECT_THAT(ask("status\ttable"), StartsWith("{\"status\":0,\"text\":\"knockd 9, pid "));
+  EXPECT_THAT(ask("status\tprometheus"), StartsWith("{\"status\":0,\"text\":\"# HELP knockd_"));
+}
+
+TEST_F(ControlTest, StatusWaitsForTheListeners_ButNotForASilentOne) {
+  listens_ = true;
+  Call call(path_);
+  call.say("status\n");
+  turn_until("it is asked", [&] { return asked_ == 1; });
+  pass(29ms);
+  EXPECT_EQ(call.heard(), "");
+  control_.on_counted();
+  turn_until("the answer", [&] { return !call.heard().empty(); });
+  Call other(path_);
+  other.say("status\n");
+  turn_until("it is asked", [&] { return asked_ == 2; });
+  pass(30ms);
+  turn_until("the answer", [&] { return !other.heard().empty(); });
+}
+
+TEST_F(ControlTest, ThoseWhoAskAtOnceAreAnsweredTogether) {
+  listens_ = true;
+  Call one(path_);
+  Call other(path_);
+  one.say("status\n");
+  other.say("status\n");
+  control_.log_status();
+  pass(0s);
+  control_.on_counted();
+  turn_until("both answers", [&] { return !one.heard().empty() && !other.heard().empty(); });
+  EXPECT_EQ(asked_, 1u);
+  EXPECT_THAT(logged_, ElementsAre("status of 9"));
+}
+
+TEST_F(ControlTest, CountsThatNobodyAskedForAreNoHarm) {
+  control_.on_counted();
+  EXPECT_THAT(logged_, IsEmpty());
+}
+
+TEST_F(ControlTest, NonsenseIsAnsweredInOneLine) {
+  EXPECT_EQ(ask("nonsense"),
+            "{\"status\":1,\"text\":\"expected status, close, open or events, "
+            "not \\\"nonsense\\\"\"}\n");
+}
+
+// --- By hand
+
+TEST_F(ControlTest, ClosedAtOnce) {
+  closed_ = {3, {}};
+  EXPECT_EQ(ask("close\tssh"), "{\"status\":0,\"text\":\"3 openings closed\"}\n");
+  EXPECT_THAT(words_, ElementsAre("close ssh by " + std::to_string(geteuid())));
+  closed_ = {0, {}};
+  EXPECT_EQ(ask("close\tall"), "{\"status\":1,\"text\":\"nothing was open there\"}\n");
+}
+
+TEST_F(ControlTest, CloseIsAnsweredWhenTheStopCommandsHaveEnded) {
+  closed_ = {2, {7, 8}};
+  Call call(path_);
+  call.say("close\tall\n");
+  turn_until("it is asked", [&] { return !words_.empty(); });
+  control_.on_command_ended({7, CommandKind::kStop, "ssh", ""});
+  happens("closed", 7);
+  happens("open", 8);
+  happens("closed", 99);
+  pass(9s);
+  EXPECT_EQ(call.heard(), "");
+  happens("closed", 8);
+  turn_until("the answer", [&] { return !call.heard().empty(); });
+  EXPECT_EQ(call.heard(), "{\"status\":0,\"text\":\"2 openings closed\"}\n");
+}
+
+TEST_F(ControlTest, StopCommandThatFailsIsNoSuccess) {
+  closed_ = {1, {7}};
+  Call call(path_);
+  call.say("close\tall\n");
+  turn_until("it is asked", [&] { return !words_.empty(); });
+  control_.on_command_ended({7, CommandKind::kStop, "ssh", "returned non-zero status code (1)"});
+  EXPECT_EQ(call.heard(), "");
+  happens("closed", 7);
+  turn_until("the answer", [&] { return !call.heard().empty(); });
+  EXPECT_EQ(call.heard(),
+            "{\"status\":1,\"text\":\"1 of 1 opening closed; "
+            "1 stop command failed, see the log\"}\n");
+}
+
+TEST_F(ControlTest, StopCommandThatHangsIsNoSuccess) {
+  closed_ = {2, {7, 8}};
+  Call call(path_);
+  call.say("close\tall\n");
+  turn_until("it is asked", [&] { return !words_.empty(); });
+  happens("closed", 7);
+  pass(10s);
+  turn_until("the answer", [&] { return !call.heard().empty(); });
+  EXPECT_EQ(call.heard(),
+            "{\"status\":1,\"text\":\"1 of 2 openings closed; "
+            "1 stop command still running\"}\n");
+  happens("closed", 8);
+}
+
+TEST_F(ControlTest, OpenedAtOnceWithoutACommand) {
+  opened_ = OpenedByHand{7, false, "ssh is open"};
+  EXPECT_EQ(ask("open\tssh\t192.0.2.7"), "{\"status\":0,\"text\":\"ssh is open\"}\n");
+  EXPECT_THAT(words_, ElementsAre("open ssh to 192.0.2.7 by " + std::to_string(geteuid())));
+  opened_ = Fault{"no door is called so"};
+  EXPECT_EQ(ask("open\tssh\t192.0.2.7"), "{\"status\":1,\"text\":\"no door is called so\"}\n");
+}
+
+TEST_F(ControlTest, OpenIsAnsweredWhenTheStartCommandHasEnded) {
+  opened_ = OpenedByHand{7, true, "ssh is open"};
+  Call call(path_);
+  call.say("open\tssh\t192.0.2.7\n");
+  turn_until("it is asked", [&] { return !words_.empty(); });
+  control_.on_command_ended({8, CommandKind::kStart, "ssh", ""});
+  pass(0s);
+  EXPECT_EQ(call.heard(), "");
+  control_.on_command_ended({7, CommandKind::kStart, "ssh", ""});
+  turn_until("the answer", [&] { return !call.heard().empty(); });
+  EXPECT_EQ(call.heard(), "{\"status\":0,\"text\":\"ssh is open\"}\n");
+}
+
+TEST_F(ControlTest, StartCommandThatFailsOrHangsIsNoSuccess) {
+  opened_ = OpenedByHand{7, true, "ssh is open"};
+  Call call(path_);
+  call.say("open\tssh\t192.0.2.7\nopen\tssh\t192.0.2.7\n");
+  turn_until("it is asked", [&] { return words_.size() == 1; });
+  control_.on_command_ended({7, CommandKind::kStart, "ssh", "was killed by signal 9 (Killed)"});
+  turn_until("it is asked again", [&] { return words_.size() == 2; });
+  pass(10s);
+  turn_until("both answers", [&] { return call.heard().find('\n') + 1 < call.heard().size(); });
+  EXPECT_EQ(call.heard(),
+            "{\"status\":1,\"text\":\"ssh is open; 1 start command failed, see the log\"}\n"
+            "{\"status\":1,\"text\":\"ssh is open; 1 start command still running\"}\n");
+}
+
+// --- Following
+
+TEST_F(ControlTest, WhoFollowsIsTold_ALineEach) {
+  Call call(path_);
+  call.say("events\n");
+  turn_until("it follows", [&] {
+    happens("open", 7);
+    loop_.poll();
+    return !call.heard().empty();
+  });
+  EXPECT_THAT(call.heard(), HasSubstr("\"event\":\"open\",\"id\":7}\n"));
+}
+
+TEST_F(ControlTest, NinthFollowerIsRefused) {
+  std::vector<std::unique_ptr<Call>> calls;
+  for (int i = 0; i < 9; ++i) {
+    calls.push_back(std::make_unique<Call>(path_));
+    calls.back()->say("events\n");
+  }
+  turn_until("the refusal", [&] { return !calls.back()->heard().empty(); });
+  EXPECT_EQ(calls.back()->heard(), "{\"status\":1,\"text\":\"8 follow already, more may not\"}\n");
+}
+
+// --- The socket
+
+TEST_F(ControlTest, SocketThatCannotBeMadeIsOneWarning_AndMayComeWithAReload) {
+  control_.open("/nonexistent/folder/control", "");
+  EXPECT_THAT(log_.take(), ElementsAre(HasSubstr("nobody can ask for the status: "
+                                                 "/nonexistent/folder: No such file")));
+  EXPECT_NE(access(path_.c_str(), F_OK), 0);
+  control_.open(path_, "");
+  EXPECT_THAT(log_.take(), IsEmpty());
+  EXPECT_EQ(access(path_.c_str(), F_OK), 0);
+}
+
+TEST_F(ControlTest, ReloadLeavesTheSocketAsItIs_WithThoseWhoFollow) {
+  Call call(path_);
+  control_.open(path_, "");
+  pass(0s);
+  EXPECT_FALSE(call.is_over());
+  control_.open("", "");
+  EXPECT_TRUE(call.is_over());
+  EXPECT_NE(access(path_.c_str(), F_OK), 0);
+}
+
+}  // namespace
+}  // namespace knockd
