@@ -3,7 +3,6 @@
 ruleset. Real nftables, real connections as proof."""
 
 import itertools
-import json
 import shutil
 import signal
 import socket
@@ -14,6 +13,7 @@ import pytest
 import senders
 from daemon import Daemon
 from network import run
+from nftables import elements, nft
 from storm import Storm, source
 from waiting import wait_until
 
@@ -51,28 +51,6 @@ def start(served, knockd, tmp_path):
 @pytest.fixture
 def knock(client, knock_binary):
     return lambda address, knocks=KNOCKS: senders.with_knock(client, address, knocks, knock_binary)
-
-
-def nft(host, *lines):
-    """A ruleset for nft(8)."""
-    run("sh", "-c", "printf '%s\\n' \"$@\" | " + " ".join(host.argv("nft", "-f", "-")), "sh", *lines)
-
-
-def elements(host, set_name, table=("inet", "knockd")):
-    """The keys of a set's elements, and the seconds each has left (None: it stays)."""
-    listed = host.run("nft", "-j", "list", "set", *table, set_name, check=False)
-    if listed.returncode != 0:
-        return {}
-    found = {}
-    for item in json.loads(listed.stdout)["nftables"]:
-        for element in item.get("set", {}).get("elem", []):
-            timed = element.get("elem", {}) if isinstance(element, dict) else {}
-            value = timed.get("val", element)
-            parts = value.get("concat", [value]) if isinstance(value, dict) else [value]
-            key = " ".join(part if not isinstance(part, dict) else str(part)
-                           for part in map(lambda p: p if isinstance(p, dict) else str(p), parts))
-            found[key] = timed.get("expires", timed.get("timeout"))
-    return found
 
 
 def wait_for_elements(host, wanted, set_name="open4_32", **options):
