@@ -14,6 +14,7 @@
 #include "knockd/base/text.h"
 #include "knockd/config/one_time_file.h"
 #include "knockd/config/values.h"
+#include "knockd/knock/nft_name.h"
 
 namespace knockd {
 namespace {
@@ -163,7 +164,19 @@ void read_open(Draft& draft, const Value& value) {
   }
 }
 
+// A name that nft(8) would not take as one is an error of its own.
+bool is_free(Draft& draft, const Value& value, std::string_view name) {
+  if (!is_nft_word(name)) return true;
+  draft.error(value.place, std::string(value.key) + ": " + in_quotes(name) +
+                               " is a word of nft's language, expected another name");
+  return false;
+}
+
 void read_set(Draft& draft, const Value& value, std::optional<SetName>& result) {
+  const std::vector<std::string_view> words = split_words(value.text);
+  if (words.size() == 3 && !(is_free(draft, value, words[1]) && is_free(draft, value, words[2]))) {
+    return;
+  }
   result = parse_set_name(value.text);
   if (!result) unexpected(draft, value);
 }
@@ -171,6 +184,7 @@ void read_set(Draft& draft, const Value& value, std::optional<SetName>& result) 
 void read_table(Draft& draft, const Value& value) {
   // Its files have that name, too.
   constexpr size_t kMostLength = 200;
+  if (!is_free(draft, value, value.text)) return;
   if (!is_nft_name(value.text) || value.text.find('/') != value.text.npos ||
       value.text.size() > kMostLength) {
     return unexpected(draft, value);

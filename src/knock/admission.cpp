@@ -4,11 +4,10 @@
 #include <algorithm>
 
 #include "knockd/base/text.h"
+#include "knockd/knock/nft_name.h"
 
 namespace knockd {
 namespace {
-
-constexpr size_t kMostNameLength = 255;  // NFT_NAME_MAXLEN with its end
 
 const char* family_name(TableFamily family) {
   switch (family) {
@@ -33,16 +32,6 @@ std::optional<TableFamily> parse_family(std::string_view word) {
 
 std::string to_string(const SetName& name) {
   return std::string(family_name(name.family)) + ' ' + name.table + ' ' + name.set;
-}
-
-bool is_nft_name(std::string_view word) {
-  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-  const auto is_other = [](char c) {
-    return (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' || c == '/';
-  };
-  return !word.empty() && word.size() <= kMostNameLength &&
-         (is_letter(word.front()) || word.front() == '_') &&
-         std::ranges::all_of(word, [&](char c) { return is_letter(c) || is_other(c); });
 }
 
 std::optional<SetName> parse_set_name(std::string_view text) {

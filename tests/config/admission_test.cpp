@@ -43,7 +43,7 @@ class AdmissionTest : public testing::Test {
 };
 
 TEST_F(AdmissionTest, DoorWithoutOpenLetsNobodyIn) {
-  const Config config = parse("Open_Set = inet fw4 all\n", {"Command = x\n"});
+  const Config config = parse("Open_Set = inet fw4 every\n", {"Command = x\n"});
   EXPECT_EQ(set_of(config, true), "nobody is let in");
 }
 
@@ -114,6 +114,18 @@ TEST_F(AdmissionTest, TablesNameIsAnError_WhenNoFileCanHaveIt) {
   EXPECT_EQ(parse("Table = " + std::string(200, 'n') + '\n', {}).table.size(), 200u);
 }
 
+// Those would only fail when nft loads the table, or when a knocker comes.
+TEST_F(AdmissionTest, NameThatIsAWordOfNftIsOneError) {
+  for (const std::string line :
+       {"Table = set", "Open_Set = inet rule allowed", "Open_Set_6 = inet filter table"}) {
+    const auto config = parse_config("[options]\n" + line + '\n', "/etc/knockd.conf", files_);
+    ASSERT_FALSE(config) << line;
+    ASSERT_THAT(config.error().complaints, testing::SizeIs(1)) << line;
+    EXPECT_THAT(config.error().complaints[0].to_string(),
+                testing::ContainsRegex("knockd.conf:2:.*is a word of nft's language"));
+  }
+}
+
 TEST_F(AdmissionTest, TableLetsNobodyInOverIpv6_WithoutIt) {
   const ShutTable table = shut_table_of(parse("", {"Open = 22\n"}), {}, false);
   EXPECT_THAT(table.prefixes_v4, ElementsAre(128));
@@ -122,7 +134,7 @@ TEST_F(AdmissionTest, TableLetsNobodyInOverIpv6_WithoutIt) {
 }
 
 TEST_F(AdmissionTest, TableIsOfNoPorts_WhenAllDoorsUseASet) {
-  const Config config = parse("Open_Set_6 = inet fw4 all\n", {"Open = 22\n"});
+  const Config config = parse("Open_Set_6 = inet fw4 every\n", {"Open = 22\n"});
   EXPECT_THAT(shut_table_of(config, {}, true).ports, IsEmpty());
 }
 

@@ -41,22 +41,6 @@ TEST(SetName, IsNoOtherText) {
   }
 }
 
-// As nft 1.0 has them.
-TEST(NftName, BeginsWithALetterAndHasNothingThatNftReadsOtherwise) {
-  for (const char* word : {"a", "Z9", "fw4", "_a", "a_b-c.d/e"}) {
-    EXPECT_TRUE(is_nft_name(word)) << word;
-  }
-  for (const char* word :
-       {"", "4a", "-a", "/a", "a b", "a\n", "a;b", "a\"", "a{", "a@", "a\\b", "\xc3\xa4"}) {
-    EXPECT_FALSE(is_nft_name(word)) << word;
-  }
-}
-
-TEST(NftName, IsAsLongAsTheKernelTakesIt) {
-  EXPECT_TRUE(is_nft_name(std::string(255, 'a')));
-  EXPECT_FALSE(is_nft_name(std::string(256, 'a')));
-}
-
 // --- Networks
 
 TEST(NetworkText, IsTheAddressAlone_WithAllOfItsBits) {

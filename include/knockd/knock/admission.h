@@ -31,8 +31,6 @@ struct SetName {
 std::string to_string(const SetName& name);
 // The three words of a directive; nothing for any other text.
 std::optional<SetName> parse_set_name(std::string_view text);
-// Whether nft(8) takes the word as the name of a table or set, as it stands.
-bool is_nft_name(std::string_view word);
 
 // The bits of a mapped IPv4 address before its own.
 inline constexpr uint8_t kMappedBits = 96;
