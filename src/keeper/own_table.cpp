@@ -2,7 +2,6 @@
 #include "knockd/keeper/own_table.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "knockd/base/text.h"
+#include "knockd/base/unique_fd.h"
 #include "knockd/keeper/nft_program.h"
 
 namespace knockd {
@@ -42,21 +42,22 @@ OwnTable::OwnTable(std::string name, std::string lock_folder)
 }
 
 std::string OwnTable::take() {
-  if (lock_) return {};
+  if (lock_.is_taken()) return {};
   // A name has one table in each network namespace.
   struct stat space {};
   stat("/proc/self/ns/net", &space);
   mkdir(lock_folder_.c_str(), 0700);
   const std::string path = lock_folder_ + "/table-" + table_.name +
                            format("-%llu.lock", static_cast<unsigned long long>(space.st_ino));
-  UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file) return path + ": " + std::strerror(errno);
-  if (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return "another daemon has the table " + table_.name;
-    return path + ": " + std::strerror(errno);
+  switch (lock_.take(path, 0600)) {
+    case LockFile::Outcome::kTaken:
+      return {};
+    case LockFile::Outcome::kOthers:
+      return "another daemon has the table " + table_.name;
+    case LockFile::Outcome::kUnusable:
+      break;
   }
-  lock_ = std::move(file);
-  return {};
+  return path + ": " + std::strerror(errno);
 }
 
 std::string OwnTable::load(NftSets& sets, const ShutTable& table) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -226,6 +227,13 @@ TEST_F(ShutPortsTest, ATableIsTakenInItsNetworkNamespaceAlone) {
   const UniqueFd here(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));  // it stays
   ASSERT_EQ(unshare(CLONE_NEWNET), 0);
   EXPECT_EQ(second.take(), "");
+}
+
+TEST_F(ShutPortsTest, NothingIsLeftOfTheLock) {
+  ASSERT_EQ(ports_->take(), "");
+  EXPECT_FALSE(std::filesystem::is_empty(folder_.path()));
+  ports_.reset();
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
 }
 
 }  // namespace

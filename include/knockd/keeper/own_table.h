@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "knockd/base/unique_fd.h"
+#include "knockd/keeper/lock_file.h"
 #include "knockd/keeper/nft_sets.h"
 #include "knockd/knock/shut_table.h"
 
@@ -25,7 +25,7 @@ class OwnTable {
 
   // Takes the table for this process; a fault says why it cannot have it.
   std::string take();
-  void give_back() { lock_.reset(); }
+  void give_back() { lock_.give_back(); }
   // Each table that the kernel took is kept in this file, for a start that cannot read its
   // configuration. Empty: nowhere.
   void keep_in(std::string path) { kept_in_ = std::move(path); }
@@ -51,7 +51,7 @@ class OwnTable {
   const std::string lock_folder_;
   std::string kept_in_;
   std::string not_kept_;
-  UniqueFd lock_;
+  LockFile lock_;
   ShutTable table_;
   std::string picture_;  // as the kernel showed it when it was made
 };

@@ -6,29 +6,21 @@
 
 #include <string>
 
-#include "knockd/base/unique_fd.h"
+#include "knockd/keeper/lock_file.h"
 
 namespace knockd {
 
-// Removed when it is destroyed by the process that wrote it. The lock goes with the process, so
-// that a file left by a crash stops nobody.
+// Removed when it is destroyed by the process that wrote it.
 class PidFile {
  public:
   enum class Outcome : uint8_t { kWritten, kOtherIsRunning, kUnwritable };
-
-  PidFile() = default;
-  ~PidFile();
-  PidFile(const PidFile&) = delete;
-  PidFile& operator=(const PidFile&) = delete;
 
   // Locks the file and writes this process's number. After kOtherIsRunning, `other` is that
   // daemon's number (0 if the file does not tell); after kUnwritable, errno says why.
   Outcome write(const std::string& path, pid_t& other);
 
  private:
-  std::string path_;
-  UniqueFd fd_;
-  pid_t writer_ = 0;
+  LockFile file_;
 };
 
 }  // namespace knockd

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// A file by whose lock a process has something to itself.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "knockd/base/unique_fd.h"
+
+namespace knockd {
+
+// The file is removed when it is given back, or the object is destroyed, by the process that took
+// it. The lock goes with the process, so that a file left by a crash stops nobody.
+class LockFile {
+ public:
+  enum class Outcome : uint8_t { kTaken, kOthers, kUnusable };
+
+  LockFile() = default;
+  ~LockFile() { give_back(); }
+  LockFile(const LockFile&) = delete;
+  LockFile& operator=(const LockFile&) = delete;
+
+  // Opens, or makes, and locks the file. After kUnusable, errno says why.
+  Outcome take(const std::string& path, mode_t mode);
+  void give_back();
+
+  bool is_taken() const { return static_cast<bool>(fd_); }
+  int fd() const { return fd_.get(); }
+
+ private:
+  std::string path_;
+  UniqueFd fd_;
+  pid_t taker_ = 0;
+};
+
+}  // namespace knockd
