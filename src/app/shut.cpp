@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "knockd/base/text.h"
-#include "knockd/config/files.h"
 #include "knockd/config/parser.h"
 #include "knockd/keeper/interface_monitor.h"
 #include "knockd/keeper/nft_program.h"
@@ -41,24 +40,47 @@ int fail(const std::string& why) {
 
 // The last table that the kernel took, for a configuration that says nothing.
 int shut_as_before(const Config& config) {
-  const std::string path = kept_table_file(config);
-  SystemFiles files;
-  const auto text = files.read(path);
-  const auto* const ruleset = std::get_if<std::string>(&text);
-  if (ruleset == nullptr) return fail("no port is shut: the configuration is faulty");
+  const KeptTable kept(kept_table_file(config));
+  const std::string ruleset = kept.ruleset();
+  const std::string name = table_name_in(ruleset);
+  if (name.empty()) return fail("no port is shut: the configuration is faulty");
   EventLoop loop;
   Log log;
-  ShutPorts ports(loop, log, config.table);
+  ShutPorts ports(loop, log, name);
   if (const std::string fault = ports.take(); !fault.empty()) {
     return fail(fault + ", nothing was changed");
   }
-  const std::string fault = run_nft(*ruleset);
+  const std::string fault = run_nft(ruleset);
   if (!fault.empty()) return fail("no port is shut: " + fault);
   auto sets = NftSets::create();
-  if (!sets || !sets->list({TableFamily::kInet, config.table, "shut"})) {
-    return fail("no port is shut: nft has not made the table " + config.table);
+  if (!sets || !sets->list({TableFamily::kInet, name, "shut"})) {
+    return fail("no port is shut: nft has not made the table " + name);
   }
-  return fail("the configuration is faulty: ports are shut as they were last, by " + path);
+  return fail("the configuration is faulty: ports are shut as they were last, by " + kept.path());
+}
+
+int unshut_table(const Config& config, const std::string& table) {
+  auto sets = NftSets::create();
+  if (!sets) return fail(sets.error().text);
+  const auto shut = sets->list({TableFamily::kInet, table, "shut"});
+  if (!shut && shut.error() == ENOENT) return 0;
+  if (!shut) return fail("table " + table + " cannot be read: " + strerror(shut.error()));
+  EventLoop loop;
+  Log log;
+  ShutPorts ports(loop, log, table);
+  // A daemon would only make it again.
+  if (const std::string fault = ports.take(); !fault.empty()) {
+    return fail(fault + ", nothing was changed");
+  }
+  ports.keep_in(kept_table_file(config));
+  if (const std::string fault = ports.remove(); !fault.empty()) {
+    return fail("table " + table + " is not removed: " + fault);
+  }
+  for (const NftSets::Found& port : *shut) {
+    const auto knock = port_of_key(port.key);
+    if (knock) std::printf("%s\n", no_longer_shut_text(*knock).c_str());
+  }
+  return 0;
 }
 
 }  // namespace
@@ -95,27 +117,11 @@ int shut_ports(const CommandLine& line) {
 int unshut_ports(const CommandLine& line) {
   const auto loaded = load_config(line.config_file);
   const Config& config = loaded ? *loaded : loaded.error().read;
-  auto sets = NftSets::create();
-  if (!sets) return fail(sets.error().text);
-  const auto shut = sets->list({TableFamily::kInet, config.table, "shut"});
-  if (!shut && shut.error() == ENOENT) return 0;
-  if (!shut) return fail("table " + config.table + " cannot be read: " + strerror(shut.error()));
-  EventLoop loop;
-  Log log;
-  ShutPorts ports(loop, log, config.table);
-  // A daemon would only make it again.
-  if (const std::string fault = ports.take(); !fault.empty()) {
-    return fail(fault + ", nothing was changed");
-  }
-  ports.keep_in(kept_table_file(config));
-  if (const std::string fault = ports.remove(); !fault.empty()) {
-    return fail("table " + config.table + " is not removed: " + fault);
-  }
-  for (const NftSets::Found& port : *shut) {
-    const auto knock = port_of_key(port.key);
-    if (knock) std::printf("%s\n", no_longer_shut_text(*knock).c_str());
-  }
-  return 0;
+  const std::string kept = KeptTable(kept_table_file(config)).name();
+  int status = unshut_table(config, config.table);
+  // It has another name if `Table` was changed since, or cannot be read.
+  if (!kept.empty() && kept != config.table) status |= unshut_table(config, kept);
+  return status;
 }
 
 std::vector<std::string> other_entrances(const CommandLine& line, const Config& config) {

@@ -56,9 +56,7 @@ ShutTable shut_table_of(const Config& config, const std::vector<std::string>& in
 }
 
 std::string kept_table_file(const Config& config) {
-  const size_t slash = config.state_file.rfind('/');
-  if (slash == std::string::npos) return {};
-  return config.state_file.substr(0, slash + 1) + config.table + ".nft";
+  return config.state_file.empty() ? std::string() : config.state_file + ".nft";
 }
 
 }  // namespace knockd

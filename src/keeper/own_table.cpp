@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/keeper/own_table.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "knockd/base/text.h"
-#include "knockd/base/unique_fd.h"
 #include "knockd/keeper/nft_program.h"
 
 namespace knockd {
@@ -61,19 +58,16 @@ std::string OwnTable::take() {
 }
 
 std::string OwnTable::load(NftSets& sets, const ShutTable& table) {
-  not_kept_.clear();
-  const std::string ruleset = to_nft(table);
   const auto before = sets.picture(table.name, fixed_sets(table));
   if (table_.ports.empty() && is_of_others(sets)) {
     return "table inet " + table.name + " is another program's";
   }
-  const std::string fault = run_nft(ruleset);
+  const std::string fault = run_nft(to_nft(table));
   if (!fault.empty()) return fault;
   auto picture = sets.picture(table.name, fixed_sets(table));
   if (!picture) return "nft: the table cannot be read: " + nft_reason(picture.error());
   // A table that was made anew has another handle.
   if (before && *before == *picture) return "nft changed nothing";
-  keep(ruleset);
   picture_ = *std::move(picture);
   table_ = table;
   return {};
@@ -85,8 +79,6 @@ std::string OwnTable::remove(NftSets& sets) {
   const auto picture = sets.picture(table_.name, {});
   if (picture) return "nft changed nothing";
   if (picture.error() != ENOENT) return nft_reason(picture.error());
-  // Not to come back with a faulty configuration.
-  if (!kept_in_.empty()) unlink(kept_in_.c_str());
   table_.ports.clear();
   return {};
 }
@@ -112,18 +104,6 @@ bool OwnTable::is_of_others(NftSets& sets) const {
   if (!sets.picture(table_.name, {})) return false;
   const auto shut = sets.list({TableFamily::kInet, table_.name, kShutSet});
   return !shut && shut.error() == ENOENT;
-}
-
-void OwnTable::keep(const std::string& ruleset) {
-  if (kept_in_.empty()) return;
-  const std::string fresh = kept_in_ + ".new";
-  UniqueFd file(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  const auto size = static_cast<ssize_t>(ruleset.size());
-  if (file && write(file.get(), ruleset.data(), ruleset.size()) == size && fsync(file.get()) == 0 &&
-      rename(fresh.c_str(), kept_in_.c_str()) == 0) {
-    return;
-  }
-  not_kept_ = format("cannot keep the table in %s: %s", kept_in_.c_str(), std::strerror(errno));
 }
 
 }  // namespace knockd

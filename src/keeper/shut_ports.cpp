@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/keeper/shut_ports.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <map>
@@ -83,7 +81,7 @@ bool ShutPorts::shut(const ShutTable& wanted) {
   if (fault.empty()) fault = own_.take();
   const std::vector<Knock> before =
       fault.empty() ? own_.shut_in_kernel(*sets_) : std::vector<Knock>();
-  if (fault.empty()) fault = table.ports.empty() ? own_.remove(*sets_) : load(table);
+  if (fault.empty()) fault = table.ports.empty() ? remove() : load(table);
   if (!fault.empty()) {
     report_not_shut(table, fault);
     return false;
@@ -123,24 +121,49 @@ void ShutPorts::report_not_shut(const ShutTable& wanted, const std::string& faul
 
 std::string ShutPorts::load(const ShutTable& table) {
   std::string fault = own_.load(*sets_, table);
-  if (!own_.not_kept().empty()) log_.warning(own_.not_kept());
-  return fault;
+  if (!fault.empty()) return fault;
+  // One that is still there is to be known to the next start.
+  if (!remove_former(table)) return {};
+  const std::string not_kept = kept_.keep(table);
+  if (!not_kept.empty()) log_.warning(not_kept);
+  return {};
+}
+
+// The table that an earlier run had, under the name that `Table` was then: it would go on to shut
+// its ports, for everyone. False if it is still there.
+bool ShutPorts::remove_former(const ShutTable& table) {
+  const std::string name = kept_.name();
+  if (name.empty() || name == table.name) return true;
+  OwnTable former(name, own_.lock_folder());
+  const std::vector<Knock> ports = former.shut_in_kernel(*sets_);
+  if (ports.empty()) return true;
+  std::string fault = former.take();
+  if (fault.empty()) fault = former.remove(*sets_);
+  if (!fault.empty()) {
+    log_.error("table " + name + " of an earlier run stays: " + fault);
+    return false;
+  }
+  for (const Knock& port : ports) {
+    if (!table.has(port)) log_.notice(no_longer_shut_text(port));
+  }
+  return true;
 }
 
 std::string ShutPorts::remove() {
   std::string fault = begin();
-  return fault.empty() ? own_.remove(*sets_) : fault;
+  if (fault.empty()) fault = own_.remove(*sets_);
+  // Not to come back with a faulty configuration.
+  if (fault.empty() && kept_.name() == own_.table().name) kept_.forget();
+  return fault;
 }
 
 void ShutPorts::report_left_behind() {
   // Only where there was one: a daemon without such doors is not to load the kernel's modules.
-  if (!own_.table().ports.empty() || own_.kept_in().empty() ||
-      access(own_.kept_in().c_str(), F_OK) != 0) {
-    return;
-  }
-  if (!begin().empty() || !own_.take().empty()) return;
-  for (const Knock& port : own_.shut_in_kernel(*sets_)) log_.warning(left_shut_text(port));
-  own_.give_back();
+  const std::string name = kept_.name();
+  if (!own_.table().ports.empty() || name.empty() || !begin().empty()) return;
+  OwnTable left(name, own_.lock_folder());
+  if (!left.take().empty()) return;
+  for (const Knock& port : left.shut_in_kernel(*sets_)) log_.warning(left_shut_text(port));
 }
 
 bool ShutPorts::is_own(const SetName& set) const {

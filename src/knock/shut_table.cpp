@@ -4,10 +4,12 @@
 #include <string_view>
 
 #include "knockd/base/text.h"
+#include "knockd/knock/nft_name.h"
 
 namespace knockd {
 namespace {
 
+constexpr std::string_view kTable = "table inet ";
 constexpr char kKey[] = "meta l4proto . th dport";
 
 std::string port_element(const Knock& port) {
@@ -84,8 +86,15 @@ std::string to_nft(const ShutTable& table) {
          rules + "  }\n}\n";
 }
 
+std::string table_name_in(std::string_view ruleset) {
+  const std::string_view line = ruleset.substr(0, ruleset.find('\n'));
+  if (!line.starts_with(kTable)) return {};
+  const std::string_view name = line.substr(kTable.size());
+  return is_nft_name(name) ? std::string(name) : std::string();
+}
+
 std::string to_nft_removal(const std::string& name) {
-  return "table inet " + name + "\ndelete table inet " + name + "\n";
+  return std::string(kTable) + name + "\ndelete table inet " + name + "\n";
 }
 
 }  // namespace knockd

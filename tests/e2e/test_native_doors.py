@@ -571,6 +571,29 @@ def test_ports_that_an_earlier_run_left_shut_are_named(network, start):
     assert not network.client.reaches(network.server.ipv4, SSH)
 
 
+def test_a_start_with_another_name_removes_the_table_that_was(network, start, knock):
+    """That would shut the knocker out."""
+    daemon = start(config(port="22,80"))
+    assert daemon.stop() == 0
+    daemon = start(config(options="Table = mine"))
+    assert daemon.matching("port 80 is no longer shut")
+    assert network.client.reaches(network.server.ipv4, WEB)
+    knock(network.server.ipv4)
+    daemon.wait_for("ssh: opened .*")
+    assert network.client.reaches(network.server.ipv4, SSH)
+    assert not network.stranger.reaches(network.server.ipv4, SSH)
+
+
+def test_unshut_finds_the_table_under_its_earlier_name(network, served, knockd, tmp_path):
+    file = tmp_path / "knockd.conf"
+    file.write_text(config(options=f"StateFile = {tmp_path}/open-doors"))
+    served.run(knockd, "--shut", "-c", file, "-i", "eth0")
+    file.write_text(config(options=f"StateFile = {tmp_path}/open-doors\nTable = mine"))
+    done = served.run(knockd, "--unshut", "-c", file)
+    assert done.stdout == "port 22 is no longer shut\n"
+    assert network.client.reaches(served.ipv4, SSH)
+
+
 def test_an_nft_that_hangs_does_not_keep_a_daemon_from_leaving(network, start, fake_nft, tmp_path):
     daemon = start(config(), prefix=fake_nft.prefix)
     fake_nft(f"touch {tmp_path}/hangs; exec sleep 60")

@@ -211,6 +211,48 @@ TEST_F(ShutPortsTest, WhoOnlyReportsATableOfAnEarlierRunDoesNotHoldIt) {
   EXPECT_EQ(unshut.take(), "");
 }
 
+// It would shut its ports for everyone.
+TEST_F(ShutPortsTest, ATableUnderAnEarlierNameIsRemoved) {
+  ports_->keep_in(folder_ / "kept");
+  ShutTable table = ssh_table();
+  table.ports.push_back({{80, Protocol::kTcp}, true});
+  ASSERT_TRUE(ports_->shut(table));
+  ports_.emplace(loop_, log_, "other", folder_.path());
+  ports_->keep_in(folder_ / "kept");
+  table = ssh_table();
+  table.name = "other";
+  ASSERT_TRUE(ports_->shut(table));
+  EXPECT_THAT(log_.take(), ElementsAre("port 80 is no longer shut"));
+  EXPECT_FALSE(is_in_kernel("knockd"));
+  EXPECT_TRUE(is_in_kernel("other"));
+  EXPECT_EQ(read_file(folder_ / "kept"), to_nft(table));
+}
+
+TEST_F(ShutPortsTest, ATableUnderAnEarlierNameThatADaemonHasStays_AndIsKnownToTheNextStart) {
+  ports_->keep_in(folder_ / "kept");
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  ShutPorts second(loop_, log_, "other", folder_.path());
+  second.keep_in(folder_ / "kept");
+  ShutTable table = ssh_table();
+  table.name = "other";
+  ASSERT_TRUE(second.shut(table));
+  EXPECT_THAT(log_.take(),
+              ElementsAre("table knockd of an earlier run stays: another daemon has the "
+                          "table knockd"));
+  EXPECT_TRUE(is_in_kernel("knockd"));
+  EXPECT_EQ(read_file(folder_ / "kept"), to_nft(ssh_table()));
+}
+
+TEST_F(ShutPortsTest, ATableUnderAnEarlierNameIsReportedWithoutSuchDoors) {
+  ports_->keep_in(folder_ / "kept");
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  ports_.emplace(loop_, log_, "other", folder_.path());
+  ports_->keep_in(folder_ / "kept");
+  ports_->report_left_behind();
+  EXPECT_THAT(log_.take(),
+              ElementsAre(testing::HasSubstr("port 22 stays shut for all by a table")));
+}
+
 TEST_F(ShutPortsTest, WithoutItsSetNobodyIsIn_AndThatIsNoFailure) {
   nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
   const OpenDoor door = opening(1, "192.0.2.7", 60s, kTheirs);

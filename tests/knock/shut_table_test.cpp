@@ -108,6 +108,16 @@ TEST(ShutTable, LetsNobodyInOverIpv6_WithoutPrefixesForIt) {
   EXPECT_THAT(text, HasSubstr("@shut drop"));
 }
 
+TEST(ShutTable, NameIsReadBackFromItsText) {
+  ShutTable table = table_of({{kSsh, true}});
+  table.name = "mine";
+  EXPECT_EQ(table_name_in(to_nft(table)), "mine");
+  for (const char* text :
+       {"", "table ip mine", "table inet ", "table inet a b\n", "x\ntable inet a"}) {
+    EXPECT_EQ(table_name_in(text), "") << text;
+  }
+}
+
 TEST(ShutTable, IsRemovedWhetherItIsThereOrNot) {
   EXPECT_EQ(to_nft_removal("knockd"), "table inet knockd\ndelete table inet knockd\n");
 }

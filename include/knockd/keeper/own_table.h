@@ -26,16 +26,11 @@ class OwnTable {
   // Takes the table for this process; a fault says why it cannot have it.
   std::string take();
   void give_back() { lock_.give_back(); }
-  // Each table that the kernel took is kept in this file, for a start that cannot read its
-  // configuration. Empty: nowhere.
-  void keep_in(std::string path) { kept_in_ = std::move(path); }
-  const std::string& kept_in() const { return kept_in_; }
-  // Why the last table could not be kept; empty if it was.
-  const std::string& not_kept() const { return not_kept_; }
+  const std::string& lock_folder() const { return lock_folder_; }
 
   // Makes it anew, with empty sets. After a fault it is as it was.
   std::string load(NftSets& sets, const ShutTable& table);
-  // Removes it, and what is kept of it.
+  // Removes it.
   std::string remove(NftSets& sets);
   // What was loaded last; without ports: none.
   const ShutTable& table() const { return table_; }
@@ -46,11 +41,8 @@ class OwnTable {
 
  private:
   bool is_of_others(NftSets& sets) const;
-  void keep(const std::string& ruleset);
 
   const std::string lock_folder_;
-  std::string kept_in_;
-  std::string not_kept_;
   LockFile lock_;
   ShutTable table_;
   std::string picture_;  // as the kernel showed it when it was made

@@ -12,6 +12,7 @@
 #include "knockd/base/log.h"
 #include "knockd/keeper/admissions.h"
 #include "knockd/keeper/admitter.h"
+#include "knockd/keeper/kept_table.h"
 #include "knockd/keeper/nft_sets.h"
 #include "knockd/keeper/own_table.h"
 #include "knockd/knock/shut_table.h"
@@ -28,12 +29,11 @@ class ShutPorts : public Admitter {
 
   // Takes the table for this process. Empty, or why it cannot have it.
   std::string take() { return own_.take(); }
-  // Each table that the kernel took is kept in this file, for a start that cannot read its
-  // configuration. Empty: nowhere.
-  void keep_in(std::string path) { own_.keep_in(std::move(path)); }
-  // From now on the table is this one, under the name it has; without ports there is none. Each
-  // port that is no longer shut is logged, and each that cannot be shut: then the table stays as it
-  // was, and false is returned.
+  // Each table that the kernel took is kept in this file. Empty: nowhere.
+  void keep_in(std::string path) { kept_ = KeptTable(std::move(path)); }
+  // From now on the table is this one, under the name it has; without ports there is none. One that
+  // an earlier run kept under another name is removed. Each port that is no longer shut is logged,
+  // and each that cannot be shut: then the table stays as it was, and false is returned.
   bool shut(const ShutTable& table);
   // From now on the ruleset of others is left as it is: whoever leaves has no time for an nft that
   // hangs.
@@ -57,6 +57,7 @@ class ShutPorts : public Admitter {
   void keep_held_prefixes(ShutTable& table) const;
   void report_not_shut(const ShutTable& wanted, const std::string& fault);
   std::string load(const ShutTable& table);
+  bool remove_former(const ShutTable& table);
   Place place_of(const OpenDoor& door);
   bool is_own(const SetName& set) const;
   bool is_others(const SetElement& element, Instant until);
@@ -70,6 +71,7 @@ class ShutPorts : public Admitter {
   std::optional<NftSets> sets_;            // from the first need on
   std::optional<RulesetMonitor> monitor_;  // likewise
   OwnTable own_;
+  KeptTable kept_;
   Admissions admissions_;
   EventLoop::Alarm check_;
   GrowingPause pause_;    // between repairs

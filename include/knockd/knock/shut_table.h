@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "knockd/knock/admission.h"
@@ -42,6 +43,8 @@ struct ShutTable {
 
 // Makes the table anew, in one transaction; without the elements of its sets.
 std::string to_nft(const ShutTable& table);
+// The name of the table that such a text makes; empty of any other text.
+std::string table_name_in(std::string_view ruleset);
 // Removes it, whether it is there or not.
 std::string to_nft_removal(const std::string& name);
 
