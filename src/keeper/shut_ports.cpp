@@ -215,8 +215,25 @@ bool ShutPorts::is_others(const SetElement& element, Instant until) {
   return !(*found)->left || *(*found)->left > until - loop_.now() + kSlack;
 }
 
+// Who was let in by an earlier run, by a prefix that no door has any more, stays in as was
+// promised.
+std::string ShutPorts::make_own_set_for(const OpenDoor& door) {
+  ShutTable table = own_.table();
+  auto& prefixes = door.source.is_v4() ? table.prefixes_v4 : table.prefixes_v6;
+  // Over IPv6 nobody is let in, if no door lets anybody in.
+  if (door.admission->set || table.ports.empty() || prefixes.empty() ||
+      !prefixes.insert(door.admission->prefix).second) {
+    return {};
+  }
+  std::string fault = load(table);
+  for (const SetName& set : admissions_.sets()) put_right(set);
+  return fault;
+}
+
 std::string ShutPorts::admit(const OpenDoor& door) {
-  if (std::string fault = begin(); !fault.empty()) return fault;
+  std::string unready = begin();
+  if (unready.empty()) unready = make_own_set_for(door);
+  if (!unready.empty()) return unready;
   Place place = place_of(door);
   if (!place.fault.empty()) return place.fault;
   std::erase_if(place.elements, [&](const SetElement& element) {

@@ -462,6 +462,17 @@ def test_a_reload_with_another_prefix_shuts_nobody_out(network, start, knock):
     assert not network.stranger.reaches(server.ipv4, SSH)
 
 
+def test_a_start_with_another_prefix_shuts_nobody_out(network, start, knock):
+    keep = "Shutdown = keep"
+    daemon = start(config(options=keep, seconds=100))
+    knock(network.server.ipv4)
+    daemon.wait_for("ssh: opened .*")
+    assert daemon.stop() == 0
+    daemon = start(config("Open_Prefix = 24 64", options=keep, seconds=100))
+    assert network.client.reaches(network.server.ipv4, SSH), daemon.report()
+    assert not network.stranger.reaches(network.server.ipv4, SSH)
+
+
 def test_an_element_whose_time_others_cut_gets_it_back(network, start, knock):
     daemon = start(config(seconds=100))
     knock(network.server.ipv4)

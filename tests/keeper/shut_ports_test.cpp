@@ -89,6 +89,32 @@ TEST_F(ShutPortsTest, AReloadKeepsTheSetsOfBothFamiliesThatSomebodyIsInBy) {
   EXPECT_THAT(elements(kOpen6), SizeIs(1));
 }
 
+// Of an earlier run, with another Open_Prefix.
+TEST_F(ShutPortsTest, WhoIsTakenUpIsInByThePrefixOfThatDay) {
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s)), "");
+  OpenDoor v4 = opening(2, "198.51.100.7", 60s);
+  v4.admission->prefix = 96 + 24;
+  EXPECT_EQ(ports_->admit(v4), "");
+  OpenDoor v6 = opening(3, "2001:db8::7", 60s);
+  v6.admission->prefix = 64;
+  EXPECT_EQ(ports_->admit(v6), "");
+  EXPECT_THAT(elements({TableFamily::kInet, "knockd", "open4_24"}), SizeIs(1));
+  EXPECT_THAT(elements({TableFamily::kInet, "knockd", "open6_64"}), SizeIs(1));
+  EXPECT_THAT(elements(kOpen4), SizeIs(1)) << "the others stay in";
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  EXPECT_THAT(elements({TableFamily::kInet, "knockd", "open4_24"}), SizeIs(1));
+  EXPECT_EQ(ports_->dismiss(v4), "");
+}
+
+TEST_F(ShutPortsTest, NobodyIsTakenUpOverAFamilyThatIsLetInNowhere) {
+  ShutTable only_v4 = ssh_table();
+  only_v4.prefixes_v6 = {};
+  ASSERT_TRUE(ports_->shut(only_v4));
+  EXPECT_NE(ports_->admit(opening(1, "2001:db8::7", 60s)), "");
+  EXPECT_EQ(ports_->table(), only_v4);
+}
+
 TEST_F(ShutPortsTest, AReloadDoesNotRenameTheTable) {
   ASSERT_TRUE(ports_->shut(ssh_table()));
   ShutTable renamed = ssh_table();

@@ -58,6 +58,7 @@ class ShutPorts : public Admitter {
   void report_not_shut(const ShutTable& wanted, const std::string& fault);
   std::string load(const ShutTable& table);
   bool remove_former(const ShutTable& table);
+  std::string make_own_set_for(const OpenDoor& door);
   Place place_of(const OpenDoor& door);
   bool is_own(const SetName& set) const;
   bool is_others(const SetElement& element, Instant until);
