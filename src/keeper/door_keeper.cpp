@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/keeper/door_keeper.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 #include "knockd/keeper/moment.h"
 #include "knockd/knock/event_text.h"
@@ -149,8 +151,11 @@ void DoorKeeper::carry_out() {
   carries_out_ = true;
   for (auto actions = openings_.take_actions(); !actions.empty();
        actions = openings_.take_actions()) {
-    for (const Action& action : actions) {
-      std::visit([this](const auto& one) { carry_out(one); }, action);
+    for (size_t i = 0; i < actions.size(); ++i) {
+      if (std::holds_alternative<Dismiss>(actions[i]) && not_dismissed_.empty()) {
+        dismiss_in_a_row(actions, i);
+      }
+      std::visit([this](const auto& one) { carry_out(one); }, actions[i]);
     }
   }
   carries_out_ = false;
@@ -175,8 +180,24 @@ void DoorKeeper::carry_out(const Admit& admit) {
   openings_.admitted(admit.door.id, fault.empty());
 }
 
+// At once all of those between which there are but lines and records of their ends: at a shutdown,
+// thousands.
+void DoorKeeper::dismiss_in_a_row(const std::vector<Action>& actions, size_t first) {
+  std::vector<OpenDoor> doors;
+  for (size_t i = first; i < actions.size(); ++i) {
+    if (const auto* const dismiss = std::get_if<Dismiss>(&actions[i])) {
+      doors.push_back(dismiss->door);
+    } else if (!std::holds_alternative<Say>(actions[i]) &&
+               !std::holds_alternative<Forget>(actions[i])) {
+      break;
+    }
+  }
+  std::ranges::move(admitter_.dismiss(doors), std::back_inserter(not_dismissed_));
+}
+
 void DoorKeeper::carry_out(const Dismiss& dismiss) {
-  const std::string fault = admitter_.dismiss(dismiss.door);
+  const std::string fault = std::move(not_dismissed_.front());
+  not_dismissed_.pop_front();
   if (fault.empty()) return log_.notice(closed_line(dismiss.door, false));
   log_.error(not_closed_line(dismiss.door, fault));
 }

@@ -261,32 +261,53 @@ std::string ShutPorts::put(const std::vector<SetElement>& elements) {
   return {};
 }
 
-std::string ShutPorts::dismiss(const OpenDoor& door) {
-  if (std::string fault = begin(); !fault.empty()) return fault;
-  // Of an opening of an earlier run that is overdue already nothing is held yet.
-  std::vector<SetElement> elements = admissions_.of(door.id);
-  if (elements.empty()) elements = place_of(door).elements;
-  std::map<SetElement, Instant> held;
-  for (const SetElement& element : elements) {
-    held[element] = admissions_.until(element).value_or(loop_.now());
-  }
-  admissions_.release(door.id);
-  std::vector<SetElement> last;
-  std::vector<SetElement> shared;
-  for (const SetElement& element : elements) {
-    if (admissions_.until(element)) {
-      shared.push_back(element);
-    } else if (!is_others(element, held[element])) {
-      last.push_back(element);
+// All of one set.
+std::string ShutPorts::remove(const std::vector<SetElement>& elements) {
+  for (size_t at = 0; at < elements.size(); at += kMostAtOnce) {
+    const size_t size = std::min(kMostAtOnce, elements.size() - at);
+    const int error = sets_->remove({elements.data() + at, size});
+    // Without its set, or its table, nobody is let in.
+    if (error != 0 && error != ENOENT) {
+      return to_string(elements.front().set) + ": " + nft_reason(error);
     }
   }
-  const int error = sets_->remove(last);
-  std::string fault = put(shared);
-  // Without its set, or its table, nobody is let in.
-  if (error != 0 && error != ENOENT) {
-    return to_string(last.front().set) + ": " + nft_reason(error);
+  return {};
+}
+
+// Set by set: what fails in one does not keep the others from it.
+std::vector<std::string> ShutPorts::dismiss(std::span<const OpenDoor> doors) {
+  const std::string unready = begin();
+  std::vector<std::string> faults(doors.size(), unready);
+  if (!unready.empty()) return faults;
+  std::map<SetName, std::map<SetElement, Instant>> held;  // until when
+  std::vector<std::set<SetName>> sets_of(doors.size());
+  for (size_t i = 0; i < doors.size(); ++i) {
+    // Of an opening of an earlier run that is overdue already nothing is held yet.
+    std::vector<SetElement> elements = admissions_.of(doors[i].id);
+    if (elements.empty()) elements = place_of(doors[i]).elements;
+    for (const SetElement& element : elements) {
+      held[element.set][element] = admissions_.until(element).value_or(loop_.now());
+      sets_of[i].insert(element.set);
+    }
   }
-  return fault;
+  for (const OpenDoor& door : doors) admissions_.release(door.id);
+  for (const auto& [set, elements] : held) {
+    std::vector<SetElement> last;
+    std::vector<SetElement> shared;
+    for (const auto& [element, until] : elements) {
+      if (admissions_.until(element)) {
+        shared.push_back(element);
+      } else if (!is_others(element, until)) {
+        last.push_back(element);
+      }
+    }
+    std::string fault = remove(last);
+    if (std::string other = put(shared); fault.empty()) fault = std::move(other);
+    for (size_t i = 0; i < doors.size() && !fault.empty(); ++i) {
+      if (sets_of[i].contains(set)) faults[i] = fault;
+    }
+  }
+  return faults;
 }
 
 // --- When others change the ruleset --------------------------------------------------------------
@@ -348,9 +369,8 @@ bool ShutPorts::put_right(const SetName& set) {
   if (wrong.empty() && strange.empty()) return false;
   const std::string fault = put(wrong);
   if (!fault.empty()) log_.error("cannot let in again: " + fault);
-  if (const int error = sets_->remove(strange); error != 0) {
-    log_.error(to_string(set) + ": " + nft_reason(error));
-  }
+  const std::string not_removed = remove(strange);
+  if (!not_removed.empty()) log_.error(not_removed);
   return true;
 }
 

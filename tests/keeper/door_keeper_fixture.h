@@ -94,9 +94,15 @@ class NotingAdmitter : public Admitter {
  public:
   explicit NotingAdmitter(Journal& journal) : journal_(journal) {}
   std::string admit(const OpenDoor& door) override { return answer("let in " + text(door)); }
-  std::string dismiss(const OpenDoor& door) override { return answer("dismiss " + text(door)); }
+  std::vector<std::string> dismiss(std::span<const OpenDoor> doors) override {
+    calls_to_dismiss += 1;
+    std::vector<std::string> answers;
+    for (const OpenDoor& door : doors) answers.push_back(answer("dismiss " + text(door)));
+    return answers;
+  }
 
   std::deque<std::string> faults;
+  int calls_to_dismiss = 0;
 
  private:
   static std::string text(const OpenDoor& door) {

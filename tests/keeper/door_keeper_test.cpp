@@ -306,6 +306,23 @@ TEST_F(DoorKeeperTest, ShutdownDismissesWhoIsIn_UnlessDoorsAreKept) {
                                        "ssh: closed tcp 22 to 192.0.2.7"));
 }
 
+// Each has its own answer, and its lines stay together.
+TEST_F(DoorKeeperTest, ShutdownDismissesAllAtOnce) {
+  knock(ssh_port(1h));
+  knock(ssh_port(1h), "192.0.2.8");
+  turn();
+  log_.take();
+  admitter_.faults = {"", "no luck"};
+  keeper_->shut_down(true);
+  EXPECT_EQ(admitter_.calls_to_dismiss, 1);
+  EXPECT_THAT(
+      log_.take(),
+      ElementsAre("<192.0.2.7>: ssh: closing, knockd is shutting down",
+                  "ssh: closed tcp 22 to 192.0.2.7",
+                  "<192.0.2.8>: ssh: closing, knockd is shutting down",
+                  "ssh: cannot close tcp 22 to 192.0.2.8 before its time is over: no luck"));
+}
+
 // --- What commands do
 
 TEST_F(DoorKeeperTest, StatusAndSignalOfACommandAreLogged_ZeroIsNot) {

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "knockd/base/text.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/keeper/nft_network.h"
 #include "tests/keeper/recording_log.h"
@@ -23,6 +24,7 @@ namespace knockd {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -55,6 +57,7 @@ class ShutPortsTest : public NftNetwork {
     door.deadline = loop_.now() + time;
     return door;
   }
+  std::string dismiss(const OpenDoor& door) { return ports_->dismiss({&door, 1}).at(0); }
   // What a set has, by the kernel; nothing without the set.
   std::vector<NftSets::Found> elements(const SetName& set) {
     auto found = sets_->list(set);
@@ -104,7 +107,7 @@ TEST_F(ShutPortsTest, WhoIsTakenUpIsInByThePrefixOfThatDay) {
   EXPECT_THAT(elements(kOpen4), SizeIs(1)) << "the others stay in";
   ASSERT_TRUE(ports_->shut(ssh_table()));
   EXPECT_THAT(elements({TableFamily::kInet, "knockd", "open4_24"}), SizeIs(1));
-  EXPECT_EQ(ports_->dismiss(v4), "");
+  EXPECT_EQ(dismiss(v4), "");
 }
 
 TEST_F(ShutPortsTest, NobodyIsTakenUpOverAFamilyThatIsLetInNowhere) {
@@ -161,7 +164,7 @@ TEST_F(ShutPortsTest, WhoseTimeIsUpIsNotPutInAgainWithAnother) {
   ASSERT_EQ(ports_->admit(opening(2, "192.0.2.7", 2000s)), "");
   now_ += 3000s;
   loop_.poll();
-  EXPECT_EQ(ports_->dismiss(first), "");
+  EXPECT_EQ(dismiss(first), "");
   for (const NftSets::Found& one : elements(kOpen4)) EXPECT_TRUE(one.left) << "it stays for good";
 }
 
@@ -170,7 +173,7 @@ TEST_F(ShutPortsTest, AnElementHasTheTimeOfThoseThatStillHoldIt) {
   const OpenDoor first = opening(1, "192.0.2.7", 1000s);
   ASSERT_EQ(ports_->admit(first), "");
   ASSERT_EQ(ports_->admit(opening(2, "192.0.2.7", 60s)), "");
-  EXPECT_EQ(ports_->dismiss(first), "");
+  EXPECT_EQ(dismiss(first), "");
   ASSERT_THAT(elements(kOpen4), SizeIs(1));
   EXPECT_LE(elements(kOpen4)[0].left.value(), 60s);
 }
@@ -190,7 +193,7 @@ TEST_F(ShutPortsTest, AnElementThatOthersPutInForLongerStays) {
       " elements = { 192.0.2.7 timeout 1h }; }\n}\n");
   const OpenDoor door = opening(1, "192.0.2.7", 60s, kTheirs);
   EXPECT_EQ(ports_->admit(door), "");
-  EXPECT_EQ(ports_->dismiss(door), "");
+  EXPECT_EQ(dismiss(door), "");
   ASSERT_THAT(elements(kTheirs), SizeIs(1));
   EXPECT_GT(elements(kTheirs)[0].left, 1000s);
 }
@@ -212,7 +215,7 @@ TEST_F(ShutPortsTest, AnElementOfOursWhoseNewTimeIsShorterIsStillOurs) {
   ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 1000s, kTheirs)), "");
   const OpenDoor renewed = opening(1, "192.0.2.7", 60s, kTheirs);
   ASSERT_EQ(ports_->admit(renewed), "");
-  EXPECT_EQ(ports_->dismiss(renewed), "");
+  EXPECT_EQ(dismiss(renewed), "");
   EXPECT_THAT(elements(kTheirs), IsEmpty());
 }
 
@@ -221,8 +224,31 @@ TEST_F(ShutPortsTest, AnOverdueOpeningOfAnEarlierRunIsTakenOut) {
   const OpenDoor door = opening(1, "192.0.2.7", 0s);
   const TimedElement element{{kOpen4, set_key(door.source, kSsh)}, 60s};
   ASSERT_EQ(sets_->put({&element, 1}), 0);
-  EXPECT_EQ(ports_->dismiss(door), "");
+  EXPECT_EQ(dismiss(door), "");
   EXPECT_THAT(elements(kOpen4), IsEmpty());
+}
+
+// More than one batch holds, of several sets, of which one is gone; each has its own answer.
+TEST_F(ShutPortsTest, ThousandsAreDismissedAtOnce) {
+  nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
+  ShutTable table = ssh_table();
+  table.most_elements = 2000;
+  ASSERT_TRUE(ports_->shut(table));
+  std::vector<OpenDoor> doors;
+  for (uint64_t i = 0; i < 1200; ++i) {
+    doors.push_back(opening(
+        i, format("10.0.%d.%d", static_cast<int>(i / 200), static_cast<int>(i % 200)), 60s));
+    ASSERT_EQ(ports_->admit(doors.back()), "");
+  }
+  doors.push_back(opening(5000, "192.0.2.7", 60s, kTheirs));
+  ASSERT_EQ(ports_->admit(doors.back()), "");
+  const OpenDoor stays = opening(6000, "10.0.0.1", 30s);
+  ASSERT_EQ(ports_->admit(stays), "");
+  nft("delete table inet own\n");
+  EXPECT_THAT(ports_->dismiss(doors), Each(""));
+  ASSERT_THAT(elements(kOpen4), SizeIs(1));
+  EXPECT_EQ(elements(kOpen4)[0].key, set_key(stays.source, kSsh));
+  EXPECT_LE(elements(kOpen4)[0].left.value(), 30s);
 }
 
 TEST_F(ShutPortsTest, WhoOnlyReportsATableOfAnEarlierRunDoesNotHoldIt) {
@@ -284,7 +310,7 @@ TEST_F(ShutPortsTest, WithoutItsSetNobodyIsIn_AndThatIsNoFailure) {
   const OpenDoor door = opening(1, "192.0.2.7", 60s, kTheirs);
   ASSERT_EQ(ports_->admit(door), "");
   nft("delete table inet own\n");
-  EXPECT_EQ(ports_->dismiss(door), "");
+  EXPECT_EQ(dismiss(door), "");
 }
 
 // A name has one table in each network namespace.

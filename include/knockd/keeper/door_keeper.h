@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -100,6 +101,7 @@ class DoorKeeper {
   void carry_out(const UseSequence& use);
   void carry_out(const Admit& admit);
   void carry_out(const Dismiss& dismiss);
+  void dismiss_in_a_row(const std::vector<Action>& actions, size_t first);
   void carry_out(const Record& record);
   void carry_out(const Forget& forget);
   void carry_out(const RunCommand& run);
@@ -122,6 +124,8 @@ class DoorKeeper {
   Openings openings_;
   std::unique_ptr<StateFile> state_;
   bool carries_out_ = false;
+  std::deque<std::string>
+      not_dismissed_;        // the answers of those of a row that are still to be said
   EventLoop::Alarm next_;    // of the openings
   EventLoop::Alarm minute_;  // so that the state file knows how time passes
   EventLoop::Alarm settle_;  // at the end of this turn

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,7 @@ class ShutPorts : public Admitter {
   const ShutTable& table() const { return own_.table(); }
 
   std::string admit(const OpenDoor& door) override;
-  std::string dismiss(const OpenDoor& door) override;
+  std::vector<std::string> dismiss(std::span<const OpenDoor> doors) override;
 
  private:
   struct Place {  // where an opening is let in
@@ -63,6 +64,7 @@ class ShutPorts : public Admitter {
   bool is_own(const SetName& set) const;
   bool is_others(const SetElement& element, Instant until);
   std::string put(const std::vector<SetElement>& elements);
+  std::string remove(const std::vector<SetElement>& elements);
   void on_change();
   void check();
   bool put_right(const SetName& set);
