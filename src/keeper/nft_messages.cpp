@@ -272,4 +272,14 @@ std::optional<int> end_in(const nlmsghdr& message) {
   return error <= 0 && error >= -kMostErrors ? -error : EPROTO;
 }
 
+bool AnswerEnd::take(const nlmsghdr& message) {
+  if ((message.nlmsg_flags & NLM_F_DUMP_INTR) != 0) interrupted_ = true;
+  const std::optional<int> end = end_in(message);
+  if (!end) return true;
+  if (!end_ || *end_ == 0) end_ = end;  // each message that failed has an answer
+  return false;
+}
+
+int AnswerEnd::error() const { return interrupted_ ? EINTR : end_.value_or(ENOBUFS); }
+
 }  // namespace knockd

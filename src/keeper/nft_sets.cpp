@@ -76,20 +76,15 @@ int NftSets::ask(const std::string& request, uint32_t sequence, const Take& take
   std::string bytes = request;
   errno = 0;
   if (nl_sendto(socket_.get(), bytes.data(), bytes.size()) < 0) return errno != 0 ? errno : EIO;
-  std::optional<int> answer;
-  bool interrupted = false;
+  AnswerEnd end;
   for (int reads = 0; reads < kMostReads; ++reads) {
     const Receipt receipt = receive(socket_, [&](const nlmsghdr& message) {
-      if (message.nlmsg_seq != sequence) return;
-      if ((message.nlmsg_flags & NLM_F_DUMP_INTR) != 0) interrupted = true;
-      const std::optional<int> end = end_in(message);
-      if (!end) return take(message);
-      if (!answer || *answer == 0) answer = end;  // each message that failed has an answer
+      if (message.nlmsg_seq == sequence && end.take(message)) take(message);
     });
     if (receipt == Receipt::kLost) return ENOBUFS;
     if (receipt == Receipt::kNothing) break;
   }
-  return interrupted ? EINTR : answer.value_or(ENOBUFS);
+  return end.error();
 }
 
 Result<NftSets::Description, int> NftSets::describe(const SetName& set) {

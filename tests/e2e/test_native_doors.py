@@ -366,6 +366,26 @@ def test_shut_with_a_faulty_file(network, served, knockd, tmp_path):
     assert not network.client.reaches(served.ipv4, SSH)
 
 
+def test_a_faulty_file_does_not_replace_the_table_that_is_kept(network, served, knockd, tmp_path):
+    file = tmp_path / "knockd.conf"
+    head = f"[options]\nStateFile = {tmp_path}/open-doors\n"
+    for text, status in ((config(port="22,80"), 0), (config() + "nonsense\n", 1), ("nonsense\n", 1)):
+        file.write_text(head + text)
+        done = served.run(knockd, "--shut", "-c", file, "-i", "eth0", check=False)
+        assert done.returncode == status, done.stdout
+    assert not network.client.reaches(served.ipv4, WEB)
+
+
+def test_shut_obeys_the_command_line(network, served, knockd, tmp_path):
+    file = tmp_path / "knockd.conf"
+    file.write_text(config(options=f"StateFile = {tmp_path}/open-doors\nInterface = eth9"))
+    served.run(knockd, "--shut", "-c", file, "-i", "eth0", "-4")
+    table = served.run("nft", "list", "table", "inet", "knockd").stdout
+    assert 'elements = { "eth0" }' in table
+    assert "open4_32" in table and "open6" not in table
+    assert not network.client.reaches(served.ipv6, SSH), "nobody is let in over IPv6"
+
+
 def test_a_listening_bridge_member_covers_its_bridge(network, knockd, tmp_path):
     server, client = network.server, network.client
     here = ["ip", "-n", server.namespace]
@@ -523,10 +543,12 @@ def fake_nft(tmp_path):
 
 IDLE = "cat >/dev/null"
 FAILING = "echo 'Error: no luck' >&2; exit 1"
+KILLED = "kill -9 $$"
 
 
 @pytest.mark.parametrize("script, reason", [(IDLE, "nft changed nothing"),
-                                            (FAILING, "nft: no luck")])
+                                            (FAILING, "nft: no luck"),
+                                            (KILLED, "nft: killed by signal 9 (Killed)")])
 def test_an_nft_that_does_nothing_is_not_believed(network, start, fake_nft, script, reason):
     """Beside the table of an earlier run, and at a reload."""
     daemon = start(config(), prefix=fake_nft.prefix)
@@ -550,6 +572,10 @@ def test_a_reload_never_fails_open_in_silence(network, start, fake_nft, script, 
     daemon.send(signal.SIGHUP)
     daemon.wait_for(f"port 22 is NOT shut: {reason}")
 
+    daemon.config_file.write_text(text.replace("Interface = eth0", "Interface = any"))
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for(f"port 22 is NOT shut: {reason}", 2)
+
     daemon.config_file.write_text(text.replace("Open = 22", "Start_Command = true"))
     daemon.send(signal.SIGHUP)
     daemon.wait_for(f"table knockd stays as it was: {reason}")
@@ -569,6 +595,16 @@ def test_a_repair_that_fails_is_said_once_and_tried_until_it_is_done(network, st
     daemon.wait_for("table knockd was changed by another program: made anew")
     assert not network.client.reaches(network.server.ipv4, SSH)
     assert daemon.matching("port 22 is NOT shut: .*") == ["port 22 is NOT shut: nft: no luck"]
+
+
+def test_nft_is_found_where_a_router_has_it(network, start, tmp_path):
+    for folder in ("sbin", "bin"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(shutil.which("nft"), tmp_path / "bin/nft")
+    mounts = f"mount --bind {tmp_path}/sbin /usr/sbin && mount --bind {tmp_path}/bin /usr/bin"
+    start(config(), prefix=["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                            mounts + ' && exec "$0" "$@"'])
+    assert not network.client.reaches(network.server.ipv4, SSH)
 
 
 def test_ports_that_an_earlier_run_left_shut_are_named(network, start):

@@ -72,6 +72,12 @@ def test_interfaces_at_which_ports_stay_open_are_named(network, server, knockd, 
     assert warnings(server, knockd, file, "[options]\nInterface = any\n" + DOOR) == []
 
 
+def test_an_interface_with_addresses_of_its_link_alone_is_none_of_them(network, server, knockd,
+                                                                      tmp_path):
+    network.plug(server, "eth1", mac="02:00:00:00:01:01", ipv4="169.254.7.1", ipv6="fe80::7")
+    assert warnings(server, knockd, tmp_path / "knockd.conf", DOOR) == []
+
+
 def test_a_bridge_of_which_a_port_is_named_is_covered(server, knockd, tmp_path):
     here = ["ip", "-n", server.namespace]
     run(*here, "addr", "flush", "dev", "eth0")

@@ -41,9 +41,9 @@ TEST_F(AdmissionsTest, HoldUntilReleased) {
   EXPECT_EQ(admissions_.until(element("a")), at(10));
   EXPECT_THAT(admissions_.of(1), ElementsAre(element("a"), element("b")));
   admissions_.release(1);
+  ASSERT_THAT(admissions_.sets(), IsEmpty());
   EXPECT_EQ(admissions_.until(element("a")), std::nullopt);
   EXPECT_THAT(admissions_.of(1), IsEmpty());
-  EXPECT_THAT(admissions_.sets(), IsEmpty());
 }
 
 TEST_F(AdmissionsTest, SharedElementHasTheLongestTime_AndGoesWithTheLast) {

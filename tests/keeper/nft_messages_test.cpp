@@ -140,5 +140,29 @@ TEST(NftMessages, AnAnswersEndIsItsErrorOrNone) {
   EXPECT_EQ(end_in(message.header), std::nullopt);
 }
 
+// For good it would stay with a time of 0.
+TEST(NftMessages, WhoHasLessThanAMillisecondLeftHasOne) {
+  const TimedElement element{{kOpen4, set_key(*IpAddress::parse("1.2.3.4"), kSsh)},
+                             std::chrono::nanoseconds(1)};
+  std::string batch = put_request({&element, 1}, 7);
+  EXPECT_THAT(std::string(attributes_in(*messages_of(batch).at(1))),
+              HasSubstr(bytes({0x0c, 0, NFTA_SET_ELEM_TIMEOUT, 0, 0, 0, 0, 0, 0, 0, 0, 1})));
+}
+
+TEST(NftMessages, AnAnswerThatWasInterruptedIsNone) {
+  nlmsghdr content{sizeof(nlmsghdr), NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSETELEM, 0, 1, 0};
+  nlmsghdr done{sizeof(nlmsghdr), NLMSG_DONE, 0, 1, 0};
+  AnswerEnd whole;
+  EXPECT_TRUE(whole.take(content));
+  EXPECT_EQ(whole.error(), ENOBUFS) << "it has not ended";
+  EXPECT_FALSE(whole.take(done));
+  EXPECT_EQ(whole.error(), 0);
+  content.nlmsg_flags = NLM_F_DUMP_INTR;
+  AnswerEnd interrupted;
+  EXPECT_TRUE(interrupted.take(content));
+  EXPECT_FALSE(interrupted.take(done));
+  EXPECT_EQ(interrupted.error(), EINTR);
+}
+
 }  // namespace
 }  // namespace knockd

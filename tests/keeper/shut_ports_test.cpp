@@ -251,6 +251,40 @@ TEST_F(ShutPortsTest, ThousandsAreDismissedAtOnce) {
   EXPECT_LE(elements(kOpen4)[0].left.value(), 30s);
 }
 
+TEST_F(ShutPortsTest, ThousandsArePutInAgain) {
+  ShutTable table = ssh_table();
+  table.most_elements = 2000;
+  ASSERT_TRUE(ports_->shut(table));
+  for (uint64_t i = 0; i < 1200; ++i) {
+    const std::string source =
+        format("10.0.%d.%d", static_cast<int>(i / 200), static_cast<int>(i % 200));
+    ASSERT_EQ(ports_->admit(opening(i, source, 60s)), "");
+  }
+  nft("flush set inet knockd open4_32\n");
+  look();
+  EXPECT_THAT(elements(kOpen4), SizeIs(1200));
+}
+
+TEST_F(ShutPortsTest, ATimeThatOthersMadeLongerIsPutRight) {
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s)), "");
+  nft("delete element inet knockd open4_32 { 192.0.2.7 . tcp . 22 }\n"
+      "add element inet knockd open4_32 { 192.0.2.7 . tcp . 22 timeout 1h }\n");
+  look();
+  ASSERT_THAT(elements(kOpen4), SizeIs(1));
+  EXPECT_LE(elements(kOpen4)[0].left.value(), 60s);
+}
+
+TEST_F(ShutPortsTest, WhoCannotBeRenewedIsStillToBeIn) {
+  nft("table inet own { set allowed { type ipv4_addr; size 1; flags timeout; }\n}\n");
+  ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s, kTheirs)), "");
+  nft("flush set inet own allowed\nadd element inet own allowed { 192.0.2.99 }\n");
+  EXPECT_NE(ports_->admit(opening(1, "192.0.2.7", 100s, kTheirs)), "");
+  nft("flush set inet own allowed\n");
+  look();
+  EXPECT_THAT(elements(kTheirs), SizeIs(1));
+}
+
 TEST_F(ShutPortsTest, WhoOnlyReportsATableOfAnEarlierRunDoesNotHoldIt) {
   ports_->keep_in(folder_ / "kept");
   ASSERT_TRUE(ports_->shut(ssh_table()));

@@ -82,4 +82,18 @@ std::string_view attributes_in(const nlmsghdr& message);
 // An error's number, 0 for success; nothing if the message ends no answer.
 std::optional<int> end_in(const nlmsghdr& message);
 
+// How an answer of many messages ended.
+class AnswerEnd {
+ public:
+  // True for a message that is content.
+  bool take(const nlmsghdr& message);
+  // The number of the first error; 0 for success. EINTR: what was listed changed meanwhile.
+  // ENOBUFS: it has not ended.
+  int error() const;
+
+ private:
+  std::optional<int> end_;
+  bool interrupted_ = false;
+};
+
 }  // namespace knockd
