@@ -19,6 +19,7 @@
 #include "knockd/app/ask.h"
 #include "knockd/app/replay.h"
 #include "knockd/app/shut.h"
+#include "knockd/app/test_config.h"
 #include "knockd/base/privileges.h"
 #include "knockd/base/text.h"
 #include "knockd/base/unique_fd.h"
@@ -134,14 +135,12 @@ int print_errors(const ConfigError& error) {
   return 1;
 }
 
-int test_config(const CommandLine& line) {
-  const auto config = load_config(line.config_file);
-  if (!config) return print_errors(config.error());
-  for (const Complaint& warning : check(*config, Machine(other_entrances(line, *config)))) {
-    std::printf("%s\n", warning.to_string().c_str());
-  }
-  std::printf("configuration OK\n");
-  return 0;
+int test(const CommandLine& line) {
+  const TestReport report = test_config(line.config_file, [&](const Config& config) {
+    return check(config, Machine(other_entrances(line, config)));
+  });
+  std::fputs(report.text.c_str(), report.is_good ? stdout : stderr);
+  return report.is_good ? 0 : 1;
 }
 
 int replay_capture(const CommandLine& line) {
@@ -213,7 +212,7 @@ int run_task(const CommandLine& line) {
       std::printf("knockd %s\nMIT License\n", KNOCKD_VERSION);
       return 0;
     case CommandLine::Task::kTest:
-      return test_config(line);
+      return test(line);
     case CommandLine::Task::kReplay:
       return replay_capture(line);
     case CommandLine::Task::kShut:

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What a configuration says of doors without a shell, as the openings and the ruleset need it.
 #include <algorithm>
+#include <map>
 #include <set>
 
+#include "knockd/base/text.h"
 #include "knockd/config/config.h"
+#include "knockd/config/directives.h"
+#include "knockd/config/values.h"
 
 namespace knockd {
 namespace {
@@ -57,6 +61,27 @@ ShutTable shut_table_of(const Config& config, const std::vector<std::string>& in
 
 std::string kept_table_file(const Config& config) {
   return config.state_file.empty() ? std::string() : config.state_file + ".nft";
+}
+
+void check_admissions(Draft& draft) {
+  const Config& config = draft.config;
+  std::map<Knock, const Door*> shut;  // by us: the first door that opens it
+  for (const Door& door : config.doors) {
+    const bool has_set = door.lets_in() && !is_in_own_table(config, door);
+    if (has_set && door.places.contains("Open_Prefix")) {
+      draft.error(door.place_of("Open_Prefix"),
+                  "Open_Prefix with Open_Set: expected whole addresses, the set is not ours");
+    }
+    if (has_set) continue;
+    for (const Knock& port : door.open) {
+      const Door& first = *shut.try_emplace(port, &door).first->second;
+      if (first.keep_established == door.keep_established) continue;
+      draft.error(door.place_of("Keep_Established"),
+                  format("doors %s and %s both open port %u: expected the same Keep_Established",
+                         in_quotes(first.name).c_str(), in_quotes(door.name).c_str(), port.port));
+      break;
+    }
+  }
 }
 
 }  // namespace knockd

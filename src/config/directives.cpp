@@ -12,6 +12,9 @@
 
 #include "knockd/base/nearest_word.h"
 #include "knockd/base/text.h"
+#include "knockd/config/fix.h"
+#include "knockd/config/lookalike.h"
+#include "knockd/config/odd_value.h"
 #include "knockd/config/one_time_file.h"
 #include "knockd/config/values.h"
 #include "knockd/knock/nft_name.h"
@@ -20,6 +23,7 @@ namespace knockd {
 namespace {
 
 constexpr size_t kMaxComplaints = 1000;  // a file with more is none of ours
+constexpr size_t kLongestKey = 32;       // a longer one is no slip of the hand
 
 void unexpected(Draft& draft, const Value& value) {
   draft.error(value.place, std::string(value.key) + ' ' + in_quotes(value.text) + ": expected " +
@@ -201,6 +205,15 @@ void read_prefixes(Draft& draft, const Value& value) {
   draft.door.prefix_v6 = static_cast<uint8_t>(*v6);
 }
 
+// What is left of a key without what may stand between its words, and what encloses it.
+std::string letters_of(std::string_view key) {
+  std::string letters(key);
+  std::erase_if(letters, [](char c) {
+    return is_one_of({&c, 1}, {" ", "\t", "_", "-", "\"", "'"});
+  });
+  return letters;
+}
+
 std::span<const Directive> directives() {
   using enum Directive::Scope;
   using enum Directive::Form;
@@ -286,15 +299,35 @@ const Directive* find_directive(std::string_view key, Directive::Scope scope) {
   return found;
 }
 
-std::string advice_on(std::string_view key) {
+std::string_view nearest_key(std::string_view key) {
+  if (key.size() > kLongestKey) return {};
+  const std::string letters = letters_of(key);
   std::vector<std::string_view> keys;
   for (const Directive& directive : directives()) {
-    keys.push_back(directive.name);
-    keys.push_back(directive.alias);
+    for (const std::string_view name : {directive.name, directive.alias}) {
+      if (!name.empty() && equals_ignoring_case(letters_of(name), letters)) return name;
+      keys.push_back(name);
+    }
   }
-  const std::string_view nearest = nearest_word(key, keys);
+  return nearest_word(key, keys);
+}
+
+std::string advice_on(std::string_view key) {
+  const std::string_view nearest = nearest_key(key);
   if (nearest.empty()) return "expected \"Key = value\", [NAME] or a comment";
   return "did you mean " + std::string(nearest) + "?";
+}
+
+void read_value(Draft& draft, const Directive& directive, const Value& value) {
+  const size_t errors = draft.errors.size();
+  directive.read(draft, value);
+  if (draft.errors.size() == errors) return remark_on_value(draft, value);
+  if (draft.errors.size() == kMaxComplaints) return;
+  Complaint& error = draft.errors.back();
+  if (const auto lookalike = find_lookalike(value.text)) {
+    error.message += "; it has " + lookalike->name;
+  }
+  if (errors < kMostFixes) error.write = fixed_assignment(directive, value, draft.files);
 }
 
 bool read_path(Draft& draft, const Value& value, std::string& result) {
@@ -307,15 +340,20 @@ bool read_path(Draft& draft, const Value& value, std::string& result) {
   return true;
 }
 
-void Draft::error(Place place, std::string message) {
+void Draft::error(Place place, std::string message, std::string write) {
   if (errors.size() == kMaxComplaints) return;
-  if (errors.size() + 1 == kMaxComplaints) message = "too many errors: the rest is left out";
-  errors.push_back({Complaint::Severity::kError, std::move(place), std::move(message)});
+  if (errors.size() + 1 == kMaxComplaints) {
+    message = "too many errors: the rest is left out";
+    write.clear();
+  }
+  errors.push_back(
+      {Complaint::Severity::kError, std::move(place), std::move(message), std::move(write)});
 }
 
-void Draft::remark(Place place, std::string message) {
+void Draft::remark(Place place, std::string message, std::string write) {
   if (config.remarks.size() == kMaxComplaints) return;
-  config.remarks.push_back({Complaint::Severity::kWarning, std::move(place), std::move(message)});
+  config.remarks.push_back(
+      {Complaint::Severity::kWarning, std::move(place), std::move(message), std::move(write)});
 }
 
 }  // namespace knockd

@@ -7,14 +7,18 @@
 #include <string.h>
 
 #include <algorithm>
-#include <map>
+#include <optional>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "knockd/base/text.h"
 #include "knockd/config/directives.h"
+#include "knockd/config/fix.h"
+#include "knockd/config/lookalike.h"
+#include "knockd/config/odd_value.h"
 #include "knockd/config/one_time_file.h"
+#include "knockd/config/rewrites.h"
 #include "knockd/config/values.h"
 
 namespace knockd {
@@ -48,7 +52,7 @@ class Parser {
   Result<Config, ConfigError> parse(std::string_view text, const std::string& name) {
     draft_.config.file = name;
     read_text(text, name);
-    check_admissions();
+    check_admissions(draft_);
     if (!draft_.errors.empty()) {
       // A door without a sequence is found at its end but stands at its beginning.
       sort_by_place(draft_.errors, draft_.config.files);
@@ -69,8 +73,10 @@ class Parser {
   void read_line();
   void begin_section(std::string_view text);
   void end_door();
-  void check_admissions();
   void read_directive(std::string_view text);
+  std::optional<LineFix> fix_of(std::string_view text, Directive::Scope scope);
+  void refuse_line(std::string_view text, std::string_view key, std::string_view name,
+                   Directive::Scope scope);
   void read_value(const Directive& directive, std::string_view key, std::string_view raw);
   void note_place(const Directive& directive, std::string_view key);
   void read_include(const Value& value);
@@ -81,7 +87,8 @@ class Parser {
   Draft draft_;
   std::vector<Source> sources_;  // the file being read, behind those that include it
   Section section_ = Section::kNone;
-  size_t rules_ = 0;  // that the doors so far take in a tracker, see DoorRules
+  std::string unfinished_;  // a command whose line ended with a backslash, as one line so far
+  size_t rules_ = 0;        // that the doors so far take in a tracker, see DoorRules
 };
 
 void Parser::read_text(std::string_view text, const std::string& name) {
@@ -89,8 +96,9 @@ void Parser::read_text(std::string_view text, const std::string& name) {
   draft_.config.files.push_back(name);
   sources_.push_back({name, 0, {}});
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
-  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) {
-    draft_.error({name, 1, 1}, "text in UTF-16: expected ASCII or UTF-8");
+  if (is_utf16(text)) {
+    draft_.error({name, 1, 1, true}, "text in UTF-16: expected ASCII or UTF-8",
+                 "the text anew, as iconv -f UTF-16 -t UTF-8 prints it");
     text = {};
   }
   while (!text.empty()) {
@@ -118,6 +126,7 @@ void Parser::read_line() {
 void Parser::begin_section(std::string_view text) {
   end_door();
   section_ = Section::kFaulty;
+  unfinished_.clear();
   const Place place = place_of(text);
   const size_t end = find_closing_bracket(text);
   const std::string_view name =
@@ -125,7 +134,8 @@ void Parser::begin_section(std::string_view text) {
   const bool is_options = equals_ignoring_case(name, "options");
   if (is_options) section_ = Section::kOptions;
   if (end == text.npos) {
-    return draft_.error(place, "section " + in_quotes(text) + ": expected ] at its end");
+    return draft_.error(place, "section " + in_quotes(text) + ": expected ] at its end",
+                        fixed_section(text));
   }
   if (is_options) return;
   if (name.empty())
@@ -171,45 +181,20 @@ void Parser::end_door() {
   draft_.config.doors.push_back(std::move(door));
 }
 
-// What doors that open ports without a command must not say, alone or together.
-void Parser::check_admissions() {
-  const Config& config = draft_.config;
-  std::map<Knock, const Door*> shut;  // by us: the first door that opens it
-  for (const Door& door : config.doors) {
-    const bool has_set = door.lets_in() && !is_in_own_table(config, door);
-    if (has_set && door.places.contains("Open_Prefix")) {
-      draft_.error(door.place_of("Open_Prefix"),
-                   "Open_Prefix with Open_Set: expected whole addresses, the set is not ours");
-    }
-    if (has_set) continue;
-    for (const Knock& port : door.open) {
-      const Door& first = *shut.try_emplace(port, &door).first->second;
-      if (first.keep_established == door.keep_established) continue;
-      draft_.error(door.place_of("Keep_Established"),
-                   format("doors %s and %s both open port %u: expected the same Keep_Established",
-                          in_quotes(first.name).c_str(), in_quotes(door.name).c_str(), port.port));
-      break;
-    }
-  }
-}
-
 void Parser::read_directive(std::string_view text) {
   size_t equals = text.find('=');
   const std::string_view before = text.substr(0, equals);
   std::string_view key = without_comment(before);
   if (key.size() != trim(before).size()) equals = text.npos;  // it stands in a comment
-  if (section_ == Section::kNone) {
-    return draft_.error(place_of(text),
-                        "directive " + in_quotes(key) +
-                            " outside a section: expected [options] or [NAME] before it");
-  }
   const std::string_view word = key.substr(0, key.find_first_of(" \t"));
   const Directive::Scope scope =
       section_ == Section::kOptions ? Directive::Scope::kOptions : Directive::Scope::kDoor;
   const Directive* const directive = find_directive(equals == text.npos ? word : key, scope);
-  if (directive == nullptr) {
-    return draft_.error(place_of(text), "unknown directive " + in_quotes(key) + ": " +
-                                            advice_on(equals == text.npos ? word : key));
+  if (directive == nullptr) return refuse_line(text, key, equals == text.npos ? word : key, scope);
+  if (section_ == Section::kNone) {
+    return draft_.error(place_of(text),
+                        "directive " + in_quotes(key) +
+                            " outside a section: expected [options] or [NAME] before it");
   }
   if (directive->scope != scope && section_ != Section::kFaulty) {
     return draft_.error(place_of(text), "directive " + in_quotes(key) +
@@ -217,17 +202,51 @@ void Parser::read_directive(std::string_view text) {
                                                  ? " in a door: expected it in [options]"
                                                  : " in [options]: expected it in a door"));
   }
+  unfinished_.clear();
   note_place(*directive, key);
   const bool stands_alone =
       directive->form == Directive::Form::kSwitch && word.size() == key.size();
   if (equals == text.npos && !stands_alone) {
-    return draft_.error(place_of(text), std::string(word) + ": missing value: expected = and " +
-                                            std::string(directive->expects));
+    const auto fix = fix_of(text, scope);
+    return draft_.error(
+        place_of(text),
+        std::string(word) + ": missing value: expected = and " + std::string(directive->expects),
+        fix ? fix->line : "");
   }
   if (equals == text.npos) {
     directive->read(draft_, {key, "yes", place_of(key), directive->expects});
   } else {
     read_value(*directive, key, text.substr(equals + 1));
+  }
+}
+
+std::optional<LineFix> Parser::fix_of(std::string_view text, Directive::Scope scope) {
+  if (draft_.errors.size() >= kMostFixes) return std::nullopt;
+  return fixed_line(text, scope, draft_.files);
+}
+
+// For a line of which `key` is no directive; `name` is what of it should be one.
+void Parser::refuse_line(std::string_view text, std::string_view key, std::string_view name,
+                         Directive::Scope scope) {
+  const std::string message = "unknown directive " + in_quotes(key) + ": ";
+  if (!unfinished_.empty()) {
+    unfinished_ += ' ' + std::string(trim(text.substr(0, text.find_last_not_of('\\') + 1)));
+    return draft_.error(place_of(text),
+                        message + "expected the whole command on one line, without a backslash",
+                        unfinished_.size() > kLongestFix ? "" : unfinished_);
+  }
+  const auto fix = fix_of(text, scope);
+  const auto lookalike = find_lookalike(text);
+  draft_.error(place_of(text),
+               message + (lookalike                     ? "it has " + lookalike->name
+                          : fix && !fix->advice.empty() ? fix->advice
+                                                        : advice_on(name)),
+               fix ? fix->line : "");
+  if (!fix) return;
+  if (fix->directive != nullptr) return note_place(*fix->directive, key);
+  if (fix->line.starts_with('[')) {
+    end_door();
+    section_ = Section::kFaulty;
   }
 }
 
@@ -245,8 +264,15 @@ void Parser::read_value(const Directive& directive, std::string_view key, std::s
     return draft_.error(place_of(text.substr(at)),
                         std::string(key) + ": a NUL byte: expected a command for /bin/sh");
   }
-  if (directive.read == nullptr) return read_include(value);
+  if (directive.read == nullptr) {
+    remark_on_value(draft_, value);
+    return read_include(value);
+  }
+  if (!is_command) return knockd::read_value(draft_, directive, value);
   directive.read(draft_, value);
+  remark_on_command(draft_, value);
+  if (!text.ends_with('\\')) return;
+  unfinished_ = std::string(key) + " = " + std::string(trim(text.substr(0, text.size() - 1)));
 }
 
 void Parser::note_place(const Directive& directive, std::string_view key) {
@@ -283,8 +309,10 @@ void Parser::include_file(const Value& value, const std::string& path) {
   }
   const auto text = draft_.files.read(path);
   if (const auto* failure = std::get_if<ConfigFiles::Failure>(&text)) {
+    const std::string plain = without_quotes(value.text);
     return draft_.error(value.place,
-                        "file " + in_quotes(path) + " cannot be read: " + strerror(failure->error));
+                        "file " + in_quotes(path) + " cannot be read: " + strerror(failure->error),
+                        plain == value.text ? "" : assignment(value.key, plain));
   }
   read_text(std::get<std::string>(text), path);
 }

@@ -40,6 +40,10 @@ std::string fault_in_interface_name(std::string_view name) {
 
 }  // namespace
 
+bool is_utf16(std::string_view text) {
+  return text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff");
+}
+
 std::string_view without_comment(std::string_view text) {
   for (size_t i = 1; i < text.size(); ++i) {
     if (text[i] == '#' && is_blank(text[i - 1])) return trim(text.substr(0, i));

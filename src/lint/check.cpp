@@ -13,30 +13,15 @@
 #include "knockd/config/values.h"
 #include "knockd/lint/admission_check.h"
 #include "knockd/lint/iptables_rule.h"
+#include "knockd/lint/sequence_check.h"
 #include "knockd/lint/shell_command.h"
 
 namespace knockd {
 namespace {
 
-constexpr uint16_t kFirstUnassigned = 1024;  // below are the well-known ports (RFC 6335, 6)
-constexpr size_t kFewKnocks = 3;             // fewer are soon guessed
 // With fewer than these the scan guard, which sees tcp alone, has too little to go by.
 constexpr auto kGuardedKnocks = 2;
 constexpr std::string_view kFirewallTool = "knockd-firewall";
-
-std::vector<uint16_t> ports_of(const Sequence& sequence) {
-  std::vector<uint16_t> ports;
-  for (const Knock& knock : sequence) ports.push_back(knock.port);
-  return ports;
-}
-
-// Whether each port is the one before it plus `step`.
-bool goes_in_steps_of(int step, const std::vector<uint16_t>& ports) {
-  for (size_t i = 1; i < ports.size(); ++i) {
-    if (ports[i] - ports[i - 1] != step) return false;
-  }
-  return ports.size() > 1;
-}
 
 // Two doors are opened by the same knocks if this is the same for both.
 std::string key_of(const Door& door, const Sequence& sequence) {
@@ -74,7 +59,8 @@ class Checker {
     check_scan_limit();
     check_programs("On_Start", config_.place_of("On_Start"), config_.on_start);
     check_programs("On_Stop", config_.place_of("On_Stop"), config_.on_stop);
-    if (config_.doors.empty()) warn({config_.file, 1, 1}, "no door: nothing can be knocked at");
+    if (config_.doors.empty())
+      warn({config_.file, 1, 1, true}, "no door: nothing can be knocked at");
     check_names();
     check_prefixes();
     collect_rules();
@@ -85,14 +71,15 @@ class Checker {
   }
 
  private:
-  void warn(Place place, std::string message) {
-    warnings_.push_back({Complaint::Severity::kWarning, std::move(place), std::move(message)});
+  void warn(Place place, std::string message, std::string write = "") {
+    warnings_.push_back(
+        {Complaint::Severity::kWarning, std::move(place), std::move(message), std::move(write)});
   }
 
   // The whole configuration.
 
   void check_files() {
-    for (const std::string& file : config_.files) check_file({file, 1, 1}, file);
+    for (const std::string& file : config_.files) check_file({file, 1, 1, true}, file);
     for (const Door& door : config_.doors) {
       if (!door.one_time_file.empty()) {
         check_file(door.place_of("One_Time_Sequences"), door.one_time_file);
@@ -177,27 +164,8 @@ class Checker {
   void check_sequence(const Door& door) {
     const Sequence& sequence = door.rule.sequence;
     if (sequence.empty()) return;  // the parser has told of the exhausted list
-    const std::vector<uint16_t> ports = ports_of(sequence);
-    const auto weak = [&](const std::string& why) {
+    for (const std::string& why : weaknesses_of(sequence)) {
       warn(place_of_sequence(door), "sequence " + in_quotes(to_string(sequence)) + ": " + why);
-    };
-    if (sequence.size() == 1) {
-      weak("one knock: any port scan opens the door");
-    } else if (sequence.size() < kFewKnocks) {
-      weak(format("fewer than %zu knocks are soon guessed", kFewKnocks));
-    }
-    if (goes_in_steps_of(1, ports)) weak("ascending neighbours: a port scan may knock them");
-    if (goes_in_steps_of(-1, ports)) weak("descending neighbours: a port scan may knock them");
-    if (std::adjacent_find(sequence.begin(), sequence.end()) != sequence.end()) {
-      weak("a port is repeated: programs that repeat a packet knock it by chance");
-    }
-    if (std::any_of(ports.begin(), ports.end(), [](int p) { return p < kFirstUnassigned; })) {
-      weak("well-known ports: strangers try those below 1024 first");
-    }
-    const std::vector<uint16_t> kDefault = {7000, 8000, 9000};  // shipped with knockd up to 0.8
-    if (ports == kDefault ||
-        std::equal(ports.begin(), ports.end(), kDefault.rbegin(), kDefault.rend())) {
-      weak("the default of knockd 0.8, which everyone knows");
     }
   }
 
@@ -217,7 +185,8 @@ class Checker {
       warn(door.place_of("TCPFlags"),
            "door " + in_quotes(door.name) +
                ": tcp knocks without TCPFlags = syn: a port scan can open the door, the scan guard "
-               "sees connection attempts (SYN without ACK) alone");
+               "sees connection attempts (SYN without ACK) alone",
+           "TCPFlags = syn");
     }
   }
 
@@ -338,7 +307,8 @@ class Checker {
       const bool is_said = door.places.contains("Reknock");
       warn(door.place_of(is_said ? "Reknock" : found->directive),
            "knockd-firewall with Reknock = run: after a second knock the first stop command shuts "
-           "the port: expected Reknock = extend");
+           "the port: expected Reknock = extend",
+           "Reknock = extend");
     }
   }
 

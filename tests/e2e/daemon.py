@@ -32,6 +32,11 @@ class Ledger:
                    lambda: f"ledger: {self.lines()}\n{also_found()}")
 
 
+def findings(printed):
+    """What -t has found, a line each, without what stands below it: its place in the file."""
+    return [line for line in printed.splitlines() if not line.startswith(" ")]
+
+
 @functools.cache
 def is_reference(binary):
     """Whether this is 0.8."""

@@ -36,10 +36,9 @@ OWN_STATE = ["sh", "-c", 'mkdir -p /var/lib/knockd && mount -t tmpfs none /var/l
 def say(server, knockd, tmp_path):
     """say(*arguments) runs the daemon to its end: status, standard output, standard error."""
 
-    def run_to_end(*arguments, prefix=()):
-        return subprocess.run(server.argv(*OWN_STATE, *prefix, knockd, *arguments),
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20,
-                              check=False, cwd=tmp_path)
+    def run_to_end(*arguments, prefix=(), text=""):
+        return subprocess.run(server.argv(*OWN_STATE, *prefix, knockd, *arguments), input=text,
+                              capture_output=True, text=True, timeout=20, check=False, cwd=tmp_path)
 
     return run_to_end
 
@@ -179,6 +178,33 @@ def test_every_error_is_named(say, config_file):
         for place in ("2:", "3:", "4:"):
             assert f"{path}:{place}" in done.stderr
         assert "configuration OK" not in done.stdout
+
+
+def test_each_finding_shows_its_line(say, config_file, tmp_path):
+    """Below the lines that a daemon prints at its start, and only with -t."""
+    path = config_file("[a]\nsequence = 7421/tcp,3096\n\ttcp flags = syn\n")
+    errors = [f'{path}:2:12: port "7421/tcp": expected a number from 1 to 65535',
+              f'{path}:3:2: unknown directive "tcp flags": did you mean TCPFlags?']
+    done = say("-t", "-c", path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        errors[0], "    sequence = 7421/tcp,3096", "               ^",
+        "    write: sequence = 7421:tcp,3096",
+        errors[1], "    \ttcp flags = syn", "    \t^", "    write: TCPFlags = syn"]
+    assert say("-i", "eth0", "-c", path).stderr.splitlines() == errors
+
+
+def test_a_finding_shows_its_line_of_a_pipe_and_of_an_included_file(say, tmp_path):
+    """A pipe gives its text once. A line of the included file is not one of the main file."""
+    included = tmp_path / "doors.conf"
+    included.write_text("# Our doors.\n\n[a]\nsequence = 7421,3096,5518\nTCPFlag = syn\n")
+    text = f"[options]\ninclude = {included}\nlogfile = \"/var/log/knockd.log\"\nspeed = 1\n"
+    done = say("-t", "-c", "/dev/stdin", text=text)
+    assert done.stderr.splitlines() == [
+        '/dev/stdin:4:1: unknown directive "speed": expected "Key = value", [NAME] or a comment',
+        "    speed = 1", "    ^",
+        f'{included}:5:1: unknown directive "TCPFlag": did you mean TCPFlags?',
+        "    TCPFlag = syn", "    ^", "    write: TCPFlags = syn"]
 
 
 # --- what is missing is named in one line

@@ -3,6 +3,7 @@
 
 import subprocess
 
+from daemon import findings
 from network import run
 
 DOOR = "[ssh]\nSequence = 7421,3096:udp,5518\nTCPFlags = syn\nOpen = 22\n"
@@ -13,7 +14,7 @@ FILTER = ("table inet filter {{ chain input {{ type filter hook input priority 0
 def warnings(server, knockd, file, text, *arguments):
     file.write_text(text)
     file.chmod(0o600)
-    printed = server.run(knockd, "-t", "-c", file, *arguments).stdout.splitlines()
+    printed = findings(server.run(knockd, "-t", "-c", file, *arguments).stdout)
     assert printed[-1] == "configuration OK"
     return printed[:-1]
 

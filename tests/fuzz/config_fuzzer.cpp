@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "knockd/config/excerpt.h"
 #include "knockd/config/parser.h"
 #include "knockd/config/values.h"
 #include "knockd/lint/check.h"
@@ -58,8 +59,19 @@ void demand(bool promise) {
   if (!promise) abort();
 }
 
-void demand_safe(const Complaint& complaint) {
+// What is shown of a text; a tab stays one.
+void demand_safe(std::string shown) {
+  std::erase(shown, '\t');
+  demand(find_control_byte(shown) == std::string::npos);
+}
+
+void demand_safe(const Complaint& complaint, std::string_view text) {
   demand(find_control_byte(complaint.to_string()) == std::string::npos);
+  demand_safe(visible(complaint.write));
+  // Whatever line it is of: the caret stands within it.
+  const auto lines = excerpt(text.substr(0, text.find('\n')), complaint.place.column);
+  for (const std::string& line : lines) demand_safe(line);
+  demand(lines.empty() || lines[1].size() <= lines[0].size() + 1);
 }
 
 void demand_sound(const Config& config) {
@@ -85,10 +97,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto config = parse_config(input.substr(0, end), "knockd.conf", files);
   if (config) {
     demand_sound(*config);
-    for (const Complaint& warning : check(*config, Nowhere())) demand_safe(warning);
+    for (const Complaint& warning : check(*config, Nowhere())) demand_safe(warning, input);
   } else {
     demand(!config.error().complaints.empty());
-    for (const Complaint& complaint : config.error().complaints) demand_safe(complaint);
+    for (const Complaint& complaint : config.error().complaints) demand_safe(complaint, input);
   }
   return 0;
 }

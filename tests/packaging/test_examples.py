@@ -10,7 +10,7 @@ import pytest
 
 import senders
 from conftest import TREE
-from daemon import Daemon
+from daemon import Daemon, findings
 from network import run
 from waiting import repeat_until, wait_until
 
@@ -94,7 +94,7 @@ def test_nothing_is_doubtful(server, knockd, example, bench, tmp_path):
     config = tmp_path / "knockd.conf"
     config.write_text(bench.text)
     config.chmod(0o600)
-    *warnings, last = server.run(*bench.prefix, knockd, "-t", "-c", config).stdout.splitlines()
+    *warnings, last = findings(server.run(*bench.prefix, knockd, "-t", "-c", config).stdout)
     assert last == "configuration OK"
     expected = WARNINGS.get(example, [])
     assert len(warnings) == len(expected), warnings

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import senders
-from daemon import Daemon
+from daemon import Daemon, findings
 from debian import Debian
 from fixtures import TREE
 from waiting import wait_until
@@ -97,7 +97,7 @@ def test_a_door_without_commands_beside_it(network, debian, knockd, knock_binary
     file.chmod(0o600)
 
     def warnings():
-        return server.run(knockd, "-t", "-c", file).stdout.splitlines()[:-1]
+        return findings(server.run(knockd, "-t", "-c", file).stdout)[:-1]
 
     warning, = warnings()
     assert "port 2222: chain inet firewalld filter_INPUT, which comes after knockd's own" in warning

@@ -154,8 +154,10 @@ def test_rules_without_a_name_are_doors_of_their_own(router):
 
 def test_a_line_break_in_a_value_gives_no_directive(router):
     router.uci("knockd", RULE.replace("'5'", "'5\n[more]\nsequence = 1'"))
-    assert router.refused()[0].startswith(
+    error, *others = router.refused()
+    assert error.startswith(
         '/var/run/knockd.conf.new:7:19: seq_timeout "5 [more] sequence = 1": expected')
+    assert others[0].endswith(" is what /etc/config/knockd became"), "an error is one line"
 
 
 def test_the_configuration_is_its_owners_alone(router):

@@ -15,6 +15,7 @@ struct Place {
   std::string file;
   int line = 0;
   int column = 0;
+  bool is_whole_file = false;  // whatever the line: there is none to be shown
 };
 
 struct Complaint {
@@ -23,6 +24,7 @@ struct Complaint {
   Severity severity = Severity::kError;
   Place place;
   std::string message;  // one line, safe for a terminal
+  std::string write{};  // what to write in place of the line, or of the part; empty: not known
 
   // "file:line:column: message", with "warning: " before the message of a warning.
   std::string to_string() const;

@@ -22,9 +22,9 @@ struct Draft {
   Door door;  // the one that is being read
   std::vector<Complaint> errors;
 
-  // Both ignore what comes behind the first thousand.
-  void error(Place place, std::string message);
-  void remark(Place place, std::string message);
+  // Both ignore what comes behind the first thousand. `write` as in Complaint.
+  void error(Place place, std::string message, std::string write = "");
+  void remark(Place place, std::string message, std::string write = "");
 };
 
 struct Value {
@@ -57,8 +57,18 @@ struct Directive {
 // one of this scope.
 const Directive* find_directive(std::string_view key, Directive::Scope scope);
 
-// What to say of a key that is none: the nearest one, if it is near enough for a slip of the hand.
+// The key that was meant by one that is none: the same letters, or near enough for a slip of the
+// hand. Empty if there is none.
+std::string_view nearest_key(std::string_view key);
+
+// What to say of a key that is none.
 std::string advice_on(std::string_view key);
+
+// Reads a value with the directive's reader. An error gets what to write instead, if that is clear.
+void read_value(Draft& draft, const Directive& directive, const Value& value);
+
+// What doors that open ports without a command must not say, alone or together.
+void check_admissions(Draft& draft);
 
 // Reads a path as it is written. An error, and false, if it has control bytes.
 bool read_path(Draft& draft, const Value& value, std::string& result);

@@ -18,6 +18,9 @@ namespace knockd {
 // What some editors put before a UTF-8 text; no part of it.
 inline constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
+// Whether a text begins with the byte-order mark of UTF-16.
+bool is_utf16(std::string_view text);
+
 // `text` up to a comment (a '#' with a blank before it), without blanks at both ends.
 std::string_view without_comment(std::string_view text);
 

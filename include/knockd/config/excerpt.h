@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// A line of a configuration as -t shows it below a finding, with a caret under the place.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace knockd {
+
+// `line` and a line with a caret under the byte of this column (from 1); neither if the line is
+// blank. ASCII and tabs alone: another character is shown as <U+2013>, and a byte that is none as
+// <E9>. A long line is cut around the place.
+std::vector<std::string> excerpt(std::string_view line, int column);
+
+// `text` in the form that an excerpt has.
+std::string visible(std::string_view text);
+
+}  // namespace knockd

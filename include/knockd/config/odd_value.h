@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+// Values that are read, but hardly as they were meant: quotes that become part of a path, %ip% in a
+// command. Remarks for -t.
+#pragma once
+
+#include "knockd/config/directives.h"
+
+namespace knockd {
+
+void remark_on_value(Draft& draft, const Value& value);
+void remark_on_command(Draft& draft, const Value& value);
+
+}  // namespace knockd
