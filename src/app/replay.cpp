@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "knockd/app/replay_summary.h"
 #include "knockd/base/rate_limit.h"
 #include "knockd/base/text.h"
 #include "knockd/config/door_rules.h"
@@ -66,9 +67,11 @@ class Replay : TrackerSink {
         one_time_(config),
         rules_(config.doors),
         tracker_(rules_.all(), tracker_options(config, options, hash_key), *this),
+        explains_(options.explain),
         generations_(config.doors.size()),
         rate_(config.log_rate),
-        terms_(config) {}
+        terms_(config),
+        summary_(config.doors, rules_) {}
 
   bool has_memory() const { return tracker_.has_memory(); }
 
@@ -97,9 +100,12 @@ class Replay : TrackerSink {
     opened_.clear();
   }
 
-  // What a capture's end leaves open is told as well: stop commands at their time.
+  // What a capture's end leaves open is told as well: stop commands at their time. Then what became
+  // of each source.
   void finish() {
     while (const auto next = next_moment()) advance(*next);
+    if (!explains_) return;
+    for (const std::string& line : summary_.lines()) std::printf("%s\n", line.c_str());
   }
 
   void explain(const Frame& frame, NotAPacket reason) const {
@@ -134,6 +140,7 @@ class Replay : TrackerSink {
   }
 
   void on_event(const KnockEvent& event) override {
+    if (explains_) summary_.on_event(event, now_);
     if (event.kind == EventKind::kOpen) {
       // The tracker is in the middle of a packet: what needs it waits until it is done.
       return opened_.push_back(event);
@@ -144,6 +151,7 @@ class Replay : TrackerSink {
   }
 
   void on_explanation(const Explanation& explanation) override {
+    summary_.on_explanation(explanation, now_);
     const DoorNumber door = rules_.door_of(explanation.door);
     print(explanation_line(explanation,
                            door == kNoDoor ? std::string_view() : config_.doors[door].name));
@@ -203,10 +211,12 @@ class Replay : TrackerSink {
   OneTimeLists one_time_;
   DoorRules rules_;
   Tracker tracker_;
+  const bool explains_;
   std::vector<uint32_t> generations_;
   RateLimit rate_;
   DoorTerms terms_;
   Openings openings_;
+  ReplaySummary summary_;
   std::vector<KnockEvent> opened_;
   Instant now_{};
 };

@@ -12,17 +12,6 @@ std::string seconds_text(Duration duration) {
                               std::chrono::duration_cast<std::chrono::seconds>(duration).count()));
 }
 
-std::string mask_text(const FlagMask& mask) {
-  std::string text;
-  for (const auto& [bit, name] : kTcpFlagNames) {
-    if (((mask.wanted | mask.excluded) & bit) == 0) continue;
-    if (!text.empty()) text += ',';
-    if ((mask.excluded & bit) != 0) text += '!';
-    text += name;
-  }
-  return text.empty() ? "any" : text;
-}
-
 const char* reknock_text(Reknock reknock) {
   switch (reknock) {
     case Reknock::kRun:
@@ -57,7 +46,7 @@ void describe(const Door& door, std::vector<std::string>& lines) {
   say("sequence", door.rule.sequence.empty() ? "none is left" : to_string(door.rule.sequence));
   for (const Sequence& sequence : door.sequences_ahead) say("or", to_string(sequence));
   if (!door.one_time_file.empty()) say("one-time file", door.one_time_file);
-  say("tcp flags", mask_text(door.rule.flags));
+  say("tcp flags", to_string(door.rule.flags));
   say("target", door.rule.target ? door.rule.target->to_string() : "this host");
   say("seq timeout", seconds_text(door.rule.seq_timeout));
   if (door.rule.seq_cooldown > Duration::zero()) {

@@ -11,16 +11,6 @@ std::string endpoint(const IpAddress& address, uint16_t port) {
   return format(address.is_v4() ? "%s:%u" : "[%s]:%u", address.to_string().c_str(), port);
 }
 
-std::string flags_text(uint8_t flags) {
-  std::string text;
-  for (const auto& [bit, name] : kTcpFlagNames) {
-    if ((flags & bit) == 0) continue;
-    if (!text.empty()) text += ',';
-    text += name;
-  }
-  return text.empty() ? "no flags" : text;
-}
-
 std::string reason(const Explanation& explanation, const char* door) {
   const unsigned stage = explanation.stage;
   switch (explanation.verdict) {

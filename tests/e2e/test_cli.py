@@ -14,7 +14,8 @@ import subprocess
 import time
 
 import pytest
-from scapy.layers.inet import TCP
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.l2 import Ether
 from scapy.utils import wrpcap
 
 import senders
@@ -754,3 +755,56 @@ def test_what_was_captured_can_be_replayed(say, config_file, frames, server, cli
                      f"{client.ipv4}: a: Stage 3", f"{client.ipv4}: a: OPEN SESAME",
                      f"a: would run: touch {client.ipv4}"]
     assert not (tmp_path / client.ipv4).exists()
+
+
+SUMMARY_DOORS = """[ssh]
+    sequence = 7421,3096:udp,5518
+    seq_timeout = 5
+    tcpflags = syn
+    target = 198.51.100.1
+    command = true
+[web]
+    sequence = 2290,8461,6037
+    tcpflags = syn
+    command = true
+"""
+
+
+def test_a_replay_says_why_each_source_failed(say, config_file, tmp_path):
+    """In the order of how far they came; only with -D."""
+    packets = []
+
+    def knock(source, *knocks, to="198.51.100.1", flags="S"):
+        """Each knock is (seconds, port)."""
+        for second, port in knocks:
+            sport = 40000 + len(packets)
+            layer = UDP(sport=sport, dport=port) if port == 3096 else TCP(
+                sport=sport, dport=port, seq=sport, flags=flags)
+            packet = Ether() / IP(src=source, dst=to) / layer
+            packet.time = 1700000000 + second
+            packets.append(packet)
+
+    knock("192.0.2.1", (0, 7421), (1, 3096), (2, 5518))
+    knock("192.0.2.2", (0, 7421), (1, 3096), (6.3, 5518))
+    knock("192.0.2.3", (0.1, 7421), (1, 5518), (2, 3096))
+    knock("192.0.2.4", (0, 7421), (1, 3096), to="198.51.100.9")
+    knock("192.0.2.5", (0.2, 7421), (1, 3096), flags="SA")
+    knock("192.0.2.6", (0.3, 7421), (1.1, 3096))
+    capture = tmp_path / "knock.pcap"
+    wrpcap(str(capture), sorted(packets, key=lambda packet: packet.time))
+    arguments = ["-c", config_file(SUMMARY_DOORS), "-r", capture]
+    done = say(*arguments, "-D")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line for line in done.stdout.splitlines() if not line.startswith("[")] == [
+        "summary: 192.0.2.1: ssh: opened",
+        "summary: 192.0.2.2: ssh: 2 of 3 knocks: knock 3 (5518) came 1.3 s too late, "
+        "Seq_Timeout is 5 s",
+        "summary: 192.0.2.6: ssh: 2 of 3 knocks: knock 3 (5518) was not seen",
+        "summary: 192.0.2.3: ssh: 1 of 3 knocks: wrong order at knock 2: expected 3096:udp, "
+        "came 5518",
+        "summary: 192.0.2.4: ssh: 0 of 3 knocks: knock 1 (7421) went to 198.51.100.9, Target is "
+        "198.51.100.1",
+        "summary: 192.0.2.5: ssh: 0 of 3 knocks: knock 1 (7421) came with syn,ack, TCPFlags is "
+        "syn,!ack",
+        "summary: web: no packet to its ports was seen"]
+    assert "summary" not in say(*arguments).stdout

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 
 namespace knockd {
 
@@ -43,5 +44,11 @@ struct FlagMask {
 constexpr bool is_connection_attempt(uint8_t flags) {
   return (flags & (kTcpSyn | kTcpAck)) == kTcpSyn;
 }
+
+// "syn,ack"; "no flags" without one.
+std::string flags_text(uint8_t flags);
+
+// "syn,!ack", as a configuration has it; "any" if every packet passes.
+std::string to_string(const FlagMask& mask);
 
 }  // namespace knockd
