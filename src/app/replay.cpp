@@ -145,7 +145,8 @@ class Replay : TrackerSink {
       // The tracker is in the middle of a packet: what needs it waits until it is done.
       return opened_.push_back(event);
     }
-    if (!rate_.allow(now_)) return;
+    // Of a wrong knock there is no line; with -D its packet is explained.
+    if (event.kind == EventKind::kWrong || !rate_.allow(now_)) return;
     const Door& door = config_.doors[rules_.door_of(event.door)];
     print(event_line(event, door.name, source_text(event.source, "")));
   }

@@ -188,7 +188,8 @@ void DoorKeeper::dismiss_in_a_row(const std::vector<Action>& actions, size_t fir
     if (const auto* const dismiss = std::get_if<Dismiss>(&actions[i])) {
       doors.push_back(dismiss->door);
     } else if (!std::holds_alternative<Say>(actions[i]) &&
-               !std::holds_alternative<Forget>(actions[i])) {
+               !std::holds_alternative<Forget>(actions[i]) &&
+               !std::holds_alternative<Happened>(actions[i])) {
       break;
     }
   }

@@ -30,6 +30,7 @@ class ControlSocketTest : public ::testing::Test, public ControlSocket::Owner {
  protected:
   ControlSocketTest() : loop_(+[] { return now_; }), socket_(loop_, *this) {
     now_ = Instant(1h);
+    loop_.refresh_clock();
     EXPECT_FALSE(socket_.open(path_, ""));
   }
 

@@ -26,6 +26,7 @@ class ControlTest : public ::testing::Test, public Control::Owner {
  protected:
   ControlTest() : loop_(+[] { return now_; }), control_(loop_, log_, *this) {
     now_ = Instant(1h);
+    loop_.refresh_clock();
     control_.open(path_, "");
   }
 

@@ -1,0 +1,462 @@
+# SPDX-License-Identifier: MIT
+"""The daemon that can be asked: --status, --close, --open, --events, and who may."""
+
+import grp
+import json
+import os
+import pwd
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from network import run
+from nftables import elements
+from waiting import repeat_until, wait_until
+
+SSH = 22
+KNOCK = "7000,8000,9000"
+LONG = 600  # seconds: what is not closed by time in any test
+TEST_SECONDS = 120
+
+
+class Asked:
+    """A daemon with a control socket of its own, and the client for it."""
+
+    def __init__(self, start, knockd, server, tmp_path, name="control"):
+        self._start, self._knockd, self._server = start, knockd, server
+        self.path = tmp_path / name / "socket"
+
+    def start(self, doors, *options, **more):
+        config = "\n".join(["[options]", f"Control = {self.path}", *options, doors, ""])
+        return self._start(config, **more)
+
+    def argv(self, *arguments):
+        return [self._knockd, "--control", self.path, *arguments]
+
+    def ask(self, *arguments, prefix=()):
+        """Status, standard output, standard error of the client."""
+        return subprocess.run([*prefix, *map(str, self.argv(*arguments))], capture_output=True,
+                              text=True, timeout=40, check=False)
+
+    def status(self):
+        done = self.ask("--status=json")
+        assert done.returncode == 0, done
+        return json.loads(done.stdout)
+
+    def door(self, name):
+        return next(door for door in self.status()["doors"] if door["name"] == name)
+
+    def wait_for_open(self, count):
+        wait_until(lambda: len(self.status()["openings"]) == count, f"{count} open",
+                   lambda: str(self.status()["openings"]))
+
+    def connect(self):
+        call = socket.socket(socket.AF_UNIX)
+        call.settimeout(20)
+        call.connect(str(self.path))
+        return call
+
+
+class Following:
+    """knockd --events in a process of its own, and what it has told."""
+
+    def __init__(self, argv):
+        self._process = subprocess.Popen(list(map(str, argv)), stdout=subprocess.PIPE, text=True)
+        self.events = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            self.events.append(json.loads(line))
+
+    def of(self, event):
+        return [one for one in self.events if one["event"] == event]
+
+    def wait_for(self, event, count=1):
+        wait_until(lambda: len(self.of(event)) >= count, f"{count} x {event!r} is told",
+                   lambda: str(self.events[-20:]))
+
+    def end(self):
+        self._process.terminate()
+        self._process.wait(10)
+        self._reader.join(10)
+
+    def wait_for_end(self):
+        return self._process.wait(10)
+
+
+@pytest.fixture
+def asked(start, knockd, server, tmp_path):
+    return Asked(start, knockd, server, tmp_path)
+
+
+@pytest.fixture
+def follow(asked):
+    followers = []
+
+    def begin():
+        followers.append(Following(asked.argv("--events")))
+        # It follows once it is told something; a reload is, and changes nothing.
+        return followers[-1]
+
+    yield begin
+    for one in followers:
+        one.end()
+
+
+def wait_until_followed(daemon, *followers):
+    for one in followers:
+        repeat_until(lambda: daemon.send(signal.SIGHUP), lambda one=one: one.of("reload"),
+                     "it is told of a reload", daemon.report)
+
+
+def door(ledger, *directives, name="a", sequence=KNOCK, cmd_timeout=LONG, start="true", stop="true"):
+    return "\n".join([f"[{name}]", f"sequence = {sequence}", "tcpflags = syn",
+                      f"cmd_timeout = {cmd_timeout}",
+                      f"start_command = {ledger.command('start')}; {start}",
+                      f"stop_command = {ledger.command('stop')}; {stop}", *directives, ""])
+
+
+# --- asking ---------------------------------------------------------------------------------------
+
+def test_who_is_in_and_what_went_wrong(asked, ledger, frames, client):
+    daemon = asked.start(door(ledger) + door(ledger, name="b", sequence="7100,7200,7300"))
+    frames.knock(KNOCK)
+    asked.wait_for_open(1)
+    frames.knock("7100,7200,7100", source="198.51.100.9")
+    wait_until(lambda: asked.status()["attempts"], "the wrong knock is told")
+
+    status = asked.status()
+    assert status["pid"] == daemon.pid and status["config"]["file"] == str(daemon.config_file)
+    [opening] = status["openings"]
+    assert opening["door"] == "a" and opening["address"] == client.ipv4
+    assert opening["interface"] == "eth0" and LONG - 60 < opening["left"] <= LONG
+    assert abs(opening["until"] - opening["since"] - LONG) < 1
+    [attempt] = status["attempts"]
+    assert (attempt["address"], attempt["door"], attempt["stage"]) == ("198.51.100.9", "b", 2)
+    assert attempt["came"] == {"port": 7100, "protocol": "tcp"}
+    assert attempt["expected"] == {"port": 7300, "protocol": "tcp"}
+    [interface] = status["interfaces"]
+    assert interface["name"] == "eth0" and interface["listening"] and interface["packets"] >= 6
+    a, b = status["doors"]
+    assert (a["begun"], a["opened"], a["wrong"], a["open"]) == (1, 1, 0, 1)
+    assert (b["begun"], b["opened"], b["wrong"], b["open"]) == (2, 0, 1, 0)
+
+    table = asked.ask("--status").stdout
+    assert re.search(rf"^  a +{re.escape(client.ipv4)} +since .* left +eth0$", table, re.M)
+    assert "after knock 2  wrong knock tcp 7100, expected tcp 7300" in table
+    prometheus = asked.ask("--status=prometheus").stdout
+    assert 'knockd_attempts_wrong_total{door="b"} 1\n' in prometheus
+    assert client.ipv4 not in prometheus
+
+
+def test_status_in_the_log_is_the_same(asked, ledger):
+    daemon = asked.start(door(ledger))
+    daemon.send(signal.SIGUSR1)
+    daemon.wait_for(r"status: up .*; 1 door, 0 open; 0 commands running, 0 waiting")
+    daemon.wait_for(r"status: eth0: listening on .*; \d+ packets?, 0 lost, 0 sources")
+
+
+def test_nobody_to_ask(asked, ledger, tmp_path):
+    done = asked.ask("--status")
+    assert done.returncode == 3 and done.stdout == ""
+    assert done.stderr == f"knockd: knockd is not running, or not asked at {asked.path}\n"
+    daemon = asked.start(door(ledger))
+    assert asked.ask("--status").returncode == 0
+    daemon.stop()
+    assert asked.ask("--close", "all").returncode == 3
+    assert not asked.path.exists()
+
+
+def test_the_configuration_says_where_also_a_faulty_one(asked, ledger, knockd, tmp_path):
+    asked.start(door(ledger))
+    faulty = tmp_path / "faulty.conf"
+    faulty.write_text(f"[options]\nControl = {asked.path}\nnonsense\n")
+    done = run(knockd, "-c", faulty, "--status=json", check=False)
+    assert done.returncode == 0 and json.loads(done.stdout)["doors"][0]["name"] == "a"
+    faulty.write_text("[options]\nControl = none\n")
+    done = run(knockd, "-c", faulty, "--status", check=False)
+    assert done.returncode == 1
+    assert done.stdout == "knockd: Control is none: this knockd is not to be asked\n"
+
+
+@pytest.mark.parametrize("words, complaint", [
+    (["--status=xml"], 'status: expected json, table, prometheus or nothing, not "xml"'),
+    (["--close"], "close: expected ADDRESS, DOOR, DOOR ADDRESS or all"),
+    (["--close", "a", "b", "c"], "close: expected ADDRESS, DOOR, DOOR ADDRESS or all"),
+    (["--open", "a"], "open: expected DOOR ADDRESS [TIME]"),
+    (["--open", "a", "house"], 'open: expected an address, not "house"'),
+    (["--open", "a", "ff02::1"], 'open: "ff02::1" is no address that a knocker can have'),
+    (["--open", "a", "192.0.2.7", "soon"],
+     'open: expected a time like 90s, 10m or 1h, not "soon"'),
+    (["--events", "all"], "events: expected nothing behind it"),
+    (["--close", "a\tb"], '"a\\x09b" has a character that no name has'),
+])
+def test_bad_words_are_one_line(asked, words, complaint):
+    done = asked.ask(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"knockd: {complaint}\n")
+
+
+def test_another_user_is_refused_a_member_of_the_group_is_not(asked, ledger, tmp_path):
+    if pwd.getpwnam("nobody").pw_gid == grp.getgrnam("users").gr_gid:
+        pytest.skip("nobody is one of the users here")
+    for part in [tmp_path, *tmp_path.parents][:4]:
+        os.chmod(part, 0o755)
+    asked.start(door(ledger), "Control_Group = users")
+    stranger = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    done = asked.ask("--status", prefix=stranger)
+    assert done.returncode == 1
+    assert done.stderr == (f"knockd: {asked.path}: only the user that knockd runs as and the "
+                           "members of Control_Group may ask\n")
+    member = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--groups=users"]
+    assert asked.ask("--status", prefix=member).returncode == 0
+    done = asked.ask("--close", "all", prefix=member)
+    assert done.stderr == "knockd: nothing was open there\n"
+
+
+def test_a_crash_leaves_no_obstacle_and_two_never_share(asked, ledger, start, tmp_path):
+    daemon = asked.start(door(ledger))
+    daemon.send(signal.SIGKILL)
+    daemon.wait_for_end()
+    assert asked.path.exists()
+    assert asked.ask("--status").returncode == 3
+    first = asked.start(door(ledger))
+    second = asked.start(door(ledger), f"StateFile = {tmp_path}/other-doors")
+    second.wait_for(r"nobody can ask for the status: .* is another knockd's \(Control\)")
+    assert asked.status()["pid"] == first.pid
+    second.stop()
+    assert asked.status()["pid"] == first.pid
+    assert asked.path.exists()
+
+
+def test_a_reload_changes_the_place(asked, ledger, tmp_path):
+    daemon = asked.start(door(ledger))
+    text = daemon.config_file.read_text()
+    other = tmp_path / "other"
+    daemon.config_file.write_text(text.replace(str(asked.path), str(other)))
+    daemon.send(signal.SIGHUP)
+    wait_until(other.exists, "the new socket", daemon.report)
+    wait_until(lambda: not asked.path.exists(), "the old one is gone", daemon.report)
+    assert asked.ask("--control", other, "--status").returncode == 0
+
+
+# --- by hand --------------------------------------------------------------------------------------
+
+def test_opened_and_closed_by_the_doors_own_commands(asked, ledger):
+    daemon = asked.start(door(ledger))
+    done = asked.ask("--open", "a", "198.51.100.9", "20m")
+    assert (done.returncode, done.stdout) == (0, "a is open to 198.51.100.9 for 1200 s\n")
+    assert ledger.lines() == ["start 198.51.100.9"]
+    [opening] = asked.status()["openings"]
+    assert 1200 - 60 < opening["left"] <= 1200
+    done = asked.ask("--close", "198.51.100.9")
+    assert (done.returncode, done.stdout) == (0, "1 opening closed\n")
+    assert ledger.lines() == ["start 198.51.100.9", "stop 198.51.100.9"]
+    assert daemon.matching(r"198\.51\.100\.9: a: opened by hand \(uid 0\)")
+    assert daemon.matching(r"198\.51\.100\.9: a: closed by hand \(uid 0\)")
+    done = asked.ask("--close", "all")
+    assert (done.returncode, done.stderr) == (1, "knockd: nothing was open there\n")
+
+
+def test_ports_without_a_shell(asked, network, ledger):
+    network.server.serve(SSH)
+    asked.start(f"[ssh]\nSequence = {KNOCK}\nTCPFlags = syn\nOpen = {SSH}\n")
+    address = network.client.ipv4
+    assert not network.client.reaches(network.server.ipv4, SSH)
+    assert asked.ask("--open", "ssh", address).stdout == f"ssh is open to {address} for 10 s\n"
+    assert network.client.reaches(network.server.ipv4, SSH)
+    assert not network.stranger.reaches(network.server.ipv4, SSH)
+    assert asked.ask("--close", "ssh", address).returncode == 0
+    assert not network.client.reaches(network.server.ipv4, SSH)
+    assert elements(network.server, "open4_32") == {}
+
+
+def test_close_names_a_door_an_address_or_both(asked, ledger):
+    asked.start("".join(door(ledger, name=name, sequence=f"7{number}00,8000")
+                        for number, name in enumerate(["a", "b", "all"])))
+    for name, address in [("a", 1), ("a", 2), ("b", 1), ("b", 3), ("all", 1)]:
+        assert asked.ask("--door", name, "--open", f"198.51.100.{address}").returncode == 0
+    assert asked.ask("--close", "b", "198.51.100.3").stdout == "1 opening closed\n"
+    assert asked.ask("--close", "b", "198.51.100.3").returncode == 1
+    assert asked.ask("--close", "--door=all").stdout == "1 opening closed\n"
+    assert asked.ask("--close", "198.51.100.1").stdout == "2 openings closed\n"
+    assert asked.ask("--close", "all").stdout == "1 opening closed\n"
+    assert ledger.lines()[5:] == [f"stop 198.51.100.{n}" for n in (3, 1, 1, 1, 2)]
+
+
+def test_what_could_not_be_done_is_no_success(asked, ledger):
+    asked.start(door(ledger, stop="exit 4") + door(ledger, name="b", sequence="7100,7200",
+                                                   start="exit 3", stop="sleep 100"))
+    done = asked.ask("--open", "nix", "198.51.100.1")
+    assert (done.returncode, done.stderr) == (1, "knockd: no door is called nix; there are: a, b\n")
+    done = asked.ask("--open", "b", "198.51.100.1")
+    assert (done.returncode, done.stderr) == (
+        1, f"knockd: b is open to 198.51.100.1 for {LONG} s; 1 start command failed, see the log\n")
+    assert asked.ask("--open", "a", "198.51.100.2").returncode == 0
+    done = asked.ask("--close", "a")
+    assert (done.returncode, done.stderr) == (
+        1, "knockd: 1 of 1 opening closed; 1 stop command failed, see the log\n")
+    done = asked.ask("--close", "b")
+    assert (done.returncode, done.stderr) == (
+        1, "knockd: 0 of 1 opening closed; 1 stop command still running\n")
+
+
+def test_a_sequence_is_not_used_up_and_a_cooldown_does_not_count(asked, ledger, tmp_path):
+    once = tmp_path / "once"
+    once.write_text("7000,8000\n7001,8001\n")
+    once.chmod(0o600)
+    text = door(ledger, "Seq_Cooldown = 600").replace(f"sequence = {KNOCK}",
+                                                      f"One_Time_Sequences = {once}")
+    asked.start(text)
+    for number in (1, 2):
+        assert asked.ask("--open", "a", f"198.51.100.{number}").returncode == 0
+    assert once.read_text() == "7000,8000\n7001,8001\n"
+
+
+@pytest.mark.parametrize("after", range(12))
+def test_kill_9_anywhere_in_a_close_leaves_nothing_open(asked, ledger, after):
+    """The daemon is killed a moment after it was asked, another moment each time. What was asked
+    for and answered is so for good; else the door is closed at its time by the next start."""
+    text = door(ledger, cmd_timeout=3)
+    daemon = asked.start(text)
+    for number in range(1, 6):
+        assert asked.ask("--open", "a", f"198.51.100.{number}").returncode == 0
+    with asked.connect() as call:
+        call.sendall(b"close\tall\n")
+        end = time.monotonic() + after * 0.0008
+        while time.monotonic() < end:  # no pause: it is a race
+            pass
+        daemon.send(signal.SIGKILL)
+        daemon.wait_for_end()
+        try:
+            answer = call.recv(1000)
+        except ConnectionResetError:
+            answer = b""
+    if answer:
+        assert b'"status":0' in answer
+        assert {f"stop 198.51.100.{n}" for n in range(1, 6)} <= set(ledger.lines())
+    asked.start(text)
+    if answer:
+        assert asked.status()["openings"] == []
+    asked.wait_for_open(0)
+    starts = [line.split()[1] for line in ledger.lines() if line.startswith("start")]
+    stops = {line.split()[1] for line in ledger.lines() if line.startswith("stop")}
+    assert len(starts) == 5 and set(starts) == stops
+
+
+# --- following ------------------------------------------------------------------------------------
+
+def test_what_happens_is_told_as_it_happens(asked, ledger, frames, follow, client):
+    daemon = asked.start(door(ledger, stop="exit 1"))
+    following = follow()
+    wait_until_followed(daemon, following)
+    frames.knock(KNOCK)
+    following.wait_for("open")
+    frames.knock("7000,9000", source="198.51.100.9")
+    following.wait_for("wrong")
+    asked.ask("--close", "all")
+    following.wait_for("closed")
+    [opened], [closed] = following.of("open"), following.of("closed")
+    assert opened["id"] == closed["id"] and opened["door"] == closed["door"] == "a"
+    assert opened["address"] == client.ipv4 and opened["interface"] == "eth0"
+    assert abs(opened["until"] - opened["time"] - LONG) < 1
+    assert closed["why"] == "closed by hand (uid 0)"
+    assert following.of("command_failed")[0]["why"].startswith("stop command: returned non-zero")
+    assert [one["stage"] for one in following.of("stage")] == [1, 2, 1]
+    daemon.stop()
+    assert following.wait_for_end() == 3
+
+
+def test_a_shutdown_is_told_to_the_end(asked, ledger, follow):
+    daemon = asked.start(door(ledger))
+    following = follow()
+    wait_until_followed(daemon, following)
+    for number in range(1, 21):
+        assert asked.ask("--open", "a", f"198.51.100.{number}").returncode == 0
+    daemon.stop()
+    following.wait_for_end()
+    following.end()
+    assert len(following.of("open")) == 20
+    assert {one["id"] for one in following.of("open")} == {one["id"] for one in following.of("closed")}
+
+
+# --- those who mean harm --------------------------------------------------------------------------
+
+def test_floods_of_callers_disturb_nobody(asked, ledger, frames, client):
+    """A thousand at once: silent ones, such that send a megabyte, such that never read, such that
+    vanish. Others are answered meanwhile, knocks open, and what they cost is given back."""
+    daemon = asked.start(door(ledger))
+    before = len(os.listdir(f"/proc/{daemon.pid}/fd"))
+    calls = []
+    for number in range(1000):
+        call = socket.socket(socket.AF_UNIX)
+        call.setblocking(False)
+        try:
+            call.connect(str(asked.path))
+        except BlockingIOError:  # the queue of the kernel is full
+            call.close()
+            break
+        calls.append(call)
+        try:
+            if number % 4 == 1:
+                call.send(b"x" * 200_000)
+            elif number % 4 == 2:
+                call.send(b"status\n" * 100)
+        except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+            pass
+        if number % 4 == 3:
+            call.close()
+    assert len(calls) > 100
+    frames.knock(KNOCK)
+    ledger.wait_for(f"start {client.ipv4}")
+    wait_until(lambda: len(os.listdir(f"/proc/{daemon.pid}/fd")) < before + 20, "few are served")
+    # The kernel keeps the order: whoever came before is sent away first.
+    assert asked.ask("--status=json").returncode == 0
+    for call in calls:
+        call.close()
+    wait_until(lambda: len(os.listdir(f"/proc/{daemon.pid}/fd")) <= before, "all is given back")
+
+
+def test_a_stopped_listener_is_told_by_its_last_numbers(asked, ledger, frames):
+    daemon = asked.start(door(ledger))
+    frames.knock("7000")
+    wait_until(lambda: asked.door("a")["begun"] == 1, "the first knock is counted")
+    listener = int(run("pgrep", "-P", str(daemon.pid)).stdout.split()[0])
+    os.kill(listener, signal.SIGSTOP)
+    try:
+        packets = asked.status()["interfaces"][0]["packets"]
+        wait_until(lambda: asked.status()["interfaces"][0]["age"] > 0.02, "the numbers are old")
+        assert asked.status()["interfaces"][0]["packets"] == packets
+        assert asked.door("a")["begun"] == 1
+    finally:
+        os.kill(listener, signal.SIGCONT)
+    wait_until(lambda: asked.status()["interfaces"][0]["age"] < 0.02, "they are new again")
+
+
+def test_in_a_flood_nothing_is_lost_of_openings_and_closings(asked, ledger, frames, follow, stranger,
+                                                             server):
+    """50,000 forged first knocks a second, while people knock, ask and follow."""
+    daemon = asked.start(door(ledger, cmd_timeout=1))
+    following = follow()
+    wait_until_followed(daemon, following)
+    flood = stranger.start(os.environ["FLOOD_BINARY"], "eth0", server.mac, server.ipv4, "7000-7000",
+                           50000, 8)
+    for number in range(1, 21):
+        frames.knock(KNOCK, source=f"198.51.100.{number}")
+        ledger.wait_for(f"start 198.51.100.{number}")
+        assert asked.ask("--status=json").returncode == 0
+    flood.wait(20)
+    following.wait_for("closed", 20)
+    opened = {one["address"]: one["id"] for one in following.of("open")}
+    assert len(opened) == 20
+    assert sorted(opened.values()) == sorted(one["id"] for one in following.of("closed"))
+    assert following.of("overrun") == []
+    assert asked.door("a")["begun"] > 1000
+    first = [one for one in asked.status()["attempts"] if one["stage"] == 1]
+    assert len(first) <= 10 and len({one["address"] for one in first}) == len(first)
