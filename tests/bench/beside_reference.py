@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import datetime
 import functools
+import json
 import os
 import pathlib
 import platform
@@ -20,6 +21,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
@@ -148,7 +150,8 @@ class Bench:
         """A daemon with its state on a disk like /var's, where it keeps one. Waits for it longer
         than a test: with a thousand doors 0.8 takes its time."""
         folder = self.folder / name
-        options = f"[options]\nControl = none\nStateFile = {folder}/open-doors\n" if binary == self.ours else ""
+        options = (f"[options]\nControl = {folder}/control\nStateFile = {folder}/open-doors\n"
+                   if binary == self.ours else "")
         daemon = Daemon(network.server, binary, folder, options + door, listens=False)
         wait_until(lambda: daemon.matching("starting up, listening on .*"), "the daemon listens",
                    daemon.report, deadline=300)
@@ -516,6 +519,80 @@ class Bench:
         self.rows.append(("    processes then", str(ours[2]), str(theirs[2]), ""))
         self.rows.append(("    private memory gained", f"{ours[3]:,} kB", f"{theirs[3]:,} kB", ""))
 
+    # --- asking --------------------------------------------------------------------------------
+
+    @staticmethod
+    def status_time(path):
+        """Milliseconds until the whole status has come, and its bytes."""
+        began = time.monotonic()
+        with socket.socket(socket.AF_UNIX) as call:
+            call.connect(str(path))
+            call.sendall(b"status\n")
+            length = 0
+            while True:
+                part = call.recv(1 << 20)
+                length += len(part)
+                if part.endswith(b"\n"):
+                    return (time.monotonic() - began) * 1000, length
+                if not part:
+                    raise AssertionError("the answer ended early")
+
+    def asking(self, knocks):
+        """The status of 10,000 open doors during 50,000 forged knocks a second, and real knocks
+        meanwhile. 0.8 cannot be asked."""
+        many, seconds = 100 * knocks, max(4.0, knocks * 0.2)
+        network = Network()
+        try:
+            fifo = self.folder / "asking.fifo"
+            os.mkfifo(fifo)
+            reader = os.open(fifo, os.O_RDWR)
+            daemon = self.start(
+                network, self.ours,
+                plain_door(fifo) + "[many]\nsequence = 7001:udp\ncmd_timeout = 3600\n"
+                f"max_open = {many}\nstart_command = :\nstop_command = :\n", "asking")
+            storm = Storm(network.client, network.server)
+            path = self.folder / "asking" / "control"
+            for number in range(many):
+                storm.knock(source(number), 7001)
+                if number % 32 == 31 or number == many - 1:
+                    wait_until(lambda least=number - 64: len(daemon.log_file.read_bytes()) > least,
+                               "the doors open", daemon.report, deadline=60)
+            wait_until(lambda: self.open_now(path) >= many * 0.99, "all doors are open",
+                       daemon.report_end, deadline=120)
+            storm.close()
+            flood = network.stranger.start(self.flood_tool, "eth0", network.server.mac,
+                                           network.server.ipv4, PORTS[0], 50000, seconds,
+                                           stdout=subprocess.PIPE, text=True)
+            knocker = Knocker(network.client, network.server.ipv4)
+            times, heard, length = [], 0, 0
+            for _ in range(knocks):
+                for port in PORTS[:-1]:
+                    knocker.knock(port)
+                    time.sleep(0.003)
+                asking = threading.Thread(target=lambda: times.append(self.status_time(path)))
+                asking.start()
+                heard += self.opening_time(reader, lambda: knocker.knock(PORTS[-1]), 0.25) is not None
+                asking.join()
+                length = times[-1][1]
+            flood.terminate()
+            flood.wait(20)
+            daemon.process.kill()
+            os.close(reader)
+        finally:
+            network.close()
+        ordered = sorted(took for took, _ in times)
+        title = f"status of {many:,} open doors ({length / 1e6:.1f} MB) at 50,000 forged knocks a second"
+        self.rows.append((f"{title}, median", f"{statistics.median(ordered):.1f} ms", "-", ""))
+        self.rows.append(("    the slowest", f"{ordered[-1]:.1f} ms", "-", ""))
+        self.rows.append((f"    real knocks that open meanwhile, of {knocks}", str(heard), "-", ""))
+
+    @staticmethod
+    def open_now(path):
+        with socket.socket(socket.AF_UNIX) as call:
+            call.connect(str(path))
+            call.sendall(b"status\n")
+            return len(json.loads(call.makefile().readline())["openings"])
+
     # --- memory --------------------------------------------------------------------------------
 
     def memory(self, _):
@@ -549,7 +626,8 @@ class Bench:
 
 
 def main():
-    parts = ("latency", "element", "flood", "noise", "many_doors", "open_doors", "memory", "size")
+    parts = ("latency", "element", "flood", "noise", "many_doors", "open_doors", "asking", "memory",
+             "size")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ours", required=True, help="our knockd")
     parser.add_argument("--reference", required=True, help="knockd 0.8")

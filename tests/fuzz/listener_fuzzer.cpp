@@ -102,7 +102,7 @@ class Script {
 
  private:
   void step() {
-    switch (input_.byte() % 13) {
+    switch (input_.byte() % 14) {
       case 0:
         return send(encode(FromListener(Listening{input_.byte()})));
       case 1:
@@ -128,6 +128,8 @@ class Script {
         return signal_keeper(SIGUSR1);
       case 10:
         return signal_keeper(SIGHUP);
+      case 12:
+        return send(encode(FromListener(some_door_counts())));
       case 11:
         open_ = KeeperRun::wait_until_read(channel_);
         return;
@@ -138,13 +140,14 @@ class Script {
 
   KnockEvent some_event() {
     KnockEvent event;
-    event.kind = static_cast<EventKind>(input_.byte() % 5);
+    event.kind = static_cast<EventKind>(input_.byte() % 6);
     event.stage = input_.byte() % 35;
     event.door = input_.byte() % 14;
     event.generation = input_.byte();
     event.interface_index = input_.byte() % 4;
     event.source = some_address(input_.byte());
     event.destination = some_address(input_.byte());
+    event.came = {input_.byte(), Protocol::kTcp};
     return event;
   }
 
@@ -161,6 +164,13 @@ class Script {
   LeftOut some_count() {
     const uint8_t which = input_.byte();
     return LeftOut{which == 255 ? UINT64_MAX : which};
+  }
+
+  DoorCounts some_door_counts() {
+    DoorCounts counts;
+    counts.count = input_.byte() % 30;
+    for (DoorCount& one : counts.doors) one = {static_cast<DoorNumber>(input_.byte() % 14), 1, 2, 3, 4};
+    return counts;
   }
 
   Trouble some_trouble() {

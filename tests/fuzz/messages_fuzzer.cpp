@@ -27,7 +27,7 @@ struct Use {
 
   void operator()(const KnockEvent& event) const {
     require(event.door < doors);
-    require(event.kind == EventKind::kOpen ||
+    require(event.kind == EventKind::kOpen || event.kind == EventKind::kWrong ||
             !event_line(event, "door", source_text(event.source, "")).empty());
   }
   void operator()(const Explanation& explanation) const {

@@ -1,0 +1,70 @@
+// fuzzes: control
+// longest: 600
+// SPDX-License-Identifier: MIT
+// A line of a caller, and an answer as a client reads it. What is understood must be what the words
+// say, what is refused must be refused in one clean line, and what is written must be read again.
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "knockd/base/text.h"
+#include "knockd/control/json.h"
+#include "knockd/control/request.h"
+
+namespace {
+
+using namespace knockd;
+
+void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+bool is_clean(std::string_view text) {
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return false;
+  }
+  return true;
+}
+
+struct Check {
+  std::string_view line;
+
+  void operator()(const AskStatus&) const { require(line.starts_with("status")); }
+  void operator()(const AskEvents&) const { require(line == "events"); }
+  void operator()(const AskClose& ask) const {
+    require(line.starts_with("close\t"));
+    require(ask.selection.door || ask.selection.address || line == "close\tall");
+  }
+  void operator()(const AskOpen& ask) const {
+    require(line.starts_with("open\t") && ask.address.is_unicast());
+    require(!ask.time || (*ask.time > Duration::zero() && *ask.time <= Duration(kLongest)));
+  }
+  static constexpr Duration kLongest = std::chrono::hours(24 * 25);
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view line(reinterpret_cast<const char*>(data), size);
+  const auto request = parse_request(line);
+  if (request) {
+    std::visit(Check{line}, *request);
+    // A client builds the same line from the words.
+    std::vector<std::string> words;
+    for (const std::string_view word : split(line, '\t')) words.emplace_back(word);
+    const auto again = request_line(words);
+    require(!again || *again == line);
+  } else {
+    require(!request.error().text.empty() && request.error().text.size() < 1000);
+    require(is_clean(request.error().text));
+  }
+  const std::string json = to_json(Answer{size % 10 == 0 ? 0 : 1, std::string(line)});
+  require(is_clean(json));
+  const auto answer = parse_answer(json);
+  require(answer.has_value() && answer->text == clean_utf8(line));
+  if (const auto other = parse_answer(line)) require(to_json(*other).size() <= 6 * size + 100);
+  return 0;
+}
