@@ -74,7 +74,8 @@ int Keeper::run() {
   }
   line_rate_.set_limit(config_.log_rate);
   choose_interfaces();
-  if (!shut_ports()) return 1;
+  ports_.keep_in(kept_table_file(config_));
+  if (!ports_.shut(shut_table())) return 1;
   ports_.report_left_behind();
   doors_.take_up(config_.state_file);
   sequences_.renew();
@@ -181,14 +182,12 @@ void Keeper::choose_interfaces() {
                 options_.only_v4);
 }
 
-// False: a port is not shut, which was logged.
-bool Keeper::shut_ports() {
-  ports_.keep_in(kept_table_file(config_));
-  return ports_.shut(shut_table_of(config_, slots_.entrances(), !options_.only_v4));
+ShutTable Keeper::shut_table() const {
+  return shut_table_of(config_, slots_.entrances(), !options_.only_v4);
 }
 
 void Keeper::on_network() {
-  if (!leaving_) shut_ports();
+  if (!leaving_) ports_.change(shut_table());
 }
 
 void Keeper::on_settled() {
@@ -264,7 +263,7 @@ void Keeper::reap() {
   pid_t pid = 0;
   size_t left = doors_.running() + kOtherChildrenInATurn;
   for (; left > 0 && !must_give_up() && (pid = waitpid(-1, &status, WNOHANG)) > 0; --left) {
-    if (doors_.child_ended(pid, status)) continue;
+    if (doors_.child_ended(pid, status) || ports_.child_ended(pid, status)) continue;
     slots_.reaped(pid, status);
     if (resolver_ && resolver_->pid() == pid) resolver_->reaped(status);
   }
@@ -296,7 +295,8 @@ void Keeper::reload() {
   const bool has_same_rules = sequences_.renew();
   slots_.renew(!has_same_rules || !has_same_bounds);
   choose_interfaces();
-  shut_ports();
+  ports_.keep_in(kept_table_file(config_));
+  ports_.change(shut_table());
   slots_.update();
   open_control();
   chronicle_.reloaded(true);

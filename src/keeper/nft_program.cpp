@@ -8,13 +8,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 #include "knockd/base/memory_file.h"
+#include "knockd/base/result.h"
 #include "knockd/base/spawn.h"
 #include "knockd/base/text.h"
-#include "knockd/base/unique_fd.h"
 
 namespace knockd {
 namespace {
@@ -64,12 +67,15 @@ bool wait_for(pid_t pid, int& status) {
   return in_time;
 }
 
-}  // namespace
+struct Started {
+  pid_t pid = 0;
+  UniqueFd output;
+};
 
-std::string run_nft(const std::string& ruleset) {
+Result<Started, std::string> start_nft(const std::string& ruleset) {
   const auto input = memory_file("ruleset", ruleset);
   if (!input) return "nft: " + input.error().text;
-  const auto output = memory_file("messages", {});
+  auto output = memory_file("messages", {});
   if (!output) return "nft: " + output.error().text;
 
   char name[] = "nft";
@@ -82,14 +88,67 @@ std::string run_nft(const std::string& ruleset) {
     pid = spawn_program(path, arguments, environment, input->get(), output->get());
     if (pid != -ENOENT) break;
   }
-  if (pid == -ENOENT) return "nft is not installed";
+  if (pid == -ENOENT) return std::string("nft is not installed");
   if (pid < 0) return std::string("nft: ") + std::strerror(-pid);
+  return Started{pid, *std::move(output)};
+}
 
-  int status = 0;
-  if (!wait_for(pid, status)) return "nft: did not end in time";
+std::string fault_in(int status, int output) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  const std::string reason = reason_in(output->get());
+  const std::string reason = reason_in(output);
   return "nft: " + (reason.empty() ? end_text(status) : reason);
+}
+
+constexpr char kTooLate[] = "nft: did not end in time";
+
+}  // namespace
+
+std::string run_nft(const std::string& ruleset) {
+  const auto started = start_nft(ruleset);
+  if (!started) return started.error();
+  int status = 0;
+  if (!wait_for(started->pid, status)) return kTooLate;
+  return fault_in(status, started->output.get());
+}
+
+NftRun::NftRun(EventLoop& loop)
+    : loop_(loop), patience_(loop, [this] {
+        too_late_ = true;
+        kill(pid_, SIGKILL);
+      }) {}
+
+std::string NftRun::start(const std::string& ruleset, Ended ended) {
+  auto started = start_nft(ruleset);
+  if (!started) return started.error();
+  pid_ = started->pid;
+  output_ = std::move(started->output);
+  ended_ = std::move(ended);
+  too_late_ = false;
+  patience_.set(loop_.now() + std::chrono::milliseconds(kPatience));
+  return {};
+}
+
+void NftRun::wait() {
+  if (!runs()) return;
+  int status = 0;
+  if (!wait_for(pid_, status)) too_late_ = true;
+  child_ended(pid_, status);
+}
+
+bool NftRun::child_ended(pid_t pid, int status) {
+  if (pid_ == 0 || pid != pid_) return false;
+  const std::string fault = too_late_ ? kTooLate : fault_in(status, output_.get());
+  pid_ = 0;
+  patience_.set(std::nullopt);
+  std::exchange(ended_, nullptr)(fault);
+  return true;
+}
+
+void NftRun::stop() {
+  if (pid_ == 0) return;
+  kill(pid_, SIGKILL);
+  pid_ = 0;
+  patience_.set(std::nullopt);
 }
 
 }  // namespace knockd

@@ -57,29 +57,38 @@ std::string OwnTable::take() {
   return path + ": " + std::strerror(errno);
 }
 
+std::string OwnTable::ruleset_of(const ShutTable& table) {
+  return table.ports.empty() ? to_nft_removal(table.name) : to_nft(table);
+}
+
 std::string OwnTable::load(NftSets& sets, const ShutTable& table) {
+  std::string fault = begin_load(sets, table);
+  if (fault.empty()) fault = run_nft(ruleset_of(table));
+  return fault.empty() ? end_load(sets, table) : fault;
+}
+
+std::string OwnTable::begin_load(NftSets& sets, const ShutTable& table) {
   const auto before = sets.picture(table.name, fixed_sets(table));
-  if (table_.ports.empty() && is_of_others(sets)) {
+  before_ = before ? std::optional<std::string>(*before) : std::nullopt;
+  if (!table.ports.empty() && table_.ports.empty() && is_of_others(sets)) {
     return "table inet " + table.name + " is another program's";
   }
-  const std::string fault = run_nft(to_nft(table));
-  if (!fault.empty()) return fault;
-  auto picture = sets.picture(table.name, fixed_sets(table));
-  if (!picture) return "nft: the table cannot be read: " + nft_reason(picture.error());
-  // A table that was made anew has another handle.
-  if (before && *before == *picture) return "nft changed nothing";
-  picture_ = *std::move(picture);
-  table_ = table;
   return {};
 }
 
-std::string OwnTable::remove(NftSets& sets) {
-  const std::string fault = run_nft(to_nft_removal(table_.name));
-  if (!fault.empty()) return fault;
-  const auto picture = sets.picture(table_.name, {});
-  if (picture) return "nft changed nothing";
-  if (picture.error() != ENOENT) return nft_reason(picture.error());
-  table_.ports.clear();
+std::string OwnTable::end_load(NftSets& sets, const ShutTable& table) {
+  auto picture = sets.picture(table.name,
+                              table.ports.empty() ? std::vector<std::string>() : fixed_sets(table));
+  if (table.ports.empty()) {
+    if (picture) return "nft changed nothing";
+    if (picture.error() != ENOENT) return nft_reason(picture.error());
+  } else {
+    if (!picture) return "nft: the table cannot be read: " + nft_reason(picture.error());
+    // A table that was made anew has another handle.
+    if (before_ && *before_ == *picture) return "nft changed nothing";
+    picture_ = *std::move(picture);
+  }
+  table_ = table;
   return {};
 }
 

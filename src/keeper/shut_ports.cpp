@@ -41,6 +41,7 @@ ShutPorts::ShutPorts(EventLoop& loop, Log& log, std::string table, std::string l
     : loop_(loop),
       log_(log),
       own_(std::move(table), std::move(lock_folder)),
+      nft_(loop),
       check_(loop, [this] { check(); }),
       pause_(kFirstPause, kLongestPause) {}
 
@@ -50,6 +51,9 @@ void ShutPorts::stop_watching() {
   if (monitor_) loop_.unwatch(monitor_->fd());
   monitor_.reset();
   check_.set(std::nullopt);
+  nft_.stop();
+  change_.reset();
+  next_.reset();
 }
 
 // What every use of the ruleset needs. Empty, or what is missing.
@@ -68,26 +72,74 @@ std::string ShutPorts::begin() {
   return {};
 }
 
-bool ShutPorts::shut(const ShutTable& wanted) {
+// What is to be done for this to be the table; nothing if it is.
+std::optional<ShutPorts::Change> ShutPorts::plan(const ShutTable& wanted) {
   ShutTable table = wanted;
   if (table.name != own_.table().name) {
     log_.warning("the table stays " + own_.table().name + " until the next start");
     table.name = own_.table().name;
   }
   keep_held_prefixes(table);
-  if (table == own_.table() && !table.ports.empty() && !own_.is_changed(*sets_)) return true;
-  if (table.ports.empty() && own_.table().ports.empty()) return true;
+  if (table == own_.table() && !table.ports.empty() && !own_.is_changed(*sets_)) return {};
+  if (table.ports.empty() && own_.table().ports.empty()) return {};
+  return Change{std::move(table), {}, false};
+}
+
+// What comes before nft. Empty, or why the table cannot be changed.
+std::string ShutPorts::prepare(Change& change) {
   std::string fault = begin();
   if (fault.empty()) fault = own_.take();
-  const std::vector<Knock> before =
-      fault.empty() ? own_.shut_in_kernel(*sets_) : std::vector<Knock>();
-  if (fault.empty()) fault = table.ports.empty() ? remove() : load(table);
+  if (fault.empty()) fault = own_.begin_load(*sets_, change.table);
+  if (fault.empty()) change.before = own_.shut_in_kernel(*sets_);
+  return fault;
+}
+
+bool ShutPorts::shut(const ShutTable& wanted) {
+  while (nft_.runs()) nft_.wait();
+  auto change = plan(wanted);
+  if (!change) return true;
+  std::string fault = prepare(*change);
+  if (fault.empty()) fault = run_nft(OwnTable::ruleset_of(change->table));
+  return end(*change, std::move(fault));
+}
+
+void ShutPorts::change(const ShutTable& wanted) {
+  if (nft_.runs()) {
+    next_ = wanted;
+  } else if (auto change = plan(wanted)) {
+    run(*std::move(change));
+  }
+}
+
+void ShutPorts::run(Change change) {
+  std::string fault = prepare(change);
+  if (fault.empty()) {
+    fault = nft_.start(OwnTable::ruleset_of(change.table), [this](const std::string& why) {
+      const Change done = *std::exchange(change_, std::nullopt);
+      end(done, why);
+      if (next_) this->change(*std::exchange(next_, std::nullopt));
+    });
+  }
   if (!fault.empty()) {
-    report_not_shut(table, fault);
+    end(change, std::move(fault));
+  } else {
+    change_ = std::move(change);
+  }
+}
+
+// What comes after nft. False, and logged, if the table is not what it was to be.
+bool ShutPorts::end(const Change& change, std::string fault) {
+  loop_.refresh_clock();  // nft may be slow
+  if (fault.empty()) fault = own_.end_load(*sets_, change.table);
+  if (fault.empty()) keep(change.table);
+  if (change.is_repair) return end_repair(fault);
+  check_.set(loop_.now() + kLookAfter);  // for what others changed while nft ran
+  if (!fault.empty()) {
+    report_not_shut(change.table, fault);
     return false;
   }
-  for (const Knock& port : before) {
-    if (!table.has(port)) log_.notice(no_longer_shut_text(port));
+  for (const Knock& port : change.before) {
+    if (!change.table.has(port)) log_.notice(no_longer_shut_text(port));
   }
   for (const SetName& set : admissions_.sets()) put_right(set);
   return true;
@@ -119,14 +171,24 @@ void ShutPorts::report_not_shut(const ShutTable& wanted, const std::string& faul
   if (!is_said) log_.error("table " + own_.table().name + " stays as it was: " + fault);
 }
 
+// Waits for nft.
 std::string ShutPorts::load(const ShutTable& table) {
   std::string fault = own_.load(*sets_, table);
-  if (!fault.empty()) return fault;
+  loop_.refresh_clock();
+  if (fault.empty()) keep(table);
+  return fault;
+}
+
+void ShutPorts::keep(const ShutTable& table) {
+  if (table.ports.empty()) {
+    // Not to come back with a faulty configuration.
+    if (kept_.name() == table.name) kept_.forget();
+    return;
+  }
   // One that is still there is to be known to the next start.
-  if (!remove_former(table)) return {};
+  if (!remove_former(table)) return;
   const std::string not_kept = kept_.keep(table);
   if (!not_kept.empty()) log_.warning(not_kept);
-  return {};
 }
 
 // The table that an earlier run had, under the name that `Table` was then: it would go on to shut
@@ -138,7 +200,9 @@ bool ShutPorts::remove_former(const ShutTable& table) {
   const std::vector<Knock> ports = former.shut_in_kernel(*sets_);
   if (ports.empty()) return true;
   std::string fault = former.take();
-  if (fault.empty()) fault = former.remove(*sets_);
+  ShutTable none;
+  none.name = name;
+  if (fault.empty()) fault = former.load(*sets_, none);
   if (!fault.empty()) {
     log_.error("table " + name + " of an earlier run stays: " + fault);
     return false;
@@ -150,11 +214,10 @@ bool ShutPorts::remove_former(const ShutTable& table) {
 }
 
 std::string ShutPorts::remove() {
+  ShutTable none;
+  none.name = own_.table().name;
   std::string fault = begin();
-  if (fault.empty()) fault = own_.remove(*sets_);
-  // Not to come back with a faulty configuration.
-  if (fault.empty() && kept_.name() == own_.table().name) kept_.forget();
-  return fault;
+  return fault.empty() ? load(none) : fault;
 }
 
 void ShutPorts::report_left_behind() {
@@ -225,12 +288,18 @@ std::string ShutPorts::make_own_set_for(const OpenDoor& door) {
       !prefixes.insert(door.admission->prefix).second) {
     return {};
   }
+  if (nft_.runs()) {
+    nft_.wait();
+    return make_own_set_for(door);
+  }
   std::string fault = load(table);
   for (const SetName& set : admissions_.sets()) put_right(set);
   return fault;
 }
 
 std::string ShutPorts::admit(const OpenDoor& door) {
+  // The table that is being made is the one that is to let in.
+  while (change_ && !change_->is_repair && !door.admission->set) nft_.wait();
   std::string unready = begin();
   if (unready.empty()) unready = make_own_set_for(door);
   if (!unready.empty()) return unready;
@@ -242,6 +311,8 @@ std::string ShutPorts::admit(const OpenDoor& door) {
   const std::vector<SetElement> before = admissions_.of(door.id);
   admissions_.hold(door.id, place.elements, door.deadline);
   std::string fault = put(place.elements);
+  // One that is being repaired gets all that is held; until then nothing may be shut at all.
+  if (nft_.runs() && !door.admission->set) return {};
   if (!fault.empty() && before.empty()) admissions_.release(door.id);
   return fault;
 }
@@ -320,25 +391,29 @@ void ShutPorts::on_change() {
 }
 
 void ShutPorts::check() {
+  if (nft_.runs()) return;  // it is looked at again when that has ended
+  if (!own_.table().ports.empty() && own_.is_changed(*sets_)) return run({own_.table(), {}, true});
+  failing_ = false;
   bool repaired = false;
-  std::string fault;
-  if (!own_.table().ports.empty() && own_.is_changed(*sets_)) {
-    fault = load(ShutTable(own_.table()));
-    repaired = true;
-    if (fault.empty()) {
-      log_.warning("table " + own_.table().name + " was changed by another program: made anew");
-    }
-  }
+  for (const SetName& set : admissions_.sets()) repaired |= put_right(set);
+  if (repaired) pause_repairs();
+}
+
+bool ShutPorts::end_repair(const std::string& fault) {
   if (fault.empty()) {
-    for (const SetName& set : admissions_.sets()) repaired |= put_right(set);
-  } else if (!std::exchange(failing_, true)) {
+    log_.warning("table " + own_.table().name + " was changed by another program: made anew");
+    for (const SetName& set : admissions_.sets()) put_right(set);
+  } else if (!failing_) {
     for (const ShutPort& port : own_.table().ports) {
       log_.error(not_shut_text(port.port, fault));
     }
   }
-  if (fault.empty()) failing_ = false;
-  if (!repaired) return;
-  loop_.refresh_clock();  // nft may be slow
+  failing_ = !fault.empty();
+  pause_repairs();
+  return !failing_;
+}
+
+void ShutPorts::pause_repairs() {
   repaired_ = loop_.now();
   // Our own program's change is heard as another's; and what failed is tried again.
   check_.set(loop_.now() + pause_.next());

@@ -649,6 +649,23 @@ def test_an_nft_that_hangs_does_not_keep_a_daemon_from_leaving(network, start, f
     assert daemon.stop(timeout=2) == 0
 
 
+@pytest.mark.parametrize("why", ["repair", "reload"])
+def test_an_nft_that_hangs_holds_up_no_other_door(network, start, fake_nft, tmp_path, knock, why):
+    other = ["[other]", "Sequence = 9000,8000,7000", "Start_Command = echo in"]
+    daemon = start(config(*other), prefix=fake_nft.prefix)
+    fake_nft(f"touch {tmp_path}/hangs; exec sleep 60")
+    if why == "repair":
+        nft(network.server, "flush ruleset")
+    else:
+        daemon.config_file.write_text(daemon.config_file.read_text().replace("= 22", "= 22,80"))
+        daemon.send(signal.SIGHUP)
+    wait_until((tmp_path / "hangs").exists, "nft hangs", daemon.report)
+    knock(network.server.ipv4, "9000,8000,7000")
+    daemon.wait_for("port .* is NOT shut: nft: did not end in time")
+    lines = [line for line in daemon.lines() if "OPEN SESAME" in line or "NOT shut" in line]
+    assert "OPEN SESAME" in lines[0], daemon.report()
+
+
 def test_an_nft_that_hangs_is_ended_and_shuts_nothing(start, fake_nft):
     fake_nft("exec sleep 60")
     daemon = start(config(), prefix=fake_nft.prefix, listens=False)

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -66,11 +67,16 @@ class ShutPortsTest : public NftNetwork {
   bool is_in_kernel(const std::string& table) {
     return static_cast<bool>(sets_->picture(table, {}));
   }
-  // What others changed is heard, and looked at a little later.
+  // What others changed is heard, and looked at a little later; nft may run for it.
   void look() {
     loop_.poll();
     now_ += 10ms;
     loop_.poll();
+    reap();
+  }
+  void reap() {
+    int status = 0;
+    for (pid_t pid = 0; (pid = waitpid(-1, &status, 0)) > 0;) ports_->child_ended(pid, status);
   }
 
   static inline Instant now_{1h};
@@ -283,6 +289,42 @@ TEST_F(ShutPortsTest, WhoCannotBeRenewedIsStillToBeIn) {
   nft("flush set inet own allowed\n");
   look();
   EXPECT_THAT(elements(kTheirs), SizeIs(1));
+}
+
+TEST_F(ShutPortsTest, WhoComesWhileTheTableIsMadeAnewIsIn) {
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  nft("flush ruleset\n");
+  loop_.poll();
+  now_ += 10ms;
+  loop_.poll();
+  EXPECT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s)), "");
+  reap();
+  EXPECT_THAT(elements(kOpen4), SizeIs(1));
+}
+
+TEST_F(ShutPortsTest, WhoComesDuringAReloadIsInByTheNewTable) {
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  ShutTable wider = ssh_table();
+  wider.prefixes_v4 = {96 + 24};
+  ports_->change(wider);
+  OpenDoor door = opening(1, "192.0.2.7", 60s);
+  door.admission->prefix = 96 + 24;
+  EXPECT_EQ(ports_->admit(door), "");
+  reap();
+  EXPECT_THAT(elements({TableFamily::kInet, "knockd", "open4_24"}), SizeIs(1));
+  EXPECT_EQ(ports_->table(), wider);
+}
+
+TEST_F(ShutPortsTest, OfReloadsWhileNftRunsTheLastIsInForce) {
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  ShutTable table = ssh_table();
+  for (const uint16_t port : std::vector<uint16_t>{80, 443, 8080}) {
+    table.ports = {{{port, Protocol::kTcp}, true}};
+    ports_->change(table);
+  }
+  reap();
+  EXPECT_EQ(ports_->table(), table);
+  EXPECT_THAT(log_.take(), ElementsAre("port 22 is no longer shut", "port 80 is no longer shut"));
 }
 
 TEST_F(ShutPortsTest, WhoOnlyReportsATableOfAnEarlierRunDoesNotHoldIt) {

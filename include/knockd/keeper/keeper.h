@@ -92,7 +92,7 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   void begin_shutdown();
   void finish_shutdown_if_done();
 
-  bool shut_ports();
+  ShutTable shut_table() const;
   void choose_interfaces();
   std::string name_source(const IpAddress& source);
   bool must_give_up();

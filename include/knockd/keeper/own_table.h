@@ -3,6 +3,7 @@
 // as it was made. What is in its sets is the owner's business.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,10 +29,13 @@ class OwnTable {
   void give_back() { lock_.give_back(); }
   const std::string& lock_folder() const { return lock_folder_; }
 
-  // Makes it anew, with empty sets. After a fault it is as it was.
+  // Makes it anew, with empty sets, or removes it if the table has no ports. After a fault it is as
+  // it was. Waits for nft.
   std::string load(NftSets& sets, const ShutTable& table);
-  // Removes it.
-  std::string remove(NftSets& sets);
+  // The same in two halves, between which nft is given the ruleset.
+  std::string begin_load(NftSets& sets, const ShutTable& table);
+  std::string end_load(NftSets& sets, const ShutTable& table);
+  static std::string ruleset_of(const ShutTable& table);
   // What was loaded last; without ports: none.
   const ShutTable& table() const { return table_; }
   // Whether the kernel has another one than was loaded, or none.
@@ -45,7 +49,8 @@ class OwnTable {
   const std::string lock_folder_;
   LockFile lock_;
   ShutTable table_;
-  std::string picture_;  // as the kernel showed it when it was made
+  std::string picture_;                // as the kernel showed it when it was made
+  std::optional<std::string> before_;  // and as it was before
 };
 
 }  // namespace knockd

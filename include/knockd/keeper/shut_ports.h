@@ -14,6 +14,7 @@
 #include "knockd/keeper/admissions.h"
 #include "knockd/keeper/admitter.h"
 #include "knockd/keeper/kept_table.h"
+#include "knockd/keeper/nft_program.h"
 #include "knockd/keeper/nft_sets.h"
 #include "knockd/keeper/own_table.h"
 #include "knockd/knock/shut_table.h"
@@ -34,8 +35,13 @@ class ShutPorts : public Admitter {
   void keep_in(std::string path) { kept_ = KeptTable(std::move(path)); }
   // From now on the table is this one, under the name it has; without ports there is none. One that
   // an earlier run kept under another name is removed. Each port that is no longer shut is logged,
-  // and each that cannot be shut: then the table stays as it was, and false is returned.
+  // and each that cannot be shut: then the table stays as it was, and false is returned. Waits for
+  // nft.
   bool shut(const ShutTable& table);
+  // The same without waiting.
+  void change(const ShutTable& table);
+  // To be called for each child that has ended. False: it was none of ours.
+  bool child_ended(pid_t pid, int status) { return nft_.child_ended(pid, status); }
   // From now on the ruleset of others is left as it is: whoever leaves has no time for an nft that
   // hangs.
   void stop_watching();
@@ -54,10 +60,23 @@ class ShutPorts : public Admitter {
     std::string fault;  // or why it cannot be
   };
 
+  struct Change {               // of the own table, by nft
+    ShutTable table;            // without ports: it is removed
+    std::vector<Knock> before;  // what the kernel's one shut
+    bool is_repair = false;
+  };
+
   std::string begin();
+  std::optional<Change> plan(const ShutTable& wanted);
+  std::string prepare(Change& change);
+  void run(Change change);
+  bool end(const Change& change, std::string fault);
+  bool end_repair(const std::string& fault);
+  void pause_repairs();
   void keep_held_prefixes(ShutTable& table) const;
   void report_not_shut(const ShutTable& wanted, const std::string& fault);
   std::string load(const ShutTable& table);
+  void keep(const ShutTable& table);
   bool remove_former(const ShutTable& table);
   std::string make_own_set_for(const OpenDoor& door);
   Place place_of(const OpenDoor& door);
@@ -75,6 +94,9 @@ class ShutPorts : public Admitter {
   std::optional<RulesetMonitor> monitor_;  // likewise
   OwnTable own_;
   KeptTable kept_;
+  NftRun nft_;
+  std::optional<Change> change_;   // while nft runs
+  std::optional<ShutTable> next_;  // what was wanted meanwhile
   Admissions admissions_;
   EventLoop::Alarm check_;
   GrowingPause pause_;    // between repairs
