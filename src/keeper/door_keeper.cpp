@@ -14,6 +14,8 @@ namespace {
 
 constexpr Duration kTimeMark = std::chrono::minutes(1);
 constexpr Duration kFirstPause = std::chrono::milliseconds(100);
+// At a shutdown: milliseconds, so that it can be given up in time.
+constexpr size_t kMostClosedInATurn = 1000;
 
 // Whether a command may be started later that cannot be now: for lack of processes, memory or open
 // files. A stop is given up only if it is too long for the kernel: a shell that is missing for a
@@ -128,9 +130,10 @@ bool DoorKeeper::child_ended(pid_t pid, int status) {
   return true;
 }
 
-void DoorKeeper::shut_down(bool close) {
-  openings_.shut_down(close, loop_.now());
+bool DoorKeeper::shut_down(bool close) {
+  const bool is_more = openings_.shut_down(close, loop_.now(), kMostClosedInATurn);
   carry_out();
+  return is_more;
 }
 
 void DoorKeeper::leave() {

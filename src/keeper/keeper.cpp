@@ -54,6 +54,7 @@ Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload
       started_(loop_.now()),
       config_read_(started_),
       line_rate_(loop_, log_),
+      close_more_(loop_, [this] { close_doors(); }),
       give_up_(loop_, [this] { give_up(); }) {
   doors_.set_watcher(chronicle_);
   chronicle_.set_follower(control_);
@@ -310,7 +311,12 @@ void Keeper::begin_shutdown() {
   sequences_.stop();
   ports_.stop_watching();
   give_up_.set(loop_.now() + kLongestShutdown);
-  doors_.shut_down(config_.shutdown == Shutdown::kClose);
+  close_doors();
+}
+
+// As many as a turn has time for.
+void Keeper::close_doors() {
+  if (doors_.shut_down(config_.shutdown == Shutdown::kClose)) close_more_.set(loop_.now());
   finish_shutdown_if_done();
 }
 

@@ -296,18 +296,23 @@ void Openings::ring(uint64_t id, Instant now) {
   }
 }
 
-void Openings::shut_down(bool close, Instant now) {
-  leaving_ = true;
-  for (auto next = openings_.begin(); next != openings_.end();) {
+bool Openings::shut_down(bool close, Instant now, size_t most) {
+  auto next = openings_.begin();
+  while (!leaving_ && next != openings_.end()) {
     auto& [id, opening] = *next++;
-    if (opening.has_not_begun()) {
-      opening.why = Why::kShutdown;
-      drop(id);
-    } else if (close && opening.is_open()) {
-      want_stop(id, Why::kShutdown, now);
-    }
+    if (!opening.has_not_begun()) continue;
+    opening.why = Why::kShutdown;
+    drop(id);
+  }
+  leaving_ = true;
+  next = close ? openings_.lower_bound(next_to_close_) : openings_.end();
+  for (; most > 0 && next != openings_.end(); --most) {
+    const auto& [id, opening] = *next++;
+    next_to_close_ = id + 1;
+    if (opening.is_open()) want_stop(id, Why::kShutdown, now);
   }
   run_what_can(now);
+  return next != openings_.end();
 }
 
 // --- Small parts ---------------------------------------------------------------------------------

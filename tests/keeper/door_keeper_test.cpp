@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "knockd/base/text.h"
 #include "tests/keeper/door_keeper_fixture.h"
 
 namespace knockd {
@@ -321,6 +322,18 @@ TEST_F(DoorKeeperTest, ShutdownDismissesAllAtOnce) {
                   "ssh: closed tcp 22 to 192.0.2.7",
                   "<192.0.2.8>: ssh: closing, knockd is shutting down",
                   "ssh: cannot close tcp 22 to 192.0.2.8 before its time is over: no luck"));
+}
+
+TEST_F(DoorKeeperTest, ShutdownClosesAFewThousandInSeveralTurns) {
+  for (int i = 0; i < 2500; ++i) {
+    knock(ssh_port(1h), format("10.0.%d.%d", i / 250, i % 250));
+  }
+  turn();
+  EXPECT_TRUE(keeper_->shut_down(true));
+  EXPECT_EQ(keeper_->open_doors(), 1500u);
+  EXPECT_TRUE(keeper_->shut_down(true));
+  EXPECT_FALSE(keeper_->shut_down(true));
+  EXPECT_EQ(keeper_->open_doors(), 0u);
 }
 
 // --- What commands do

@@ -78,9 +78,10 @@ class DoorKeeper {
   // To be called for each child that has ended. False: it was none of ours.
   bool child_ended(pid_t pid, int status);
 
-  // No knock is taken from now on, and what has not begun does not begin. `close`: every stop
-  // command runs now; else the open doors are left to the next start.
-  void shut_down(bool close);
+  // No knock is taken from now on, and what has not begun does not begin. `close`: open doors are
+  // closed now, not all in one turn; true if some are left, for which it is to be called again.
+  // Else they are left to the next start.
+  bool shut_down(bool close);
   // Writes what is still to be written.
   void leave();
 

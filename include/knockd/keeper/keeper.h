@@ -90,6 +90,7 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   void reload();
   void open_control();
   void begin_shutdown();
+  void close_doors();
   void finish_shutdown_if_done();
 
   ShutTable shut_table() const;
@@ -122,6 +123,7 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   bool on_stop_run_ = false;
   int status_ = 0;
   LineRate line_rate_;
+  EventLoop::Alarm close_more_;
   EventLoop::Alarm give_up_;
 };
 

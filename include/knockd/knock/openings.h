@@ -87,9 +87,10 @@ class Openings {
   void could_not_run(uint64_t opening, CommandKind kind, std::string_view reason, bool again,
                      Instant now);
   void time_passed(Instant now);
-  // Knocks are ignored from now on, starts that have not begun are dropped. `close`: every stop
-  // command is run now.
-  void shut_down(bool close, Instant now);
+  // Knocks are ignored from now on, starts that have not begun are dropped. `close`: openings are
+  // undone now, at most so many by one call; true if some are left, for which it is to be called
+  // again.
+  bool shut_down(bool close, Instant now, size_t most = SIZE_MAX);
 
   // When time_passed() has something to do next.
   std::optional<Instant> next_alarm() const;
@@ -238,6 +239,7 @@ class Openings {
   const OpeningLimits limits_;
   std::map<std::string, Line> lines_;
   std::map<uint64_t, Opening> openings_;
+  uint64_t next_to_close_ = 0;  // at a shutdown
   std::set<LaneMember> lanes_;
   std::set<std::pair<Instant, uint64_t>> alarms_;
   CommandQueue starts_;
