@@ -440,6 +440,24 @@ def test_forged_knocks_fill_a_set_and_not_more(network, start):
     assert elements(network.server, "open4_32") == {}
 
 
+def test_sigterm_closes_thousands(network, start):
+    """They are closed in several turns."""
+    daemon = start(config("Max_Open = 5000", knocks="7000:udp", options="Log_Rate = 0"))
+    storm = Storm(network.client, network.server)
+    numbers = itertools.count(1)
+
+    def opened():
+        for _ in range(100):
+            storm.knock(source(next(numbers)), 7000)
+        return len(daemon.matching("ssh: opened .*")) > 2500
+
+    wait_until(opened, "2,500 are in", daemon.report_end)
+    storm.close()
+    assert daemon.stop() == 0
+    assert elements(network.server, "open4_32") == {}
+    assert daemon.matching(".*could not be closed in time.*") == []
+
+
 def test_two_doors_that_share_an_element(network, start, knock):
     """It has the longest time and goes with the last."""
     daemon = start(config("[short]", "Sequence = 9000,8000,7000", "TCPFlags = syn", "Open = 22",
