@@ -207,10 +207,11 @@ void read_prefixes(Draft& draft, const Value& value) {
 
 // What is left of a key without what may stand between its words, and what encloses it.
 std::string letters_of(std::string_view key) {
-  std::string letters(key);
-  std::erase_if(letters, [](char c) {
-    return is_one_of({&c, 1}, {" ", "\t", "_", "-", "\"", "'"});
-  });
+  constexpr std::string_view kBetween = " \t_-\"'";
+  std::string letters;
+  for (const char c : key) {
+    if (kBetween.find(c) == kBetween.npos) letters += c;
+  }
   return letters;
 }
 

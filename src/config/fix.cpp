@@ -113,6 +113,7 @@ std::optional<LineFix> fixed_line(std::string_view text, Directive::Scope scope,
                                   ConfigFiles& files) {
   if (text.size() > kLongestFix) return std::nullopt;
   const std::string plain(trim(without_lookalikes(text)));
+  if (plain.empty()) return std::nullopt;
   if (auto comment = fixed_comment(plain)) return comment;
   const std::string bare = without_quotes(plain);
   const Directive* const alone = find_directive(bare, scope);
@@ -121,13 +122,12 @@ std::optional<LineFix> fixed_line(std::string_view text, Directive::Scope scope,
     const std::string section = fixed_section(plain);
     if (!section.empty()) return LineFix{section, ""};
   }
-  // Behind a key there is '=' or ':', else a blank; a key of two words has one, too.
-  for (const char* const separators : {"=", ":", " \t"}) {
-    size_t end = plain.find_first_of(separators);
-    for (int i = 0; i < 3 && end != plain.npos; ++i) {
-      if (auto fix = fix_at(plain, end, scope, files)) return fix;
-      end = plain.find_first_of(separators, end + 1);
-    }
+  // Behind a key there is '=' or ':', else a blank; a key of two words has one within, too.
+  const size_t blank = plain.find_first_of(" \t");
+  for (const size_t end : {plain.find('='), plain.find(':'), blank,
+                           plain.find_first_of(" \t", std::min(blank, plain.size() - 1) + 1)}) {
+    if (end == plain.npos) continue;
+    if (auto fix = fix_at(plain, end, scope, files)) return fix;
   }
   return std::nullopt;
 }

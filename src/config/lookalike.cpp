@@ -55,6 +55,10 @@ constexpr Known kKnown[] = {
 
 std::optional<Lookalike> find_lookalike(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
+    if (static_cast<unsigned char>(text[at]) < 0x80) {
+      ++at;
+      continue;
+    }
     const auto character = first_character(text.substr(at));
     const size_t length = character ? character->length : 1;
     const auto* const known =
