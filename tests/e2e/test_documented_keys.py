@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+"""knockd(8) lists every key of the status and of events, every event, reason and metric, and none
+that does not exist: its lists are compared with what a daemon says to which everything has
+happened."""
+
+import json
+import re
+import signal
+import socket
+
+import pytest
+
+from fixtures import TREE
+from waiting import wait_until
+
+LONG = "x" * 200
+PAGE = (TREE / "man/knockd.8").read_text()
+CONFIG = """
+[options]
+Interface = eth0, none0
+Control = {control}
+StateFile = none
+[ssh]
+Sequence = 7421,3096,5518
+Seq_Timeout = 1
+TCPFlags = syn
+Open = 22
+Open_For = 1h
+[one]
+Sequence = 6000:udp
+Start_Command = false
+Stop_Command = true
+Max_Open = 1
+[{long}]
+Sequence = 6001:udp
+Stop_Command = true
+Reknock = extend
+"""
+
+
+def section(title):
+    return re.split(r"^\.S[sh] ", PAGE.split(f".Ss {title}\n")[1], flags=re.MULTILINE)[0]
+
+
+def documented(title, macro="Li"):
+    items = re.findall(rf"^\.It {macro} (\S+)$", section(title), re.MULTILINE)
+    assert len(items) == len(set(items)) > 10, items
+    return set(items)
+
+
+def keys(value, path=""):
+    """The paths of all values that are no objects or lists, as the page writes them."""
+    if isinstance(value, dict):
+        found = [keys(item, f"{path}.{key}".lstrip(".")) for key, item in value.items()]
+    elif isinstance(value, list):
+        found = [keys(item, path + "[]") for item in value]
+    else:
+        return {path}
+    return set().union(*found)
+
+
+class Asker:
+    """One connection to the socket, without knockd's own client."""
+
+    def __init__(self, path):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(10)
+        self._socket.connect(str(path))
+        self._lines = self._socket.makefile("r", encoding="utf-8")
+
+    def say(self, *words):
+        self._socket.sendall("\t".join(words).encode() + b"\n")
+
+    def line(self):
+        return json.loads(self._lines.readline())
+
+    def ask(self, *words):
+        self.say(*words)
+        return self.line()
+
+
+@pytest.fixture
+def control(tmp_path):
+    return tmp_path / "control"
+
+
+@pytest.fixture
+def daemon(start, control):
+    return start(CONFIG.format(control=control, long=LONG), interface=None)
+
+
+@pytest.fixture
+def events(daemon, control):
+    """All that happens from now on, up to and with the event that wait_for() names."""
+    asker = Asker(control)
+    asker.say("events")
+    # One that is done when the request of another is answered.
+    Asker(control).ask("status")
+    found = []
+
+    def wait_for(event):
+        while not found or found[-1]["event"] != event:
+            found.append(asker.line())
+        return found
+
+    return wait_for
+
+
+def let_everything_happen(daemon, control, frames, stranger, events):
+    asker = Asker(control)
+    frames.knock("7421,3096,5518")
+    events("open")
+    assert asker.ask("close", "all") == {"status": 0, "text": "1 opening closed"}
+    events("closed")
+    frames.knock("7421,3096,7421")  # the last is the first of another attempt
+    events("wrong")
+    frames.tcp(3096)
+    for port in range(100, 120):
+        frames.tcp(port)
+    events("scan")
+    frames.tcp(7421)
+    events("timeout")
+    frames.udp(6000)
+    events("command_failed")
+    frames.udp(6000, source=stranger.ipv4)
+    events("refused")
+    assert asker.ask("open", "ssh", "192.0.2.9", "5m")["status"] == 0
+    daemon.send(signal.SIGHUP)
+    events("reload")
+    daemon.host.run("ip", "link", "add", "none0", "type", "veth")
+    daemon.host.run("ip", "link", "set", "none0", "up")
+    return events("interface")
+
+
+def fall_behind(control):
+    """What comes last for one who reads nothing."""
+    slow, asker = Asker(control), Asker(control)
+    slow.say("events")
+    for _ in range(6000):  # of 300 bytes each, and sockets hold some as well
+        asker.say("open", LONG, "192.0.2.9", "1h")
+        asker.line()
+    while (event := slow.line())["event"] != "overrun":
+        pass
+    return event
+
+
+def test_every_key_of_the_status(daemon, control, frames, stranger, events):
+    seen = keys(Asker(control).ask("status", "json"))
+    let_everything_happen(daemon, control, frames, stranger, events)
+    status = Asker(control).ask("status", "json")
+    assert seen | keys(status) == documented("Keys of the status")
+    reasons = re.search(r"^Why it ended:\n\.Cm (.*)\nor\n\.Cm (\w+) \.", section("Keys of the status"),
+                        re.M)
+    assert {attempt["reason"] for attempt in status["attempts"]} == {
+        *reasons[1].split(" , "), reasons[2]}
+
+
+def test_every_key_of_events(daemon, control, frames, stranger, events):
+    seen = let_everything_happen(daemon, control, frames, stranger, events)
+    seen.append(fall_behind(control))
+    listed, names = section("Keys of events").split("The events are:")
+    assert {event["event"] for event in seen} == set(re.findall(r"^\.It Cm (\S+)$", names, re.M))
+    assert set().union(*map(keys, seen)) == set(re.findall(r"^\.It Li (\S+)$", listed, re.M))
+
+
+def test_every_metric(daemon, control):
+    answer = Asker(control).ask("status", "prometheus")
+    assert set(re.findall(r"^# TYPE (\S+)", answer["text"], re.M)) == documented("Metrics")
+    labels = set(re.findall(r'[{,](\w+)="', answer["text"]))
+    assert labels == set(re.findall(r"\b(door|interface|version)\b", section("Metrics")))
+
+
+def test_what_the_page_says_of_requests(daemon, control):
+    """Each word of the protocol's list is known; a door may be named by the option."""
+    shown = re.search(r"\.Bd -literal.*?\n(.*?)\.Ed", section("The protocol"), re.S)[1]
+    requests = [line.split()[0] for line in shown.splitlines()]
+    assert requests == ["status", "close", "open", "events"]
+    asker = Asker(control)
+    refused = asker.ask("help")
+    assert refused["status"] == 1 and all(word in refused["text"] for word in requests)
+    assert asker.ask("status", "table")["status"] == 0
+    assert asker.ask("open", "--door=ssh", "192.0.2.9")["status"] == 0
+    assert asker.ask("close", "--door=ssh", "192.0.2.9") == {"status": 0, "text": "1 opening closed"}
+    assert asker.ask("close", "--door=all")["status"] == 1
+    wait_until(lambda: not asker.ask("status")["openings"], "nothing open", daemon.report)
