@@ -30,14 +30,20 @@ int fail(const std::string& why, int status = 1) {
   return status;
 }
 
+// Whoever asks may be neither root nor the user that the daemon runs as, but a member of its group.
+std::string default_path(const std::string& pid_file) {
+  std::string own = control_path("", pid_file);
+  return access(own.c_str(), F_OK) == 0 ? own : control_path_of_root();
+}
+
 // Of the configuration nothing else counts: a faulty one is asked for all the same.
 std::string path_of(const CommandLine& line) {
   if (!line.control.empty()) return line.control;
   const auto loaded = load_config(line.config_file);
   const Config& config = loaded ? *loaded : loaded.error().read;
   if (config.control && config.control->empty()) return "";
-  return control_path(config.control.value_or(""),
-                      line.pid_file.empty() ? config.pid_file : line.pid_file);
+  if (config.control) return *config.control;
+  return default_path(line.pid_file.empty() ? config.pid_file : line.pid_file);
 }
 
 int not_connected(const std::string& path) {

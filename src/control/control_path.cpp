@@ -27,9 +27,11 @@ std::string folder_of(const std::string& path) {
 
 }  // namespace
 
+std::string control_path_of_root() { return std::string(kControlFolder) + '/' + kName; }
+
 std::string control_path(const std::string& configured, const std::string& pid_file) {
   if (!configured.empty()) return configured;
-  if (geteuid() == 0 || is_ours(kControlFolder)) return std::string(kControlFolder) + '/' + kName;
+  if (geteuid() == 0 || is_ours(kControlFolder)) return control_path_of_root();
   return folder_of(pid_file) + "/knockd." + kName;
 }
 

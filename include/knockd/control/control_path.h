@@ -14,6 +14,8 @@ namespace knockd {
 // The folder of the default socket.
 inline constexpr const char* kControlFolder = "/run/knockd";
 
+std::string control_path_of_root();
+
 // `configured`: what Control says, if it does. Else /run/knockd/control for root and for the user
 // to whom that folder belongs; for others beside the pid file.
 std::string control_path(const std::string& configured, const std::string& pid_file);

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""The control socket where it is by default, asked by users who name no path: root, the user that
+the daemon runs as, a member of Control_Group, and one who may not."""
+
+import pytest
+
+from network import run
+
+NOBODY = 65534
+GROUP = "daemon"  # one that each Debian has
+WITH_GROUP = f"Control_Group = {GROUP}"
+DOOR = "StateFile = none\n[ssh]\nSequence = 7421,3096,5518\nCommand = true\n"
+# Its own /run/knockd, in the mount namespace that `ip netns exec` has made.
+OWN_FOLDER = ["sh", "-ec", 'mkdir -p /run/knockd; mount -t tmpfs -o mode=755 none /run/knockd;'
+              ' exec "$@"', "sh"]
+
+
+@pytest.fixture
+def ask(knockd, public_folder):
+    """ask(daemon, user, *groups) asks for the status, with no more than that option."""
+    binary = public_folder / "knockd"
+    binary.write_bytes(knockd.read_bytes())
+    binary.chmod(0o755)
+
+    def ask(daemon, user, *groups):
+        groups = ["--groups", ",".join(groups)] if groups else ["--clear-groups"]
+        return run("nsenter", "-t", str(daemon.pid), "-m", "-n", "setpriv", f"--reuid={user}",
+                   f"--regid={user}", *groups, str(binary), "--status", check=False)
+
+    return ask
+
+
+def daemon_with(start, options=""):
+    return start(f"[options]  # Control as it is by default\n{options}\n{DOOR}", prefix=OWN_FOLDER)
+
+
+def test_root_and_members_of_the_group_may_ask(start, ask):
+    daemon = daemon_with(start, WITH_GROUP)
+    for user, groups in ((0, []), (NOBODY, [GROUP])):
+        done = ask(daemon, user, *groups)
+        assert (done.returncode, done.stdout[:7]) == (0, "knockd "), done.stdout
+
+
+@pytest.mark.parametrize("options", ["", WITH_GROUP])
+def test_who_may_not_is_told_so(start, ask, options):
+    """And not that no daemon runs."""
+    done = ask(daemon_with(start, options), NOBODY)
+    assert done.returncode == 1
+    assert "only the user that knockd runs as and the members of Control_Group may ask" in done.stdout
