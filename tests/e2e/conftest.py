@@ -3,16 +3,14 @@
 client, KNOCKD_REFERENCE the folder into which scripts/fetch-reference unpacked Debian's package."""
 
 import os
-import pathlib
 import shutil
-import tempfile
 
 import pytest
 
 import daemon
 from daemon import Daemon
 from fixtures import (  # noqa: F401: fixtures
-    client, knock_binary, knockd, ledger, network, prepare, server, stranger, time_limit)
+    client, knock_binary, knockd, ledger, network, prepare, public_folder, server, stranger, time_limit)
 from senders import Frames
 
 
@@ -56,12 +54,3 @@ def frames(client, server):
 @pytest.fixture
 def frames6(client, server):
     return Frames(client, server, family=6)
-
-
-@pytest.fixture
-def public_folder():
-    """A folder that is open to any user; pytest's own are closed."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="kn-e2e-"))
-    folder.chmod(0o777)
-    yield folder
-    shutil.rmtree(folder)

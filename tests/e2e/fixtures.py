@@ -4,7 +4,9 @@ around the programs. A conftest.py imports what it offers."""
 
 import os
 import pathlib
+import shutil
 import signal
+import tempfile
 
 import pytest
 
@@ -80,3 +82,12 @@ def knockd():
 def knock_binary():
     """The path of the client."""
     return pathlib.Path(os.environ["KNOCK_BINARY"]).resolve()
+
+
+@pytest.fixture
+def public_folder():
+    """A folder that is open to any user; pytest's own are closed."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="kn-e2e-"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)

@@ -11,7 +11,8 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
 from fixtures import (  # noqa: E402,F401: the path comes first; fixtures
-    TREE, client, knock_binary, knockd, ledger, network, prepare, server, stranger, time_limit)
+    TREE, client, knock_binary, knockd, ledger, network, prepare, public_folder, server, stranger,
+    time_limit)
 from network import run  # noqa: E402
 from senders import Frames  # noqa: E402
 

@@ -46,6 +46,10 @@ def files_below(folder):
 def test_each_file_is_in_its_place(installed):
     examples = {f"usr/share/doc/knockd/examples/{path.name}": 0o644
                 for path in (TREE / "conf/examples").glob("*.conf")}
+    for folder in ("fail2ban", "prometheus"):
+        examples |= {f"usr/share/doc/knockd/examples/{path.relative_to(TREE / 'packaging')}":
+                     0o755 if path.name == "knockd-metrics" else 0o644
+                     for path in (TREE / "packaging" / folder).rglob("*") if path.is_file()}
     assert files_below(installed) == {**PROGRAMS, **examples, **SETTINGS}
 
 
