@@ -323,6 +323,38 @@ def test_systemd_reloads_and_mends_and_ends_no_command(with_door, server, client
     assert "1234567" in debian.run("ps", "-eo", "args").stdout
 
 
+@pytest.mark.parametrize("debian", ["systemd"], indirect=True)
+def test_a_reload_of_a_faulty_configuration_fails_and_changes_nothing(with_door, server, client):
+    debian = with_door()
+    good, pid = debian.read("/etc/knockd.conf"), debian.pid()
+    debian.write("/etc/knockd.conf", good + "Sequence = many\n")
+    assert debian.run("systemctl", "reload", "knockd", check=False).returncode != 0
+    line = good.count("\n") + 1
+    assert f"/etc/knockd.conf:{line}:" in debian.run("journalctl", "-u", "knockd").stdout
+    debian.knocked(client, server.ipv4, 2)
+    debian.write("/etc/knockd.conf", good)
+    debian.run("systemctl", "reload", "knockd")
+    wait_until(lambda: "re-reading config file" in debian.log(), "the reload", debian.log)
+    assert debian.log().count("re-reading config file") == 1
+    assert debian.pid() == pid
+
+
+@pytest.mark.parametrize("debian", ["systemd"], indirect=True)
+def test_a_start_with_a_faulty_configuration_closes_what_is_due(with_door, server, client):
+    """Here the one after a crash, which systemd tries by itself."""
+    debian = with_door("[short]\nSequence = 7000:udp\nStart_Command = true\nCmd_Timeout = 4\n"
+                       "Stop_Command = echo short >>/root/ledger")
+    # Nobody closes it as long as the daemon is stopped.
+    senders.with_nc(client, server.ipv4, "7000:udp")
+    wait_until(lambda: "short: running command" in debian.log(), "the short door", debian.log)
+    debian.run("kill", "-STOP", debian.pid())
+    assert "short" not in debian.ledger()
+    debian.write("/etc/knockd.conf", debian.read("/etc/knockd.conf") + "Sequence = many\n")
+    debian.run("kill", "-KILL", debian.pid())
+    wait_until(lambda: "short" in debian.ledger(), "the closed door",
+               lambda: debian.run("journalctl", "-u", "knockd").stdout, deadline=30)
+
+
 def test_a_rotated_log_loses_nothing(with_door, server, client):
     """The system's logrotate does its work three times while people knock: each of them is heard,
     and stands in one of the files."""
@@ -457,6 +489,13 @@ def test_the_keeper_may_be_an_ordinary_user(with_new_door, server, client, stran
     wait_until(lambda: client.reaches(server.ipv4, 22), "the open door",
                lambda: debian.run("journalctl", "-u", "knockd").stdout)
     assert not stranger.reaches(server.ipv4, 22)
+    # Root and that user ask at one socket, without naming it.
+    for user in ("root", "knockd-keeper"):
+        said = debian.run("setpriv", f"--reuid={user}", "--clear-groups", "knockd", "--status").stdout
+        assert re.search(rf"ssh +{client.ipv4} +since ", said), said
+    assert debian.run("stat", "-c", "%U %a", "/run/knockd/control").stdout == "knockd-keeper 600\n"
+    assert "1 opening closed" in debian.run("knockd", "--close", client.ipv4).stdout
+    wait_until(lambda: not client.reaches(server.ipv4, 22), "the closed door")
     debian.run("systemctl", "stop", "knockd")
     debian.run("nft", "flush", "ruleset")
     assert shut_once_more(debian).returncode == 0

@@ -77,6 +77,21 @@ def test_reload_keeps_the_process_and_reads_the_configuration(service):
     assert service.pid() == pid
 
 
+@pytest.mark.parametrize("action", ["reload", "force-reload"])
+def test_reload_of_a_faulty_configuration_fails_and_changes_nothing(service, action):
+    service("start")
+    pid = service.pid()
+    service.config.write_text("[ssh]\nsequence = many\n")
+    status, said = service(action)
+    assert status == 1 and f"{service.config}:2:" in said
+    assert service("status") == (0, f"knockd is running (pid {pid})")
+    assert "re-reading" not in service.log.read_text()
+
+
+def test_force_reload_starts_what_does_not_run(service):
+    assert service("force-reload") == (0, "knockd is started")
+
+
 def test_reload_fails_without_a_daemon(service):
     assert service("reload") == (7, "knockd is not running")
 
