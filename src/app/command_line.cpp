@@ -170,6 +170,10 @@ Result<CommandLine, UsageError> parse_command_line(int argc, char** argv) {
     line.request.insert(line.request.end(), argv + optind, argv + argc);
     return line;
   }
+  if ((door || !line.control.empty()) && line.task < CommandLine::Task::kAsk) {
+    return UsageError{door ? "option --door goes with --close or --open"
+                           : "option --control goes with --status, --close, --open or --events"};
+  }
   if (optind < argc) {
     return UsageError{format("unexpected argument \"%s\"", printable(argv[optind]).c_str())};
   }

@@ -133,6 +133,9 @@ TEST(CommandLineTest, WhatIsWrongIsNamed) {
       {{"--\x1b[31m"}, "unknown option --\\x1b[31m"},
       {{"-c"}, "option -c needs a value"},
       {{"--config"}, "option --config needs a value"},
+      {{"-d", "--control", "x"},
+       "option --control goes with --status, --close, --open or --events"},
+      {{"--door=all", "-t"}, "option --door goes with --close or --open"},
       {{"eth0"}, "unexpected argument \"eth0\""},
       {{"-d", "--", "-v"}, "unexpected argument \"-v\""},
   };
