@@ -493,6 +493,18 @@ def test_an_interface_that_comes_and_goes_reads_nothing_again(router, procd):
         assert procd.signals == signals
 
 
+def test_the_daemon_of_a_router_can_be_asked(router, procd, server):
+    """By the socket and the group that UCI names."""
+    control = router.root / "var/run/control"
+    router.uci("knockd", f"config options common\noption interface eth0\noption control '{control}'\n"
+                         f"option control_group daemon\noption statefile none\n{RULE}")
+    procd.call("start")
+    knockd = router.root / "usr/sbin/knockd"
+    said = server.run(knockd, "--status", "-c", router.written).stdout
+    assert "\n  openSSH " in said
+    assert server.run("stat", "-c", "%G %a", control).stdout == "daemon 660\n"
+
+
 class Firewall:
     """In place of knockd-firewall: a line for each call, and whether there was a daemon yet."""
 
@@ -581,7 +593,8 @@ def test_a_build_from_a_clone_stays_in_its_build_folder(tmp_path):
     before = {path.name for path in clone.iterdir()}
     feed(f"KNOCKD_SOURCE={clone}", "configure", timeout=60)
     assert {path.name for path in clone.iterdir()} == before | {"build"}
-    assert (clone / "build/openwrt/CMakeCache.txt").exists()
+    # Of the table's lock and the control socket: a router has no /run.
+    assert "KNOCKD_RUNDIR:PATH=/var/run/knockd\n" in (clone / "build/openwrt/CMakeCache.txt").read_text()
 
 
 @pytest.mark.parametrize("argument, installed_to, called", [

@@ -7,12 +7,13 @@
 #include <string>
 
 #include "knockd/base/result.h"
+#include "knockd/base/run_folder.h"
 #include "knockd/base/unique_fd.h"
 
 namespace knockd {
 
 // The folder of the default socket.
-inline constexpr const char* kControlFolder = "/run/knockd";
+inline constexpr const char* kControlFolder = kRunFolder;
 
 std::string control_path_of_root();
 

@@ -7,13 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "knockd/base/run_folder.h"
 #include "knockd/keeper/lock_file.h"
 #include "knockd/keeper/nft_sets.h"
 #include "knockd/knock/shut_table.h"
 
 namespace knockd {
-
-inline constexpr char kRunFolder[] = "/run/knockd";
 
 // An error's number of NftSets, in words.
 std::string nft_reason(int error);
