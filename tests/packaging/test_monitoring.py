@@ -17,7 +17,7 @@ from daemon import Daemon
 from fixtures import TREE
 from network import run
 from senders import Frames
-from waiting import wait_until
+from waiting import repeat_until, wait_until
 
 MONITORS = pathlib.Path(os.environ["KNOCKD_MONITORS"]).resolve()
 FILTER = TREE / "packaging/fail2ban/filter.d/knockd.conf"
@@ -184,7 +184,13 @@ def test_debians_logwatch_understands_the_log(scanned, client, stranger, tmp_pat
 ODD_DOORS = ['q"uote"', "back\\slash\\n", "é 鍵", "{brace=\"x\"}"]
 FOR_METRICS = "[options]\nInterface = eth0, none0\nControl = CONTROL\n" + "".join(
     f"[{name}]\nSequence = {7000 + number}:udp\nCommand = true\n"
-    for number, name in enumerate(ODD_DOORS))
+    for number, name in enumerate(ODD_DOORS)) + """
+[lasting]
+Sequence = 7100:udp
+Reknock = extend
+Stop_Command = true
+Cmd_Timeout = 600
+"""
 
 
 @pytest.fixture
@@ -259,6 +265,73 @@ def test_the_alerts_come_when_they_should(tmp_path):
     assert "SUCCESS" in run(promtool, "test", "rules", tests).stdout
 
 
+# --- docs/monitoring.md
+
+GUIDE = (TREE / "docs/monitoring.md").read_text()
+
+
+@pytest.fixture
+def shell(server, knockd, measured, tmp_path):
+    """The argv of a line of the guide, with the daemon asked at its own socket."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "knockd").write_text(f'#!/bin/sh\nexec {knockd} --control {measured} "$@"\n')
+    (programs / "knockd").chmod(0o755)
+    return lambda line: ["env", f"PATH={programs}:{os.environ['PATH']}", "sh", "-c", line]
+
+
+def test_the_guide_filters_with_jq(server, client, shell, tmp_path):
+    status, events = re.findall(r"^    (knockd .* \| jq .*)$", GUIDE, re.M)
+    heard = tmp_path / "heard"
+    with heard.open("wb") as file:
+        server.start(*shell(events), stdout=file)
+    repeat_until(lambda: server.run(*shell("knockd --open lasting 192.0.2.9 90m")), heard.read_text,
+                 "an event")
+    assert server.run(*shell(status)).stdout == "lasting 192.0.2.9 89\n"
+    server.run(*shell("knockd --close lasting"))
+    wait_until(lambda: heard.read_text().endswith("closed lasting 192.0.2.9\n"), "the closing",
+               heard.read_text)
+    assert "open lasting 192.0.2.9\n" in heard.read_text()
+
+
+def test_the_guide_closes_and_opens_by_hand(server, shell):
+    lines = re.findall(r"^    (knockd --(?:close|open) .*)$", GUIDE, re.M)
+    assert len(lines) >= 4
+    for line in lines:
+        line = line.replace(" ssh", " lasting")
+        if "--close" in line:
+            server.run(*shell("knockd --open lasting 192.0.2.2"))
+        server.run(*shell(line))
+
+
+def test_the_guide_shows_the_table(server, client, knockd, tmp_path):
+    """But for numbers, and what depends on them."""
+    control = tmp_path / "control"
+    config = f"[options]\nControl = {control}\n[ssh]\nSequence = 7421,3096,5518\nOpen = 22\nOpen_For = 1h\n"
+    daemon = Daemon(server, knockd, tmp_path / "run", config)
+    frames = Frames(client, server)
+    frames.knock("7421,5518")
+    frames.knock("7421,3096,5518")
+    daemon.wait_for("ssh: opened .*")
+    shown = server.run(knockd, "--control", control, "--status").stdout
+
+    def skeleton(text):
+        text = re.sub(r"/\S+|\d+d [\d:]+", "N", text).replace("not in sync", "in sync")
+        return [re.sub(r"[\d:-]*\d", "N", line).split() for line in text.splitlines() if line.strip()]
+
+    guide = re.search(r"^    knockd --status\n\n((?:    .*\n|\n)+)", GUIDE, re.M)[1]
+    assert skeleton(shown) == skeleton(guide)
+
+
+def test_the_guide_names_what_is_installed(installed):
+    """Each path below the package's own folder, and what is copied from there."""
+    folders = re.findall(r"^    cd /(\S+)\n((?:    .*\n)+)", GUIDE, re.M)
+    assert len(folders) == 2
+    for folder, lines in folders:
+        for name in re.findall(r"(?:install -m 755|cp) (\S+)", lines):
+            assert (installed / folder / name).is_file()
+
+
 class Page:
     """What an HTTP server on a host's loopback says."""
 
@@ -281,34 +354,29 @@ class Page:
 
 
 @pytest.fixture
-def metrics_file(knockd, server, measured, tmp_path):
+def metrics_file(server, shell, tmp_path):
     """Made by the script of the examples, as it is run by cron."""
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    (programs / "knockd").write_text(f'#!/bin/sh\nexec {knockd} --control {measured} "$@"\n')
-    (programs / "knockd").chmod(0o755)
     folder = tmp_path / "textfiles"
     folder.mkdir()
     file = folder / "knockd.prom"
-    server.run("env", f"PATH={programs}:{os.environ['PATH']}", METRICS, file)
+    server.run(*shell(f"{METRICS} {file}"))
     return file
 
 
-def test_the_script_writes_the_whole_file_or_none(knockd, server, measured, metrics_file, tmp_path):
-    programs = tmp_path / "programs"
+def test_the_script_writes_the_whole_file_or_none(knockd, server, shell, measured, metrics_file,
+                                                  tmp_path):
     assert [path.name for path in metrics_file.parent.iterdir()] == ["knockd.prom"]
     known = metrics_file.read_bytes()
     assert re.sub(rb"\d+\n", b"\n", known) == re.sub(rb"\d+\n", b"\n",
                                                      metrics(server, knockd, measured))
-    (programs / "knockd").write_text("#!/bin/sh\necho half\nexit 3\n")
-    failed = server.run("env", f"PATH={programs}:{os.environ['PATH']}", METRICS, metrics_file,
-                        check=False)
+    (tmp_path / "programs/knockd").write_text("#!/bin/sh\necho half\nexit 3\n")
+    failed = server.run(*shell(f"{METRICS} {metrics_file}"), check=False)
     assert failed.returncode == 3
     assert metrics_file.read_bytes() == known
     assert [path.name for path in metrics_file.parent.iterdir()] == ["knockd.prom"]
 
 
-def test_root_follows_no_link_of_the_owner_of_the_folder(server, metrics_file, public_folder, tmp_path):
+def test_root_follows_no_link_of_the_owner_of_the_folder(server, shell, public_folder, tmp_path):
     folder = public_folder / "textfiles"
     folder.mkdir()
     os.chown(folder, 65534, 65534)
@@ -316,9 +384,7 @@ def test_root_follows_no_link_of_the_owner_of_the_folder(server, metrics_file, p
     victim.write_text("mine")
     victim.chmod(0o644)
     (folder / "knockd.prom.new").symlink_to(victim)
-    programs = tmp_path / "programs"
-    server.run("env", f"PATH={programs}:{os.environ['PATH']}", METRICS, folder / "knockd.prom",
-               check=False)
+    server.run(*shell(f"{METRICS} {folder}/knockd.prom"), check=False)
     assert victim.read_text() == "mine"
 
 
@@ -347,7 +413,7 @@ def test_prometheus_scrapes_it_by_node_exporter(server, metrics_file, tmp_path):
     wait_until(lambda: known("knockd_openings_total"), "the metric arrives",
                lambda: (tmp_path / "said").read_text(), deadline=30)
     found = {one["metric"]["door"]: one["value"][1] for one in known("knockd_openings_total")}
-    assert found == {name: str(int(number == 0)) for number, name in enumerate(ODD_DOORS)}
+    assert found == {name: str(int(name == ODD_DOORS[0])) for name in [*ODD_DOORS, "lasting"]}
     [error] = known("node_textfile_scrape_error")
     assert error["value"][1] == "0"
     alert = wait_until(lambda: known("ALERTS"), "the alert of an interface that is missing",
