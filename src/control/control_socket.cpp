@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/control/control_socket.h"
 
-#include <fcntl.h>
 #include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,7 +11,6 @@
 #include <cstring>
 #include <vector>
 
-#include "knockd/base/file_calls.h"
 #include "knockd/base/text.h"
 #include "knockd/control/control_path.h"
 #include "knockd/control/json.h"
@@ -39,7 +37,7 @@ std::optional<Fault> make_folder(const std::string& path, std::optional<gid_t> g
   if (group && chown(folder.c_str(), static_cast<uid_t>(-1), *group) != 0) {
     return fault_of(folder.c_str());
   }
-  if (chmod(folder.c_str(), group ? 0750 : 0700) != 0 && !is_made) return std::nullopt;
+  if (chmod(folder.c_str(), group ? 0750 : 0700) != 0) return fault_of(folder.c_str());
   return std::nullopt;
 }
 
@@ -49,29 +47,6 @@ Result<std::optional<gid_t>> find_group(const std::string& name) {
   const group* const found = getgrnam(name.c_str());
   if (found == nullptr) return Fault{"no group is called " + printable(name) + " (Control_Group)"};
   return std::optional(found->gr_gid);
-}
-
-// Locked as long as the daemon lives: that is how two know of each other, whatever a crash left.
-Result<UniqueFd> lock_beside(const std::string& path) {
-  const std::string beside = path + ".lock";
-  UniqueFd file(
-      ::open(beside.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600));
-  if (!file) return fault_of(beside.c_str());
-  struct flock whole {};
-  whole.l_type = F_WRLCK;
-  whole.l_whence = SEEK_SET;
-  if (fcntl(file.get(), F_SETLK, &whole) != 0) {
-    const bool is_held = errno == EACCES || errno == EAGAIN;
-    return is_held ? Fault{path + " is another knockd's"} : fault_of(beside.c_str());
-  }
-  // Between opening and locking, who held it may have taken it away.
-  struct stat ours {};
-  struct stat there {};
-  if (fstat(file.get(), &ours) == 0 && lstat(beside.c_str(), &there) == 0 &&
-      is_same_file(ours, there)) {
-    return file;
-  }
-  return Fault{path + " is another knockd's, which is just ending or starting"};
 }
 
 }  // namespace
@@ -101,7 +76,7 @@ std::optional<Fault> ControlSocket::open(const std::string& path, const std::str
   close();
   if (auto fault = bind(path, group)) {
     listening_.reset();
-    lock_.reset();
+    lock_.give_back();
     return fault;
   }
   path_ = path;
@@ -113,9 +88,10 @@ std::optional<Fault> ControlSocket::bind(const std::string& path, const std::str
   const auto members = find_group(group);
   if (!members) return members.error();
   if (auto fault = make_folder(path, *members)) return fault;
-  auto lock = lock_beside(path);
-  if (!lock) return lock.error();
-  lock_ = *std::move(lock);
+  // As long as the daemon lives: that is how two know of each other, whatever a crash left.
+  const LockFile::Outcome lock = lock_.take(path + ".lock", 0600);
+  if (lock == LockFile::Outcome::kOthers) return Fault{path + " is another knockd's"};
+  if (lock == LockFile::Outcome::kUnusable) return fault_of((path + ".lock").c_str());
   const auto place = place_of_socket(path);
   if (!place) return place.error();
   struct stat there {};
@@ -148,8 +124,7 @@ void ControlSocket::close() {
   loop_.unwatch(listening_.get());
   listening_.reset();
   unlink(path_.c_str());
-  unlink((path_ + ".lock").c_str());
-  lock_.reset();
+  lock_.give_back();
   path_.clear();
 }
 

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "knockd/base/event_loop.h"
+#include "knockd/base/lock_file.h"
 #include "knockd/base/result.h"
 #include "knockd/base/unique_fd.h"
 
@@ -80,7 +81,7 @@ class ControlSocket {
   EventLoop& loop_;
   Owner& owner_;
   std::string path_;
-  UniqueFd lock_;
+  LockFile lock_;
   UniqueFd listening_;
   std::map<Caller, std::unique_ptr<Call>> calls_;
   Caller last_ = 0;

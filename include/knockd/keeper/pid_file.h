@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "knockd/keeper/lock_file.h"
+#include "knockd/base/lock_file.h"
 
 namespace knockd {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "knockd/keeper/lock_file.h"
+#include "knockd/base/lock_file.h"
 
 #include <fcntl.h>
 #include <sys/file.h>

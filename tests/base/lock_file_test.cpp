@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What a pid file needs of it: pid_file_test.cpp.
-#include "knockd/keeper/lock_file.h"
+#include "knockd/base/lock_file.h"
 
 #include <gtest/gtest.h>
 
