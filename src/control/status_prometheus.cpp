@@ -110,11 +110,12 @@ std::string to_prometheus(const StatusReport& report) {
               std::to_string(report.commands_waiting));
   write_doors(metrics, report);
   using Interface = InterfaceReport;
+  const auto listens = [](const Interface& one) { return one.waits_because.empty() ? 1 : 0; };
   write_interfaces(metrics, report, "listening", "gauge", "Whether the interface is listened to.",
-                   [](const Interface& one) { return one.waits_because.empty() ? 1 : 0; });
+                   listens);
   write_interfaces(metrics, report, "filter_in_kernel", "gauge",
                    "Whether the kernel took the filter.",
-                   [](const Interface& one) { return one.filter_in_kernel ? 1 : 0; });
+                   [&](const Interface& one) { return one.filter_in_kernel ? listens(one) : 0; });
   write_interfaces(metrics, report, "packets_total", "counter", "Packets that were looked at.",
                    [](const Interface& one) { return one.packets; });
   write_interfaces(metrics, report, "packets_lost_total", "counter",

@@ -170,6 +170,13 @@ def test_every_metric(daemon, control):
     assert labels == set(re.findall(r"\b(door|interface|version)\b", section("Metrics")))
 
 
+def test_what_is_not_listened_to_has_no_filter(daemon, control):
+    text = Asker(control).ask("status", "prometheus")["text"]
+    for metric in ("listening", "filter_in_kernel"):
+        found = re.findall(rf'^knockd_{metric}{{interface="(.*)"}} (\d)$', text, re.M)
+        assert found == [("eth0", "1"), ("none0", "0")]
+
+
 def test_what_the_page_says_of_requests(daemon, control):
     """Each word of the protocol's list is known; a door may be named by the option."""
     shown = re.search(r"\.Bd -literal.*?\n(.*?)\.Ed", section("The protocol"), re.S)[1]
