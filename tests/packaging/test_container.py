@@ -75,13 +75,14 @@ class Container:
     def __init__(self, debian, context):
         self._debian = debian
         user, command = build(debian, context)
+        self._user = [f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all",
+                      "--bounding-set=-all,+net_raw"]
         self._output = context / "output"
         with self._output.open("wb") as output:
             # unshare, whose child is the first in there, and whose status is that one's.
             self.process = debian.start(
                 "unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
-                "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups",
-                "--inh-caps=-all", "--bounding-set=-all,+net_raw", *command,
+                "setpriv", *self._user, *command,
                 stdout=output, stderr=output)
         wait_until(lambda: "starting up" in self.output(), "the daemon listens", self.output)
         pid = self.process.pid
@@ -95,6 +96,11 @@ class Container:
         """A zombie is one, too."""
         return run("nsenter", "-t", str(self._first), "-p", "-m", "-r", "-w", "test", "-e",
                    f"/proc/{pid}", check=False).returncode == 0
+
+    def exec(self, *argv):
+        """As `podman exec` does; what it said."""
+        return run("nsenter", "-t", str(self._first), "-p", "-m", "-r", "-w", "setpriv", *self._user,
+                   *argv).stdout
 
     def stop(self):
         """As `podman stop` does; the status of the first process."""
@@ -151,6 +157,15 @@ def test_a_container_that_is_stopped_closes_its_doors(start, server, client):
     container.wait_for("/tmp/ledger", "opened\n")
     assert container.stop() == 0
     container.wait_for("/tmp/ledger", "opened\nclosed\nleft\n")
+
+
+def test_the_daemon_of_a_container_can_be_asked(start, server, client):
+    container = start(DOOR)
+    senders.with_nc(client, server.ipv4, "7000:udp")
+    container.wait_for("/tmp/ledger", "opened\n")
+    assert f"door  {client.ipv4}" in container.exec("knockd", "--status")
+    assert container.exec("knockd", "--close", "all") == "1 opening closed\n"
+    container.wait_for("/tmp/ledger", "opened\nclosed\n")
 
 
 def test_what_loses_its_parent_is_cleared_away(debian, start, server, client):
