@@ -903,6 +903,25 @@ TEST_F(OpeningsTest, ShutdownDismisses_AlsoThoseWhoseStartIsDropped) {
   EXPECT_EQ(openings_.waiting(), 0u);
 }
 
+TEST_F(OpeningsTest, ShutdownInSteps_DropsAtOnceWhatHasNotBegun) {
+  for (const char* name : {"first", "second"}) {
+    knock(port_door(name));
+    let_in(openings_.open() + 1);
+    sync();
+  }
+  knock(port_door("third"));
+  let_in(3);
+  forget_what_happened();
+  EXPECT_TRUE(openings_.shut_down(true, now(), 1));
+  EXPECT_THAT(happened(), ElementsAre("dismiss 3", "forget 3",
+                                      "192.0.2.7: first: closing, knockd is shutting down",
+                                      "dismiss 1", "forget 1"));
+  forget_what_happened();
+  EXPECT_FALSE(openings_.shut_down(true, now(), 1));
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: second: closing, knockd is shutting down",
+                                      "dismiss 2", "forget 2"));
+}
+
 TEST_F(OpeningsTest, ShutdownDismissesWhoseStartStillRuns) {
   knock(door("ssh", [](Terms& terms) {
     terms.admission = kSsh;
