@@ -61,7 +61,9 @@ void ReplaySummary::on_explanation(const Explanation& explanation, Instant now) 
 }
 
 void ReplaySummary::on_event(const KnockEvent& event, Instant now) {
-  if (event.kind == EventKind::kStage) return;
+  const bool is_told = event.kind == EventKind::kOpen || event.kind == EventKind::kScan ||
+                       event.kind == EventKind::kTimeout;
+  if (!is_told) return;  // the others are known from what was explained
   Record& one = record(event.source, event.door);
   if (event.kind == EventKind::kOpen) {
     ++one.opened;
