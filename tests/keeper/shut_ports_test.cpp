@@ -369,6 +369,10 @@ TEST_F(ShutPortsTest, ATableUnderAnEarlierNameThatADaemonHasStays_AndIsKnownToTh
                           "table knockd"));
   EXPECT_TRUE(is_in_kernel("knockd"));
   EXPECT_EQ(read_file(folder_ / "kept"), to_nft(ssh_table()));
+  table.ports.clear();
+  ASSERT_TRUE(second.shut(table));
+  EXPECT_FALSE(is_in_kernel("other"));
+  EXPECT_EQ(read_file(folder_ / "kept"), to_nft(ssh_table()));
 }
 
 TEST_F(ShutPortsTest, ATableUnderAnEarlierNameIsReportedWithoutSuchDoors) {
