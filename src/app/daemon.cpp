@@ -43,7 +43,7 @@ std::string working_directory() {
 class Background {
  public:
   // Forks. Returns in the new process alone; the caller's exits with what became of it.
-  [[nodiscard]] std::optional<Fault> enter() {
+  Status enter() {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return fault_of("pipe");
     UniqueFd waiting(ends[0]);
@@ -52,14 +52,14 @@ class Background {
     if (child < 0) return fault_of("fork");
     if (child > 0) wait_and_exit(waiting, child);
     setsid();
-    return std::nullopt;
+    return {};
   }
 
   // Lets the caller go, with success, and the terminal with it.
   void set_ready() {
     if (!ready_) return;
     // Without /dev/null the caller only waits longer for their end.
-    [[maybe_unused]] const auto fault = discard_standard_streams();
+    [[maybe_unused]] const Status discarded = discard_standard_streams();
     if (chdir("/") != 0) return;
     const char done = 0;
     [[maybe_unused]] const ssize_t written = write(ready_.get(), &done, 1);
@@ -175,23 +175,23 @@ int listen(const CommandLine& line) {
   }
 
   std::fflush(stdout);
-  const auto not_fresh = prepare_fresh_listeners();
-  if (not_fresh) {
+  const Status fresh = prepare_fresh_listeners();
+  if (!fresh) {
     std::fprintf(stderr,
                  "knockd: warning: listeners keep a copy of the daemon's memory, since they cannot "
                  "be started anew: %s\n",
-                 not_fresh->text.c_str());
+                 fresh.error().text.c_str());
   }
   const Greeting greeting(*config, line);
   Background background;
   if (line.daemon) {
-    if (const auto fault = background.enter()) {
-      std::fprintf(stderr, "knockd: %s\n", fault->text.c_str());
+    if (const Status entered = background.enter(); !entered) {
+      std::fprintf(stderr, "knockd: %s\n", entered.error().text.c_str());
       return 1;
     }
   }
   Keeper keeper(
-      *std::move(config), std::move(options), not_fresh ? run_listener : start_fresh_listener,
+      *std::move(config), std::move(options), fresh ? start_fresh_listener : run_listener,
       [&] { return load_config(line.config_file, files); },
       [&] {
         if (!line.daemon) greeting.print(keeper.interfaces());

@@ -230,8 +230,9 @@ int fail(const std::string& why) {
 }  // namespace
 
 int replay(const Config& config, const ReplayOptions& options) {
-  CaptureFile capture(options.capture_file);
-  if (capture.fault()) return fail(capture.fault()->text);
+  auto opened = CaptureFile::create(options.capture_file);
+  if (!opened) return fail(opened.error().text);
+  CaptureFile& capture = *opened;
   const auto hash_key = random_hash_key();
   if (!hash_key) return fail(hash_key.error().text);
   for (const Door& door : config.doors) {

@@ -94,8 +94,12 @@ int shut_ports(const CommandLine& line) {
     }
   }
   // Where no interface is named, at all but loopback, until the daemon knows its own.
+  InterfaceMonitor monitor;
+  if (const Status begun = monitor.begin(); !begun) {
+    return fail("no port is shut: " + begun.error().text);
+  }
   const ShutTable table =
-      shut_table_of(config, InterfaceMonitor().entrances(named(line, config)), !line.only_v4);
+      shut_table_of(config, monitor.entrances(named(line, config)), !line.only_v4);
   if (table.ports.empty()) {
     if (!loaded) return shut_as_before(config);
     std::printf("no door has Open in knockd's own table: no port is to be shut\n");
@@ -125,7 +129,8 @@ int unshut_ports(const CommandLine& line) {
 }
 
 std::vector<std::string> other_entrances(const CommandLine& line, const Config& config) {
-  const InterfaceMonitor monitor;
+  InterfaceMonitor monitor;
+  if (!monitor.begin()) return {};
   std::vector<std::string> names = named(line, config);
   if (names.empty() && monitor.find("eth0") != nullptr) names = {"eth0"};
   if (names.empty()) {

@@ -65,14 +65,14 @@ void fill_standard_streams() {
   }
 }
 
-std::optional<Fault> discard_standard_streams() {
+Status discard_standard_streams() {
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return fault_of("/dev/null");
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (dup2(null, fd) < 0) return fault_of("dup2");
   }
   if (null > STDERR_FILENO) close(null);  // else one of the three was closed, and this is it now
-  return std::nullopt;
+  return {};
 }
 
 void reset_signals() {
@@ -89,22 +89,22 @@ void close_inherited(int keep) {
   close_range_of(kept + 1, UINT_MAX);
 }
 
-std::optional<Fault> become_nobody() {
-  if (geteuid() != 0) return std::nullopt;
+Status become_nobody() {
+  if (geteuid() != 0) return {};
   const auto [uid, gid] = user_without_rights();
   if (!worked(setgroups(0, nullptr))) return fault_of("setgroups");
   if (!worked(setresgid(gid, gid, gid))) return fault_of("setresgid");
   if (!worked(setresuid(uid, uid, uid))) return fault_of("setresuid");
-  return std::nullopt;
+  return {};
 }
 
-std::optional<Fault> give_up_capabilities() {
+Status give_up_capabilities() {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fault_of("PR_SET_NO_NEW_PRIVS");
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   // With the permitted ones the kernel takes the ambient ones away (capabilities(7)).
   const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3]{};
   if (syscall(SYS_capset, &header, none) != 0) return fault_of("capset");
-  return std::nullopt;
+  return {};
 }
 
 }  // namespace knockd

@@ -26,19 +26,19 @@ constexpr size_t kChunk = 4096;
 constexpr Duration kPauseWithoutRoom = std::chrono::seconds(1);
 
 // One folder, if it is missing. Nobody else may look into it, but for the group.
-std::optional<Fault> make_folder(const std::string& path, std::optional<gid_t> group) {
+Status make_folder(const std::string& path, std::optional<gid_t> group) {
   const size_t slash = path.rfind('/');
-  if (slash == std::string::npos || slash == 0) return std::nullopt;
+  if (slash == std::string::npos || slash == 0) return {};
   const std::string folder = path.substr(0, slash);
   const bool is_made = mkdir(folder.c_str(), 0700) == 0;
   if (!is_made && errno != EEXIST) return fault_of(folder.c_str());
   // One that stood there and is not ours is its owner's business.
-  if (!is_made && folder != kControlFolder) return std::nullopt;
+  if (!is_made && folder != kControlFolder) return {};
   if (group && chown(folder.c_str(), static_cast<uid_t>(-1), *group) != 0) {
     return fault_of(folder.c_str());
   }
   if (chmod(folder.c_str(), group ? 0750 : 0700) != 0) return fault_of(folder.c_str());
-  return std::nullopt;
+  return {};
 }
 
 Result<std::optional<gid_t>> find_group(const std::string& name) {
@@ -72,22 +72,22 @@ ControlSocket::~ControlSocket() { close(); }
 
 // --- The socket ----------------------------------------------------------------------------------
 
-std::optional<Fault> ControlSocket::open(const std::string& path, const std::string& group) {
+Status ControlSocket::open(const std::string& path, const std::string& group) {
   close();
-  if (auto fault = bind(path, group)) {
+  if (Status bound = bind(path, group); !bound) {
     listening_.reset();
     lock_.give_back();
-    return fault;
+    return bound;
   }
   path_ = path;
   listen_if_room();
-  return std::nullopt;
+  return {};
 }
 
-std::optional<Fault> ControlSocket::bind(const std::string& path, const std::string& group) {
+Status ControlSocket::bind(const std::string& path, const std::string& group) {
   const auto members = find_group(group);
   if (!members) return members.error();
-  if (auto fault = make_folder(path, *members)) return fault;
+  if (Status made = make_folder(path, *members); !made) return made;
   // As long as the daemon lives: that is how two know of each other, whatever a crash left.
   const LockFile::Outcome lock = lock_.take(path + ".lock", 0600);
   if (lock == LockFile::Outcome::kOthers) return Fault{path + " is another knockd's"};
@@ -115,7 +115,7 @@ std::optional<Fault> ControlSocket::bind(const std::string& path, const std::str
     return fault;
   }
   if (listen(listening_.get(), kBacklog) != 0) return fault_of("listen");
-  return std::nullopt;
+  return {};
 }
 
 void ControlSocket::close() {

@@ -18,8 +18,8 @@ ChildProcess::~ChildProcess() {
   kill();
 }
 
-std::optional<Fault> ChildProcess::start(const std::function<void(Channel)>& body,
-                                         std::function<void()> on_channel) {
+Status ChildProcess::start(const std::function<void(Channel)>& body,
+                           std::function<void()> on_channel) {
   auto pair = Channel::make_pair();
   if (!pair) return pair.error();
   auto& [ours, theirs] = *pair;
@@ -42,7 +42,7 @@ std::optional<Fault> ChildProcess::start(const std::function<void(Channel)>& bod
   channel_ = std::move(ours);
   on_channel_ = std::move(on_channel);
   is_open_ = true;
-  return std::nullopt;
+  return {};
 }
 
 void ChildProcess::await_room(bool yes) {

@@ -32,8 +32,9 @@ void Control::open(const std::string& path, const std::string& group) {
   group_ = group;
   socket_.close();
   if (path.empty()) return;
-  const auto fault = socket_.open(path, group);
-  if (fault) log_.warning("nobody can ask for the status: " + fault->text + " (Control)");
+  const Status opened = socket_.open(path, group);
+  if (opened) return;
+  log_.warning("nobody can ask for the status: " + opened.error().text + " (Control)");
 }
 
 void Control::on_request(Caller caller, uid_t user, const std::string& line) {

@@ -100,21 +100,18 @@ void take_route(const nlmsghdr& message, DefaultRoute& best) {
 
 }  // namespace
 
-InterfaceMonitor::InterfaceMonitor() {
+Status InterfaceMonitor::begin() {
   auto socket = open_netlink_socket(NETLINK_ROUTE);
-  if (!socket) {
-    fault_ = std::move(socket.error());
-    return;
-  }
+  if (!socket) return std::move(socket.error());
   socket_ = *std::move(socket);
   enlarge_receive_buffer(socket_, kReceiveBuffer);
   if (nl_socket_add_memberships(socket_.get(), RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR,
                                 RTNLGRP_IPV6_IFADDR, 0) < 0) {
-    fault_ = netlink_fault("netlink: cannot subscribe to interface changes");
-    return;
+    return netlink_fault("netlink: cannot subscribe to interface changes");
   }
   refresh();
-  if (stale_ && interfaces().empty()) fault_ = netlink_fault("netlink: cannot list the interfaces");
+  if (stale_ && interfaces().empty()) return netlink_fault("netlink: cannot list the interfaces");
+  return {};
 }
 
 int InterfaceMonitor::fd() const { return nl_socket_get_fd(socket_.get()); }

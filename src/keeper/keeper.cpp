@@ -69,8 +69,8 @@ int Keeper::run() {
   loop_.watch_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD},
                       [this](int signal) { on_signal(signal); });
   if (!take_pid_file()) return 1;
-  if (const auto fault = set_up()) {
-    log_.error(fault->text);
+  if (const Status ready = set_up(); !ready) {
+    log_.error(ready.error().text);
     return 1;
   }
   line_rate_.set_limit(config_.log_rate);
@@ -109,12 +109,15 @@ void Keeper::close_what_is_due() {
 }
 
 // What nothing works without.
-std::optional<Fault> Keeper::set_up() {
+Status Keeper::set_up() {
   signal(SIGPIPE, SIG_IGN);
-  if (options_.lookup) resolver_ = std::make_unique<Resolver>(loop_, log_);
-  if (resolver_ && resolver_->fault()) return resolver_->fault();
-  if (const auto fault = slots_.begin()) return fault;
-  return loop_.fault();
+  if (options_.lookup) {
+    auto resolver = Resolver::create(loop_, log_);
+    if (!resolver) return resolver.error();
+    resolver_ = *std::move(resolver);
+  }
+  if (Status begun = slots_.begin(); !begun) return begun;
+  return loop_.fault() ? Status(*loop_.fault()) : Status();
 }
 
 // --- What listeners report ---------------------------------------------------------------------

@@ -20,15 +20,23 @@ constexpr size_t kMostUnsent = 8192;
 
 }  // namespace
 
-ListenerProcess::ListenerProcess(EventLoop& loop, const ListenerSettings& settings,
-                                 ListenerEntry entry, Owner& owner)
+ListenerProcess::ListenerProcess(EventLoop& loop, const ListenerSettings& settings, Owner& owner)
     : loop_(loop),
       owner_(owner),
       doors_(settings.doors.size()),
       conversation_(settings),
-      process_(loop) {
-  fault_ = process_.start([&](Channel channel) { _exit(entry(settings, std::move(channel))); },
-                          [this] { on_channel(); });
+      process_(loop) {}
+
+Result<std::unique_ptr<ListenerProcess>> ListenerProcess::create(EventLoop& loop,
+                                                                 const ListenerSettings& settings,
+                                                                 ListenerEntry entry,
+                                                                 Owner& owner) {
+  std::unique_ptr<ListenerProcess> listener(new ListenerProcess(loop, settings, owner));
+  const Status started =
+      listener->process_.start([&](Channel channel) { _exit(entry(settings, std::move(channel))); },
+                               [listener = listener.get()] { listener->on_channel(); });
+  if (!started) return started.error();
+  return listener;
 }
 
 void ListenerProcess::send(const ToListener& message) {

@@ -29,9 +29,10 @@ ListenerSlots::ListenerSlots(EventLoop& loop, Log& log, ListenerEntry entry, Own
 
 ListenerSlots::~ListenerSlots() = default;
 
-std::optional<Fault> ListenerSlots::begin() {
-  if (!monitor_.fault()) loop_.watch(monitor_.fd(), EPOLLIN, [this] { follow_network(); });
-  return monitor_.fault();
+Status ListenerSlots::begin() {
+  if (Status begun = monitor_.begin(); !begun) return begun;
+  loop_.watch(monitor_.fd(), EPOLLIN, [this] { follow_network(); });
+  return {};
 }
 
 void ListenerSlots::send(const ToListener& message) {
@@ -278,13 +279,13 @@ void ListenerSlots::start_listener(Slot& slot, uint32_t index, std::vector<IpAdd
   slot.listening = false;
   slot.retry_at.reset();
   ListenerProcess::Owner& owner = *this;
-  auto process = std::make_unique<ListenerProcess>(loop_, settings, entry_, owner);
-  if (process->fault()) {
+  auto process = ListenerProcess::create(loop_, settings, entry_, owner);
+  if (!process) {
     wait_for(slot, format("%s: no listener could be started: %s; trying again",
-                          slot.interface.c_str(), process->fault()->text.c_str()));
+                          slot.interface.c_str(), process.error().text.c_str()));
     return retry_later(slot);
   }
-  slot.process = std::move(process);
+  slot.process = *std::move(process);
 }
 
 void ListenerSlots::stop_listener(Slot& slot) {

@@ -85,17 +85,21 @@ Resolver::Resolver(EventLoop& loop, Log& log)
       log_(log),
       process_(loop),
       pause_(std::chrono::milliseconds(100), std::chrono::minutes(1)),
-      retry_(loop, [this] { start_again(); }) {
-  fault_ = start();
+      retry_(loop, [this] { start_again(); }) {}
+
+Result<std::unique_ptr<Resolver>> Resolver::create(EventLoop& loop, Log& log) {
+  std::unique_ptr<Resolver> resolver(new Resolver(loop, log));
+  if (const Status started = resolver->start(); !started) return started.error();
+  return resolver;
 }
 
-std::optional<Fault> Resolver::start() {
+Status Resolver::start() {
   started_ = loop_.now();
   return process_.start(
       [](Channel channel) {
         close_inherited(channel.fd());
         // Who called `knockd -d` may read what we print to its end, which would be ours.
-        if (discard_standard_streams() || become_nobody() || give_up_capabilities()) _exit(1);
+        if (!discard_standard_streams() || !become_nobody() || !give_up_capabilities()) _exit(1);
         answer_questions(channel);
       },
       [this] { on_answer(); });
@@ -112,12 +116,12 @@ void Resolver::reaped(int status) {
 }
 
 void Resolver::start_again() {
-  const auto fault = start();
-  if (!fault) return;
+  const Status started = start();
+  if (started) return;
   count_failure();
   if (!pause_.is_worth_a_line()) return;
-  log_.warning(
-      format("no process could be had that looks up names: %s; trying again", fault->text.c_str()));
+  log_.warning(format("no process could be had that looks up names: %s; trying again",
+                      started.error().text.c_str()));
 }
 
 // Sets the time of the next try; how long that is from now.

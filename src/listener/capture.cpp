@@ -60,35 +60,29 @@ Instant time_stamp(int64_t seconds, int64_t nanoseconds) {
 void LiveCapture::Close::operator()(pcap* handle) const { pcap_close(handle); }
 void CaptureFile::Close::operator()(pcap* handle) const { pcap_close(handle); }
 
-LiveCapture::LiveCapture(const std::string& interface) {
+Result<LiveCapture, CaptureFault> LiveCapture::create(const std::string& interface) {
   char error[PCAP_ERRBUF_SIZE] = "";
-  handle_.reset(pcap_create(interface.c_str(), error));
-  if (!handle_) {
-    fault_ = {CaptureTrouble::kOther, error};
-    return;
-  }
-  pcap_set_snaplen(handle_.get(), kSnapshotBytes);
-  pcap_set_buffer_size(handle_.get(), kRingBytes);
-  pcap_set_immediate_mode(handle_.get(), 1);
-  const int status = pcap_activate(handle_.get());
+  LiveCapture capture;
+  capture.handle_.reset(pcap_create(interface.c_str(), error));
+  pcap* const handle = capture.handle_.get();
+  if (handle == nullptr) return CaptureFault{CaptureTrouble::kOther, error};
+  pcap_set_snaplen(handle, kSnapshotBytes);
+  pcap_set_buffer_size(handle, kRingBytes);
+  pcap_set_immediate_mode(handle, 1);
+  const int status = pcap_activate(handle);
   if (status < 0) {
-    const std::string text = pcap_geterr(handle_.get());
-    fault_ = {trouble_of(status), text.empty() ? pcap_statustostr(status) : text};
-    return;
+    const std::string text = pcap_geterr(handle);
+    return CaptureFault{trouble_of(status), text.empty() ? pcap_statustostr(status) : text};
   }
   // Cooked version 2 names the interface of each packet; version 1 is for old libraries.
-  if (interface == "any") pcap_set_datalink(handle_.get(), DLT_LINUX_SLL2);
-  const auto link_type = link_type_from_number(pcap_datalink(handle_.get()));
-  if (!link_type) {
-    fault_ = link_type_fault(handle_.get());
-  } else if (pcap_setnonblock(handle_.get(), 1, error) != 0) {
-    fault_ = {CaptureTrouble::kOther, error};
-  }
-  link_type_ = link_type.value_or(LinkType::kEthernet);
-  fcntl(fd(), F_SETFD, FD_CLOEXEC);
+  if (interface == "any") pcap_set_datalink(handle, DLT_LINUX_SLL2);
+  const auto link_type = link_type_from_number(pcap_datalink(handle));
+  if (!link_type) return link_type_fault(handle);
+  if (pcap_setnonblock(handle, 1, error) != 0) return CaptureFault{CaptureTrouble::kOther, error};
+  capture.link_type_ = *link_type;
+  fcntl(capture.fd(), F_SETFD, FD_CLOEXEC);
+  return capture;
 }
-
-LiveCapture::~LiveCapture() = default;
 
 int LiveCapture::fd() const { return pcap_get_selectable_fd(handle_.get()); }
 
@@ -122,16 +116,16 @@ bool LiveCapture::set_filter(const std::vector<FilterInstruction>& filter) {
   return false;
 }
 
-std::optional<size_t> LiveCapture::read(Handler& handler, int most) {
+Result<size_t, CaptureFault> LiveCapture::read(Handler& handler, int most) {
   const auto take = [](u_char* user, const pcap_pkthdr* header, const u_char* bytes) {
     reinterpret_cast<Handler*>(user)->on_frame(
         {std::span<const uint8_t>(bytes, header->caplen), header->len, Instant()});
   };
   const int count = pcap_dispatch(handle_.get(), most, take, reinterpret_cast<u_char*>(&handler));
   if (count >= 0) return static_cast<size_t>(count);
-  fault_ = {count == PCAP_ERROR_IFACE_NOT_UP ? CaptureTrouble::kDown : CaptureTrouble::kNoDevice,
-            pcap_geterr(handle_.get())};
-  return std::nullopt;
+  const bool is_down = count == PCAP_ERROR_IFACE_NOT_UP;
+  return CaptureFault{is_down ? CaptureTrouble::kDown : CaptureTrouble::kNoDevice,
+                      pcap_geterr(handle_.get())};
 }
 
 LiveCapture::Counts LiveCapture::counts() {
@@ -140,26 +134,26 @@ LiveCapture::Counts LiveCapture::counts() {
   return {stat.ps_recv, stat.ps_drop};
 }
 
-CaptureFile::CaptureFile(const std::string& path) {
+Result<CaptureFile, CaptureFault> CaptureFile::create(const std::string& path) {
   char error[PCAP_ERRBUF_SIZE] = "";
-  handle_.reset(
-      // With this precision tv_usec counts nanoseconds.
+  CaptureFile file;
+  // With this precision tv_usec counts nanoseconds.
+  file.handle_.reset(
       pcap_open_offline_with_tstamp_precision(path.c_str(), PCAP_TSTAMP_PRECISION_NANO, error));
-  if (!handle_) {
+  if (!file.handle_) {
     // Some of libpcap's messages begin with the path, others do not know it.
     const std::string text = error;
-    fault_ = {CaptureTrouble::kOther, text.starts_with(path) ? text : path + ": " + text};
-    return;
+    return CaptureFault{CaptureTrouble::kOther, text.starts_with(path) ? text : path + ": " + text};
   }
-  const auto link_type = link_type_from_number(pcap_datalink(handle_.get()));
+  const auto link_type = link_type_from_number(pcap_datalink(file.handle_.get()));
   if (!link_type) {
-    fault_ = link_type_fault(handle_.get());
-    fault_->text.insert(0, path + ": ");
+    CaptureFault fault = link_type_fault(file.handle_.get());
+    fault.text.insert(0, path + ": ");
+    return fault;
   }
-  link_type_ = link_type.value_or(LinkType::kEthernet);
+  file.link_type_ = *link_type;
+  return file;
 }
-
-CaptureFile::~CaptureFile() = default;
 
 std::optional<Frame> CaptureFile::next() {
   pcap_pkthdr* header = nullptr;

@@ -54,7 +54,7 @@ Fault become(std::string name, std::span<const uint8_t> settings, int channel) {
 }
 
 // Whether it works, with all that listeners will need.
-std::optional<Fault> try_it() {
+Status try_it() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return fault_of("pipe");
   const UniqueFd reading(ends[0]);
@@ -73,7 +73,7 @@ std::optional<Fault> try_it() {
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == kNoSettings) return std::nullopt;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNoSettings) return {};
   return Fault{length > 0 ? std::string(text, static_cast<size_t>(length))
                           : "/proc/self/exe is not this program"};
 }
@@ -97,7 +97,7 @@ std::optional<ListenerSettings> read_settings() {
 
 }  // namespace
 
-std::optional<Fault> prepare_fresh_listeners() {
+Status prepare_fresh_listeners() {
   program.reset(open("/proc/self/exe", O_PATH | O_CLOEXEC));
   if (!program) return fault_of("/proc/self/exe");
   return try_it();

@@ -53,17 +53,17 @@ TrackerOptions tracker_options(const ListenerSettings& settings, const HashKey& 
 
 class Listener : LiveCapture::Handler {
  public:
-  Listener(const ListenerSettings& settings, const Channel& channel, const HashKey& hash_key)
+  Listener(const ListenerSettings& settings, const Channel& channel, LiveCapture capture,
+           const HashKey& hash_key)
       : settings_(settings),
         channel_(channel),
-        capture_(settings.interface),
+        capture_(std::move(capture)),
         reporter_(channel_, loop_, settings.log_rate, settings.doors.size()),
         tracker_(settings.doors, tracker_options(settings, hash_key), reporter_),
         expiry_(loop_, [this] { tracker_.expire(loop_.now()); }),
         left_out_(loop_, [this] { reporter_.report_left_out(); }) {}
 
   int run() {
-    if (capture_.fault()) return fail(capture_.fault()->kind, capture_.fault()->text);
     if (!tracker_.has_memory()) {
       return fail(CaptureTrouble::kOther,
                   "no memory for " + counted(settings_.max_sources, "source") + " (Max_Sources)");
@@ -73,8 +73,9 @@ class Listener : LiveCapture::Handler {
     loop_.watch(capture_.fd(), EPOLLIN, [this] { on_capture(); });
     watch_channel();
     if (loop_.fault()) return fail(CaptureTrouble::kOther, loop_.fault()->text);
-    if (const auto fault = enter_sandbox({channel_.fd(), capture_.fd()}))
-      return fail(CaptureTrouble::kSandbox, fault->text);
+    if (const Status entered = enter_sandbox({channel_.fd(), capture_.fd()}); !entered) {
+      return fail(CaptureTrouble::kSandbox, entered.error().text);
+    }
     report_listening(in_kernel);
     running_ = true;
     while (running_) {
@@ -133,10 +134,10 @@ class Listener : LiveCapture::Handler {
 
   // How many there were. None once the capture has failed.
   size_t read_frames() {
-    const std::optional<size_t> frames = capture_.read(*this, kMostFramesAtOnce);
+    const auto frames = capture_.read(*this, kMostFramesAtOnce);
     hand_over();
     if (frames) return *frames;
-    send(trouble(capture_.fault()->kind, capture_.fault()->text));
+    send(trouble(frames.error().kind, frames.error().text));
     stop();
     return 0;
   }
@@ -234,15 +235,17 @@ int run_listener(const ListenerSettings& settings, Channel channel) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   close_inherited(channel.fd());
+  const auto fail = [&](CaptureTrouble kind, const std::string& why) {
+    channel.send_waiting(encode(FromListener(trouble(kind, why))));
+    return 1;
+  };
   const auto hash_key = random_hash_key();
-  if (hash_key) {
-    Listener listener(settings, channel, *hash_key);
-    // Nothing is taken down: libpcap would use calls that the sandbox does not know.
-    _exit(listener.run());
-  }
-  const std::string& why = hash_key.error().text;
-  channel.send_waiting(encode(FromListener(trouble(CaptureTrouble::kOther, why))));
-  return 1;
+  if (!hash_key) return fail(CaptureTrouble::kOther, hash_key.error().text);
+  auto capture = LiveCapture::create(settings.interface);
+  if (!capture) return fail(capture.error().kind, capture.error().text);
+  Listener listener(settings, channel, *std::move(capture), *hash_key);
+  // Nothing is taken down: libpcap would use calls that the sandbox does not know.
+  _exit(listener.run());
 }
 
 }  // namespace knockd

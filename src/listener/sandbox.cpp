@@ -176,16 +176,16 @@ Step give_up_rights([[maybe_unused]] const SandboxDescriptors& descriptors) {
 
 }  // namespace
 
-std::optional<Fault> enter_sandbox(const SandboxDescriptors& descriptors) {
+Status enter_sandbox(const SandboxDescriptors& descriptors) {
   if (chdir("/") != 0) return fault_of("chdir");
 #ifdef KNOCKD_SANDBOX
-  if (auto fault = discard_standard_streams()) return fault;
+  if (Status discarded = discard_standard_streams(); !discarded) return discarded;
   if (Step failed = empty_bounding_set()) return fault_of(failed);
 #endif
-  if (auto fault = become_nobody()) return fault;
-  if (auto fault = give_up_capabilities()) return fault;
+  if (Status become = become_nobody(); !become) return become;
+  if (Status given_up = give_up_capabilities(); !given_up) return given_up;
   if (Step failed = give_up_rights(descriptors)) return fault_of(failed);
-  return std::nullopt;
+  return {};
 }
 
 }  // namespace knockd

@@ -122,8 +122,8 @@ std::string become_nobody_among(const std::string& users) {
     }
     const gid_t groups[] = {4, 27};
     setgroups(2, groups);
-    const auto fault = become_nobody();
-    return fault ? fault->text : user();
+    const Status become = become_nobody();
+    return become ? user() : become.error().text;
   });
 }
 
@@ -151,7 +151,7 @@ TEST(BecomeNobody, NeverBecomesRootByName) {
 TEST(BecomeNobody, AsRoot_ThereIsNoWayBack) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
   EXPECT_EQ(in_child([] {
-              if (const auto fault = become_nobody()) return fault->text;
+              if (const Status become = become_nobody(); !become) return become.error().text;
               const bool back = seteuid(0) == 0 || setuid(0) == 0 || setgid(0) == 0;
               const bool reads = access("/proc/1/environ", R_OK) == 0;
               return std::string(back || reads ? "came back" : "stayed");
@@ -165,8 +165,8 @@ TEST(BecomeNobody, AsAnyoneElse_DoesNothing) {
               if (setgroups(0, nullptr) != 0 || setgid(1234) != 0 || setuid(1234) != 0) {
                 return std::string("could not become 1234");
               }
-              const auto fault = become_nobody();
-              return fault ? fault->text : user();
+              const Status become = become_nobody();
+              return become ? user() : become.error().text;
             }),
             "uids 1234 1234 1234, gids 1234 1234 1234, 0 groups");
 }
@@ -185,8 +185,8 @@ TEST(BecomeNobody, AsRootOfAContainerWithoutNobody_DoesNothing) {
         !write_to("/proc/self/gid_map", "0 0 1")) {
       return std::string("no user namespace");
     }
-    const auto fault = become_nobody();
-    return fault ? fault->text : format("uid %u", getuid());
+    const Status become = become_nobody();
+    return become ? format("uid %u", getuid()) : become.error().text;
   });
   if (said == "no user namespace") GTEST_SKIP() << said;
   EXPECT_EQ(said, "uid 0");

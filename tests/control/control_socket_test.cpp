@@ -31,7 +31,7 @@ class ControlSocketTest : public ::testing::Test, public ControlSocket::Owner {
   ControlSocketTest() : loop_(+[] { return now_; }), socket_(loop_, *this) {
     now_ = Instant(1h);
     loop_.refresh_clock();
-    EXPECT_FALSE(socket_.open(path_, ""));
+    EXPECT_TRUE(socket_.open(path_, ""));
   }
 
   void on_request(ControlSocket::Caller caller, uid_t user, const std::string& line) override {
@@ -104,8 +104,8 @@ TEST_F(ControlSocketTest, TwoNeverShareOne) {
   EXPECT_EXIT(
       {
         ControlSocket other(loop_, *this);
-        const auto fault = other.open(path_, "");
-        fprintf(stderr, "%s", fault ? fault->text.c_str() : "shared");
+        const Status opened = other.open(path_, "");
+        fprintf(stderr, "%s", opened ? "shared" : opened.error().text.c_str());
         _exit(0);
       },
       ::testing::ExitedWithCode(0), HasSubstr("is another knockd's"));
@@ -117,32 +117,32 @@ TEST_F(ControlSocketTest, TakesThePlaceOfWhatACrashLeft) {
   const pid_t crashed = fork();
   if (crashed == 0) {
     ControlSocket other(loop_, *this);
-    _exit(other.open(stale, "") ? 1 : 0);  // nothing is tidied up
+    _exit(other.open(stale, "") ? 0 : 1);  // nothing is tidied up
   }
   int status = -1;
   ASSERT_EQ(waitpid(crashed, &status, 0), crashed);
   ASSERT_EQ(status, 0);
   ASSERT_EQ(access(stale.c_str(), F_OK), 0);
   EXPECT_FALSE(Call(stale).is_connected());
-  const auto fault = socket_.open(stale, "");
-  EXPECT_FALSE(fault) << fault->text;
+  const Status opened = socket_.open(stale, "");
+  EXPECT_TRUE(opened) << opened.error().text;
   EXPECT_TRUE(Call(stale).is_connected());
 }
 
 TEST_F(ControlSocketTest, NeverReplacesAFile) {
   const std::string path = folder_ / "file";
   close(creat(path.c_str(), 0600));
-  const auto fault = socket_.open(path, "");
-  ASSERT_TRUE(fault);
-  EXPECT_EQ(fault->text, path + " is there and is no socket");
+  const Status opened = socket_.open(path, "");
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().text, path + " is there and is no socket");
   EXPECT_EQ(access(path.c_str(), F_OK), 0);
   EXPECT_EQ(socket_.path(), "");
 }
 
 TEST_F(ControlSocketTest, UnknownGroupIsNamed) {
-  const auto fault = socket_.open(path_, "no-such-group");
-  ASSERT_TRUE(fault);
-  EXPECT_EQ(fault->text, "no group is called no-such-group (Control_Group)");
+  const Status opened = socket_.open(path_, "no-such-group");
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().text, "no group is called no-such-group (Control_Group)");
 }
 
 TEST_F(ControlSocketTest, MembersOfAGroupMayAsk) {
@@ -150,8 +150,8 @@ TEST_F(ControlSocketTest, MembersOfAGroupMayAsk) {
   const group* const users = getgrnam("users");
   ASSERT_NE(users, nullptr);
   const std::string path = folder_ / "other/socket";
-  const auto fault = socket_.open(path, "users");
-  ASSERT_FALSE(fault) << fault->text;
+  const Status opened = socket_.open(path, "users");
+  ASSERT_TRUE(opened) << opened.error().text;
   EXPECT_EQ(status_of(path).st_mode & 07777, 0660u);
   EXPECT_EQ(status_of(path).st_gid, users->gr_gid);
   EXPECT_EQ(status_of(folder_ / "other").st_mode & 07777, 0700u | 0050u);
@@ -161,22 +161,22 @@ TEST_F(ControlSocketTest, MembersOfAGroupMayAsk) {
 TEST_F(ControlSocketTest, FolderOfOthersIsLeftAsItIs) {
   const std::string folder = folder_ / "theirs";
   ASSERT_EQ(mkdir(folder.c_str(), 0755), 0);
-  ASSERT_FALSE(socket_.open(folder + "/socket", ""));
+  ASSERT_TRUE(socket_.open(folder + "/socket", ""));
   EXPECT_EQ(status_of(folder).st_mode & 07777, 0755u);
 }
 
 TEST_F(ControlSocketTest, LongPathsAreReached) {
   const std::string folder = folder_ / std::string(150, 'x');
   ASSERT_EQ(mkdir(folder.c_str(), 0700), 0);
-  const auto fault = socket_.open(folder + "/socket", "");
-  ASSERT_FALSE(fault) << fault->text;
+  const Status opened = socket_.open(folder + "/socket", "");
+  ASSERT_TRUE(opened) << opened.error().text;
   EXPECT_TRUE(Call(folder + "/socket").is_connected());
 }
 
 TEST_F(ControlSocketTest, FolderThatCannotBeMadeIsNamed) {
-  const auto fault = socket_.open(folder_ / "a/b/socket", "");
-  ASSERT_TRUE(fault);
-  EXPECT_THAT(fault->text, HasSubstr(folder_ / "a/b: No such file or directory"));
+  const Status opened = socket_.open(folder_ / "a/b/socket", "");
+  ASSERT_FALSE(opened);
+  EXPECT_THAT(opened.error().text, HasSubstr(folder_ / "a/b: No such file or directory"));
 }
 
 // --- Requests

@@ -169,7 +169,8 @@ class Script {
   DoorCounts some_door_counts() {
     DoorCounts counts;
     counts.count = input_.byte() % 30;
-    for (DoorCount& one : counts.doors) one = {static_cast<DoorNumber>(input_.byte() % 14), 1, 2, 3, 4};
+    for (DoorCount& one : counts.doors)
+      one = {static_cast<DoorNumber>(input_.byte() % 14), 1, 2, 3, 4};
     return counts;
   }
 

@@ -66,6 +66,13 @@ using ::testing::SizeIs;
 IpAddress address(const std::string& text) { return IpAddress::parse(text).value(); }
 
 // wan is an Ethernet device with a cable to lan; it gets no address by itself.
+InterfaceMonitor begun() {
+  InterfaceMonitor monitor;
+  const Status begun = monitor.begin();
+  EXPECT_TRUE(begun) << begun.error().text;
+  return monitor;
+}
+
 class InterfaceMonitorTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -127,7 +134,7 @@ class InterfaceMonitorTest : public ::testing::Test {
 TEST_F(InterfaceMonitorTest, KnowsWhatIsThereAtStart) {
   ip("address add 192.0.2.1/24 dev wan");
   ip("address add 2001:db8::1/64 dev wan nodad");
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   const Interface* wan = monitor.find("wan");
   ASSERT_NE(wan, nullptr);
   EXPECT_EQ(wan->index, if_nametoindex("wan"));
@@ -141,7 +148,7 @@ TEST_F(InterfaceMonitorTest, KnowsWhatIsThereAtStart) {
 }
 
 TEST_F(InterfaceMonitorTest, ReadSaysNothingChanged_WhenNothingDid) {
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   EXPECT_FALSE(monitor.read());
   ip("link set wan promisc on");
   EXPECT_FALSE(monitor.read());
@@ -149,7 +156,7 @@ TEST_F(InterfaceMonitorTest, ReadSaysNothingChanged_WhenNothingDid) {
 
 // Root can send to any netlink socket.
 TEST_F(InterfaceMonitorTest, MessageOfAnotherProcessIsNotBelieved) {
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   sockaddr_nl to{};
   socklen_t length = sizeof(to);
   ASSERT_EQ(getsockname(monitor.fd(), reinterpret_cast<sockaddr*>(&to), &length), 0);
@@ -168,7 +175,7 @@ TEST_F(InterfaceMonitorTest, MessageOfAnotherProcessIsNotBelieved) {
 }
 
 TEST_F(InterfaceMonitorTest, FollowsAddresses) {
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   ip("address add 192.0.2.1/24 dev wan");
   EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_THAT(monitor.find("wan")->addresses, ElementsAre(address("192.0.2.1")));
@@ -186,7 +193,7 @@ TEST_F(InterfaceMonitorTest, FollowsAddresses) {
 
 TEST_F(InterfaceMonitorTest, FollowsAnAddressThatIsReplaced) {
   ip("address add 192.0.2.1/24 dev wan");
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   ip("address add 198.51.100.7/24 dev wan");
   ip("address del 192.0.2.1/24 dev wan");
   EXPECT_TRUE(sees_a_change(monitor));
@@ -196,7 +203,7 @@ TEST_F(InterfaceMonitorTest, FollowsAnAddressThatIsReplaced) {
 TEST_F(InterfaceMonitorTest, PointToPointCountsOurEndNotThePeer) {
   ip("address add 192.0.2.1 peer 198.51.100.1/32 dev wan");
   ip("address add 2001:db8::1 peer 2001:db8::2/128 dev wan nodad");
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   EXPECT_THAT(monitor.find("wan")->addresses,
               ElementsAre(address("192.0.2.1"), address("2001:db8::1")));
 }
@@ -204,7 +211,7 @@ TEST_F(InterfaceMonitorTest, PointToPointCountsOurEndNotThePeer) {
 TEST_F(InterfaceMonitorTest, AddressStays_WhenOneOfItsTwoAssignmentsGoes) {
   ip("address add 192.0.2.1/24 dev wan");
   ip("address add 192.0.2.1/32 dev wan");
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   EXPECT_THAT(monitor.find("wan")->addresses, ElementsAre(address("192.0.2.1")));
   ip("address del 192.0.2.1/24 dev wan");
   EXPECT_FALSE(monitor.read());
@@ -218,14 +225,14 @@ TEST_F(InterfaceMonitorTest, TentativeAndDeprecatedAddressesCount) {
   ip("link set lan down");  // without a carrier an address stays tentative
   ip("address add 2001:db8::1/64 dev wan");
   ip("address add 2001:db8::2/64 dev wan nodad preferred_lft 0");
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   EXPECT_THAT(monitor.find("wan")->addresses,
               ElementsAre(address("2001:db8::1"), address("2001:db8::2")));
 }
 
 TEST_F(InterfaceMonitorTest, FollowsDownAndUp) {
   ip("address add 192.0.2.1/24 dev wan");
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   ip("link set wan down");
   EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_FALSE(monitor.find("wan")->up);
@@ -236,7 +243,7 @@ TEST_F(InterfaceMonitorTest, FollowsDownAndUp) {
 }
 
 TEST_F(InterfaceMonitorTest, StaysUp_WhenTheCableIsPulled) {
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   ip("link set lan down");
   monitor.read();
   EXPECT_TRUE(monitor.find("wan")->up);
@@ -244,7 +251,7 @@ TEST_F(InterfaceMonitorTest, StaysUp_WhenTheCableIsPulled) {
 
 TEST_F(InterfaceMonitorTest, DeviceThatIsDeletedAndCreatedAgainHasANewIndex) {
   ip("address add 192.0.2.1/24 dev wan");
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   const uint32_t before = monitor.find("wan")->index;
   ip("link del wan");
   EXPECT_TRUE(sees_a_change(monitor));
@@ -259,7 +266,7 @@ TEST_F(InterfaceMonitorTest, DeviceThatIsDeletedAndCreatedAgainHasANewIndex) {
 
 TEST_F(InterfaceMonitorTest, FollowsADeviceThatIsRenamedAwayAndBack) {
   ip("address add 192.0.2.1/24 dev wan");
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   const Interface before = *monitor.find("wan");
   ip("link set wan down");
   ip("link set wan name wan-old");
@@ -277,16 +284,16 @@ TEST_F(InterfaceMonitorTest, DeviceThatLeavesABridgeIsStillThere) {
   ip("address add 192.0.2.1/24 dev wan");
   ip("link add br0 type bridge");
   ip("link set wan master br0");
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   EXPECT_EQ(monitor.find("wan")->port_of, monitor.find("br0")->index);
   ip("link set wan nomaster");
   EXPECT_TRUE(sees_a_change(monitor));
   EXPECT_EQ(monitor.find("wan")->port_of, 0u);
-  EXPECT_EQ(monitor.interfaces(), InterfaceMonitor().interfaces());
+  EXPECT_EQ(monitor.interfaces(), begun().interfaces());
 }
 
 TEST_F(InterfaceMonitorTest, DeviceThatMovesToAnotherNamespaceIsGone) {
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   const UniqueFd here = this_namespace();
   ASSERT_EQ(unshare(CLONE_NEWNET), 0);
   const UniqueFd there = this_namespace();
@@ -298,7 +305,7 @@ TEST_F(InterfaceMonitorTest, DeviceThatMovesToAnotherNamespaceIsGone) {
 }
 
 TEST_F(InterfaceMonitorTest, HundredChangesAreOneUpdate) {
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   std::vector<std::string> commands;
   for (int i = 0; i < 50; ++i) {
     commands.push_back(format("address add 192.0.2.%d/32 dev wan", i + 1));
@@ -312,7 +319,7 @@ TEST_F(InterfaceMonitorTest, HundredChangesAreOneUpdate) {
 
 TEST_F(InterfaceMonitorTest, ThousandAddresses_AtStartAndAsEvents) {
   ip_batch(for_each_of_1000_addresses("add"));
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   EXPECT_THAT(monitor.find("wan")->addresses, SizeIs(1000));
   EXPECT_EQ(monitor.find("wan")->addresses.back(), address("10.1.3.250"));
   ip_batch(for_each_of_1000_addresses("del"));
@@ -320,7 +327,7 @@ TEST_F(InterfaceMonitorTest, ThousandAddresses_AtStartAndAsEvents) {
   EXPECT_THAT(monitor.find("wan")->addresses, IsEmpty());
   ip_batch(for_each_of_1000_addresses("add"));
   EXPECT_TRUE(sees_a_change(monitor));
-  EXPECT_EQ(monitor.interfaces(), InterfaceMonitor().interfaces());
+  EXPECT_EQ(monitor.interfaces(), begun().interfaces());
 }
 
 // With so small a buffer even a dump may be disturbed by an event, and is taken again as its owner
@@ -333,7 +340,7 @@ bool read_until_true(InterfaceMonitor& monitor) {
 
 TEST_F(InterfaceMonitorTest, LostEventsAreMadeUpForByADump) {
   ip("address add 192.0.2.1/24 dev wan");
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   const int least = 1;  // the kernel raises it to what it takes for the least, about 2 KiB
   ASSERT_EQ(setsockopt(monitor.fd(), SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)), 0);
   ip_batch(for_each_of_1000_addresses("add"));
@@ -344,12 +351,12 @@ TEST_F(InterfaceMonitorTest, LostEventsAreMadeUpForByADump) {
   EXPECT_TRUE(read_until_true(monitor));
   EXPECT_EQ(monitor.find("wan"), nullptr);
   ASSERT_NE(monitor.find("new"), nullptr);
-  EXPECT_EQ(monitor.interfaces(), InterfaceMonitor().interfaces());
+  EXPECT_EQ(monitor.interfaces(), begun().interfaces());
   EXPECT_FALSE(monitor.read());
 }
 
 TEST_F(InterfaceMonitorTest, FollowsEventsAfterALoss) {
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   const int least = 1;
   ASSERT_EQ(setsockopt(monitor.fd(), SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)), 0);
   ip_batch(for_each_of_1000_addresses("add"));
@@ -390,7 +397,7 @@ class DisturbedDumpTest : public InterfaceMonitorTest {
         is_over = true;
         return disturb(first, length);
       };
-      InterfaceMonitor monitor;
+      InterfaceMonitor monitor = begun();
       EXPECT_TRUE(is_over);
       EXPECT_FALSE(monitor.is_stale());
       ASSERT_NE(monitor.find("wan"), nullptr) << "the picture without it was kept";
@@ -417,13 +424,13 @@ TEST_F(InterfaceMonitorTest, VlanDeviceNamesItsParent) {
   if (!ip_succeeds("link add link wan name wan.10 type vlan id 10 2>/dev/null")) {
     GTEST_SKIP() << "this kernel has no VLAN devices (CONFIG_VLAN_8021Q)";
   }
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   EXPECT_EQ(monitor.find("wan.10")->parent, monitor.find("wan")->index);
 }
 
 TEST_F(InterfaceMonitorTest, VethAndMacvlanHaveNoParent) {
   ip("link add link wan name mac0 type macvlan");
-  InterfaceMonitor monitor;
+  InterfaceMonitor monitor = begun();
   EXPECT_EQ(monitor.find("wan")->parent, 0u);
   EXPECT_EQ(monitor.find("mac0")->parent, 0u);
 }

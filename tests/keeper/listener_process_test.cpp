@@ -132,7 +132,7 @@ class ListenerProcessTest : public ::testing::Test, public ListenerProcess::Owne
   void start(ListenerEntry entry) {
     ListenerSettings settings;
     settings.doors.resize(2);
-    process_ = std::make_unique<ListenerProcess>(loop_, settings, entry, *this);
+    process_ = *ListenerProcess::create(loop_, settings, entry, *this);
   }
   void on_message(ListenerProcess& from, const FromListener& message) override {
     EXPECT_EQ(&from, process_.get());
@@ -264,8 +264,7 @@ TEST_F(ListenerProcessTest, OneWithMuchToSayHasItsTurnAndNoMore) {
   });
   ListenerSettings settings;
   settings.doors.resize(2);
-  process_ =
-      std::make_unique<ListenerProcess>(loop, settings, listener_that_fills_its_channel, *this);
+  process_ = *ListenerProcess::create(loop, settings, listener_that_fills_its_channel, *this);
   pollfd is_full{full_channel[0], POLLIN, 0};
   ASSERT_EQ(poll(&is_full, 1, 10'000), 1) << "it has not filled its channel within 10 s";
   loop.poll();

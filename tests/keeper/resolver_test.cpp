@@ -61,7 +61,8 @@ const IpAddress kLoopback = IpAddress::parse("127.0.0.1").value();
 TEST(ResolverTest, NameIsKnownLater_AndTheFirstQuestionDoesNotWait) {
   EventLoop loop;
   RecordingLog log;
-  Resolver resolver(loop, log);
+  const auto created = Resolver::create(loop, log);
+  Resolver& resolver = **created;
   EXPECT_EQ(resolver.name_of(kLoopback), "");
   loop.turn();  // the answer, from /etc/hosts
   const std::string name = resolver.name_of(kLoopback);
@@ -82,7 +83,8 @@ TEST(ResolverTest, ProcessHasNoRights_AndNoDescriptorButItsChannel) {
   EventLoop loop;
   RecordingLog log;
   const UniqueFd ours(open("/etc/passwd", O_RDONLY));  // as if by an exec of the caller's
-  Resolver resolver(loop, log);
+  const auto created = Resolver::create(loop, log);
+  Resolver& resolver = **created;
   resolver.name_of(kLoopback);
   loop.turn();  // once it answers, it has given up what it is to
   const std::string process = "/proc/" + std::to_string(resolver.pid());
@@ -113,7 +115,8 @@ TEST(ResolverTest, ProcessOfAnOrdinaryUserGivesUpItsCapabilitiesToo) {
               }
               EventLoop loop;
               RecordingLog log;
-              Resolver resolver(loop, log);
+              const auto created = Resolver::create(loop, log);
+              Resolver& resolver = **created;
               resolver.name_of(kLoopback);
               loop.turn();
               return field(read_file("/proc/" + std::to_string(resolver.pid()) + "/status"),
@@ -125,7 +128,8 @@ TEST(ResolverTest, ProcessOfAnOrdinaryUserGivesUpItsCapabilitiesToo) {
 TEST(ResolverTest, AnotherAnswers_WhenItsProcessEnds) {
   EventLoop loop;
   RecordingLog log;
-  Resolver resolver(loop, log);
+  const auto created = Resolver::create(loop, log);
+  Resolver& resolver = **created;
   const pid_t first = resolver.pid();
   ASSERT_EQ(kill(first, SIGSTOP), 0);
   EXPECT_EQ(resolver.name_of(kLoopback), "");  // which it will never answer
@@ -152,7 +156,8 @@ TEST(ResolverTest, ProcessEndsWithIt) {
   {
     EventLoop loop;
     RecordingLog log;
-    Resolver resolver(loop, log);
+    const auto created = Resolver::create(loop, log);
+    Resolver& resolver = **created;
     pid = resolver.pid();
   }
   EXPECT_TRUE(ends_soon(pid));

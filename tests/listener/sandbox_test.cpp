@@ -55,8 +55,8 @@ constexpr int kChannel = 100;
 std::string in_sandbox(const std::function<std::string()>& body) {
   return in_child(
       [&] {
-        const auto fault = enter_sandbox({.channel = kChannel, .capture = -1});
-        return fault ? fault->text : body();
+        const Status entered = enter_sandbox({.channel = kChannel, .capture = -1});
+        return entered ? body() : entered.error().text;
       },
       kChannel);
 }
@@ -146,7 +146,7 @@ std::string seen_from_outside(
   const pid_t child = fork();
   if (child == 0) {
     close(ends[0]);
-    if (!before() || enter_sandbox({.channel = ends[1], .capture = -1})) _exit(1);
+    if (!before() || !enter_sandbox({.channel = ends[1], .capture = -1})) _exit(1);
     char byte = 'x';
     if (write(ends[1], &byte, 1) != 1) _exit(1);
     recv(ends[1], &byte, 1, 0);
@@ -244,7 +244,7 @@ TEST_F(Sandbox, ProcessEndsWithItsParent) {
     close(ends[0]);
     char byte = 'x';
     if (fork() == 0) {
-      if (enter_sandbox({.channel = ends[1], .capture = -1})) _exit(1);
+      if (!enter_sandbox({.channel = ends[1], .capture = -1})) _exit(1);
       if (write(ends[1], &byte, 1) == 1) recv(ends[1], &byte, 1, 0);
       _exit(0);
     }
@@ -273,8 +273,8 @@ TEST_F(Sandbox, PlainUserEntersItToo) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to be someone else";
   const std::string said = in_child([] {
     if (!become_plain_user()) return std::string("could not become 1234");
-    const auto fault = enter_sandbox({.channel = kChannel, .capture = -1});
-    return fault ? fault->text : std::string("inside");
+    const Status entered = enter_sandbox({.channel = kChannel, .capture = -1});
+    return entered ? std::string("inside") : entered.error().text;
   });
   EXPECT_EQ(said, "inside");
 }
@@ -324,10 +324,11 @@ class SandboxedCapture : public CaptureNetwork {
   static std::string with_capture(const std::function<bool(LiveCapture&)>& body) {
     return in_child(
         [&] {
-          LiveCapture capture("wan");
-          if (capture.fault()) return capture.fault()->text;
-          const auto fault = enter_sandbox({.channel = kChannel, .capture = capture.fd()});
-          const std::string said = fault ? fault->text : done(body(capture));
+          auto opened = LiveCapture::create("wan");
+          if (!opened) return opened.error().text;
+          LiveCapture& capture = *opened;
+          const Status entered = enter_sandbox({.channel = kChannel, .capture = capture.fd()});
+          const std::string said = entered ? done(body(capture)) : entered.error().text;
           // As a listener leaves: its capture is not taken down.
           _exit(write(kChannel, said.data(), said.size()) > 0 ? 0 : 1);
         },
@@ -431,7 +432,7 @@ TEST_F(SandboxedCapture, FramesAndCountsAreRead) {
               class : public LiveCapture::Handler {
                 void on_frame(const Frame&) override {}
               } handler;
-              return capture.read(handler, 1).has_value() && capture.counts().dropped == 0;
+              return capture.read(handler, 1) && capture.counts().dropped == 0;
             }),
             "worked");
 }

@@ -13,7 +13,7 @@ namespace knockd {
 void fill_standard_streams();
 
 // Puts /dev/null in the place of the standard streams, so that nobody waits for their end.
-[[nodiscard]] std::optional<Fault> discard_standard_streams();
+Status discard_standard_streams();
 
 // Default signals, none blocked, whatever the parent had ignored or blocked: an ignored SIGCHLD
 // would outlive exec, and the end of a child then be noticed by nobody (signal(7), wait(2)).
@@ -26,10 +26,10 @@ void close_inherited(int keep);
 // none to user and group 65534, without other groups; with capabilities in use, those are lost with
 // it. As anyone else, or where a container's root may not: does nothing. Tells if it should have
 // worked and did not.
-[[nodiscard]] std::optional<Fault> become_nobody();
+Status become_nobody();
 
 // Gives up every capability for good, also those that an ordinary user was given (ambient ones),
 // and what set-user-id programs would bring.
-[[nodiscard]] std::optional<Fault> give_up_capabilities();
+Status give_up_capabilities();
 
 }  // namespace knockd

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Errors as values. Exceptions would work as well and cost a third of the program: their tables,
-// their landing pads and the library that unwinds. An object whose constructor can fail leaves the
-// reason in fault(); what it does after that is nothing.
+// their landing pads and the library that unwinds. True is good: of a Status, and of a Result. A
+// constructor cannot fail; what can is made by create(), which returns a Result.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -17,6 +18,20 @@ struct Fault {
 
 // What failed just now, for the reason that errno tells.
 Fault fault_of(const char* what);
+
+// Success, or what failed.
+class [[nodiscard]] Status {
+ public:
+  Status() = default;
+  Status(Fault fault) : fault_(std::move(fault)) {}
+
+  explicit operator bool() const { return !fault_; }
+  // What failed; without that, the end of the program.
+  const Fault& error() const { return *fault_; }
+
+ private:
+  std::optional<Fault> fault_;
+};
 
 // A value, or the error that stands in its place.
 template <typename Value, typename Error = Fault>

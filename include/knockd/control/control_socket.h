@@ -49,7 +49,7 @@ class ControlSocket {
 
   // Makes the socket, in the place of what a crash left there. `group`: whose members may ask, too;
   // empty: nobody else. The folder is made if it is missing. Reports why there is none.
-  [[nodiscard]] std::optional<Fault> open(const std::string& path, const std::string& group);
+  Status open(const std::string& path, const std::string& group);
   // Sends everybody away, with what can be sent at once, and removes the socket.
   void close();
   // Empty: there is none.
@@ -65,7 +65,7 @@ class ControlSocket {
  private:
   struct Call;
 
-  std::optional<Fault> bind(const std::string& path, const std::string& group);
+  Status bind(const std::string& path, const std::string& group);
   void listen_if_room();
   void on_connection();
   void on_ready(Caller caller);

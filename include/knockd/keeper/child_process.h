@@ -29,8 +29,7 @@ class ChildProcess {
   // Forks. `body` ends by _exit(), its channel still open: when that closes, the exit status is
   // settled. The process dies with this one, until it changes its user. Whatever failed, nothing
   // runs.
-  [[nodiscard]] std::optional<Fault> start(const std::function<void(Channel)>& body,
-                                           std::function<void()> on_channel);
+  Status start(const std::function<void(Channel)>& body, std::function<void()> on_channel);
 
   // Valid until close().
   const Channel& channel() const { return channel_; }

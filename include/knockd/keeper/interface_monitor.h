@@ -20,10 +20,9 @@ namespace knockd {
 // own: the owner calls read() whenever fd() is readable. One thread.
 class InterfaceMonitor {
  public:
-  // Subscribes and takes the first picture.
-  InterfaceMonitor();
-  // Why the kernel refused either.
-  const std::optional<Fault>& fault() const { return fault_; }
+  // Subscribes and takes the first picture; before that it sees no interface, nor afterwards if the
+  // kernel refuses either.
+  Status begin();
 
   // Never blocks, closes on exec; stays the same.
   int fd() const;
@@ -49,7 +48,6 @@ class InterfaceMonitor {
  private:
   bool refresh();
 
-  std::optional<Fault> fault_;
   NetlinkSocket socket_;
   InterfaceTable table_;
   bool stale_ = true;  // the table may lack something: events were lost, or no dump was whole yet

@@ -82,7 +82,7 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   std::optional<Knock> expected(const KnockEvent& event) const;
   const DoorRules& rules() const { return sequences_.rules(); }
 
-  std::optional<Fault> set_up();
+  Status set_up();
   void open_log();
   bool take_pid_file();
   void on_signal(int signal);

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <deque>
+#include <memory>
 #include <optional>
 
 #include "knockd/base/event_loop.h"
@@ -32,11 +33,10 @@ class ListenerProcess {
     virtual void on_gone(ListenerProcess& from, int status) = 0;
   };
 
-  // Forks.
-  ListenerProcess(EventLoop& loop, const ListenerSettings& settings, ListenerEntry entry,
-                  Owner& owner);
-  // Why there is no process.
-  const std::optional<Fault>& fault() const { return fault_; }
+  // Forks. `loop` and `owner` must outlive it.
+  static Result<std::unique_ptr<ListenerProcess>> create(EventLoop& loop,
+                                                         const ListenerSettings& settings,
+                                                         ListenerEntry entry, Owner& owner);
 
   // Never waits: what the channel has no room for is sent later, in order. A process that reads
   // nothing for long is ended.
@@ -51,6 +51,7 @@ class ListenerProcess {
   void reaped(int status);
 
  private:
+  ListenerProcess(EventLoop& loop, const ListenerSettings& settings, Owner& owner);
   void on_channel();
   bool flush();
   void report_end();
@@ -59,7 +60,6 @@ class ListenerProcess {
   Owner& owner_;
   const size_t doors_;
   Conversation conversation_;
-  std::optional<Fault> fault_;
   ChildProcess process_;
   bool misbehaved_ = false;
   bool end_reported_ = false;

@@ -54,7 +54,7 @@ class ListenerSlots : ListenerProcess::Owner {
   ~ListenerSlots() override;
 
   // Begins to follow the network. Nothing works without.
-  [[nodiscard]] std::optional<Fault> begin();
+  Status begin();
   // The interfaces to listen on; if none is named, eth0 if there is one, else the device of the
   // default route. Of IPv6 nothing is heard with `only_v4`.
   void choose(const std::vector<std::string>& named, bool only_v4);

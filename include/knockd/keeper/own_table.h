@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "knockd/base/run_folder.h"
 #include "knockd/base/lock_file.h"
+#include "knockd/base/run_folder.h"
 #include "knockd/keeper/nft_sets.h"
 #include "knockd/knock/shut_table.h"
 

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,10 +27,8 @@ std::string clean_host_name(std::string_view name);
 // so.
 class Resolver {
  public:
-  // Forks the child.
-  Resolver(EventLoop& loop, Log& log);
-  // Why there was no child at first.
-  const std::optional<Fault>& fault() const { return fault_; }
+  // Forks the child. Both must outlive the resolver.
+  static Result<std::unique_ptr<Resolver>> create(EventLoop& loop, Log& log);
 
   // The name if it is known, else an empty text; asks for one not asked for yet. Never waits.
   std::string name_of(const IpAddress& address);
@@ -40,14 +39,14 @@ class Resolver {
   void reaped(int status);
 
  private:
-  std::optional<Fault> start();
+  Resolver(EventLoop& loop, Log& log);
+  Status start();
   void start_again();
   Duration count_failure();
   void on_answer();
 
   EventLoop& loop_;
   Log& log_;
-  std::optional<Fault> fault_;
   ChildProcess process_;
   Instant started_;
   GrowingPause pause_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "knockd/base/clock.h"
+#include "knockd/base/result.h"
 #include "knockd/knock/capture_filter.h"
 #include "knockd/message/messages.h"
 #include "knockd/net/decoder.h"
@@ -35,10 +36,8 @@ struct CaptureFault {
 class LiveCapture {
  public:
   // Opens "any" or a named interface.
-  explicit LiveCapture(const std::string& interface);
-  ~LiveCapture();
-  // Why it could not be opened, or went on no longer.
-  const std::optional<CaptureFault>& fault() const { return fault_; }
+  static Result<LiveCapture, CaptureFault> create(const std::string& interface);
+  LiveCapture(LiveCapture&&) = default;
 
   LinkType link_type() const { return link_type_; }
   int fd() const;
@@ -56,9 +55,9 @@ class LiveCapture {
     virtual ~Handler() = default;
     virtual void on_frame(const Frame& frame) = 0;
   };
-  // Hands over what has come, at most `most` frames. Returns how many; nothing when the interface
-  // is gone or down, see fault().
-  [[nodiscard]] std::optional<size_t> read(Handler& handler, int most);
+  // Hands over what has come, at most `most` frames. Returns how many; a fault when the interface
+  // is gone or down.
+  Result<size_t, CaptureFault> read(Handler& handler, int most);
 
   struct Counts {
     uint64_t packets = 0;  // that passed the filter
@@ -72,19 +71,17 @@ class LiveCapture {
   struct Close {
     void operator()(pcap* handle) const;
   };
+  LiveCapture() = default;
+
   std::unique_ptr<pcap, Close> handle_;
-  std::optional<CaptureFault> fault_;
   LinkType link_type_ = LinkType::kEthernet;
 };
 
 // A capture file, pcap or pcapng.
 class CaptureFile {
  public:
-  // "-" is standard input.
-  explicit CaptureFile(const std::string& path);
-  ~CaptureFile();
-  // Why it could not be opened, with the path.
-  const std::optional<CaptureFault>& fault() const { return fault_; }
+  // "-" is standard input. A fault's text has the path.
+  static Result<CaptureFile, CaptureFault> create(const std::string& path);
 
   LinkType link_type() const { return link_type_; }
   // Nothing at the end; after that, `cut_short` says if the end came too early, and why.
@@ -95,8 +92,9 @@ class CaptureFile {
   struct Close {
     void operator()(pcap* handle) const;
   };
+  CaptureFile() = default;
+
   std::unique_ptr<pcap, Close> handle_;
-  std::optional<CaptureFault> fault_;
   LinkType link_type_ = LinkType::kEthernet;
   std::string cut_short_;
 };

@@ -14,7 +14,7 @@ namespace knockd {
 // Keeps a descriptor of the running program, which stays the same one when an upgrade puts another
 // in its place, and tries it. To be called once, before the first listener. Reports why listeners
 // cannot be started anew here (no /proc, no execveat).
-[[nodiscard]] std::optional<Fault> prepare_fresh_listeners();
+Status prepare_fresh_listeners();
 
 // In a forked process: becomes the listener. Returns only where that failed, which it reports as
 // Trouble; the process's exit status.

@@ -21,6 +21,6 @@ struct SandboxDescriptors {
 // system calls and the standard streams.
 //
 // The capture cannot be closed by libpcap any more, which would set options: leave by _exit().
-[[nodiscard]] std::optional<Fault> enter_sandbox(const SandboxDescriptors& descriptors);
+Status enter_sandbox(const SandboxDescriptors& descriptors);
 
 }  // namespace knockd
