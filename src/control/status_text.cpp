@@ -108,6 +108,8 @@ std::string attempts_text(const StatusReport& report) {
 }
 
 std::string interface_text(const InterfaceReport& interface) {
+  // Most reasons name the interface.
+  if (interface.waits_because.starts_with("interface ")) return interface.waits_because + '\n';
   std::string text = "interface " + printable(interface.name) + ": ";
   if (!interface.waits_because.empty()) return text + interface.waits_because + '\n';
   text += interface.link_type + ", " + addresses_text(interface.addresses) + "; ";

@@ -99,7 +99,7 @@ configuration /etc/knockd.conf, read 2027-01-15 05:13:20
 clock in sync
 commands: 1 running, 2 waiting; at most 65536 sources an interface
 interface eth0: Ethernet, 192.0.2.1, 2001:db8::1; 100 packets, 3 lost, 7 sources
-interface ppp0: interface ppp0 does not exist, waiting for it
+interface ppp0 does not exist, waiting for it
 
   door                open  begun  opened  too slow  wrong  scans  refused  commands failed
   ssh                 1     11     12      13        14     15     16       17
