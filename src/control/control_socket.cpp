@@ -9,8 +9,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 #include <vector>
 
+#include "knockd/base/file_calls.h"
 #include "knockd/base/text.h"
 #include "knockd/control/control_path.h"
 #include "knockd/control/json.h"
@@ -114,16 +116,22 @@ Status ControlSocket::bind(const std::string& path, const std::string& group) {
     unlink(path.c_str());
     return fault;
   }
+  if (lstat(path.c_str(), &made_) != 0) return fault_of(path.c_str());
   if (listen(listening_.get(), kBacklog) != 0) return fault_of("listen");
   return {};
+}
+
+bool ControlSocket::is_there() const {
+  struct stat there {};
+  return !path_.empty() && lstat(path_.c_str(), &there) == 0 && is_same_file(there, made_);
 }
 
 void ControlSocket::close() {
   while (!calls_.empty()) hang_up(calls_.begin()->first);
   if (path_.empty()) return;
   loop_.unwatch(listening_.get());
+  if (is_there()) unlink(path_.c_str());
   listening_.reset();
-  unlink(path_.c_str());
   lock_.give_back();
   path_.clear();
 }
@@ -161,10 +169,9 @@ void ControlSocket::on_connection() {
   set_alarm();
 }
 
-// Nothing while it is being answered: that it has gone would be told over and over.
+// While it is being answered only for its end, which the kernel tells without being asked.
 void ControlSocket::watch(Caller caller, Call& call) {
-  if (call.asked) return loop_.unwatch(call.fd.get());
-  const bool hears = call.follows || call.behind() == 0;
+  const bool hears = !call.asked && (call.follows || call.behind() == 0);
   const uint32_t events = (hears ? EPOLLIN : 0u) | (call.behind() != 0 ? EPOLLOUT : 0u);
   loop_.watch(call.fd.get(), events, [this, caller] { on_ready(caller); });
 }
@@ -173,7 +180,7 @@ void ControlSocket::on_ready(Caller caller) {
   const auto found = calls_.find(caller);
   if (found == calls_.end()) return;
   Call& call = *found->second;
-  if (!flush(call)) return hang_up(caller);
+  if (call.asked || !flush(call)) return hang_up(caller);
   if ((call.follows || call.behind() == 0) && !hear(caller, call)) return hang_up(caller);
   watch(caller, call);
   set_alarm();
@@ -247,6 +254,8 @@ void ControlSocket::tell(std::string_view line, std::string_view overrun) {
     if (!call->follows || call->ends) continue;
     call->ends = call->behind() + line.size() > kMostBehind;
     call->since = loop_.now();
+    // Who never catches up costs no more than what it has yet to get.
+    if (call->sent > call->behind()) call->out.erase(0, std::exchange(call->sent, 0));
     call->out += call->ends ? overrun : line;
     call->out += '\n';
     watch(caller, *call);

@@ -36,6 +36,13 @@ class Call {
     is_over_ = length == 0 || (errno != EAGAIN && errno != EINTR);
     return heard_;
   }
+  // Reads what has come, and forgets it; how much that was.
+  size_t drop() {
+    heard();
+    const size_t size = heard_.size();
+    heard_ = std::string();
+    return size;
+  }
   bool is_over() {
     heard();
     return is_over_;

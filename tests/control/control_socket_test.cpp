@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -139,6 +140,18 @@ TEST_F(ControlSocketTest, NeverReplacesAFile) {
   EXPECT_EQ(socket_.path(), "");
 }
 
+TEST_F(ControlSocketTest, KnowsThatItWasRemoved_AndLeavesAnothersAlone) {
+  EXPECT_TRUE(socket_.is_there());
+  unlink(path_.c_str());
+  EXPECT_FALSE(socket_.is_there());
+  unlink((path_ + ".lock").c_str());
+  ControlSocket other(loop_, *this);
+  EXPECT_FALSE(other.open(path_, ""));
+  EXPECT_FALSE(socket_.is_there());
+  socket_.close();
+  EXPECT_TRUE(other.is_there());
+}
+
 TEST_F(ControlSocketTest, UnknownGroupIsNamed) {
   const Status opened = socket_.open(path_, "no-such-group");
   ASSERT_FALSE(opened);
@@ -244,6 +257,23 @@ TEST_F(ControlSocketTest, WhoVanishesIsForgotten) {
   turn_until("all are gone", [&] { return gone_ == 20; });
 }
 
+TEST_F(ControlSocketTest, WhoVanishesBeforeTheAnswerLeavesThePlaceToOthers) {
+  std::vector<std::unique_ptr<Call>> calls;
+  for (size_t i = 0; i < ControlSocket::kMostCallers; ++i) {
+    calls.push_back(std::make_unique<Call>(path_));
+    calls.back()->say("close\n");
+  }
+  turn_until("all have asked", [&] { return asked_.size() == calls.size(); });
+  calls.front()->say_no_more();  // is no end: it reads on
+  calls.pop_back();
+  answer_with("{}");
+  Call other(path_);
+  other.say("status\n");
+  turn_until("an answer", [&] { return other.heard() == "{}\n"; });
+  socket_.answer(callers_[0], "late");
+  turn_until("the first answer", [&] { return calls.front()->heard() == "late\n"; });
+}
+
 TEST_F(ControlSocketTest, AnswerForOneWhoIsGoneIsNoHarm) {
   Call call(path_);
   call.say("status\n");
@@ -319,7 +349,6 @@ TEST_F(ControlSocketTest, NothingTurnsWhileNothingHappens) {
   Call asking(path_);
   asking.say("status\n");
   turn_until("it has asked", [&] { return asked_.size() == 1; });
-  asking.hang_up();  // the kernel would tell of it over and over
   Call silent(path_);
   Call following(path_);
   let_follow(following);
@@ -374,6 +403,23 @@ TEST_F(ControlSocketTest, FollowerWhoDoesNotReadIsCutOff_WithALastWord) {
   EXPECT_GE(heard.size(), ControlSocket::kMostBehind - line.size());
   EXPECT_LE(heard.size(), ControlSocket::kMostBehind + (2u << 20));
   EXPECT_FALSE(socket_.has_followers());
+}
+
+TEST_F(ControlSocketTest, FollowerWhoIsAlwaysALittleBehindCostsNoMoreThanThat) {
+  Call call(path_);
+  let_follow(call);
+  const auto used = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
+  const size_t before = used();
+  socket_.tell(std::string(600'000, 'a'), "overrun");  // more than the kernel holds
+  for (size_t told = 0; told < 64u << 20;) {
+    pass(0s);
+    const size_t read = call.drop();
+    ASSERT_NE(read, 0u);
+    socket_.tell(std::string(read, 'a'), "overrun");
+    told += read;
+  }
+  EXPECT_TRUE(socket_.has_followers());
+  EXPECT_LE(used(), before + (8u << 20));
 }
 
 TEST_F(ControlSocketTest, FollowerWhoIsCutOffAndNeverReadsIsSentAway) {

@@ -3,6 +3,7 @@
 // those that say nothing, too much, or do not read. What a request means is the owner's business.
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -54,6 +55,8 @@ class ControlSocket {
   void close();
   // Empty: there is none.
   const std::string& path() const { return path_; }
+  // Whether callers find it: nobody has removed or replaced it.
+  bool is_there() const;
 
   // A line, without its end. Nothing happens if the caller is gone.
   void answer(Caller caller, std::string_view line);
@@ -83,6 +86,7 @@ class ControlSocket {
   std::string path_;
   LockFile lock_;
   UniqueFd listening_;
+  struct stat made_ {};  // what it is known by
   std::map<Caller, std::unique_ptr<Call>> calls_;
   Caller last_ = 0;
   size_t followers_ = 0;
