@@ -146,6 +146,16 @@ TEST(StatusReportTest, PrometheusHasNoAddress_AndEscapesLabels) {
   EXPECT_THAT(text, Not(HasSubstr("2001:db8")));
 }
 
+// A scraper refuses all of them if two have the same label.
+TEST(StatusReportTest, PrometheusTellsNamesApartThatAreNoUtf8) {
+  StatusReport odd = report();
+  odd.doors[0].name = "b\xfcr";
+  odd.doors[1].name = "b\xe4r";
+  const std::string text = to_prometheus(odd);
+  EXPECT_THAT(text, HasSubstr("knockd_open{door=\"b\\\\xfcr\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("knockd_open{door=\"b\\\\xe4r\"} 0\n"));
+}
+
 TEST(StatusReportTest, LinesOfTheLog) {
   EXPECT_THAT(
       to_log_lines(report()),
