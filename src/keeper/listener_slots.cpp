@@ -44,9 +44,9 @@ void ListenerSlots::send(const ToListener& message) {
 bool ListenerSlots::ask() {
   bool is_any = false;
   for (const auto& slot : slots_) {
-    slot->is_asked = slot->listening;
     if (!slot->listening) continue;
-    slot->process->send(StatusRequest());
+    // One that is suspended would get thousands.
+    if (!std::exchange(slot->is_asked, true)) slot->process->send(StatusRequest());
     is_any = true;
   }
   return is_any;
@@ -291,6 +291,7 @@ void ListenerSlots::start_listener(Slot& slot, uint32_t index, std::vector<IpAdd
 void ListenerSlots::stop_listener(Slot& slot) {
   slot.process.reset();
   slot.listening = false;
+  slot.is_asked = false;
   slot.dismissed = false;
 }
 
@@ -308,6 +309,7 @@ void ListenerSlots::retry_later(Slot& slot, Duration longest) {
   if (slot.listening && loop_.now() - slot.listening_since >= kLongLife) slot.pause.reset();
   slot.dismissed = true;
   slot.listening = false;
+  slot.is_asked = false;
   slot.retry_at = loop_.now() + std::min(slot.pause.next(), longest);
   if (!retry_.when() || *slot.retry_at < *retry_.when()) retry_.set(slot.retry_at);
 }

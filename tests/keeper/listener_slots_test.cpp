@@ -197,8 +197,8 @@ TEST_F(ListenerSlotsTest, LostKnocksAreReportedAtOnce_AndThenOnceAMinute_NoneIsF
   start(lose_knocks);
   turn_until_logged("any: 3 complete knocks lost, too many at once");
   log_.take();
-  slots_->ask();  // it loses one more at each word
-  slots_->ask();
+  slots_->send(NextSequence{0, 1, 1, {{{7000}}}});  // it loses one more at each word
+  slots_->send(NextSequence{0, 1, 1, {{{7000}}}});
   turn_until("both are heard", [&] { return std::ranges::count(said_, "1 line") == 2; });
   pass(59s);
   EXPECT_THAT(log_.take(), IsEmpty());
@@ -356,6 +356,22 @@ TEST_F(ListenerSlotsTest, WhoIsAskedTellsItsCounts) {
   EXPECT_EQ(reports[0].packets, 1u);
   EXPECT_EQ(reports[0].lost, 2u);
   EXPECT_EQ(reports[0].sources, 3u);
+}
+
+TEST_F(ListenerSlotsTest, OneThatIsAskedAndDoesNotAnswerIsNotAskedAgain) {
+  start([](const ListenerSettings&, const Channel& channel) {
+    say(channel, Listening{1, LinkType::kRaw});
+    ListenerStatus status;
+    while (const auto message = hear(channel)) {
+      if (std::holds_alternative<StatusRequest>(*message)) ++status.packets;
+      if (std::holds_alternative<NextSequence>(*message)) say(channel, status);
+    }
+  });
+  turn_until_said("settled");
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(slots_->ask());
+  slots_->send(NextSequence{0, 1, 1, {{{7000}}}});
+  turn_until_said("all have answered");
+  EXPECT_EQ(slots_->report()[0].packets, 1u);
 }
 
 TEST_F(ListenerSlotsTest, WhatIsWaitedForIsReportedWithItsReason) {
