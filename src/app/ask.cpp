@@ -56,9 +56,21 @@ int not_connected(const std::string& path) {
   return fail("knockd is not running, or not asked at " + path, kNotRunning);
 }
 
+// With a time limit these calls end also when we were stopped (^Z) and go on: signal(7).
+bool connect_to(const SocketPlace& place, int socket) {
+  for (;;) {
+    if (connect(socket, reinterpret_cast<const sockaddr*>(&place.address), sizeof(place.address)) ==
+        0) {
+      return true;
+    }
+    if (errno != EINTR) return false;
+  }
+}
+
 bool send_all(int socket, std::string_view text) {
   while (!text.empty()) {
     const ssize_t sent = send(socket, text.data(), text.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) return false;
     text.remove_prefix(static_cast<size_t>(sent));
   }
@@ -84,6 +96,7 @@ class Lines {
       char buffer[65536];
       errno = 0;
       const ssize_t length = recv(socket_, buffer, sizeof(buffer), 0);
+      if (length < 0 && errno == EINTR) continue;
       if (length <= 0) return std::nullopt;
       text_.append(buffer, static_cast<size_t>(length));
     }
@@ -136,10 +149,7 @@ int ask(const CommandLine& line) {
   const bool events = line.request[0] == "events";
   if (!events) setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof(kPatience));
   setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof(kPatience));
-  if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&place->address),
-              sizeof(place->address)) != 0) {
-    return not_connected(path);
-  }
+  if (!connect_to(*place, socket.get())) return not_connected(path);
   Lines lines(socket.get());
   if (!send_all(socket.get(), *request + '\n')) return fail(path + ": " + strerror(errno));
   if (events) return follow(lines);

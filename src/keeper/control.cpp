@@ -27,7 +27,7 @@ Control::Control(EventLoop& loop, Log& log, Owner& owner)
       patience_(loop, [this] { lose_patience(); }) {}
 
 void Control::open(const std::string& path, const std::string& group) {
-  if (path == path_ && group == group_ && !socket_.path().empty()) return;
+  if (path == path_ && group == group_ && socket_.is_there()) return;
   path_ = path;
   group_ = group;
   socket_.close();
@@ -91,7 +91,7 @@ void Control::act(Caller caller, uid_t, const AskEvents&) {
 
 void Control::on_happening(const Happening& happening) {
   if (socket_.has_followers()) socket_.tell(to_json(happening), overrun_json(happening.time));
-  if (std::string_view(happening.event) == "closed") is_done(happening.id, false, true);
+  if (std::string_view(happening.event) == "closed") is_closed(happening.id);
 }
 
 // --- By hand -------------------------------------------------------------------------------------
@@ -116,6 +116,7 @@ void Control::act(Caller caller, uid_t user, const AskOpen& ask) {
   Wait wait;
   wait.caller = caller;
   wait.opens = true;
+  wait.door = ask.door;
   wait.count = 1;
   wait.text = opened->text;
   wait.patience = loop_.now() + kLongestCommand;
@@ -125,16 +126,22 @@ void Control::act(Caller caller, uid_t user, const AskOpen& ask) {
   patience_.set(waits_.front().patience);
 }
 
+// Who opens waits for the start command, who closes for all to be undone.
 void Control::on_command_ended(const CommandEnd& end) {
-  is_done(end.opening, !end.failure.empty(), false);
+  const bool is_start = end.kind == CommandKind::kStart;
+  for (Wait& wait : waits_) {
+    if (wait.opens != is_start || !wait.openings.contains(end.opening)) continue;
+    if (!end.failure.empty()) ++wait.failed;
+    if (!is_start) continue;
+    wait.closed = !owner_.is_open(end.opening);
+    wait.openings.erase(end.opening);
+  }
+  lose_patience();
 }
 
-// A command of the opening has ended; or `over`: all is undone.
-void Control::is_done(uint64_t opening, bool failed, bool over) {
+void Control::is_closed(uint64_t opening) {
   for (Wait& wait : waits_) {
-    if (!wait.openings.contains(opening)) continue;
-    if (failed) ++wait.failed;
-    if (over || wait.opens) wait.openings.erase(opening);
+    if (wait.openings.erase(opening) != 0) wait.closed = true;
   }
   lose_patience();
 }
@@ -151,6 +158,9 @@ void Control::lose_patience() {
 }
 
 void Control::finish(const Wait& wait) {
+  if (wait.opens && wait.closed) {
+    return answer(wait.caller, 1, wait.door + " was closed before its start command had ended");
+  }
   if (wait.failed == 0 && wait.openings.empty()) return answer(wait.caller, 0, wait.text);
   const char* const command = wait.opens ? "start command" : "stop command";
   const size_t running = wait.openings.size();

@@ -90,7 +90,8 @@ void DoorKeeper::sequence_used(uint64_t opening, bool used) {
 
 Result<OpenedByHand> DoorKeeper::open_by_hand(const CompleteKnock& knock, uint32_t user) {
   refused_.clear();
-  const Openings::ByHand by_hand = openings_.open_by_hand(knock, user, loop_.now());
+  const Instant now = loop_.now();
+  const Openings::ByHand by_hand = openings_.open_by_hand(knock, user, now);
   carry_out();
   settle();
   if (by_hand.id == 0) {
@@ -100,7 +101,7 @@ Result<OpenedByHand> DoorKeeper::open_by_hand(const CompleteKnock& knock, uint32
   const bool is_open = openings_.knows(by_hand.id);
   if (!is_open) return Fault{refused_.empty() ? "its command could not be started" : refused_};
   return OpenedByHand{by_hand.id, by_hand.is_new && !terms.start.empty(),
-                      is_open_text(terms, knock.source)};
+                      is_open_text(terms, knock.source, by_hand.deadline - now)};
 }
 
 // That their time is over is on disk before anything is undone: a crash opens none of them again.

@@ -53,6 +53,7 @@ Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload
       control_(loop_, log_, *this),
       started_(loop_.now()),
       config_read_(started_),
+      config_marks_(marks_of_config()),
       line_rate_(loop_, log_),
       close_more_(loop_, [this] { close_doors(); }),
       give_up_(loop_, [this] { give_up(); }) {
@@ -289,6 +290,7 @@ void Keeper::reload() {
   const bool has_same_bounds = have_same_bounds(config_, *fresh);
   config_ = *std::move(fresh);
   config_read_ = loop_.now();
+  config_marks_ = marks_of_config();
   terms_ = DoorTerms(config_);
   doors_.change_state_file(config_.state_file);
   const std::string& file = options_.log_file.empty() ? config_.log_file : options_.log_file;

@@ -14,15 +14,23 @@
 namespace knockd {
 namespace {
 
-bool is_newer(const std::string& file, WallTime read) {
+// What another file, or another text, differs in. Not "newer than": clocks are set, and a backup
+// keeps its time.
+std::string mark_of(const std::string& file) {
   struct stat status {};
-  if (stat(file.c_str(), &status) != 0) return false;
-  return std::chrono::seconds(status.st_mtim.tv_sec) +
-             std::chrono::nanoseconds(status.st_mtim.tv_nsec) >
-         read;
+  if (stat(file.c_str(), &status) != 0) return "";
+  return format("%ju %ju %jd %jd.%ld\n", uintmax_t{status.st_dev}, uintmax_t{status.st_ino},
+                intmax_t{status.st_size}, intmax_t{status.st_mtim.tv_sec},
+                long{status.st_mtim.tv_nsec});
 }
 
 }  // namespace
+
+std::string Keeper::marks_of_config() const {
+  std::string marks;
+  for (const std::string& file : config_.files) marks += mark_of(file);
+  return marks;
+}
 
 void Keeper::open_control() {
   const std::string& pid_file = options_.pid_file.empty() ? config_.pid_file : options_.pid_file;
@@ -39,8 +47,7 @@ StatusReport Keeper::status() const {
   report.uptime = loop_.now() - started_;
   report.config_file = config_.file;
   report.config_read = chronicle_.wall_time(config_read_);
-  report.config_changed = std::ranges::any_of(
-      config_.files, [&](const std::string& file) { return is_newer(file, report.config_read); });
+  report.config_changed = marks_of_config() != config_marks_;
   report.clock_is_kept = Moment::now().wall_is_kept;
   report.max_sources = config_.max_sources;
   report.commands_running = doors_.running();
@@ -87,9 +94,13 @@ Result<OpenedByHand> Keeper::open_by_hand(const AskOpen& open, uid_t user) {
   const std::shared_ptr<Terms> terms(new Terms(*terms_.of(number, open.address)));
   terms->one_time = false;
   terms->cooldown = {};
+  // A person's word is no knock to be ignored.
+  if (terms->reknock == Reknock::kIgnore) terms->reknock = Reknock::kExtend;
   if (open.time) terms->open_for = *open.time;
   return doors_.open_by_hand({terms, open.address, "", 0, kNoDoor}, user);
 }
+
+bool Keeper::is_open(uint64_t opening) const { return doors_.openings().is_open(opening); }
 
 ClosedByHand Keeper::close_by_hand(const Selection& selection, uid_t user) {
   return doors_.close_by_hand(selection, user);

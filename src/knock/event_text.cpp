@@ -92,11 +92,11 @@ std::string already_open_text(bool extended) {
 }
 std::string command_timeout_text() { return "command timeout"; }
 std::string shutting_down_text() { return "closing, knockd is shutting down"; }
-std::string is_open_text(const Terms& terms, const IpAddress& source) {
+std::string is_open_text(const Terms& terms, const IpAddress& source, Duration left) {
   const uint8_t prefix = terms.admission ? terms.admission->prefix : terms.prefix;
   std::string text = terms.door + " is open to " + network_text(source, prefix);
   if (terms.stop.empty() && !terms.admission) return text;
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(terms.open_for).count();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left).count();
   return text + format(" for %lld s", static_cast<long long>(seconds));
 }
 std::string opened_by_hand_text(uint32_t user) { return format("opened by hand (uid %u)", user); }

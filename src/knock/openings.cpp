@@ -66,7 +66,7 @@ Openings::ByHand Openings::open_by_hand(const CompleteKnock& knock, uint32_t use
   const uint64_t fresh = last_id_;
   say(LogLevel::kNotice, opening(fresh), opened_by_hand_text(user));
   const uint64_t id = proceed(fresh, now);
-  return {id, id == fresh, {}};
+  return {id, id == fresh, {}, id == 0 ? now : opening(id).deadline};
 }
 
 // Adds an opening, with the last id, unless there are too many: why, then.
@@ -156,12 +156,12 @@ uint64_t Openings::proceed(uint64_t id, Instant now) {
     terms.admission ? admit(id, true) : begin_recording(id);
     return id;
   }
-  const bool extend = terms.reknock == Reknock::kExtend;
-  say(LogLevel::kNotice, fresh, already_open_text(extend));
-  remove(id);
   Opening& renewed = opening(*older);
   const Instant deadline = now + terms.open_for;
-  if (!extend || deadline <= renewed.deadline) return *older;
+  const bool extend = terms.reknock == Reknock::kExtend && deadline > renewed.deadline;
+  say(LogLevel::kNotice, fresh, already_open_text(extend));
+  remove(id);
+  if (!extend) return *older;
   renewed.deadline = deadline;
   if (!renewed.has_not_begun()) set_alarm(*older, deadline);
   if (renewed.let_in) admit(*older, false);

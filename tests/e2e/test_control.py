@@ -248,6 +248,14 @@ def test_a_reload_changes_the_place(asked, ledger, tmp_path):
 
 # --- by hand --------------------------------------------------------------------------------------
 
+def test_a_reload_brings_back_a_socket_that_was_removed(asked, ledger):
+    daemon = asked.start(door(ledger))
+    asked.path.unlink()
+    assert asked.ask("--status").returncode == 3
+    daemon.send(signal.SIGHUP)
+    wait_until(lambda: asked.ask("--status").returncode == 0, "it can be asked", daemon.report)
+
+
 def test_opened_and_closed_by_the_doors_own_commands(asked, ledger):
     daemon = asked.start(door(ledger))
     done = asked.ask("--open", "a", "198.51.100.9", "20m")
@@ -305,6 +313,61 @@ def test_what_could_not_be_done_is_no_success(asked, ledger):
     done = asked.ask("--close", "b")
     assert (done.returncode, done.stderr) == (
         1, "knockd: 0 of 1 opening closed; 1 stop command still running\n")
+
+
+def test_open_tells_what_came_of_it(asked, ledger):
+    """Not what was asked for: how long it is open in fact, and whether it still is."""
+    asked.start(door(ledger, "reknock = ignore") +
+                door(ledger, "reknock = extend", name="b", sequence="7100,7200") +
+                door(ledger, name="c", sequence="7300,7400", start="sleep 2; exit 3"))
+    for name in "ab":
+        assert asked.ask("--open", name, "198.51.100.1", "1h").stdout.endswith("for 3600 s\n")
+        shorter = asked.ask("--open", name, "198.51.100.1", "60s").stdout
+        assert 60 < int(re.search(r"for (\d+) s$", shorter)[1]) <= 3600
+        assert asked.ask("--open", name, "198.51.100.1", "2h").stdout.endswith("for 7200 s\n")
+    opening = subprocess.Popen([*map(str, asked.argv("--open", "c", "198.51.100.2"))],
+                               stderr=subprocess.PIPE, text=True)
+    ledger.wait_for("start 198.51.100.2")
+    done = asked.ask("--close", "c")  # passes the start command that hangs, which then fails
+    assert (done.returncode, done.stdout) == (0, "1 opening closed\n"), done
+    assert opening.communicate(timeout=20)[1] == (
+        "knockd: c was closed before its start command had ended\n")
+    assert opening.returncode == 1
+
+
+def test_a_client_that_was_stopped_for_a_moment_hears_the_answer(asked, ledger, tmp_path):
+    go_on = tmp_path / "go-on"
+    asked.start(door(ledger, start=f"until test -e {go_on}; do sleep 0.1; done"))
+    opening = subprocess.Popen([*map(str, asked.argv("--open", "a", "198.51.100.1"))],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ledger.wait_for("start 198.51.100.1")
+
+    def is_stopped():
+        with open(f"/proc/{opening.pid}/stat", encoding="ascii") as stat:
+            return stat.read().split()[2] == "T"
+
+    opening.send_signal(signal.SIGSTOP)
+    wait_until(is_stopped, "the client is stopped")
+    opening.send_signal(signal.SIGCONT)
+    wait_until(lambda: not is_stopped(), "the client goes on")
+    go_on.touch()
+    assert opening.communicate(timeout=20) == (f"a is open to 198.51.100.1 for {LONG} s\n", "")
+
+
+def test_a_file_that_is_older_than_the_one_it_replaces_is_a_change(asked, ledger):
+    daemon = asked.start(door(ledger))
+    text = daemon.config_file.read_text()
+    assert not asked.status()["config"]["changed"]
+    fresh = daemon.config_file.with_suffix(".backup")
+    fresh.write_text(text + "# as it was\n")
+    os.utime(fresh, (1e9, 1e9))
+    fresh.rename(daemon.config_file)
+    assert asked.status()["config"]["changed"]
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("re-reading config file: .*")
+    wait_until(lambda: not asked.status()["config"]["changed"], "the file was read")
+    daemon.config_file.unlink()
+    assert asked.status()["config"]["changed"]
 
 
 def test_a_sequence_is_not_used_up_and_a_cooldown_does_not_count(asked, ledger, tmp_path):

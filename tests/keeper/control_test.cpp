@@ -53,6 +53,8 @@ class ControlTest : public ::testing::Test, public Control::Owner {
     return closed_;
   }
 
+  bool is_open(uint64_t) const override { return is_open_; }
+
   void turn_until(const char* what, const std::function<bool()>& is_so) {
     const auto deadline = std::chrono::steady_clock::now() + 10s;
     while (!is_so()) {
@@ -90,6 +92,7 @@ class ControlTest : public ::testing::Test, public Control::Owner {
   std::vector<std::string> words_;
   Result<OpenedByHand> opened_ = Fault{"no door is called so"};
   ClosedByHand closed_;
+  bool is_open_ = true;
   Control control_;
 };
 
@@ -232,6 +235,35 @@ TEST_F(ControlTest, StartCommandThatFailsOrHangsIsNoSuccess) {
   EXPECT_EQ(call.heard(),
             "{\"status\":1,\"text\":\"ssh is open; 1 start command failed, see the log\"}\n"
             "{\"status\":1,\"text\":\"ssh is open; 1 start command still running\"}\n");
+}
+
+TEST_F(ControlTest, OpenThatIsClosedMeanwhileIsNoSuccess) {
+  opened_ = OpenedByHand{7, true, "ssh is open"};
+  Call call(path_);
+  call.say("open\tssh\t192.0.2.7\nopen\tssh\t192.0.2.7\n");
+  turn_until("it is asked", [&] { return words_.size() == 1; });
+  is_open_ = false;
+  control_.on_command_ended({7, CommandKind::kStop, "ssh", "returned non-zero status code (1)"});
+  pass(0s);
+  EXPECT_EQ(call.heard(), "") << "the start command still runs";
+  control_.on_command_ended({7, CommandKind::kStart, "ssh", ""});
+  turn_until("it is asked again", [&] { return words_.size() == 2; });
+  happens("closed", 7);  // its start command had not begun
+  turn_until("both answers", [&] { return call.heard().find('\n') + 1 < call.heard().size(); });
+  const std::string answer =
+      "{\"status\":1,\"text\":\"ssh was closed before its start command had ended\"}\n";
+  EXPECT_EQ(call.heard(), answer + answer);
+}
+
+TEST_F(ControlTest, StartCommandThatFailsIsNoFailureOfTheStop) {
+  closed_ = {1, {7}};
+  Call call(path_);
+  call.say("close\tall\n");
+  turn_until("it is asked", [&] { return !words_.empty(); });
+  control_.on_command_ended({7, CommandKind::kStart, "ssh", "returned non-zero status code (1)"});
+  happens("closed", 7);
+  turn_until("the answer", [&] { return !call.heard().empty(); });
+  EXPECT_EQ(call.heard(), "{\"status\":0,\"text\":\"1 opening closed\"}\n");
 }
 
 // --- Following

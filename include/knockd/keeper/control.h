@@ -33,6 +33,8 @@ class Control : ControlSocket::Owner, public Chronicle::Follower {
     virtual Result<OpenedByHand> open_by_hand(const AskOpen& open, uid_t user) = 0;
     // The ids of those whose time was ended, and how many of them are closed already.
     virtual ClosedByHand close_by_hand(const Selection& selection, uid_t user) = 0;
+    // Not when it is being closed.
+    virtual bool is_open(uint64_t opening) const = 0;
   };
 
   Control(EventLoop& loop, Log& log, Owner& owner);
@@ -59,6 +61,8 @@ class Control : ControlSocket::Owner, public Chronicle::Follower {
     Caller caller = 0;
     std::set<uint64_t> openings;  // whose commands have yet to end
     bool opens = false;
+    bool closed = false;  // one of them
+    std::string door;     // that is opened
     size_t count = 0;   // of openings at first
     size_t failed = 0;  // commands
     std::string text;   // of success
@@ -72,7 +76,7 @@ class Control : ControlSocket::Owner, public Chronicle::Follower {
   void act(Caller caller, uid_t user, const AskOpen& ask);
   void ask_for_status(StatusWish wish);
   void answer_status();
-  void is_done(uint64_t opening, bool failed, bool over);
+  void is_closed(uint64_t opening);
   void lose_patience();
   void finish(const Wait& wait);
   void answer(Caller caller, int status, const std::string& text);

@@ -78,6 +78,8 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   void log_status(const StatusReport& report) override;
   Result<OpenedByHand> open_by_hand(const AskOpen& open, uid_t user) override;
   ClosedByHand close_by_hand(const Selection& selection, uid_t user) override;
+  bool is_open(uint64_t opening) const override;
+  std::string marks_of_config() const;
   void knocked(const KnockEvent& event, const std::string& interface);
   std::optional<Knock> expected(const KnockEvent& event) const;
   const DoorRules& rules() const { return sequences_.rules(); }
@@ -118,6 +120,7 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   Control control_;
   Instant started_;
   Instant config_read_;
+  std::string config_marks_;  // of its files, as they were then
   bool is_ready_ = false;
   bool leaving_ = false;
   bool on_stop_run_ = false;

@@ -31,7 +31,7 @@ std::string already_open_text(bool extended);
 std::string command_timeout_text();
 std::string shutting_down_text();
 // "ssh is open to 192.0.2.7 for 3600 s", to who asked for it.
-std::string is_open_text(const Terms& terms, const IpAddress& source);
+std::string is_open_text(const Terms& terms, const IpAddress& source, Duration left);
 std::string opened_by_hand_text(uint32_t user);
 std::string closed_by_hand_text(uint32_t user);
 std::string start_ended_text();

@@ -67,7 +67,8 @@ class Openings {
   struct ByHand {
     uint64_t id = 0;  // of the opening that is new, or renewed; 0: refused
     bool is_new = true;
-    std::string refused;  // why
+    std::string refused{};  // why
+    Instant deadline{};     // until when it is open, if there is something to undo
   };
   ByHand open_by_hand(const CompleteKnock& knock, uint32_t user, Instant now);
   // A person ends the time of these. It is over once that is recorded and time_passed() was called;
@@ -114,6 +115,8 @@ class Openings {
   }
   size_t open() const { return open_; }  // so many they are
   bool knows(uint64_t id) const { return openings_.contains(id); }
+  // Not when it is being closed.
+  bool is_open(uint64_t id) const { return knows(id) && openings_.at(id).state <= State::kOpen; }
   size_t running() const { return starts_.running() + stops_.running() + overtaken_; }
   // Commands that wait for their turn.
   size_t waiting() const { return waiting_; }
