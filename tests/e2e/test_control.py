@@ -370,6 +370,25 @@ def test_a_file_that_is_older_than_the_one_it_replaces_is_a_change(asked, ledger
     assert asked.status()["config"]["changed"]
 
 
+def test_what_is_closed_while_its_start_waits_was_never_open(asked, ledger):
+    """Two for one address run one after the other; the second is dropped by whoever closes."""
+    go = f"{ledger.path}-go"
+    os.mkfifo(go)
+    asked.start(door(ledger, start=f"read line < {go}; exit 3"))
+    opening = [subprocess.Popen(list(map(str, asked.argv("--open", "a", "198.51.100.1"))),
+                                stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    asked.wait_for_open(2)
+    closing = subprocess.Popen(list(map(str, asked.argv("--close", "a"))), stdout=subprocess.PIPE,
+                               text=True)
+    asked.wait_for_open(1)
+    open(go, "w").close()
+    errors = sorted(one.communicate(timeout=20)[1] for one in opening)
+    assert errors == ["knockd: a was closed before its start command had ended\n"] * 2
+    assert [one.returncode for one in opening] == [1, 1]
+    assert closing.communicate(timeout=20)[0] == "2 openings closed\n"
+    assert ledger.lines() == ["start 198.51.100.1", "stop 198.51.100.1"]
+
+
 def test_a_sequence_is_not_used_up_and_a_cooldown_does_not_count(asked, ledger, tmp_path):
     once = tmp_path / "once"
     once.write_text("7000,8000\n7001,8001\n")

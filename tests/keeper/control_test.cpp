@@ -202,6 +202,35 @@ TEST_F(ControlTest, StopCommandThatHangsIsNoSuccess) {
   happens("closed", 8);
 }
 
+TEST_F(ControlTest, EachIsWaitedForNoLongerThanItsOwnTime) {
+  Call first(path_);
+  Call second(path_);
+  closed_ = {1, {7}};
+  first.say("close\tssh\n");
+  turn_until("the first asks", [&] { return words_.size() == 1; });
+  pass(9s);
+  closed_ = {1, {8}};
+  second.say("close\tweb\n");
+  turn_until("the second asks", [&] { return words_.size() == 2; });
+  pass(1s);
+  EXPECT_THAT(first.heard(), HasSubstr("1 stop command still running"));
+  EXPECT_EQ(second.heard(), "");
+  pass(9s);
+  EXPECT_THAT(second.heard(), HasSubstr("1 stop command still running"));
+}
+
+TEST_F(ControlTest, StartCommandThatFailsMeanwhileIsNoStopCommand) {
+  closed_ = {1, {7}};
+  Call call(path_);
+  call.say("close\tall\n");
+  turn_until("it is asked", [&] { return !words_.empty(); });
+  control_.on_command_ended({7, CommandKind::kStart, "ssh", "returned non-zero status code (1)"});
+  control_.on_command_ended({7, CommandKind::kStop, "ssh", ""});
+  happens("closed", 7);
+  turn_until("the answer", [&] { return !call.heard().empty(); });
+  EXPECT_EQ(call.heard(), "{\"status\":0,\"text\":\"1 opening closed\"}\n");
+}
+
 TEST_F(ControlTest, OpenedAtOnceWithoutACommand) {
   opened_ = OpenedByHand{7, false, "ssh is open"};
   EXPECT_EQ(ask("open\tssh\t192.0.2.7"), "{\"status\":0,\"text\":\"ssh is open\"}\n");
