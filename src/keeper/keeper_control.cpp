@@ -92,8 +92,6 @@ Result<OpenedByHand> Keeper::open_by_hand(const AskOpen& open, uid_t user) {
   }
   const auto number = static_cast<DoorNumber>(door - config_.doors.begin());
   const std::shared_ptr<Terms> terms(new Terms(*terms_.of(number, open.address)));
-  terms->one_time = false;
-  terms->cooldown = {};
   // A person's word is no knock to be ignored.
   if (terms->reknock == Reknock::kIgnore) terms->reknock = Reknock::kExtend;
   if (open.time) terms->open_for = *open.time;
