@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -232,11 +233,13 @@ TEST_F(ControlSocketTest, SecondRequestWaitsForTheFirstAnswer) {
 }
 
 TEST_F(ControlSocketTest, TooLongARequestIsToldSo_AndTheCallerIsSentAway) {
-  Call call(path_);
-  call.say(std::string(200'000, 'x'));
-  turn_until("the refusal", [&] { return call.is_over(); });
-  EXPECT_THAT(call.heard(), HasSubstr("the request is too long"));
-  EXPECT_THAT(asked_, SizeIs(0));
+  for (const std::string& line : {std::string(200'000, 'x'), std::string(4097, 'x') + '\n'}) {
+    Call call(path_);
+    call.say(line);
+    turn_until("the end", [&] { return call.is_over() || !asked_.empty(); });
+    EXPECT_THAT(call.heard(), HasSubstr("the request is too long"));
+    EXPECT_THAT(asked_, SizeIs(0));
+  }
 }
 
 TEST_F(ControlSocketTest, LongAnswerComesWhole) {
@@ -323,6 +326,22 @@ TEST_F(ControlSocketTest, SilentCallerIsSentAway_SoonIfOthersWait) {
   EXPECT_LE(passes, 15) << "eight silent ones are to go at a time";
 }
 
+TEST_F(ControlSocketTest, CallerForWhomThereIsNoDescriptorIsServedOnceThereIsOne) {
+  Call call(path_);
+  call.say("status\n");
+  const UniqueFd lowest_free(dup(STDERR_FILENO));
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit none{static_cast<rlim_t>(lowest_free.get()), limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  pass(0s);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  pass(0s);
+  EXPECT_THAT(asked_, SizeIs(0)) << "it would be tried over and over";
+  pass(1s);
+  turn_until("it has asked", [&] { return asked_.size() == 1; });
+}
+
 TEST_F(ControlSocketTest, WhoDoesNotReadIsSentAway) {
   answer_with(std::string(8 << 20, 'a'));
   Call call(path_);
@@ -390,6 +409,20 @@ TEST_F(ControlSocketTest, WhoFollowsMayBeSilentAndSlow_AndTakesNobodysPlace) {
   ninth.say("events\n");
   turn_until("an answer", [&] { return ninth.heard() == "no\n"; });
   EXPECT_FALSE(may);
+}
+
+TEST_F(ControlSocketTest, EightWhoFollowAtOnceMakeRoomForOthers) {
+  act_ = [this](ControlSocket::Caller caller) {
+    EXPECT_TRUE(asked_.back() != "events" || socket_.follow(caller));
+  };
+  std::vector<std::unique_ptr<Call>> followers;
+  for (size_t i = 0; i < ControlSocket::kMostFollowers; ++i) {
+    followers.push_back(std::make_unique<Call>(path_));
+    followers.back()->say("events\n");
+  }
+  Call other(path_);
+  other.say("status\n");
+  turn_until("the ninth has asked", [&] { return asked_.size() == 9; });
 }
 
 TEST_F(ControlSocketTest, FollowerWhoDoesNotReadIsCutOff_WithALastWord) {
