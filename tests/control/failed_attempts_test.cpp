@@ -47,6 +47,14 @@ TEST_F(FailedAttemptsTest, OfThoseThatEndAtTheFirstKnockTenAreKept_WhateverElseT
   EXPECT_EQ(all().back(), "192.0.2.201 3");
 }
 
+TEST_F(FailedAttemptsTest, RefusalsWhichEndAtNoKnockAreOfThose) {
+  attempts_.add(attempt(200, 2));
+  for (int i = 0; i < 100; ++i) attempts_.add(attempt(i, 0));
+  attempts_.add(attempt(99, 0));
+  ASSERT_EQ(attempts_.all().size(), 11u);
+  EXPECT_EQ(all().front(), "192.0.2.200 2");
+}
+
 TEST_F(FailedAttemptsTest, OfThoseEachSourceHasOne_TheLast) {
   attempts_.add(attempt(1, 1));
   attempts_.add(attempt(2, 1));

@@ -55,6 +55,9 @@ TEST(RequestTest, CloseOfADoorThatIsCalledLikeSomethingElse) {
   EXPECT_EQ(ask<AskClose>("close\t--door=192.0.2.7").selection.door, "192.0.2.7");
   EXPECT_EQ(ask<AskClose>("close\tall\t192.0.2.7").selection.door, "all");
   EXPECT_FALSE(ask<AskClose>("close\t--door=192.0.2.7").selection.address);
+  const Selection both = ask<AskClose>("close\t--door=all\t192.0.2.7").selection;
+  EXPECT_EQ(both.door, "all");
+  EXPECT_EQ(both.address, address("192.0.2.7"));
 }
 
 TEST(RequestTest, CloseWithoutSenseClosesNothing) {
