@@ -162,6 +162,11 @@ class DoorKeeperFixture : public ::testing::Test {
     keeper_->knocked(
         {std::make_shared<const Terms>(terms), IpAddress::parse(source).value(), "eth0", 3, kRule});
   }
+  Result<OpenedByHand> open_by_hand(const Terms& terms) {
+    return keeper_->open_by_hand({std::make_shared<const Terms>(terms),
+                                  IpAddress::parse("192.0.2.7").value(), "", 0, kNoDoor},
+                                 0);
+  }
   // The loop's turn ends: what was knocked is recorded and begins.
   void turn() { loop_->poll(); }
   void pass(Duration time) {

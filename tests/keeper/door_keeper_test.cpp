@@ -338,6 +338,45 @@ TEST_F(DoorKeeperTest, ShutdownClosesAFewThousandInSeveralTurns) {
 
 // --- What commands do
 
+// --- By hand
+
+TEST_F(DoorKeeperTest, ThatAPersonEndsTheTimeIsOnDiskBeforeAnythingIsUndone) {
+  Terms both = ssh();
+  both.admission = ssh_port().admission;
+  knock(both);
+  turn();
+  end("open 192.0.2.7");
+  take_journal();
+  const ClosedByHand closed = keeper_->close_by_hand({}, 0);
+  EXPECT_THAT(take_journal(),
+              ElementsAre("write", "sync", "dismiss tcp 22 192.0.2.7", "run close 192.0.2.7"));
+  EXPECT_EQ(closed.count, 1u);
+  EXPECT_THAT(closed.running, ElementsAre(1));
+}
+
+TEST_F(DoorKeeperTest, PersonWaitsForAStartCommand_ButNotForTheOneOfARenewal) {
+  Terms extending = ssh();
+  extending.reknock = Reknock::kExtend;
+  const auto first = open_by_hand(extending);
+  ASSERT_TRUE(first);
+  EXPECT_TRUE(first->runs_start);
+  end("open 192.0.2.7");
+  const auto second = open_by_hand(extending);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->id, first->id);
+  EXPECT_FALSE(second->runs_start);
+}
+
+TEST_F(DoorKeeperTest, PersonIsToldWhyItIsNotOpen_NotWhyAnotherTime) {
+  admitter_.faults = {"the set is full"};
+  EXPECT_EQ(open_by_hand(ssh_port()).error().text,
+            "ssh: cannot open tcp 22 to 192.0.2.7: the set is full");
+  Terms without_stop = ssh();
+  without_stop.stop.clear();
+  runner_.errors = {E2BIG};
+  EXPECT_EQ(open_by_hand(without_stop).error().text, "its command could not be started");
+}
+
 TEST_F(DoorKeeperTest, StatusAndSignalOfACommandAreLogged_ZeroIsNot) {
   Terms plain = ssh();
   plain.stop.clear();
