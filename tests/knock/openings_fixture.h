@@ -142,9 +142,13 @@ class OpeningsTest : public testing::Test {
   static std::string text(const Happened& told) {
     constexpr std::array kWhat = {"opened ", "renewed ", "closed ", "refused "};
     const std::string what = kWhat[static_cast<size_t>(told.what)];
+    const std::string why = told.why.empty() ? "" : ": " + told.why;
+    if (told.what == Happened::What::kRefused) {
+      return what + told.door.door + " to " + told.door.source.to_string() + " at " +
+             told.door.interface + why;
+    }
     const bool has_time = told.what <= Happened::What::kRenewed;
-    return what + told.door.door + " " + (has_time ? until(told.door) : number(told.door.id)) +
-           (told.why.empty() ? "" : ": " + told.why);
+    return what + told.door.door + " " + (has_time ? until(told.door) : number(told.door.id)) + why;
   }
   static std::string text(const RunCommand& run) {
     return std::string(run.again ? "run again " : "run ") + number(run.opening) + ": " +

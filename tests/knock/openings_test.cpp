@@ -771,12 +771,14 @@ TEST_F(OpeningsTest, SelectionIsOfADoorAnAddressBothOrAll) {
 TEST_F(OpeningsTest, EachOpeningIsToldOnce_ItsRenewalsAndItsEnd) {
   const auto terms = door("ssh", [](Terms& changed) { changed.reknock = Reknock::kExtend; });
   knock(terms);
+  time_is(100);
+  knock(terms);
   happened();
   EXPECT_THAT(told(), IsEmpty()) << "it is not recorded yet";
   sync();
   start_ends(1);
   happened();
-  EXPECT_THAT(told(), ElementsAre("opened ssh 1 until 10000 ms"));
+  EXPECT_THAT(told(), ElementsAre("opened ssh 1 until 10100 ms"));
   time_is(4000);
   knock(terms);
   happened();
@@ -810,7 +812,8 @@ TEST_F(OpeningsTest, RefusalIsTold) {
   knock(terms, kBob);
   knock(terms);
   happened();
-  EXPECT_THAT(told(), ElementsAre("refused ssh 0: 1 opening is open (Max_Open)"));
+  EXPECT_THAT(told(),
+              ElementsAre("refused ssh to 192.0.2.7 at eth0: 1 opening is open (Max_Open)"));
 }
 
 TEST_F(OpeningsTest, WhatWasTakenUpIsToldWhenItIsClosed) {
