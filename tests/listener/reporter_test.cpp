@@ -165,6 +165,8 @@ TEST_F(ReporterTest, WrongKnocksAreHeldToTheRateToo_ButAreNoLines) {
   EXPECT_EQ(sent_of(30, wrong), 20u);
   EXPECT_FALSE(reporter_->report_due());
   EXPECT_EQ(sent_of(1, stage()), 1u) << "wrong knocks took the place of a line";
+  wrong.stage = 2;
+  EXPECT_EQ(sent_of(1, wrong), 1u) << "those who got no farther than the first knock hide it";
 }
 
 TEST_F(ReporterTest, CountsWhatHappensAtEachDoor_AndTellsItOnce) {
