@@ -127,6 +127,18 @@ TEST(ReplaySummary, TellsHowMuchTooLateAKnockCame) {
                           "late, Seq_Timeout is 5 s"));
 }
 
+TEST(ReplaySummary, RoundsUpHowMuchTooLateAKnockCame) {
+  Capture capture(kDoor);
+  capture.knock(kAlice, "7421,3096:udp").wait(milliseconds(6010)).knock(kAlice, "5518");
+  EXPECT_THAT(capture.lines(), ElementsAre(HasSubstr("knock 3 (5518) came 1.3 s too late")));
+}
+
+TEST(ReplaySummary, TellsOfTheFirstOfTwoAttemptsThatCameEquallyFar) {
+  Capture capture(kDoor);
+  capture.knock(kAlice, "7421,5518").wait(milliseconds(6000)).knock(kAlice, "7421");
+  EXPECT_THAT(capture.lines(), ElementsAre(HasSubstr("1 of 3 knocks: wrong order at knock 2")));
+}
+
 TEST(ReplaySummary, TellsThatAKnockCameAtTheMomentOfTheTimeout) {
   Capture capture(kDoor);
   capture.knock(kAlice, "7421,3096:udp").wait(milliseconds(4800)).knock(kAlice, "5518");
