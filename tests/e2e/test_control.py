@@ -82,6 +82,9 @@ class Following:
         wait_until(lambda: len(self.of(event)) >= count, f"{count} x {event!r} is told",
                    lambda: str(self.events[-20:]))
 
+    def send(self, signal_number):
+        self._process.send_signal(signal_number)
+
     def end(self):
         self._process.terminate()
         self._process.wait(10)
@@ -466,6 +469,23 @@ def test_a_shutdown_is_told_to_the_end(asked, ledger, follow):
     following.end()
     assert len(following.of("open")) == 20
     assert {one["id"] for one in following.of("open")} == {one["id"] for one in following.of("closed")}
+
+
+def test_a_follower_who_is_too_slow_is_told_so(asked, follow):
+    name = "x" * 200
+    daemon = asked.start(f"StateFile = none\n[{name}]\nsequence = {KNOCK}\ncmd_timeout = {LONG}\n"
+                         "stop_command = true\nreknock = extend\n")
+    following = follow()
+    wait_until_followed(daemon, following)
+    following.send(signal.SIGSTOP)
+    with asked.connect() as call, call.makefile() as answers:
+        for _ in range(6000):  # 300 bytes of event each, and sockets hold some as well
+            call.sendall(f"open\t{name}\t198.51.100.9\n".encode())
+            assert '"status":0' in answers.readline()
+    following.send(signal.SIGCONT)
+    assert following.wait_for_end() == 1
+    following.end()
+    assert following.events[-1]["event"] == "overrun"
 
 
 # --- those who mean harm --------------------------------------------------------------------------
