@@ -153,7 +153,7 @@ def test_who_is_in_and_what_went_wrong(asked, ledger, frames, client):
 
     table = asked.ask("--status").stdout
     assert re.search(rf"^  a +{re.escape(client.ipv4)} +since .* left +eth0$", table, re.M)
-    assert "after knock 2  wrong knock tcp 7100, expected tcp 7300" in table
+    assert table.endswith("after knock 2  wrong knock tcp 7100, expected tcp 7300\n")
     prometheus = asked.ask("--status=prometheus").stdout
     assert 'knockd_attempts_wrong_total{door="b"} 1\n' in prometheus
     assert client.ipv4 not in prometheus
@@ -249,6 +249,18 @@ def test_a_reload_changes_the_place(asked, ledger, tmp_path):
     assert asked.ask("--control", other, "--status").returncode == 0
 
 
+@pytest.mark.parametrize("which", ["its own file", "an included one"])
+def test_a_file_that_has_changed_is_told(asked, ledger, tmp_path, which):
+    included = tmp_path / "doors.conf"
+    included.write_text(door(ledger))
+    daemon = asked.start(f"Include = {included}")
+    assert not asked.status()["config"]["changed"]
+    later = time.time() + 1
+    os.utime(included if which == "an included one" else daemon.config_file, (later, later))
+    assert asked.status()["config"]["changed"]
+    assert "the file has changed since, it is read on SIGHUP" in asked.ask("--status").stdout
+
+
 # --- by hand --------------------------------------------------------------------------------------
 
 def test_a_reload_brings_back_a_socket_that_was_removed(asked, ledger):
@@ -286,6 +298,9 @@ def test_ports_without_a_shell(asked, network, ledger):
     assert asked.ask("--close", "ssh", address).returncode == 0
     assert not network.client.reaches(network.server.ipv4, SSH)
     assert elements(network.server, "open4_32") == {}
+    done = asked.ask("--open", "ssh", address, "20m")
+    assert done.stdout == f"ssh is open to {address} for 1200 s\n"
+    assert 1000 < asked.status()["openings"][0]["left"] <= 1200
 
 
 def test_close_names_a_door_an_address_or_both(asked, ledger):

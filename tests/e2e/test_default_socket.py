@@ -5,6 +5,7 @@ the daemon runs as, a member of Control_Group, and one who may not."""
 import pytest
 
 from network import run
+from waiting import wait_until
 
 NOBODY = 65534
 GROUP = "daemon"  # one that each Debian has
@@ -39,6 +40,22 @@ def test_root_and_members_of_the_group_may_ask(start, ask):
     for user, groups in ((0, []), (NOBODY, [GROUP])):
         done = ask(daemon, user, *groups)
         assert (done.returncode, done.stdout[:7]) == (0, "knockd "), done.stdout
+
+
+def test_of_another_user_it_is_beside_the_pid_file(server, ask, public_folder):
+    """Where root's folder is, which is not to be written to."""
+    user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    config, log = public_folder / "knockd.conf", public_folder / "log"
+    config.write_text(f"[options]\nPidFile = {public_folder}/pid\nLogFile = {log}\n{DOOR}")
+    config.chmod(0o644)
+    rights = ["--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw"]
+    daemon = server.start(*OWN_FOLDER, *user, *rights, public_folder / "knockd", "-c", config,
+                          "-i", "eth0")
+    wait_until(lambda: log.exists() and "starting up" in log.read_text(), "it listens")
+    assert (public_folder / "knockd.control").is_socket(), log.read_text()
+    done = run("nsenter", "-t", str(daemon.pid), "-m", "-n", *user, public_folder / "knockd", "-c",
+               config, "--status", check=False)
+    assert (done.returncode, done.stdout[:7]) == (0, "knockd "), done.stdout
 
 
 @pytest.mark.parametrize("options", ["", WITH_GROUP])
