@@ -69,7 +69,7 @@ class Replay : TrackerSink {
         tracker_(rules_.all(), tracker_options(config, options, hash_key), *this),
         explains_(options.explain),
         generations_(config.doors.size()),
-        rate_(config.log_rate),
+        rate_(config.bounds.log_rate),
         terms_(config),
         summary_(config.doors, rules_) {}
 
@@ -116,8 +116,7 @@ class Replay : TrackerSink {
   static TrackerOptions tracker_options(const Config& config, const ReplayOptions& options,
                                         const HashKey& hash_key) {
     TrackerOptions result;
-    result.max_sources = config.max_sources;
-    result.scan_limit = config.scan_limit;
+    result.bounds = config.bounds;
     result.any_destination = true;
     result.explain = options.explain;
     result.hash_key = hash_key;
@@ -205,7 +204,7 @@ class Replay : TrackerSink {
 
   void tell_left_out() {
     const uint64_t lines = rate_.take_refused();
-    if (lines != 0) print(left_out_line(lines, config_.log_rate));
+    if (lines != 0) print(left_out_line(lines, config_.bounds.log_rate));
   }
 
   const Config& config_;
@@ -242,7 +241,7 @@ int replay(const Config& config, const ReplayOptions& options) {
   }
   Replay run(config, options, *hash_key);
   if (!run.has_memory()) {
-    return fail("no memory for " + counted(config.max_sources, "source") + " (Max_Sources)");
+    return fail("no memory for " + counted(config.bounds.max_sources, "source") + " (Max_Sources)");
   }
   while (const std::optional<Frame> frame = capture.next()) {
     const Decoded decoded = decode(capture.link_type(), frame->captured, frame->wire_length);

@@ -75,7 +75,7 @@ std::vector<std::string> describe(const Config& config) {
   lines.push_back(format("log to syslog %s, file %s, at most %s a second of strangers",
                          config.use_syslog ? "yes" : "no",
                          config.log_file.empty() ? "none" : config.log_file.c_str(),
-                         counted(config.log_rate, "line").c_str()));
+                         counted(config.bounds.log_rate, "line").c_str()));
   lines.push_back("pid file " + config.pid_file);
   lines.push_back("control socket " +
                   (!config.control           ? "at its usual place"
@@ -85,8 +85,8 @@ std::vector<std::string> describe(const Config& config) {
   lines.push_back("state file " + (config.state_file.empty() ? "none" : config.state_file) +
                   (config.shutdown == Shutdown::kClose ? ", doors are closed at shutdown"
                                                        : ", doors stay open at shutdown"));
-  lines.push_back("scan limit " + counted(config.scan_limit, "port") + ", at most " +
-                  counted(config.max_sources, "source"));
+  lines.push_back("scan limit " + counted(config.bounds.scan_limit, "port") + ", at most " +
+                  counted(config.bounds.max_sources, "source"));
   if (config.open_set) lines.push_back("open by the set " + to_string(*config.open_set));
   if (config.open_set_6) lines.push_back("for IPv6 " + to_string(*config.open_set_6));
   if (!config.on_start.empty()) lines.push_back("on start " + config.on_start);

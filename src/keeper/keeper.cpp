@@ -23,12 +23,6 @@ constexpr size_t kOtherChildrenInATurn = 64;
 // How long a start with a faulty configuration waits for the stop commands of what is due.
 constexpr Duration kLongestClosing = std::chrono::seconds(30);
 
-// Whether listeners keep to the same bounds by both.
-bool have_same_bounds(const Config& one, const Config& other) {
-  return one.scan_limit == other.scan_limit && one.max_sources == other.max_sources &&
-         one.log_rate == other.log_rate;
-}
-
 }  // namespace
 
 Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload reload,
@@ -74,7 +68,7 @@ int Keeper::run() {
     log_.error(ready.error().text);
     return 1;
   }
-  line_rate_.set_limit(config_.log_rate);
+  line_rate_.set_limit(config_.bounds.log_rate);
   choose_interfaces();
   ports_.keep_in(kept_table_file(config_));
   if (!ports_.shut(shut_table())) return 1;
@@ -130,9 +124,7 @@ ListenerSettings Keeper::listener_settings() const {
     const DoorNumber door = rules().door_of(static_cast<DoorNumber>(rule));
     settings.generations.push_back(sequences_.generation(door));
   }
-  settings.scan_limit = config_.scan_limit;
-  settings.max_sources = config_.max_sources;
-  settings.log_rate = config_.log_rate;
+  settings.bounds = config_.bounds;
   settings.only_v4 = options_.only_v4;
   settings.explain = options_.debug;
   return settings;
@@ -287,7 +279,7 @@ void Keeper::reload() {
     log_.error("the configuration is faulty, the old one stays in force");
     return chronicle_.reloaded(false);
   }
-  const bool has_same_bounds = have_same_bounds(config_, *fresh);
+  const bool has_same_bounds = config_.bounds == fresh->bounds;
   config_ = *std::move(fresh);
   config_read_ = loop_.now();
   config_marks_ = marks_of_config();
@@ -296,7 +288,7 @@ void Keeper::reload() {
   const std::string& file = options_.log_file.empty() ? config_.log_file : options_.log_file;
   if (!file.empty()) log_.notice("re-opening log file: " + file);
   open_log();
-  line_rate_.set_limit(config_.log_rate);
+  line_rate_.set_limit(config_.bounds.log_rate);
   // Who hears what it should goes on: a new listener misses what comes before it is ready.
   const bool has_same_rules = sequences_.renew();
   slots_.renew(!has_same_rules || !has_same_bounds);

@@ -49,7 +49,7 @@ StatusReport Keeper::status() const {
   report.config_read = chronicle_.wall_time(config_read_);
   report.config_changed = marks_of_config() != config_marks_;
   report.clock_is_kept = Moment::now().wall_is_kept;
-  report.max_sources = config_.max_sources;
+  report.max_sources = config_.bounds.max_sources;
   report.commands_running = doors_.running();
   report.commands_waiting = doors_.waiting();
   report.interfaces = slots_.report();

@@ -19,10 +19,10 @@ constexpr size_t kMostSideBySide = 16;
 
 SourceTable::Limits limits(const TrackerOptions& options, const DoorIndex& doors) {
   const size_t side_by_side = std::clamp<size_t>(doors.most_side_by_side(), 1, kMostSideBySide);
-  return {.sources = options.max_sources,
+  return {.sources = options.bounds.max_sources,
           .entries = static_cast<uint32_t>(
-              std::max<size_t>(options.max_sources * side_by_side, doors.size())),
-          .scan_ports = options.scan_limit};
+              std::max<size_t>(options.bounds.max_sources * side_by_side, doors.size())),
+          .scan_ports = options.bounds.scan_limit};
 }
 
 // Distinguishes a tcp segment from others of its source: different for different ports, if the
@@ -191,7 +191,7 @@ bool Tracker::is_cooling(DoorNumber door, Instant now) {
 // A packet that no attempt took. Whether it is a connection attempt at a port that some attempt of
 // its source has not accepted as a knock; too many of those end the attempt.
 bool Tracker::count_against_scan(const Packet& packet, const SourceTable::Place& place) {
-  if (options_.scan_limit == 0 || packet.protocol != Protocol::kTcp ||
+  if (options_.bounds.scan_limit == 0 || packet.protocol != Protocol::kTcp ||
       !is_connection_attempt(packet.tcp_flags)) {
     return false;
   }

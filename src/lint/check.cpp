@@ -104,7 +104,7 @@ class Checker {
   }
 
   void check_scan_limit() {
-    if (config_.scan_limit != 0 || config_.doors.empty()) return;
+    if (config_.bounds.scan_limit != 0 || config_.doors.empty()) return;
     warn(config_.place_of("Scan_Limit"),
          "Scan_Limit = 0 turns the scan guard off: a port scan can open doors");
   }

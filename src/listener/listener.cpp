@@ -44,8 +44,7 @@ Trouble trouble(CaptureTrouble kind, std::string_view text) {
 
 TrackerOptions tracker_options(const ListenerSettings& settings, const HashKey& hash_key) {
   TrackerOptions options;
-  options.max_sources = settings.max_sources;
-  options.scan_limit = settings.scan_limit;
+  options.bounds = settings.bounds;
   options.explain = settings.explain;
   options.hash_key = hash_key;
   return options;
@@ -58,15 +57,16 @@ class Listener : LiveCapture::Handler {
       : settings_(settings),
         channel_(channel),
         capture_(std::move(capture)),
-        reporter_(channel_, loop_, settings.log_rate, settings.doors.size()),
+        reporter_(channel_, loop_, settings.bounds.log_rate, settings.doors.size()),
         tracker_(settings.doors, tracker_options(settings, hash_key), reporter_),
         expiry_(loop_, [this] { tracker_.expire(loop_.now()); }),
         left_out_(loop_, [this] { reporter_.report_left_out(); }) {}
 
   int run() {
     if (!tracker_.has_memory()) {
-      return fail(CaptureTrouble::kOther,
-                  "no memory for " + counted(settings_.max_sources, "source") + " (Max_Sources)");
+      return fail(
+          CaptureTrouble::kOther,
+          "no memory for " + counted(settings_.bounds.max_sources, "source") + " (Max_Sources)");
     }
     take_up_generations();
     const bool in_kernel = set_addresses(settings_.own_addresses);
@@ -195,7 +195,7 @@ class Listener : LiveCapture::Handler {
   }
 
   bool set_filter() {
-    CaptureWishes wishes{settings_.own_addresses, settings_.doors, settings_.scan_limit != 0,
+    CaptureWishes wishes{settings_.own_addresses, settings_.doors, settings_.bounds.scan_limit != 0,
                          settings_.only_v4, false};
     // Who asks why wants to hear of flags that do not count, too. (Not of every port: the ssh
     // session in which this is read would be told of itself.)

@@ -14,9 +14,7 @@ struct Head {
   std::array<char, kLongestInterfaceName + 1> interface {};  // ended by NUL
   uint32_t doors = 0;
   uint32_t addresses = 0;
-  uint32_t scan_limit = 0;
-  uint32_t max_sources = 0;
-  uint32_t log_rate = 0;
+  Bounds bounds;
   uint8_t only_v4 = 0;
   uint8_t explain = 0;
   uint16_t padding = 0;
@@ -106,9 +104,7 @@ std::optional<std::vector<uint8_t>> encode(const ListenerSettings& settings) {
   settings.interface.copy(head.interface.data(), kLongestInterfaceName);
   head.doors = static_cast<uint32_t>(settings.doors.size());
   head.addresses = static_cast<uint32_t>(settings.own_addresses.size());
-  head.scan_limit = settings.scan_limit;
-  head.max_sources = settings.max_sources;
-  head.log_rate = settings.log_rate;
+  head.bounds = settings.bounds;
   head.only_v4 = settings.only_v4 ? 1 : 0;
   head.explain = settings.explain ? 1 : 0;
   if (!is_sound(head)) return std::nullopt;
@@ -129,9 +125,7 @@ std::optional<ListenerSettings> decode_settings(std::span<const uint8_t> bytes) 
   if (!is_sound(head) || length != length_of(head)) return std::nullopt;
   ListenerSettings settings;
   settings.interface = head.interface.data();
-  settings.scan_limit = head.scan_limit;
-  settings.max_sources = head.max_sources;
-  settings.log_rate = head.log_rate;
+  settings.bounds = head.bounds;
   settings.only_v4 = head.only_v4 != 0;
   settings.explain = head.explain != 0;
   for (uint32_t i = 0; i < head.doors; ++i) {

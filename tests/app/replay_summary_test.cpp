@@ -74,7 +74,7 @@ class Capture : TrackerSink {
  private:
   static TrackerOptions options(uint32_t max_sources) {
     TrackerOptions result;
-    result.max_sources = max_sources;
+    result.bounds.max_sources = max_sources;
     result.any_destination = true;
     result.explain = true;
     return result;

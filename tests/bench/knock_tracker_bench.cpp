@@ -47,7 +47,7 @@ std::vector<DoorRule> doors_with_ports_of_their_own(size_t count) {
 class Flood {
  public:
   explicit Flood(size_t door_count, uint32_t max_sources)
-      : options_{.max_sources = max_sources, .hash_key = *random_hash_key()},
+      : options_{.bounds = {.max_sources = max_sources}, .hash_key = *random_hash_key()},
         tracker_(doors_with_ports_of_their_own(door_count), options_, counter_) {
     tracker_.set_own_addresses({kOwn});
     packet_.destination = kOwn;

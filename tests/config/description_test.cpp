@@ -11,8 +11,8 @@ using ::testing::Contains;
 
 TEST(Description, OneIsNoPlural) {
   Config config;
-  config.scan_limit = 1;
-  config.log_rate = 1;
+  config.bounds.scan_limit = 1;
+  config.bounds.log_rate = 1;
   EXPECT_THAT(describe(config), Contains("scan limit 1 port, at most 65536 sources"));
   EXPECT_THAT(describe(config),
               Contains("log to syslog no, file none, at most 1 line a second of strangers"));

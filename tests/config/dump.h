@@ -81,8 +81,8 @@ inline std::string dump(const Config& config) {
   if (!config.control_group.empty()) text += "control group " + config.control_group + '\n';
   text += "state file " + (config.state_file.empty() ? "none" : config.state_file) + '\n';
   text += std::string("shutdown ") + (config.shutdown == Shutdown::kKeep ? "keep" : "close") + '\n';
-  text += format("scan_limit %u, max_sources %u, log_rate %u\n", config.scan_limit,
-                 config.max_sources, config.log_rate);
+  text += format("scan_limit %u, max_sources %u, log_rate %u\n", config.bounds.scan_limit,
+                 config.bounds.max_sources, config.bounds.log_rate);
   if (config.open_set) text += "set " + to_string(*config.open_set) + '\n';
   if (config.open_set_6) text += "set 6 " + to_string(*config.open_set_6) + '\n';
   if (config.table != "knockd") text += "table " + config.table + '\n';

@@ -62,9 +62,9 @@ TEST_F(ParserTest, ReadsDefaults_WhenNothingIsSaid) {
   EXPECT_EQ(config.file, "/etc/knockd.conf");
   EXPECT_EQ(config.pid_file, "/var/run/knockd.pid");
   EXPECT_EQ(config.state_file, "/var/lib/knockd/open-doors");
-  EXPECT_EQ(config.scan_limit, 4u);
-  EXPECT_EQ(config.max_sources, 65536u);
-  EXPECT_EQ(config.log_rate, 20u);
+  EXPECT_EQ(config.bounds.scan_limit, 4u);
+  EXPECT_EQ(config.bounds.max_sources, 65536u);
+  EXPECT_EQ(config.bounds.log_rate, 20u);
   ASSERT_EQ(config.doors.size(), 1u);
   EXPECT_EQ(config.doors[0].rule.seq_timeout, std::chrono::seconds(25));
   EXPECT_EQ(config.doors[0].cmd_timeout, std::chrono::seconds(10));

@@ -75,7 +75,8 @@ void demand_safe(const Complaint& complaint, std::string_view text) {
 }
 
 void demand_sound(const Config& config) {
-  demand(config.max_sources >= 16 && config.scan_limit <= 64 && config.log_rate <= 1000000);
+  demand(config.bounds.max_sources >= 16 && config.bounds.scan_limit <= 64 &&
+         config.bounds.log_rate <= 1000000);
   for (const std::string& name : config.interfaces) demand(!name.empty() && name.size() < 16);
   for (const Door& door : config.doors) {
     demand(!door.name.empty() && find_control_byte(door.name) == std::string::npos);

@@ -289,7 +289,7 @@ void check_log(const KeeperRun& run, const Config& config, const Deeds& deeds) {
   }
   const auto turns = static_cast<size_t>(run.starts() + deeds.signals);
   const size_t most = 10 + 6 * turns + 8 * deeds.opens +
-                      (config.log_rate + 1) * (static_cast<size_t>(run.seconds()) + 2);
+                      (config.bounds.log_rate + 1) * (static_cast<size_t>(run.seconds()) + 2);
   if (lines.size() > most) {
     for (const std::string& line : lines) std::fprintf(stderr, "%s\n", line.c_str());
     fail(std::to_string(lines.size()) + " lines, at most " + std::to_string(most));
@@ -311,7 +311,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   KeeperRun run;
   Config& config = run.config();
   add_doors(config, run.folder());
-  config.log_rate = 5;
+  config.bounds.log_rate = 5;
   run.options().debug = (data[0] & 1) != 0;
   run.options().only_v4 = (data[0] & 2) != 0;
   if ((data[0] & 4) != 0) run.options().interfaces = {"lo"};

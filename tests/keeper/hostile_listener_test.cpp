@@ -123,7 +123,7 @@ TEST_F(HostileListener, StagesAndTimeoutsAreHeldToTheRate) {
       {event(EventKind::kStage, kDoor, 1), LeftOut{1, 0}, event(EventKind::kTimeout, kDoor, 2)});
   EXPECT_THAT(lines, Each(Not(kEnded)));
   EXPECT_LE(static_cast<double>(lines.size()),
-            (keeper_.config().log_rate + 1) * (keeper_.seconds() + 1));
+            (keeper_.config().bounds.log_rate + 1) * (keeper_.seconds() + 1));
 }
 
 }  // namespace

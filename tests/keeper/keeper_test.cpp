@@ -67,9 +67,9 @@ TEST_F(KeeperTest, SaysOnceThatItListens_AndThatItLeaves) {
 }
 
 TEST_F(KeeperTest, ListenersKnowDoorsAndBounds) {
-  keeper_.config().scan_limit = 7;
-  keeper_.config().max_sources = 100;
-  keeper_.config().log_rate = 3;
+  keeper_.config().bounds.scan_limit = 7;
+  keeper_.config().bounds.max_sources = 100;
+  keeper_.config().bounds.log_rate = 3;
   keeper_.options().only_v4 = true;
   keeper_.options().debug = true;
   // It is a process of its own: what it finds it tells by a stage for each.
@@ -78,15 +78,15 @@ TEST_F(KeeperTest, ListenersKnowDoorsAndBounds) {
     const bool right = settings.interface == "any" && settings.doors.size() == 1 &&
                        settings.doors[0].sequence == Sequence{{7000}, {8000}} &&
                        settings.generations == std::vector<uint32_t>{0} &&
-                       settings.scan_limit == 7 && settings.max_sources == 100 &&
-                       settings.log_rate == 3 && settings.only_v4 && settings.explain;
+                       settings.bounds.scan_limit == 7 && settings.bounds.max_sources == 100 &&
+                       settings.bounds.log_rate == 3 && settings.only_v4 && settings.explain;
     if (right) stage(channel);
   });
   EXPECT_THAT(keeper_.lines(), Contains("192.0.2.7: door: Stage 1"));
 }
 
 TEST_F(KeeperTest, StagesAreHeldToTheRateOfTheConfiguration) {
-  keeper_.config().log_rate = 3;
+  keeper_.config().bounds.log_rate = 3;
   keeper_.run([](const ListenerSettings&, const Channel& channel) {
     listen(channel);
     stage(channel, 40);
@@ -133,9 +133,9 @@ class KeeperReloadTest : public KeeperTest, public ::testing::WithParamInterface
 TEST_P(KeeperReloadTest, OtherDoorsOrBoundsHaveNewListeners) {
   Config other = keeper_.config();
   if (GetParam() == 0) other.doors[0].rule.sequence = {{7000}, {9000}};
-  if (GetParam() == 1) other.scan_limit = 9;
-  if (GetParam() == 2) other.max_sources = 9;
-  if (GetParam() == 3) other.log_rate = 9;
+  if (GetParam() == 1) other.bounds.scan_limit = 9;
+  if (GetParam() == 2) other.bounds.max_sources = 9;
+  if (GetParam() == 3) other.bounds.log_rate = 9;
   if (GetParam() == 4) other.doors.push_back(other.doors[0]);
   other.log_file = keeper_.config().log_file;
   keeper_.run(

@@ -466,10 +466,10 @@ TEST_F(CaptureFilter, HidesNothingFromTheTracker) {
     }
     wishes.any_destination = pick(random, 8) == 0;
     TrackerOptions options;
-    options.scan_limit = pick(random, 3);
-    options.max_sources = 64;
+    options.bounds.scan_limit = pick(random, 3);
+    options.bounds.max_sources = 64;
     options.any_destination = wishes.any_destination;
-    wishes.scan_guard = options.scan_limit != 0;
+    wishes.scan_guard = options.bounds.scan_limit != 0;
     build();
 
     Sayings of_all;

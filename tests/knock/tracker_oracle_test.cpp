@@ -230,7 +230,7 @@ class Oracle {
   }
 
   void count_scan(const Packet& packet) {
-    if (options_.scan_limit == 0 || packet.protocol != Protocol::kTcp ||
+    if (options_.bounds.scan_limit == 0 || packet.protocol != Protocol::kTcp ||
         !is_connection_attempt(packet.tcp_flags) || !to_us(packet)) {
       return;
     }
@@ -241,7 +241,7 @@ class Oracle {
       const Knock knock{packet.destination_port, Protocol::kTcp};
       if (std::find(sequence.begin(), accepted_end, knock) != accepted_end) return false;
       attempt.scanned.insert(packet.destination_port);
-      if (attempt.scanned.size() <= options_.scan_limit) return false;
+      if (attempt.scanned.size() <= options_.bounds.scan_limit) return false;
       events_.push_back(event_of(EventKind::kScan, attempt));
       came_by(packet);
       return true;
@@ -352,8 +352,8 @@ class RandomWorld {
     ports_ = 2 + pick(4);
     impatient_ = one_in(4);
     for (uint32_t i = 0, count = 1 + pick(6); i < count; ++i) doors_.push_back(make_door());
-    options_.max_sources = 64;
-    options_.scan_limit = one_in(4) ? 0 : 1 + pick(4);
+    options_.bounds.max_sources = 64;
+    options_.bounds.scan_limit = one_in(4) ? 0 : 1 + pick(4);
     options_.any_destination = one_in(8);
     options_.hash_key = {random_(), random_()};
     scripts_.resize(sources_.size());

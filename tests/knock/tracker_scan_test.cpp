@@ -165,7 +165,7 @@ TEST_F(TrackerScanTest, OpensADoor_OnlyIfAScanTriesFourOthersAtMostOnItsWay) {
       ports.insert(ports.begin() + 502 + static_cast<ptrdiff_t>(before_second + before_third),
                    9000);
       scan(ports);
-      if (before_second + before_third > options.scan_limit) {
+      if (before_second + before_third > options.bounds.scan_limit) {
         expect_all_shut();
       } else {
         expect("7000,8000,9000: Stage 1, 7000,8000,9000: Stage 2, 7000,8000,9000: OPEN SESAME");

@@ -591,7 +591,7 @@ TEST_F(TrackerTest, LetsAKnockerUseAFewOtherServices) {
 }
 
 TEST_F(TrackerTest, CountsOnlyConnectionAttempts) {
-  options.scan_limit = 1;
+  options.bounds.scan_limit = 1;
   door("openSSH", "7000,8000");
   knock(7000);
   for (uint16_t port = 1; port < 100; ++port) {
@@ -605,7 +605,7 @@ TEST_F(TrackerTest, CountsOnlyConnectionAttempts) {
 }
 
 TEST_F(TrackerTest, CountsNoAcceptedKnocks) {
-  options.scan_limit = 1;
+  options.bounds.scan_limit = 1;
   door("openSSH", "1000,2000,3000,4000,5000");
   for (uint16_t port = 1000; port <= 5000; port = static_cast<uint16_t>(port + 1000)) {
     knock(port);
@@ -620,7 +620,7 @@ TEST_F(TrackerTest, CountsNoAcceptedKnocks) {
 // What an attempt does not take as a knock is a connection attempt like others, though its port is
 // a door's.
 TEST_F(TrackerTest, CountsKnocks_ThatNoAttemptTook) {
-  options.scan_limit = 1;
+  options.bounds.scan_limit = 1;
   door("ack", "1000,2000", {.flags = {kTcpAck, 0}});
   door("syn", "3000,4000,5000", {.flags = {kTcpSyn, 0}});
   knock(1000, kAck);
@@ -632,7 +632,7 @@ TEST_F(TrackerTest, CountsKnocks_ThatNoAttemptTook) {
 }
 
 TEST_F(TrackerTest, CountsAtAllAddresses) {
-  options.scan_limit = 1;
+  options.bounds.scan_limit = 1;
   door("inner", "7000,8000", {.target = "198.51.100.5"});
   door("outer", "7000,8000");
   to("198.51.100.5");
@@ -657,7 +657,7 @@ TEST_F(TrackerTest, RemembersNoScan_OfASourceWithoutAttempt) {
 }
 
 TEST_F(TrackerTest, ForgetsAScan_WithTheAttempt) {
-  options.scan_limit = 2;
+  options.bounds.scan_limit = 2;
   door("openSSH", "7000,8000,9000");
   knock(7000);
   knock(22);
@@ -672,7 +672,7 @@ TEST_F(TrackerTest, ForgetsAScan_WithTheAttempt) {
 }
 
 TEST_F(TrackerTest, CountsForEachSource) {
-  options.scan_limit = 1;
+  options.bounds.scan_limit = 1;
   door("openSSH", "7000,8000");
   from("203.0.113.1");
   knock(7000);
@@ -684,7 +684,7 @@ TEST_F(TrackerTest, CountsForEachSource) {
 }
 
 TEST_F(TrackerTest, GuardsNothing_WhenTheScanLimitIsNone) {
-  options.scan_limit = 0;
+  options.bounds.scan_limit = 0;
   door("openSSH", "7000,8000");
   knock(7000);
   for (uint16_t port = 1; port < 1000; ++port) knock(port);
@@ -695,7 +695,7 @@ TEST_F(TrackerTest, GuardsNothing_WhenTheScanLimitIsNone) {
 // ---- bounds ----
 
 TEST_F(TrackerTest, RemembersNoMoreSourcesThanItsBound) {
-  options.max_sources = 100;
+  options.bounds.max_sources = 100;
   door("openSSH", "7000,8000");
   for (uint32_t number = 0; number < 1000; ++number) {
     from_number(number);
@@ -712,7 +712,7 @@ TEST_F(TrackerTest, RemembersNoMoreSourcesThanItsBound) {
 }
 
 TEST_F(TrackerTest, DropsTheLeastAdvancedFirst) {
-  options.max_sources = 3;
+  options.bounds.max_sources = 3;
   door("openSSH", "7000,8000,9000");
   from("203.0.113.1");
   knock(7000);
@@ -729,7 +729,7 @@ TEST_F(TrackerTest, DropsTheLeastAdvancedFirst) {
 }
 
 TEST_F(TrackerTest, DropsThoseWithoutAttemptBeforeOthers) {
-  options.max_sources = 2;
+  options.bounds.max_sources = 2;
   door("bell", "1000");
   door("openSSH", "7000,8000");
   from("203.0.113.1");
@@ -747,7 +747,7 @@ TEST_F(TrackerTest, DropsThoseWithoutAttemptBeforeOthers) {
 
 // Who opened a door a moment ago and knocks at the next one has an attempt.
 TEST_F(TrackerTest, KeepsASourcesAttempt_WhenItHasOpenedAnotherDoor) {
-  options.max_sources = 4;
+  options.bounds.max_sources = 4;
   door("bell", "1000");
   door("openSSH", "7000,8000,9000");
   from("203.0.113.1");
@@ -767,7 +767,7 @@ TEST_F(TrackerTest, KeepsASourcesAttempt_WhenItHasOpenedAnotherDoor) {
 }
 
 TEST_F(TrackerTest, ServesASingleSource) {
-  options.max_sources = 1;
+  options.bounds.max_sources = 1;
   door("back", "7000,8000");
   door("front", "7000,9000");
   knock(7000);
@@ -781,7 +781,7 @@ TEST_F(TrackerTest, ServesASingleSource) {
 }
 
 TEST_F(TrackerTest, HasRoomForAnAttemptAtEachDoor_HoweverFewTheSources) {
-  options.max_sources = 1;
+  options.bounds.max_sources = 1;
   for (uint16_t i = 1; i <= 100; ++i) door("door", format("7000,%d", 8000 + i));
   knock(7000);
   expect_all_shut();
@@ -806,7 +806,7 @@ TEST_F(TrackerTest, ForgetsASource_WhenItsLastAttemptIsOver) {
 
 TEST_F(TrackerTest, SaysWhatBecameOfAPacket) {
   options.explain = true;
-  options.scan_limit = 2;
+  options.bounds.scan_limit = 2;
   door("openSSH", "7000,8000,9000", {.cooldown = 5s, .flags = {kTcpSyn, 0}});
   const auto become = [&](Verdict expected, const char* what) {
     EXPECT_EQ(verdict, expected) << what;
@@ -865,9 +865,9 @@ TEST(TrackerMemory, LackOfItIsKnown_BeforeTheFirstPacket) {
       void on_explanation(const Explanation&) override {}
     } sink;
     TrackerOptions options;
-    options.max_sources = 1000;
+    options.bounds.max_sources = 1000;
     if (!Tracker({}, options, sink).has_memory()) return "not even for few";
-    options.max_sources = 4194304;
+    options.bounds.max_sources = 4194304;
     return Tracker({}, options, sink).has_memory() ? "more than there is" : "for few";
   });
   if (enough_for == "any") GTEST_SKIP() << "no limit of memory can be set: qemu only pretends to";

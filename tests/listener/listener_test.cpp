@@ -233,7 +233,7 @@ int packets_in(const std::string& status) {
 
 // Without the scan guard the filter knows the ports of the doors alone.
 TEST_F(ListenerTest, NextSequencePassesTheFilter_AndTheOldOneNoMore) {
-  settings_.scan_limit = 0;
+  settings_.bounds.scan_limit = 0;
   start();
   ASSERT_EQ(next(), "listening");
   NextSequence sequence;
@@ -337,7 +337,7 @@ TEST_F(ListenerTest, TellsItsStatus) {
 }
 
 TEST_F(ListenerTest, StagesAreHeldToTheRate_ButNeverAnOpenDoor) {
-  settings_.log_rate = 1;
+  settings_.bounds.log_rate = 1;
   start();
   ASSERT_EQ(next(), "listening");
   sender_->syn("192.0.2.1", 7000);

@@ -23,9 +23,9 @@ ListenerSettings some_settings() {
   settings.doors[2].target.reset();
   settings.generations = {1, 0, 0xffffffff};
   settings.own_addresses = {*IpAddress::parse("192.0.2.1"), *IpAddress::parse("2001:db8::1")};
-  settings.scan_limit = 7;
-  settings.max_sources = 1234;
-  settings.log_rate = 9;
+  settings.bounds.scan_limit = 7;
+  settings.bounds.max_sources = 1234;
+  settings.bounds.log_rate = 9;
   settings.only_v4 = true;
   settings.explain = true;
   return settings;

@@ -68,10 +68,8 @@ struct Config {
   std::optional<std::string> control;                     // absent: at its usual place; empty: none
   std::string control_group;  // empty: nobody but the daemon's user may ask
   Shutdown shutdown = Shutdown::kClose;
-  uint32_t scan_limit = kDefaultScanLimit;    // ports; 0: no scan guard
-  uint32_t max_sources = kDefaultMaxSources;  // sources
-  uint32_t log_rate = kDefaultLogRate;        // lines a second; 0: no limit
-  std::optional<SetName> open_set;            // of doors with Open; absent: knockd's own table
+  Bounds bounds;
+  std::optional<SetName> open_set;  // of doors with Open; absent: knockd's own table
   std::optional<SetName> open_set_6;
   std::string table = "knockd";    // the name of that
   std::vector<Door> doors;         // in the order of the file; at most kMaxDoors

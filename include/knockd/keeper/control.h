@@ -63,9 +63,9 @@ class Control : ControlSocket::Owner, public Chronicle::Follower {
     bool opens = false;
     bool closed = false;  // one of them
     std::string door;     // that is opened
-    size_t count = 0;   // of openings at first
-    size_t failed = 0;  // commands
-    std::string text;   // of success
+    size_t count = 0;     // of openings at first
+    size_t failed = 0;    // commands
+    std::string text;     // of success
     Instant patience;
   };
 

@@ -26,9 +26,8 @@ class TrackerSink {
 };
 
 struct TrackerOptions {
-  uint32_t max_sources = kDefaultMaxSources;
-  uint32_t scan_limit = kDefaultScanLimit;  // distinct ports; 0: no scan guard
-  bool any_destination = false;             // every destination counts as an own address (replay)
+  Bounds bounds;
+  bool any_destination = false;  // every destination counts as an own address (replay)
   bool explain = false;
   HashKey hash_key{};  // random, unless a test wants to know the buckets
 };

@@ -19,9 +19,7 @@ struct ListenerSettings {
   std::vector<DoorRule> doors;        // by door number
   std::vector<uint32_t> generations;  // of the doors' sequences, by door number
   std::vector<IpAddress> own_addresses;
-  uint32_t scan_limit = kDefaultScanLimit;  // ports; 0: no scan guard
-  uint32_t max_sources = kDefaultMaxSources;
-  uint32_t log_rate = kDefaultLogRate;  // events of strangers a second; 0: no limit
+  Bounds bounds;
   bool only_v4 = false;
   bool explain = false;  // tell what becomes of each packet
 
