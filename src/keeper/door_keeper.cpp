@@ -14,7 +14,7 @@ namespace {
 
 constexpr Duration kTimeMark = std::chrono::minutes(1);
 constexpr Duration kFirstPause = std::chrono::milliseconds(100);
-// At a shutdown: milliseconds, so that it can be given up in time.
+// By a person or at a shutdown: milliseconds, so that others are heard, and it is given up in time.
 constexpr size_t kMostClosedInATurn = 1000;
 
 // Whether a command may be started later that cannot be now: for lack of processes, memory or open
@@ -40,7 +40,7 @@ DoorKeeper::DoorKeeper(EventLoop& loop, Log& log, CommandRunner& runner, Admitte
       calls_(calls),
       next_(loop,
             [this] {
-              openings_.time_passed(loop_.now());
+              openings_.time_passed(loop_.now(), kMostClosedInATurn);
               carry_out();
             }),
       minute_(loop,
@@ -111,7 +111,7 @@ ClosedByHand DoorKeeper::close_by_hand(const Selection& selection, uint32_t user
   closed.count = closed.running.size();
   carry_out();
   flush();
-  openings_.time_passed(loop_.now());
+  openings_.time_passed(loop_.now(), kMostClosedInATurn);
   carry_out();
   std::erase_if(closed.running, [this](uint64_t id) { return !openings_.knows(id); });
   return closed;

@@ -46,7 +46,9 @@ void Openings::knocked(const CompleteKnock& knock, Instant now) {
   const Terms& terms = *knock.terms;
   Line& line = line_of(terms.door);
   if (leaving_ || (line.cooling_until && now < *line.cooling_until)) return;
-  if (!begin(knock, line, now).empty()) return;
+  if (const std::string why = begin(knock, line); !why.empty()) {
+    return refuse(line, knock, why, now);
+  }
   const uint64_t id = last_id_;
   say(LogLevel::kNotice, opening(id), stage_text(knock.stage));
   std::get<Say>(actions_.back()).may_be_left_out = true;
@@ -61,7 +63,7 @@ void Openings::knocked(const CompleteKnock& knock, Instant now) {
 
 Openings::ByHand Openings::open_by_hand(const CompleteKnock& knock, uint32_t user, Instant now) {
   if (leaving_) return {.refused = shutting_down_text()};
-  std::string refused = begin(knock, line_of(knock.terms->door), now);
+  std::string refused = begin(knock, line_of(knock.terms->door));
   if (!refused.empty()) return {.refused = std::move(refused)};
   const uint64_t fresh = last_id_;
   say(LogLevel::kNotice, opening(fresh), opened_by_hand_text(user));
@@ -70,7 +72,7 @@ Openings::ByHand Openings::open_by_hand(const CompleteKnock& knock, uint32_t use
 }
 
 // Adds an opening, with the last id, unless there are too many: why, then.
-std::string Openings::begin(const CompleteKnock& knock, Line& line, Instant now) {
+std::string Openings::begin(const CompleteKnock& knock, Line& line) {
   const Terms& terms = *knock.terms;
   const uint64_t id = ++last_id_;
   add(id, knock, line);
@@ -84,7 +86,6 @@ std::string Openings::begin(const CompleteKnock& knock, Line& line, Instant now)
     return {};
   }
   remove(id);
-  refuse(line, knock, why, now);
   return why;
 }
 
@@ -94,7 +95,7 @@ std::vector<uint64_t> Openings::close_by_hand(const Selection& selection, uint32
   if (leaving_) return closed;
   for (auto next = openings_.begin(); next != openings_.end();) {
     auto& [id, opening] = *next++;
-    if (!opening.is_open() || !is_selected(opening, selection)) continue;
+    if (!opening.is_open() || opening.by_hand || !is_selected(opening, selection)) continue;
     closed.push_back(id);
     opening.by_hand = true;
     opening.user = user;
@@ -198,7 +199,7 @@ std::optional<uint64_t> Openings::renewable(uint64_t id) const {
       const uint64_t candidate = std::get<uint64_t>(*--member);
       if (youngest && candidate < *youngest) break;
       const Opening& older = openings_.at(candidate);
-      if (older.is_open() && older.state > State::kAdmitting &&
+      if (older.is_open() && !older.by_hand && older.state > State::kAdmitting &&
           older.terms->admission == knocking.terms->admission) {
         youngest = candidate;
       }
@@ -238,6 +239,7 @@ void Openings::recorded(Instant now) {
     recorded.since = now;
     tell_open(id, Happened::What::kOpened);
     if (recorded.has_start()) {
+      ring_due(lane_of(recorded), now);
       recorded.state = State::kStartWaits;
       arrange(id);
       offer(lane_of(recorded));
@@ -252,8 +254,8 @@ void Openings::recorded(Instant now) {
 
 // --- Time ----------------------------------------------------------------------------------------
 
-void Openings::time_passed(Instant now) {
-  while (!alarms_.empty() && alarms_.begin()->first <= now) {
+void Openings::time_passed(Instant now, size_t most) {
+  for (; most > 0 && !alarms_.empty() && alarms_.begin()->first <= now; --most) {
     const uint64_t id = alarms_.begin()->second;
     set_alarm(id, std::nullopt);
     ring(id, now);
@@ -278,6 +280,21 @@ std::optional<Instant> Openings::next_alarm() const {
   if (stuck_since_ && !stuck_reported_) consider(*stuck_since_ + kStuckAfter);
   for (const std::string& door : refusing_) consider(*lines_.at(door).report_at);
   return next;
+}
+
+// Also if it is not their turn yet: a start comes behind the stops that are due before it.
+void Openings::ring_due(const Lane& lane, Instant now) {
+  if (alarms_.empty() || alarms_.begin()->first > now) return;
+  std::vector<uint64_t> due;
+  auto member = lanes_.lower_bound({lane, Part::kBusy, 0});
+  for (; member != lanes_.end() && std::get<Lane>(*member) == lane; ++member) {
+    const uint64_t id = std::get<uint64_t>(*member);
+    if (opening(id).alarm && *opening(id).alarm <= now) due.push_back(id);
+  }
+  for (const uint64_t id : due) {
+    set_alarm(id, std::nullopt);
+    ring(id, now);
+  }
 }
 
 void Openings::ring(uint64_t id, Instant now) {

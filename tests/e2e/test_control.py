@@ -2,6 +2,7 @@
 """The daemon that can be asked: --status, --close, --open, --events, and who may."""
 
 import grp
+import itertools
 import json
 import os
 import pwd
@@ -16,6 +17,7 @@ import pytest
 
 from network import run
 from nftables import elements
+from storm import Storm, source
 from waiting import repeat_until, wait_until
 
 SSH = 22
@@ -554,6 +556,39 @@ def test_a_stopped_listener_is_told_by_its_last_numbers(asked, ledger, frames):
     finally:
         os.kill(listener, signal.SIGCONT)
     wait_until(lambda: asked.status()["interfaces"][0]["age"] < 0.02, "they are new again")
+
+
+def test_thousands_are_closed_and_nothing_of_it_is_lost(asked, follow, client, server):
+    """In several turns, so that a follower can read, whose lines are longer than it may be behind."""
+    name = 200 * "a"
+    daemon = asked.start(f"[{name}]\nsequence = 7000:udp\nopen = {SSH}\ncmd_timeout = {LONG}\n",
+                         "Log_Rate = 0")
+    following = follow()
+    wait_until_followed(daemon, following)
+    storm = Storm(client, server)
+    numbers = itertools.count(1)
+
+    def opened():
+        for _ in range(100):
+            storm.knock(source(next(numbers)), 7000)
+        return len(following.of("open")) > 3800
+
+    wait_until(opened, "thousands are in", daemon.report_end)
+    storm.close()
+    closed = []
+
+    def none_is_left():  # some of the last knocks may come behind the first close
+        done = asked.ask("--close", "all")
+        closed.append(int(done.stdout.split()[0]) if done.returncode == 0 else 0)
+        return closed[-1] == 0
+
+    wait_until(none_is_left, "all are closed", daemon.report_end)
+    assert closed[0] > 3800
+    # One that was closed before it was on disk is told neither as open nor as closed.
+    wait_until(lambda: following.of("overrun") or
+               len(following.of("closed")) == len(following.of("open")), "all is told")
+    assert following.of("overrun") == []
+    assert elements(server, "open4_32") == {}
 
 
 def test_in_a_flood_nothing_is_lost_of_openings_and_closings(asked, ledger, frames, follow, stranger,

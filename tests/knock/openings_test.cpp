@@ -702,10 +702,13 @@ TEST_F(OpeningsTest, PersonRenewsLikeAKnock) {
 TEST_F(OpeningsTest, PersonIsToldThatThereIsNoRoom) {
   const auto terms = door("ssh", [](Terms& changed) { changed.max_open = 1; });
   knock(terms, kBob);
+  forget_what_happened();
   const Openings::ByHand opened =
       openings_.open_by_hand({terms, *IpAddress::parse(kAlice), "", 0, kNoDoor}, 0, now());
   EXPECT_EQ(opened.id, 0u);
   EXPECT_EQ(opened.refused, "1 opening is open (Max_Open)");
+  EXPECT_THAT(happened(), IsEmpty()) << "it was no knock";
+  EXPECT_THAT(told(), IsEmpty());
   openings_.shut_down(true, now());
   EXPECT_EQ(
       openings_.open_by_hand({terms, *IpAddress::parse(kBob), "", 0, kNoDoor}, 0, now()).refused,
@@ -726,6 +729,26 @@ TEST_F(OpeningsTest, PersonEndsTheTime_WhichIsRecordedBeforeAnythingIsUndone) {
   EXPECT_THAT(openings_.close_by_hand({}, 1000, now()), IsEmpty()) << "it is closing already";
   stop_ends(1);
   EXPECT_THAT(happened(), ElementsAre("forget 1"));
+}
+
+TEST_F(OpeningsTest, ManyAreUndoneInSeveralTurns_AndAreNotWokenMeanwhile) {
+  const auto terms = door("ssh", [](Terms& changed) { changed.reknock = Reknock::kExtend; });
+  for (const char* const source : {"192.0.2.1", "192.0.2.2", kAlice}) knock(terms, source);
+  sync();
+  for (uint64_t id : {1, 2, 3}) start_ends(id);
+  EXPECT_THAT(openings_.close_by_hand({}, 0, now()), ElementsAre(1, 2, 3));
+  forget_what_happened();
+  openings_.time_passed(now(), 2);
+  EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.1 (ssh, eth0)",
+                                      "run 2: close 192.0.2.2 (ssh, eth0)"));
+  EXPECT_EQ(openings_.next_alarm(), now());
+  EXPECT_THAT(openings_.close_by_hand({}, 0, now()), IsEmpty()) << "it is closing already";
+  knock(terms);  // a new one
+  sync();
+  openings_.time_passed(now(), 2);
+  EXPECT_THAT(commands(), ElementsAre("run 3: close 192.0.2.7 (ssh, eth0)"));
+  stop_ends(3);
+  EXPECT_THAT(commands(), ElementsAre("run 4: open 192.0.2.7 (ssh, eth0)"));
 }
 
 TEST_F(OpeningsTest, WhatHasNotBegunIsDroppedByHand_AndTheNextHasItsTurn) {

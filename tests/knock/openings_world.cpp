@@ -149,7 +149,7 @@ void World::knock(size_t door, size_t source, Mishap mishap, bool by_hand) {
   const bool uses_sequence = terms->one_time && !by_hand;
   const bool works = !uses_sequence || mishap != Mishap::kUnmarked;
   if (answer == Answer::kRefused) {
-    ++refused_[door];
+    if (!by_hand) ++refused_[door];
   } else if (answer == Answer::kOpened) {
     lives_.push_back(new_life(door, source));
     lives_.back().marked = by_hand;

@@ -87,7 +87,8 @@ class Openings {
   // `reason` is the system's. `again`: it lacked processes or memory, so it may work later.
   void could_not_run(uint64_t opening, CommandKind kind, std::string_view reason, bool again,
                      Instant now);
-  void time_passed(Instant now);
+  // What is due, at most so much by one call: next_alarm() has passed then.
+  void time_passed(Instant now, size_t most = SIZE_MAX);
   // Knocks are ignored from now on, starts that have not begun are dropped. `close`: openings are
   // undone now, at most so many by one call; true if some are left, for which it is to be called
   // again.
@@ -204,7 +205,7 @@ class Openings {
   std::optional<uint64_t> oldest(const Lane& lane, Part part) const;
   void arrange(uint64_t id);
 
-  std::string begin(const CompleteKnock& knock, Line& line, Instant now);
+  std::string begin(const CompleteKnock& knock, Line& line);
   void add(uint64_t id, const CompleteKnock& knock, Line& line);
   void remove(uint64_t id);
   void drop(uint64_t id);
@@ -218,6 +219,7 @@ class Openings {
   void dismiss(uint64_t id);
 
   void set_alarm(uint64_t id, std::optional<Instant> when);
+  void ring_due(const Lane& lane, Instant now);
   void ring(uint64_t id, Instant now);
   void want_stop(uint64_t id, Why why, Instant now);
   bool is_selected(const Opening& opening, const Selection& selection) const;
