@@ -41,7 +41,6 @@ std::string path_of(const CommandLine& line) {
   if (!line.control.empty()) return line.control;
   const auto loaded = load_config(line.config_file);
   const Config& config = loaded ? *loaded : loaded.error().read;
-  if (config.control && config.control->empty()) return "";
   if (config.control) return *config.control;
   return default_path(line.pid_file.empty() ? config.pid_file : line.pid_file);
 }
