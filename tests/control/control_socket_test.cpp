@@ -138,6 +138,7 @@ TEST_F(ControlSocketTest, NeverReplacesAFile) {
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().text, path + " is there and is no socket");
   EXPECT_EQ(access(path.c_str(), F_OK), 0);
+  EXPECT_NE(access((path + ".lock").c_str(), F_OK), 0);
   EXPECT_EQ(socket_.path(), "");
 }
 
@@ -433,6 +434,7 @@ TEST_F(ControlSocketTest, FollowerWhoDoesNotReadIsCutOff_WithALastWord) {
   turn_until("the end", [&] { return call.is_over(); });
   const std::string& heard = call.heard();
   EXPECT_TRUE(heard.ends_with("\noverrun\n"));
+  EXPECT_EQ(heard.find("overrun"), heard.rfind("overrun")) << "it is told nothing more";
   EXPECT_GE(heard.size(), ControlSocket::kMostBehind - line.size());
   EXPECT_LE(heard.size(), ControlSocket::kMostBehind + (2u << 20));
   EXPECT_FALSE(socket_.has_followers());

@@ -305,6 +305,15 @@ def test_ports_without_a_shell(asked, network, ledger):
     assert 1000 < asked.status()["openings"][0]["left"] <= 1200
 
 
+def test_a_network_is_opened_and_closed_by_any_address_of_it(asked):
+    asked.start(f"[net]\nSequence = {KNOCK}\nTCPFlags = syn\nOpen = {SSH}\nOpen_Prefix = 24 64\n")
+    assert asked.ask("--open", "net", "198.51.100.9").returncode == 0
+    [opening] = asked.status()["openings"]
+    assert (opening["address"], opening["network"]) == ("198.51.100.9", "198.51.100.0/24")
+    assert asked.ask("--close", "198.51.101.9").returncode == 1
+    assert asked.ask("--close", "198.51.100.77").stdout == "1 opening closed\n"
+
+
 def test_close_names_a_door_an_address_or_both(asked, ledger):
     asked.start("".join(door(ledger, name=name, sequence=f"7{number}00,8000")
                         for number, name in enumerate(["a", "b", "all"])))

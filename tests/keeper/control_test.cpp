@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <functional>
@@ -328,6 +329,11 @@ TEST_F(ControlTest, SocketThatCannotBeMadeIsOneWarning_AndMayComeWithAReload) {
   control_.open(path_, "");
   EXPECT_THAT(log_.take(), IsEmpty());
   EXPECT_EQ(access(path_.c_str(), F_OK), 0);
+  const std::string later = folder_ / "later/control/socket";
+  control_.open(later, "");
+  ASSERT_EQ(mkdir((folder_ / "later").c_str(), 0700), 0);
+  control_.open(later, "");
+  EXPECT_EQ(access(later.c_str(), F_OK), 0) << "the path is the same, but now it can be made";
 }
 
 TEST_F(ControlTest, ReloadLeavesTheSocketAsItIs_WithThoseWhoFollow) {

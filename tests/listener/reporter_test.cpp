@@ -99,6 +99,16 @@ TEST_F(ReporterTest, KnocksOfADoorComeInOrder_AlsoThoseThatWaited) {
   EXPECT_FALSE(reporter_->waits());
 }
 
+TEST_F(ReporterTest, KnockForWhichThereIsRoomAgainOvertakesNoneThatWaits) {
+  uint32_t sent = fill(7);
+  std::array<uint8_t, kLongestMessage> buffer;
+  ASSERT_EQ(keeper_->receive(buffer).kind, Channel::Received::Kind::kMessage);
+  open(7, sent++);
+  const auto events = read_all();
+  ASSERT_EQ(events.size(), sent - 1);
+  for (uint32_t i = 1; i < sent; ++i) EXPECT_EQ(events[i - 1].interface_index, i);
+}
+
 TEST_F(ReporterTest, SixtyFourOfADoorWait_MoreAreCounted) {
   const uint32_t sent = fill(7) - 1;
   for (int i = 0; i < 100; ++i) open(7);
