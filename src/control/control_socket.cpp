@@ -47,7 +47,7 @@ Result<std::optional<gid_t>> find_group(const std::string& name) {
   if (name.empty()) return std::optional<gid_t>();
   errno = 0;
   const group* const found = getgrnam(name.c_str());
-  if (found == nullptr) return Fault{"no group is called " + printable(name) + " (Control_Group)"};
+  if (found == nullptr) return Fault{"no group is called " + printable(name)};
   return std::optional(found->gr_gid);
 }
 

@@ -98,10 +98,14 @@ Result<OpenedByHand> DoorKeeper::open_by_hand(const CompleteKnock& knock, uint32
     return Fault{by_hand.refused.empty() ? "the door does nothing" : "refused: " + by_hand.refused};
   }
   const Terms& terms = *knock.terms;
-  const bool is_open = openings_.knows(by_hand.id);
-  if (!is_open) return Fault{refused_.empty() ? "its command could not be started" : refused_};
-  return OpenedByHand{by_hand.id, by_hand.is_new && !terms.start.empty(),
-                      is_open_text(terms, knock.source, by_hand.deadline - now)};
+  if (!refused_.empty()) return Fault{refused_};
+  std::string text = is_open_text(terms, knock.source, by_hand.deadline - now);
+  const bool runs_start = by_hand.is_new && openings_.awaits_start(by_hand.id);
+  if (by_hand.is_new && !terms.start.empty() && !runs_start) {
+    constexpr char kWhy[] = "its start command could not be started, see the log";
+    return Fault{openings_.knows(by_hand.id) ? text + "; " + kWhy : kWhy};
+  }
+  return OpenedByHand{by_hand.id, runs_start, std::move(text)};
 }
 
 // That their time is over is on disk before anything is undone: a crash opens none of them again.

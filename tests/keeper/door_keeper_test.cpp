@@ -336,8 +336,6 @@ TEST_F(DoorKeeperTest, ShutdownClosesAFewThousandInSeveralTurns) {
   EXPECT_EQ(keeper_->open_doors(), 0u);
 }
 
-// --- What commands do
-
 // --- By hand
 
 TEST_F(DoorKeeperTest, ThatAPersonEndsTheTimeIsOnDiskBeforeAnythingIsUndone) {
@@ -374,8 +372,15 @@ TEST_F(DoorKeeperTest, PersonIsToldWhyItIsNotOpen_NotWhyAnotherTime) {
   Terms without_stop = ssh();
   without_stop.stop.clear();
   runner_.errors = {E2BIG};
-  EXPECT_EQ(open_by_hand(without_stop).error().text, "its command could not be started");
+  EXPECT_EQ(open_by_hand(without_stop).error().text,
+            "its start command could not be started, see the log");
+  runner_.errors = {E2BIG};
+  EXPECT_EQ(
+      open_by_hand(ssh()).error().text,
+      "ssh is open to 192.0.2.7 for 10 s; its start command could not be started, see the log");
 }
+
+// --- What commands do
 
 TEST_F(DoorKeeperTest, StatusAndSignalOfACommandAreLogged_ZeroIsNot) {
   Terms plain = ssh();

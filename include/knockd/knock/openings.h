@@ -118,6 +118,10 @@ class Openings {
   bool knows(uint64_t id) const { return openings_.contains(id); }
   // Not when it is being closed.
   bool is_open(uint64_t id) const { return knows(id) && openings_.at(id).state <= State::kOpen; }
+  // Whether its start command has yet to end.
+  bool awaits_start(uint64_t id) const {
+    return knows(id) && openings_.at(id).has_start() && openings_.at(id).state <= State::kStartRuns;
+  }
   size_t running() const { return starts_.running() + stops_.running() + overtaken_; }
   // Commands that wait for their turn.
   size_t waiting() const { return waiting_; }
