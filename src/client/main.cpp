@@ -106,7 +106,8 @@ class Run {
   OrFailure<UniqueFd> check(Knocker& knocker, UniqueFd early) {
     const uint16_t port = *options_.check_port;
     for (unsigned round = 0;; ++round) {
-      auto waited = wait_until_open(knocker, port, options_.timeout, std::move(early));
+      // After the first round there is none.
+      auto waited = wait_until_open(knocker, port, options_.timeout, std::exchange(early, {}));
       if (!waited) return std::move(waited.error());
       CheckResult& result = *waited;
       if (result.connection) {

@@ -18,7 +18,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr uint64_t kMostSeconds = 24 * 60 * 60;
+constexpr uint64_t kMostSeconds = uint64_t{24} * 60 * 60;
 constexpr uint64_t kMostRetries = 1000;
 // `--check` alone with `--target`, as a client of a guide has it: the port that
 // conf/examples/protected-port.conf guards.

@@ -77,10 +77,9 @@ std::string event_line(const KnockEvent& event, std::string_view door, std::stri
       return prefix + format("sequence timeout (stage %u)", stage);
     case EventKind::kScan:
       return prefix + "port scan, knock discarded";
-    case EventKind::kOpen:
-      break;  // its opening says what comes of it
-    case EventKind::kWrong:
-      break;  // anybody can send these: who asks for the status is told
+    case EventKind::kOpen:   // its opening says what comes of it
+    case EventKind::kWrong:  // anybody can send these: who asks for the status is told
+      break;
   }
   return "";
 }

@@ -447,7 +447,7 @@ void Openings::set_alarm(uint64_t id, std::optional<Instant> when) {
   if (when) alarms_.insert({*when, id});
 }
 
-void Openings::say(LogLevel level, const Opening& opening, std::string text) {
+void Openings::say(LogLevel level, const Opening& opening, const std::string& text) {
   actions_.emplace_back(Say{level, opening.source, opening.terms->door + ": " + text});
 }
 

@@ -224,9 +224,8 @@ class Checker {
 
   void check_rules(const Door& door) {
     const std::string& stop_6 = door.stop_command_6 ? *door.stop_command_6 : door.stop_command;
-    if (leaves_rule(door.start_command, door.stop_command)) {
-      warn_of_rule(door, "Start_Command");
-    } else if (!door.start_command_6 && leaves_rule(door.start_command, stop_6)) {
+    if (leaves_rule(door.start_command, door.stop_command) ||
+        (!door.start_command_6 && leaves_rule(door.start_command, stop_6))) {
       warn_of_rule(door, "Start_Command");
     }
     if (door.start_command_6 && leaves_rule(*door.start_command_6, stop_6)) {

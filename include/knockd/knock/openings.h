@@ -243,7 +243,7 @@ class Openings {
   void is_over(uint64_t id, CommandKind kind, Instant now);
   void start_ended(uint64_t id, Instant now);
   void stop_ended(uint64_t id, Instant now);
-  void say(LogLevel level, const Opening& opening, std::string text);
+  void say(LogLevel level, const Opening& opening, const std::string& text);
 
   const OpeningLimits limits_;
   std::map<std::string, Line> lines_;
