@@ -11,8 +11,15 @@ namespace {
 constexpr std::string_view kAnswerBegins = "{\"status\":";
 constexpr std::string_view kTextBegins = ",\"text\":\"";
 
+bool is_plain(char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
+
 void append_string(std::string& json, std::string_view text) {
   json += '"';
+  if (std::all_of(text.begin(), text.end(), is_plain)) {  // as almost all are, thousands of them
+    json += text;
+    json += '"';
+    return;
+  }
   for (const char c : clean_utf8(text)) {
     if (c == '"' || c == '\\') {
       json += {'\\', c};
@@ -102,7 +109,9 @@ JsonWriter& JsonWriter::seconds(std::chrono::nanoseconds value) {
   separate();
   const long long ms =
       std::max<long long>(0, std::chrono::duration_cast<std::chrono::milliseconds>(value).count());
-  json_ += format("%lld.%03lld", ms / 1000, ms % 1000);
+  json_ += std::to_string(ms / 1000);
+  // A thousand and so many: with zeros in front.
+  json_ += '.' + std::to_string(1000 + ms % 1000).substr(1);
   return *this;
 }
 
