@@ -145,9 +145,15 @@ void SourceTable::fetch_entry(const Place& place) const {
   __builtin_prefetch(&older_segments_[number], 1);
 }
 
-SourceTable::Number SourceTable::find(Number from, const IpAddress& source) const {
-  while (from != 0 && entries_[from].place.source != source) from = entries_[from].next;
-  return from;
+// To the first entry of the source; the one at the end of its bucket if there is none. New sources
+// come to the end: the one that makes room for another is mostly the first of its bucket, and
+// leaves it without a look at the others.
+SourceTable::Number& SourceTable::link_to(const Place& place) const {
+  Number* link = &buckets_[place.bucket];
+  while (*link != 0 && entries_[*link].place.source != place.source) {
+    link = &entries_[*link].next_source;
+  }
+  return *link;
 }
 
 SourceTable::Number SourceTable::unused_entry(const Place& place) {
@@ -169,19 +175,25 @@ void SourceTable::make_room() {
 // At the end, so that a source's entries stay in order.
 void SourceTable::enter_bucket(Number number) {
   Entry& entry = entries_[number];
-  if (first_of(entry.place) == 0) ++sources_;
-  Number* end = &buckets_[entry.place.bucket];
+  Number* end = &link_to(entry.place);
+  if (*end == 0) ++sources_;
   while (*end != 0) end = &entries_[*end].next;
   *end = number;
-  entry.next = 0;
+  entry.next = entry.next_source = 0;
 }
 
 void SourceTable::leave_bucket(Number number) {
-  const Entry& entry = entries_[number];
-  Number* link = &buckets_[entry.place.bucket];
+  const auto [next, next_source] = std::pair(entries_[number].next, entries_[number].next_source);
+  Number* link = &link_to(entries_[number].place);
+  const bool first = *link == number;
   while (*link != number) link = &entries_[*link].next;
-  *link = entry.next;
-  if (first_of(entry.place) == 0) --sources_;
+  *link = first && next == 0 ? next_source : next;
+  if (!first) return;
+  if (next == 0) {
+    --sources_;
+  } else {
+    entries_[next].next_source = next_source;
+  }
 }
 
 void SourceTable::enter_lists(Number number, Lifetime lifetime, Instant now) {

@@ -108,6 +108,20 @@ TEST_F(SourceTableTest, FindsEachOfManySources_AndNoOther) {
   for (uint32_t source = 0; source < 1000; ++source) EXPECT_EQ(knows(source), source % 2 != 0);
 }
 
+TEST_F(SourceTableTest, FindsTheOthersOfABucket_WhenASourceLosesItsFirstEntry_OrAll) {
+  make({.sources = 1000, .entries = 2000});
+  for (const DoorNumber door : {DoorNumber{0}, DoorNumber{1}}) {
+    for (uint32_t source = 0; source < 1000; ++source) begin(source, door);
+  }
+  for (uint32_t source = 0; source < 1000; source += 2) table().remove(first_of(source));
+  for (uint32_t source = 0; source < 1000; ++source) {
+    EXPECT_EQ(doors_of(source), source % 2 == 0 ? std::vector{1} : (std::vector{0, 1})) << source;
+  }
+  for (uint32_t source = 0; source < 1000; source += 2) table().remove(first_of(source));
+  EXPECT_EQ(table().sources(), 500u);
+  for (uint32_t source = 0; source < 1000; ++source) EXPECT_EQ(knows(source), source % 2 != 0);
+}
+
 TEST_F(SourceTableTest, SpreadsSourcesOverAllBuckets) {
   make({.sources = 1000, .entries = 1000});
   std::vector<int> sources_in(2000);

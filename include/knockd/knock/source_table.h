@@ -45,9 +45,10 @@ class SourceTable {
   };
   struct Entry {
     Place place;
-    Number next = 0;       // in its bucket, or of those that are free
-    uint32_t segment = 0;  // the last that it took
-    Link by_age{};         // among those of its lifetime
+    Number next = 0;         // of the same source, or of those that are free
+    Number next_source = 0;  // in the bucket; of a source's first entry alone
+    uint32_t segment = 0;    // the last that it took
+    Link by_age{};           // among those of its lifetime
     Link by_stage{};
     Instant since{};
     DoorNumber door = 0;
@@ -65,10 +66,8 @@ class SourceTable {
 
   // The entries of a source in the order in which they began.
   Place place_of(const IpAddress& source) const;
-  Number first_of(const Place& place) const { return find(buckets_[place.bucket], place.source); }
-  Number next_of(Number number) const {
-    return find(entries_[number].next, entries_[number].place.source);
-  }
+  Number first_of(const Place& place) const { return link_to(place); }
+  Number next_of(Number number) const { return entries_[number].next; }
   const Entry& operator[](Number number) const { return entries_[number]; }
   uint32_t sources() const { return sources_; }
 
@@ -123,7 +122,7 @@ class SourceTable {
   template <class T>
   using Array = std::unique_ptr<T[], Free>;
 
-  Number find(Number from, const IpAddress& source) const;
+  Number& link_to(const Place& place) const;
   Number unused_entry(const Place& place);
   void make_room();
   void enter_bucket(Number number);
