@@ -16,12 +16,21 @@ T* zeroed(size_t count, size_t each = 1) {
   return static_cast<T*>(std::calloc(count, std::max<size_t>(each, 1) * sizeof(T)));
 }
 
+// The first place for a T in memory that is larger by one.
+template <class T>
+T* aligned(std::byte* memory) {
+  void* place = memory;
+  size_t space = 2 * sizeof(T);
+  return static_cast<T*>(std::align(alignof(T), sizeof(T), place, space));
+}
+
 }  // namespace
 
 SourceTable::SourceTable(const Limits& limits, const HashKey& hash_key)
     : limits_(limits),
       hash_key_(hash_key),
-      entries_(zeroed<Entry>(size_t{limits.entries} + 1)),
+      entry_memory_(zeroed<std::byte>(size_t{limits.entries} + 2, sizeof(Entry))),
+      entries_(aligned<Entry>(entry_memory_.get())),
       older_segments_(zeroed<OlderSegments>(size_t{limits.entries} + 1)),
       scan_ports_(zeroed<uint16_t>(size_t{limits.entries} + 1, limits.scan_ports)),
       buckets_(zeroed<Number>(limits.sources, 2)),
@@ -139,9 +148,7 @@ bool SourceTable::add_scan_port(Number number, uint16_t port) {
 
 void SourceTable::fetch_entry(const Place& place) const {
   const Number number = buckets_[place.bucket];
-  const Entry& entry = entries_[number];
-  __builtin_prefetch(&entry, 1);
-  __builtin_prefetch(&entry.stage, 1);
+  __builtin_prefetch(&entries_[number], 1);
   __builtin_prefetch(&older_segments_[number], 1);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
@@ -43,7 +44,7 @@ class SourceTable {
     IpAddress source;
     uint32_t bucket = 0;
   };
-  struct Entry {
+  struct alignas(64) Entry {  // one line of a cache
     Place place;
     Number next = 0;         // of the same source, or of those that are free
     Number next_source = 0;  // in the bucket; of a source's first entry alone
@@ -59,7 +60,7 @@ class SourceTable {
   };
 
   SourceTable(const Limits& limits, const HashKey& hash_key);
-  bool has_memory() const { return entries_ && older_segments_ && scan_ports_ && buckets_; }
+  bool has_memory() const { return entry_memory_ && older_segments_ && scan_ports_ && buckets_; }
 
   // The same number for the same duration. Only before the first entry.
   Lifetime add_lifetime(Duration duration);
@@ -135,7 +136,8 @@ class SourceTable {
 
   const Limits limits_;
   const HashKey hash_key_;
-  Array<Entry> entries_;  // the first is not used
+  Array<std::byte> entry_memory_;
+  Entry* const entries_;  // the first is not used
   Array<OlderSegments> older_segments_;
   Array<uint16_t> scan_ports_;
   Array<Number> buckets_;  // two for each source
