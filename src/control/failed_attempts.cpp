@@ -59,7 +59,7 @@ void FailedAttempts::add(FailedAttempt attempt) {
       attempts_.erase(std::find_if(attempts_.begin(), attempts_.end(), is_of_stage_one));
     }
   }
-  if (attempts_.size() == kMost) attempts_.pop_front();
+  if (attempts_.size() == kMost) attempts_.erase(attempts_.begin());
   attempts_.push_back(std::move(attempt));
 }
 

@@ -4,10 +4,10 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "knockd/knock/event.h"
 
@@ -48,10 +48,10 @@ class FailedAttempts {
 
   void add(FailedAttempt attempt);
   // The oldest first.
-  const std::deque<FailedAttempt>& all() const { return attempts_; }
+  const std::vector<FailedAttempt>& all() const { return attempts_; }
 
  private:
-  std::deque<FailedAttempt> attempts_;
+  std::vector<FailedAttempt> attempts_;
 };
 
 }  // namespace knockd
