@@ -33,7 +33,7 @@ constexpr int kMostFramesAtOnce = 4096;
 // them would be one more wake-up. But now and then the keeper's messages and the alarms have their
 // turn.
 constexpr size_t kFramesOfAFlood = 2;
-constexpr int kMostReadsInARow = 16;
+constexpr int kMostReadsInARow = 8;
 
 Trouble trouble(CaptureTrouble kind, std::string_view text) {
   Trouble message;

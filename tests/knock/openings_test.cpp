@@ -735,7 +735,7 @@ TEST_F(OpeningsTest, ManyAreUndoneInSeveralTurns_AndAreNotWokenMeanwhile) {
   const auto terms = door("ssh", [](Terms& changed) { changed.reknock = Reknock::kExtend; });
   for (const char* const source : {"192.0.2.1", "192.0.2.2", kAlice}) knock(terms, source);
   sync();
-  for (uint64_t id : {1, 2, 3}) start_ends(id);
+  for (const uint64_t id : {1u, 2u, 3u}) start_ends(id);
   EXPECT_THAT(openings_.close_by_hand({}, 0, now()), ElementsAre(1, 2, 3));
   forget_what_happened();
   openings_.time_passed(now(), 2);
