@@ -144,6 +144,7 @@ class Bench:
         self.flood_tool = tools / "flood"
         self.bare_capture_tool = tools / "bare_capture"
         self.bare_opener_tool = tools / "bare_opener"
+        self.bare_relay_tool = tools / "bare_relay"
         self.rows = []
 
     def start(self, network, binary, door, name):
@@ -271,6 +272,21 @@ class Bench:
         finally:
             network.close()
 
+    def bare_relay(self, knocks):
+        """The median in ms until a program of two processes has handed the last knock on."""
+        network = Network()
+        try:
+            relay = network.server.start(self.bare_relay_tool, "eth0", PORTS[-1],
+                                         stdout=subprocess.PIPE)
+            wait_until(lambda: is_at_rest(network.server), "it waits")
+            times = [self.opening_time(relay.stdout.fileno(), knock)
+                     for knock in self.last_knocks(network, knocks)]
+            relay.terminate()
+            relay.wait(10)
+            return statistics.median(times)
+        finally:
+            network.close()
+
     def element(self, knocks):
         """A door without a shell beside one whose command is nft, ours and 0.8's."""
         native = self.element_times(self.ours, NATIVE_DOOR, "native", knocks)
@@ -281,6 +297,8 @@ class Bench:
                           ("    99th percentile", lambda all: statistics.quantiles(all, n=100)[-1])):
             self.row(title + "; Open_Set, and 0.8 with nft", of(native), of(theirs))
             self.row(title + "; both with nft", of(command), of(theirs))
+        self.rows.append(("    a program of two processes that hand the knock on and do nothing, median",
+                          f"{self.bare_relay(knocks):.2f} ms", "", ""))
 
     # --- flood ---------------------------------------------------------------------------------
 
