@@ -9,6 +9,12 @@
 #include <cstdio>
 
 namespace knockd {
+
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
 namespace {
 
 template <typename Call>

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "knockd/base/file_calls.h"
 #include "knockd/base/text.h"
 
 namespace knockd {
@@ -16,13 +17,6 @@ constexpr char kName[] = "control";
 bool is_ours(const char* folder) {
   struct stat status {};
   return stat(folder, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid();
-}
-
-// "." for a name alone.
-std::string folder_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
 }
 
 }  // namespace

@@ -29,9 +29,7 @@ constexpr Duration kPauseWithoutRoom = std::chrono::seconds(1);
 
 // One folder, if it is missing. Nobody else may look into it, but for the group.
 Status make_folder(const std::string& path, std::optional<gid_t> group) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos || slash == 0) return {};
-  const std::string folder = path.substr(0, slash);
+  const std::string folder = folder_of(path);
   const bool is_made = mkdir(folder.c_str(), 0700) == 0;
   if (!is_made && errno != EEXIST) return fault_of(folder.c_str());
   // One that stood there and is not ours is its owner's business.
@@ -45,7 +43,6 @@ Status make_folder(const std::string& path, std::optional<gid_t> group) {
 
 Result<std::optional<gid_t>> find_group(const std::string& name) {
   if (name.empty()) return std::optional<gid_t>();
-  errno = 0;
   const group* const found = getgrnam(name.c_str());
   if (found == nullptr) return Fault{"no group is called " + printable(name)};
   return std::optional(found->gr_gid);

@@ -10,13 +10,13 @@ void write(JsonWriter& json, const char* key, const std::string& text) {
   if (!text.empty()) json.key(key).text(text);
 }
 
-void write(JsonWriter& json, const char* key, const std::optional<Knock>& knock) {
+}  // namespace
+
+void write_knock(JsonWriter& json, const char* key, const std::optional<Knock>& knock) {
   if (!knock) return;
   json.key(key).begin_object().key("port").number(knock->port);
   json.key("protocol").text(protocol_name(knock->protocol)).end_object();
 }
-
-}  // namespace
 
 std::string to_json(const Happening& happening) {
   JsonWriter json;
@@ -28,8 +28,8 @@ std::string to_json(const Happening& happening) {
   write(json, "interface", happening.interface);
   if (happening.until) json.key("until").seconds(*happening.until);
   if (happening.stage != 0) json.key("stage").number(happening.stage);
-  write(json, "came", happening.came);
-  write(json, "expected", happening.expected);
+  write_knock(json, "came", happening.came);
+  write_knock(json, "expected", happening.expected);
   write(json, "why", happening.why);
   return json.end_object().take();
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The keys are for good: knockd(8) lists them, and a test compares the two.
+#include "knockd/control/happening.h"
 #include "knockd/control/json.h"
 #include "knockd/control/status_report.h"
 
@@ -39,19 +40,13 @@ void write(JsonWriter& json, const OpeningReport& opening) {
   json.key("until").seconds(opening.until).key("left").seconds(opening.left).end_object();
 }
 
-void write(JsonWriter& json, const char* key, const std::optional<Knock>& knock) {
-  if (!knock) return;
-  json.key(key).begin_object().key("port").number(knock->port);
-  json.key("protocol").text(protocol_name(knock->protocol)).end_object();
-}
-
 void write(JsonWriter& json, const FailedAttempt& attempt) {
   json.begin_object().key("time").seconds(attempt.time);
   json.key("address").text(attempt.source.to_string()).key("door").text(attempt.door);
   json.key("interface").text(attempt.interface).key("stage").number(attempt.stage);
   json.key("reason").text(name_of(attempt.end));
-  write(json, "came", attempt.came);
-  write(json, "expected", attempt.expected);
+  write_knock(json, "came", attempt.came);
+  write_knock(json, "expected", attempt.expected);
   json.key("text").text(reason_text(attempt)).end_object();
 }
 

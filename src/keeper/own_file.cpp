@@ -23,12 +23,6 @@ constexpr int kMostSetAside = 100;
 // O_NONBLOCK: a pipe in its place must not hold up the daemon.
 constexpr int kFlags = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
 
-std::string folder_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 }  // namespace
 
 OwnFile::OwnFile(std::string path, FileCalls& calls)

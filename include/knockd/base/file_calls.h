@@ -7,8 +7,12 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <string>
 
 namespace knockd {
+
+// "/run" for "/run/control", "." for a name alone.
+std::string folder_of(const std::string& path);
 
 // Whether both are of one file.
 inline bool is_same_file(const struct stat& one, const struct stat& other) {

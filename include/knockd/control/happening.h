@@ -7,6 +7,7 @@
 #include <string>
 
 #include "knockd/control/failed_attempts.h"
+#include "knockd/control/json.h"
 
 namespace knockd {
 
@@ -27,6 +28,8 @@ struct Happening {
 };
 
 std::string to_json(const Happening& happening);
+// A member of an object; none without a knock.
+void write_knock(JsonWriter& json, const char* key, const std::optional<Knock>& knock);
 
 // What follows at the end for one who did not read.
 std::string overrun_json(WallTime time);
