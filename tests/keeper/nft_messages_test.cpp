@@ -145,8 +145,11 @@ TEST(NftMessages, WhoHasLessThanAMillisecondLeftHasOne) {
   const TimedElement element{{kOpen4, set_key(*IpAddress::parse("1.2.3.4"), kSsh)},
                              std::chrono::nanoseconds(1)};
   std::string batch = put_request({&element, 1}, 7);
+  // The head of an attribute is in the machine's own byte order.
+  const nlattr head{NLA_HDRLEN + sizeof(uint64_t), NFTA_SET_ELEM_TIMEOUT};
+  const std::string_view attribute(reinterpret_cast<const char*>(&head), sizeof(head));
   EXPECT_THAT(std::string(attributes_in(*messages_of(batch).at(1))),
-              HasSubstr(bytes({0x0c, 0, NFTA_SET_ELEM_TIMEOUT, 0, 0, 0, 0, 0, 0, 0, 0, 1})));
+              HasSubstr(std::string(attribute) + bytes({0, 0, 0, 0, 0, 0, 0, 1})));
 }
 
 TEST(NftMessages, AnAnswerThatWasInterruptedIsNone) {
