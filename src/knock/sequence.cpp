@@ -37,10 +37,16 @@ std::variant<Knock, TextFault> parse_knock(std::string_view text, Protocol unsai
   return knock;
 }
 
+std::string empty_sequence() {
+  return "empty sequence: expected a list of ports like 7000,8000:udp,9000";
+}
+
+std::string too_many_knocks() {
+  return format("too many knocks: expected at most %zu", kMaxKnocks);
+}
+
 std::variant<Sequence, TextFault> parse_sequence(std::string_view text, Protocol unsaid) {
-  if (trim(text).empty()) {
-    return TextFault{0, "empty sequence: expected a list of ports like 7000,8000:udp,9000"};
-  }
+  if (trim(text).empty()) return TextFault{0, empty_sequence()};
   Sequence sequence;
   for (const std::string_view part : split(text, ',')) {
     auto result = parse_knock(part, unsaid);
@@ -49,8 +55,7 @@ std::variant<Sequence, TextFault> parse_sequence(std::string_view text, Protocol
       return std::move(*fault);
     }
     if (sequence.size() == kMaxKnocks) {
-      return TextFault{offset_in(text, part),
-                       format("too many knocks: expected at most %zu", kMaxKnocks)};
+      return TextFault{offset_in(text, part), too_many_knocks()};
     }
     sequence.push_back(std::get<Knock>(result));
   }

@@ -5,8 +5,10 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "knockd/base/clock.h"
+#include "knockd/knock/code_places.h"
 #include "knockd/knock/defaults.h"
 #include "knockd/knock/event.h"
 #include "knockd/knock/sequence.h"
@@ -21,7 +23,9 @@ struct DoorRule {
   Duration seq_timeout = kDefaultSeqTimeout;        // from the first knock to the last
   Duration seq_cooldown = std::chrono::seconds(0);  // after OPEN SESAME the door ignores knocks
   DoorNumber cools_with = kNoDoor;                  // the rule whose cooldown is this one's, too
-  std::optional<IpAddress> target;                  // absent: the listening interface's addresses
+  CodePlaces places;                                // of the sequence, which change with time
+  std::vector<Code> codes;          // those in force, sorted; one of them is knocked at the places
+  std::optional<IpAddress> target;  // absent: the listening interface's addresses
 
   friend bool operator==(const DoorRule&, const DoorRule&) = default;
 };

@@ -39,6 +39,10 @@ std::variant<Knock, TextFault> parse_knock(std::string_view text, Protocol unsai
 std::variant<Sequence, TextFault> parse_sequence(std::string_view text,
                                                  Protocol unsaid = Protocol::kTcp);
 
+// What is wrong with an empty list, and with one that is too long.
+std::string empty_sequence();
+std::string too_many_knocks();
+
 // "7000,8000:udp,9000": as parse_sequence reads it; ":tcp" is left out.
 std::string to_string(const Sequence& sequence);
 

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// The ports to which a secret leads at a time. Both ends compute them: docs/code-scheme.md.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "knockd/code/secret.h"
+#include "knockd/knock/code_places.h"
+
+namespace knockd {
+
+using Step = int64_t;  // of time: Unix time in units of 30 s (RFC 6238)
+inline constexpr int64_t kSecondsOfAStep = 30;
+
+// The ports at these places of a sequence in this step, in order, for knocks over this address
+// family; 0 behind the last. Typed ones are the same over both.
+std::array<uint16_t, kMostCodePlaces> code_ports(const Secret& secret,
+                                                 const CodedSequence& sequence, Step step,
+                                                 bool is_v4);
+
+}  // namespace knockd

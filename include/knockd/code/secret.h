@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// The secret that a user and the daemon share, and what is computed from it: HOTP values (RFC 4226,
+// by liboath). docs/code-scheme.md specifies all of it, with test vectors.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "knockd/base/result.h"
+
+namespace knockd {
+
+class Secret {
+ public:
+  // Base32 (RFC 4648, 6) in either case, with or without "=" at the end and blanks between. The
+  // error says what was expected, and nothing of the text.
+  static Result<Secret> parse(std::string_view base32);
+  // 160 random bits.
+  static Result<Secret> draw();
+
+  Secret(const Secret&) = default;
+  Secret(Secret&&) = default;
+  Secret& operator=(const Secret&) = default;
+  Secret& operator=(Secret&&) = default;
+  ~Secret();  // leaves nothing of it in memory
+
+  // In capitals, without "=".
+  std::string base32() const;
+  // The HOTP value of a counter; `digits` 6 to 8.
+  uint32_t hotp(uint64_t counter, unsigned digits) const;
+  // By which a secret is known on disk, 16 digits; tells nothing of it.
+  std::string id() const;
+
+  friend bool operator==(const Secret&, const Secret&) = default;
+
+ private:
+  explicit Secret(std::string bytes) : bytes_(std::move(bytes)) {}
+
+  std::string bytes_;
+};
+
+}  // namespace knockd

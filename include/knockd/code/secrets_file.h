@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// The file of users and their secrets, for daemon and client: a line "NAME BASE32" for each.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "knockd/code/secret.h"
+
+namespace knockd {
+
+struct User {
+  std::string name;  // of letters, digits, '.', '_' and '-', at most 32
+  Secret secret;
+  friend bool operator==(const User&, const User&) = default;
+};
+
+inline constexpr size_t kMostUsers = 1000;  // of a file
+
+struct SecretsFault {
+  int line = 0;         // 0: the file as a whole
+  std::string message;  // says what was expected; nothing of a secret
+};
+
+// Empty lines and lines that begin with '#' do not count. Names and secrets are different ones.
+std::variant<std::vector<User>, SecretsFault> parse_secrets(std::string_view text);
+
+}  // namespace knockd
