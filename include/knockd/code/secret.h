@@ -3,6 +3,8 @@
 // by liboath). docs/code-scheme.md specifies all of it, with test vectors.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -13,6 +15,9 @@ namespace knockd {
 
 class Secret {
  public:
+  static constexpr size_t kLeastBytes = 16;  // RFC 4226, 4, R6
+  static constexpr size_t kMostBytes = 64;
+
   // Base32 (RFC 4648, 6) in either case, with or without "=" at the end and blanks between. The
   // error says what was expected, and nothing of the text.
   static Result<Secret> parse(std::string_view base32);
@@ -20,9 +25,7 @@ class Secret {
   static Result<Secret> draw();
 
   Secret(const Secret&) = default;
-  Secret(Secret&&) = default;
   Secret& operator=(const Secret&) = default;
-  Secret& operator=(Secret&&) = default;
   ~Secret();  // leaves nothing of it in memory
 
   // In capitals, without "=".
@@ -35,9 +38,14 @@ class Secret {
   friend bool operator==(const Secret&, const Secret&) = default;
 
  private:
-  explicit Secret(std::string bytes) : bytes_(std::move(bytes)) {}
+  Secret() = default;
 
-  std::string bytes_;
+  // Not on the heap: a copy that is given back there would stay readable.
+  std::array<char, kMostBytes> bytes_{};
+  size_t size_ = 0;
 };
+
+// Overwrites a text that has secrets in it.
+void wipe(std::string& text);
 
 }  // namespace knockd
