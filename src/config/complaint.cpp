@@ -13,7 +13,8 @@ namespace knockd {
 
 std::string Complaint::to_string() const {
   std::string text = printable(place.file);
-  if (place.line != 0) text += format(":%d:%d", place.line, place.column);
+  if (place.line != 0) text += format(":%d", place.line);
+  if (place.column != 0) text += format(":%d", place.column);
   text += severity == Severity::kWarning ? ": warning: " : ": ";
   return text + message;
 }

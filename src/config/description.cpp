@@ -43,9 +43,12 @@ void describe(const Door& door, std::vector<std::string>& lines) {
     lines.push_back(format("    %-16s %s", what, value.c_str()));
   };
   lines.push_back("door " + door.name);
-  say("sequence", door.rule.sequence.empty() ? "none is left" : to_string(door.rule.sequence));
+  say("sequence", door.rule.sequence.empty() ? "none is left" : to_string(door.sequence()));
   for (const Sequence& sequence : door.sequences_ahead) say("or", to_string(sequence));
   if (!door.one_time_file.empty()) say("one-time file", door.one_time_file);
+  if (door.has_codes()) {
+    say("secrets", door.secrets_file + ", of " + counted(door.users.size(), "user"));
+  }
   say("tcp flags", to_string(door.rule.flags));
   say("target", door.rule.target ? door.rule.target->to_string() : "this host");
   say("seq timeout", seconds_text(door.rule.seq_timeout));

@@ -121,9 +121,28 @@ void read_reknock(Draft& draft, const Value& value) {
 }
 
 void read_sequence(Draft& draft, const Value& value) {
-  auto result = parse_sequence(value.text);
+  auto result = parse_coded_sequence(value.text);
   if (const auto* fault = std::get_if<TextFault>(&result)) return read_fault(draft, value, *fault);
-  draft.door.rule.sequence = std::move(std::get<Sequence>(result));
+  auto& [sequence, places] = std::get<CodedSequence>(result);
+  draft.door.rule.sequence = std::move(sequence);
+  draft.door.rule.places = places;
+}
+
+// What is wrong in the file stands there, without the line: that is never shown.
+void read_secrets(Draft& draft, const Value& value) {
+  std::string& file = draft.door.secrets_file;
+  draft.door.users.clear();
+  if (!read_file_name(draft, value, file)) return;
+  auto text = draft.files.read_secrets(file);
+  if (!text) {
+    return draft.error(value.place, "file " + in_quotes(file) + ": " + text.error().text);
+  }
+  auto result = parse_secrets(*text);
+  wipe(*text);
+  if (const auto* fault = std::get_if<SecretsFault>(&result)) {
+    return draft.error({file, fault->line, 0, true}, fault->message);
+  }
+  draft.door.users = std::move(std::get<std::vector<User>>(result));
 }
 
 void read_one_time_sequences(Draft& draft, const Value& value) {
@@ -257,6 +276,7 @@ std::span<const Directive> directives() {
 
       {"Sequence", "", kDoor, kText, "a list of ports like 7000,8000:udp,9000", read_sequence},
       {"One_Time_Sequences", "", kDoor, kText, kAPath, read_one_time_sequences},
+      {"Secrets", "", kDoor, kText, kAPath, read_secrets},
       {"Seq_Timeout", "Timeout", kDoor, kText, kTime,
        [](Draft& d, V v) { read_time(d, v, 1, d.door.rule.seq_timeout); }},
       {"TCPFlags", "", kDoor, kText, "a list of flags like syn,!ack", read_tcp_flags},

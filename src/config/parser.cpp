@@ -53,6 +53,7 @@ class Parser {
     draft_.config.file = name;
     read_text(text, name);
     check_admissions(draft_);
+    check_codes(draft_);
     if (!draft_.errors.empty()) {
       // A door without a sequence is found at its end but stands at its beginning.
       sort_by_place(draft_.errors, draft_.config.files);
@@ -170,6 +171,9 @@ void Parser::end_door() {
     draft_.error(one_time->second,
                  "door " + in_quotes(door.name) +
                      ": expected either Sequence or One_Time_Sequences, not both");
+  }
+  if (door.has_codes() && !door.places.contains("TCPFlags")) {
+    door.rule.flags = kConnectionAttempt;
   }
   // A knock while the door is open renews its time, unless the door says otherwise.
   if (door.lets_in() && !door.places.contains("Reknock")) door.reknock = Reknock::kExtend;

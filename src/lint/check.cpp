@@ -12,6 +12,7 @@
 #include "knockd/base/text.h"
 #include "knockd/config/values.h"
 #include "knockd/lint/admission_check.h"
+#include "knockd/lint/code_check.h"
 #include "knockd/lint/iptables_rule.h"
 #include "knockd/lint/sequence_check.h"
 #include "knockd/lint/shell_command.h"
@@ -23,9 +24,16 @@ namespace {
 constexpr auto kGuardedKnocks = 2;
 constexpr std::string_view kFirewallTool = "knockd-firewall";
 
-// Two doors are opened by the same knocks if this is the same for both.
-std::string key_of(const Door& door, const Sequence& sequence) {
-  return (door.rule.target ? door.rule.target->to_string() : "") + ' ' + to_string(sequence);
+// Two doors are opened by the same knocks if this is the same for both; by the first `length`
+// knocks of one, if so many are asked for.
+std::string key_of(const Door& door, size_t length) {
+  CodedSequence first = door.sequence();
+  first.sequence.resize(length);
+  const bool has_codes = first.places.before(length) > 0;
+  // What an authenticator shows depends on all of the typed places.
+  const size_t digits = first.places.typed ? 2 * first.places.count() : 0;
+  return (door.rule.target ? door.rule.target->to_string() : "") + ' ' + to_string(first) +
+         (has_codes ? format(" %zu ", digits) + door.secrets_file : "");
 }
 
 // Behind such a command a name may mean another file, or a function.
@@ -66,6 +74,7 @@ class Checker {
     collect_rules();
     for (const Door& door : config_.doors) check_door(door);
     std::ranges::move(check_admissions(config_, surroundings_), std::back_inserter(warnings_));
+    std::ranges::move(check_codes(config_, surroundings_), std::back_inserter(warnings_));
     sort_by_place(warnings_, config_.files);
     return std::move(warnings_);
   }
@@ -124,12 +133,12 @@ class Checker {
   void check_prefixes() {
     std::map<std::string, std::vector<const Door*>> by_knocks;
     for (const Door& door : config_.doors) {
-      if (!door.rule.sequence.empty()) by_knocks[key_of(door, door.rule.sequence)].push_back(&door);
+      if (!door.rule.sequence.empty())
+        by_knocks[key_of(door, door.rule.sequence.size())].push_back(&door);
     }
     for (const Door& longer : config_.doors) {
-      for (Sequence prefix = longer.rule.sequence; prefix.size() > 1;) {
-        prefix.pop_back();
-        const auto found = by_knocks.find(key_of(longer, prefix));
+      for (size_t length = longer.rule.sequence.size(); length > 1;) {
+        const auto found = by_knocks.find(key_of(longer, --length));
         if (found == by_knocks.end()) continue;
         for (const Door* door : found->second) {
           warn(place_of_sequence(*door), "door " + in_quotes(door->name) +
@@ -163,6 +172,7 @@ class Checker {
 
   void check_sequence(const Door& door) {
     const Sequence& sequence = door.rule.sequence;
+    if (door.has_codes()) return;  // check_codes()
     if (sequence.empty()) return;  // the parser has told of the exhausted list
     for (const std::string& why : weaknesses_of(sequence)) {
       warn(place_of_sequence(door), "sequence " + in_quotes(to_string(sequence)) + ": " + why);
@@ -177,7 +187,7 @@ class Checker {
       return knock.protocol == Protocol::kTcp;
     });
     if (tcp_knocks < kGuardedKnocks && sequence.size() > 1) {
-      warn(place_of_sequence(door), "sequence " + in_quotes(to_string(sequence)) +
+      warn(place_of_sequence(door), "sequence " + in_quotes(to_string(door.sequence())) +
                                         ": fewer than two tcp knocks: a port scan can open the "
                                         "door, the scan guard sees tcp alone");
     }

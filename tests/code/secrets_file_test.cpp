@@ -3,8 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "knockd/base/text.h"
+#include "tests/base/temporary_folder.h"
 
 #ifdef KNOCKD_CODES
 
@@ -63,6 +65,53 @@ TEST(SecretsFileTest, AtMostAThousandUsers) {
     text += format("u%zu %s\n", i, Secret::draw()->base32().c_str());
   EXPECT_THAT(read(text), testing::StartsWith("u0 u1 "));
   EXPECT_EQ(read(text + "one-more " + kOne), "1001: expected at most 1000 users");
+}
+
+class SecretsOnDisk : public testing::Test {
+ protected:
+  SecretsOnDisk() { write_file(path_, std::string("alice ") + kOne + "\n"); }
+
+  // What is wrong with the file; empty if it is read.
+  std::string fault(mode_t mode) {
+    EXPECT_EQ(chmod(path_.c_str(), mode), 0);
+    const auto users = load_secrets(path_);
+    return users ? "" : users.error().text;
+  }
+
+  TemporaryFolder folder_;
+  std::string path_ = folder_ / "secrets";
+};
+
+TEST_F(SecretsOnDisk, AreForTheirOwnerAlone) {
+  EXPECT_EQ(fault(0600), "");
+  EXPECT_EQ(fault(0400), "");
+  for (const mode_t mode : {0640u, 0604u, 0620u, 0602u, 0610u, 0666u}) {
+    EXPECT_EQ(fault(mode), path_ + format(": others than its owner may use it (mode %04o): "
+                                          "expected 0600",
+                                          mode));
+  }
+}
+
+TEST_F(SecretsOnDisk, AreARegularFile) {
+  EXPECT_EQ(unlink(path_.c_str()), 0);
+  EXPECT_EQ(load_secrets(path_).error().text,
+            path_ + ": cannot be read: No such file or directory");
+  EXPECT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_EQ(load_secrets(path_).error().text, path_ + ": expected a regular file");
+  EXPECT_EQ(load_secrets(folder_ / ".").error().text, folder_ / "." + ": expected a regular file");
+}
+
+TEST_F(SecretsOnDisk, AreNotEndless) {
+  std::string text = std::string("alice ") + kOne;
+  write_file(path_, text + std::string((1 << 18) - text.size(), '\n'));
+  EXPECT_EQ(fault(0600), "");
+  write_file(path_, text + std::string((1 << 18) + 1 - text.size(), '\n'));
+  EXPECT_EQ(fault(0600), path_ + ": cannot be read: File too large");
+}
+
+TEST_F(SecretsOnDisk, FaultNamesTheLine) {
+  write_file(path_, "\nalice\n");
+  EXPECT_EQ(fault(0600), path_ + ":2: expected a name and a secret: NAME BASE32");
 }
 
 }  // namespace

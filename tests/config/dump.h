@@ -48,7 +48,9 @@ inline std::string dump(const Door& door) {
   static constexpr const char* kReknock[] = {"run", "extend", "ignore"};
   std::string text = format("door [%s] at %s:%d:%d\n", printable(door.name).c_str(),
                             door.place.file.c_str(), door.place.line, door.place.column);
-  text += "  sequence " + to_string(door.rule.sequence) + '\n';
+  text += "  sequence " + to_string(door.sequence()) + '\n';
+  if (!door.secrets_file.empty()) text += "  secrets " + door.secrets_file + '\n';
+  for (const User& user : door.users) text += "  user " + user.name + '\n';
   for (const Sequence& sequence : door.sequences_ahead)
     text += "  or " + to_string(sequence) + '\n';
   if (!door.one_time_file.empty()) text += "  one-time file " + door.one_time_file + '\n';

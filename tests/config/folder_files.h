@@ -16,6 +16,12 @@ class FolderFiles : public ConfigFiles {
   explicit FolderFiles(std::string folder) : folder_(std::move(folder) + '/') {}
 
   Text read(const std::string& path) override { return system_.read(folder_ + path); }
+  // Whatever its mode: a tree that was checked out has none to rely on.
+  Result<std::string> read_secrets(const std::string& path) override {
+    const Text text = read(path);
+    if (std::holds_alternative<Failure>(text)) return Fault{"cannot be read"};
+    return std::get<std::string>(text);
+  }
 
   std::vector<std::string> matching(const std::string& pattern) override {
     std::vector<std::string> names = system_.matching(folder_ + pattern);

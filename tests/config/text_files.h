@@ -22,6 +22,11 @@ class TextFiles : public ConfigFiles {
     if (found == texts.end()) return Failure{ENOENT};
     return found->second;
   }
+  Result<std::string> read_secrets(const std::string& path) override {
+    const auto found = texts.find(path);
+    if (found == texts.end()) return Fault{"cannot be read: No such file or directory"};
+    return found->second;
+  }
 
   std::vector<std::string> matching(const std::string& pattern) override {
     std::vector<std::string> names;

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "knockd/config/door_codes.h"
 #include "knockd/config/excerpt.h"
 #include "knockd/config/parser.h"
 #include "knockd/config/values.h"
@@ -30,13 +31,17 @@ class SameTextEverywhere : public ConfigFiles {
   explicit SameTextEverywhere(std::string_view text) : text_(text) {}
 
   Text read(const std::string&) override {
-    constexpr int kMost = 20;  // keeps an input quick
     if (++reads_ > kMost) return Failure{ENOENT};
     return std::string(text_);
+  }
+  Result<std::string> read_secrets(const std::string&) override {
+    return ++reads_ > kMost ? Result<std::string>(Fault{"cannot be read"}) : std::string(text_);
   }
   std::vector<std::string> matching(const std::string&) override { return {"a", "b"}; }
 
  private:
+  static constexpr int kMost = 20;  // keeps an input quick
+
   std::string_view text_;
   int reads_ = 0;
 };
@@ -48,6 +53,7 @@ class Nowhere : public Surroundings {
   std::string iptables_chain(const std::string&, const std::string& chain) const override {
     return "-P " + chain + " ACCEPT\n-A " + chain + " -p tcp -m tcp --dport 22 -j DROP\n";
   }
+  bool is_clock_in_sync() const override { return false; }
   std::optional<std::string> ruleset() const override {
     return "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; "
            "policy drop;\n\t}\n}\n";
@@ -82,6 +88,10 @@ void demand_sound(const Config& config) {
     demand(!door.name.empty() && find_control_byte(door.name) == std::string::npos);
     demand(!door.rule.sequence.empty() || !door.one_time_file.empty());
     demand(door.rule.sequence.size() <= kMaxKnocks);
+    demand(door.has_codes() == !door.users.empty() && door.rule.codes.empty());
+    for (const Code& code : codes_of(door, 59666666)) {
+      for (size_t n = 0; n < door.rule.places.count(); ++n) demand(code.ports[n] != 0);
+    }
     demand((door.rule.flags.wanted & door.rule.flags.excluded) == 0);
     demand(door.rule.seq_timeout >= std::chrono::seconds(1));
     demand(door.start_command.find('\0') == std::string::npos);

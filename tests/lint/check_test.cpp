@@ -12,6 +12,7 @@
 #include <set>
 #include <string>
 
+#include "knockd/base/text.h"
 #include "knockd/config/parser.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/config/text_files.h"
@@ -27,6 +28,7 @@ class FakeSurroundings : public Surroundings {
   std::map<std::string, std::string> chains;  // by "TOOL CHAIN"
   std::optional<std::string> listed;          // the ruleset
   std::vector<std::string> others;
+  bool clock_in_sync = true;
 
   bool has_program(const std::string& name) const override { return programs.contains(name); }
   std::optional<unsigned> file_mode(const std::string& path) const override {
@@ -38,6 +40,7 @@ class FakeSurroundings : public Surroundings {
     const auto found = chains.find(tool + ' ' + chain);
     return found == chains.end() ? std::string() : found->second;
   }
+  bool is_clock_in_sync() const override { return clock_in_sync; }
   std::optional<std::string> ruleset() const override { return listed; }
   std::vector<std::string> other_entrances() const override { return others; }
 };
@@ -506,6 +509,73 @@ TEST(MachineTest, KnowsThisMachine) {
   EXPECT_FALSE(machine.has_interface("no-such-if"));
   EXPECT_EQ(machine.file_mode("/no/such/file"), std::nullopt);
 }
+
+#ifdef KNOCKD_CODES
+
+class ChangingPlaces : public CheckTest {
+ protected:
+  // The warnings about one door with this sequence and so many users, behind these lines.
+  std::string warnings_about(const std::string& sequence, int users = 1,
+                             const std::string& options = "") {
+    constexpr const char* kSecrets[] = {"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+                                        "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"};
+    files_.texts["phones"].clear();
+    for (int i = 0; i < users; ++i) files_.texts["phones"] += format("u%d %s\n", i, kSecrets[i]);
+    return warnings(options + "[d]\nsequence = " + sequence + "\nsecrets = phones\n");
+  }
+};
+
+TEST_F(ChangingPlaces, SoundOnes) {
+  EXPECT_EQ(warnings_about("3856,totp,totp,totp,totp", 2), "");
+  EXPECT_EQ(warnings_about("totp,totp,totp,totp", 2), "");
+  EXPECT_EQ(warnings_about("3856,totp,totp,totp", 1), "");
+  EXPECT_EQ(warnings_about("3856,400xx,401xx,402xx,403xx", 2), "");
+}
+
+TEST_F(ChangingPlaces, TooFew) {
+  EXPECT_EQ(warnings_about("3856,totp,totp"),
+            "k.conf:2:1: warning: sequence \"3856,totp,totp\": fewer than 3 places that change "
+            "are soon guessed: expected four\n");
+  EXPECT_EQ(warnings_about("3856,totp,totp,totp", 2),
+            "k.conf:2:1: warning: sequence \"3856,totp,totp,totp\": three places that change, for "
+            "2 users: one of them is guessed sooner: expected four\n");
+  EXPECT_EQ(warnings_about("3856,400xx,401xx,402xx"),
+            "k.conf:2:1: warning: sequence \"3856,400xx,401xx,402xx\": 6 digits: 2.6 % a day for "
+            "an attacker who knows the fixed knock and never pauses: expected four places\n");
+}
+
+TEST_F(ChangingPlaces, EachPortOfTheGuardIsAGuess) {
+  EXPECT_EQ(warnings_about("3856,totp,totp,totp,totp", 1, "[options]\nscan_limit = 4\n"), "");
+  EXPECT_EQ(warnings_about("3856,totp,totp,totp,totp", 1, "[options]\nscan_limit = 5\n"),
+            "k.conf:2:1: warning: Scan_Limit = 5 with door \"d\": each port more is one guess more "
+            "at places that change: expected at most 4\n");
+}
+
+TEST_F(ChangingPlaces, ClockIsToldOfOnce) {
+  here_.clock_in_sync = false;
+  EXPECT_EQ(
+      warnings_about("3856,totp,totp,totp,totp", 1, door_with_sequence("3856,7129,2487", "e")),
+      "k.conf:5:1: warning: the clock is not in sync: places that change are those of its "
+      "time: expected an NTP client to set it\n");
+  EXPECT_EQ(warnings(door_with_sequence("3856,7129,2487")), "");
+}
+
+TEST_F(ChangingPlaces, OpenTogetherOnlyIfTheSecretsAreTheSame) {
+  const auto with = [&](const std::string& name, const std::string& sequence,
+                        const std::string& file) {
+    files_.texts[file] = "u GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n";
+    return '[' + name + "]\nsequence = " + sequence + "\nsecrets = " + file + '\n';
+  };
+  const std::string longer = with("long", "3856,totp,totp,totp,totp", "a");
+  EXPECT_EQ(warnings(longer + with("short", "3856,totp,totp,totp", "b")), "");
+  EXPECT_EQ(warnings(longer + with("short", "3856,totp,totp,totp", "a")),
+            "k.conf:5:1: warning: door \"short\" is opened by the first knocks of door \"long\"\n");
+  EXPECT_EQ(warnings(longer + door_with_sequence("3856,10081,10081", "plain")),
+            "k.conf:5:1: warning: sequence \"3856,10081,10081\": a port is repeated: programs that "
+            "repeat a packet knock it by chance\n");
+}
+
+#endif
 
 TEST(MachineTest, RunsNoProgramThatOnlyLooksLikeIptables) {
   const TemporaryFolder folder;

@@ -22,4 +22,8 @@ struct BootClock {
 using Duration = BootClock::duration;
 using Instant = BootClock::time_point;
 
+// Whether the kernel takes the wall clock for one that agrees with the world's: something like an
+// NTP client sets it.
+bool is_wall_clock_in_sync();
+
 }  // namespace knockd

@@ -24,7 +24,14 @@ struct SecretsFault {
   std::string message;  // says what was expected; nothing of a secret
 };
 
+// The text of a file of users. The error says what is wrong with the file; one that is no regular
+// file, or that others than its owner may read or write, is refused. wipe() it after use.
+Result<std::string> read_secrets(const std::string& path);
+
 // Empty lines and lines that begin with '#' do not count. Names and secrets are different ones.
 std::variant<std::vector<User>, SecretsFault> parse_secrets(std::string_view text);
+
+// Both. The error begins with the file, and the line if there is one.
+Result<std::vector<User>> load_secrets(const std::string& path);
 
 }  // namespace knockd

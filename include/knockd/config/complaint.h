@@ -9,8 +9,8 @@
 
 namespace knockd {
 
-// A place in a configuration; lines and columns (in bytes) count from 1, 0 means the file as a
-// whole.
+// A place in a configuration; lines and columns (in bytes) count from 1, 0 means the line or the
+// file as a whole.
 struct Place {
   std::string file;
   int line = 0;
@@ -26,7 +26,8 @@ struct Complaint {
   std::string message;  // one line, safe for a terminal
   std::string write{};  // what to write in place of the line, or of the part; empty: not known
 
-  // "file:line:column: message", with "warning: " before the message of a warning.
+  // "file:line:column: message", without what is 0, and with "warning: " before the message of a
+  // warning.
   std::string to_string() const;
 };
 

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "knockd/code/secrets_file.h"
 #include "knockd/config/complaint.h"
 #include "knockd/knock/defaults.h"
 #include "knockd/knock/door.h"
@@ -31,6 +32,8 @@ struct Door {
   Place place;                            // of its [name]
   DoorRule rule;                          // with one-time sequences: the first in force, or none
   std::string one_time_file;              // empty: a fixed sequence
+  std::string secrets_file;               // empty: no place changes with time
+  std::vector<User> users;                // of that
   std::vector<Sequence> sequences_ahead;  // of the one-time file: the others that are in force
   std::string start_command;              // empty: nothing is run
   std::string stop_command;
@@ -49,6 +52,9 @@ struct Door {
 
   // Whether it opens ports, or a set, without a command.
   bool lets_in() const { return !open.empty() || open_set || open_set_6; }
+  // Whether some of its places change with time.
+  bool has_codes() const { return !rule.places.empty(); }
+  CodedSequence sequence() const { return {rule.sequence, rule.places}; }
   // Where the directive stands; the door's [name] if it was not given.
   const Place& place_of(std::string_view directive) const {
     const auto found = places.find(directive);

@@ -69,6 +69,8 @@ void read_value(Draft& draft, const Directive& directive, const Value& value);
 
 // What doors that open ports without a command must not say, alone or together.
 void check_admissions(Draft& draft);
+// The same of doors with places that change with time.
+void check_codes(Draft& draft);
 
 // Reads a path as it is written. An error, and false, if it has control bytes.
 bool read_path(Draft& draft, const Value& value, std::string& result);

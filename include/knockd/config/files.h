@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "knockd/code/secrets_file.h"
+
 namespace knockd {
 
 class ConfigFiles {
@@ -20,6 +22,8 @@ class ConfigFiles {
 
   virtual ~ConfigFiles() = default;
   virtual Text read(const std::string& path) = 0;
+  // The text of a file of secrets; the error says what is wrong with the file.
+  virtual Result<std::string> read_secrets(const std::string& path) = 0;
   // The names that match a shell pattern (see glob(7)), sorted; none is no error.
   virtual std::vector<std::string> matching(const std::string& pattern) = 0;
   // How the program calls the file that a configuration, or its caller, calls `path`.
@@ -37,6 +41,9 @@ class SystemFiles : public ConfigFiles {
   static constexpr size_t kMaxFileSize = 16 << 20;
 
   Text read(const std::string& path) override;
+  Result<std::string> read_secrets(const std::string& path) override {
+    return knockd::read_secrets(path);
+  }
   std::vector<std::string> matching(const std::string& pattern) override;
   std::string path_of(const std::string& path) const override;
 

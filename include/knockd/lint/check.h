@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "knockd/base/clock.h"
 #include "knockd/config/complaint.h"
 #include "knockd/config/config.h"
 
@@ -25,6 +26,7 @@ class Surroundings {
   // What `TOOL -S CHAIN` prints, TOOL being an iptables; empty if this user may not see it or there
   // is no such chain.
   virtual std::string iptables_chain(const std::string& tool, const std::string& chain) const = 0;
+  virtual bool is_clock_in_sync() const = 0;
   // What `nft -t list ruleset` prints; nothing if this user may not see it.
   virtual std::optional<std::string> ruleset() const = 0;
   // The interfaces with an address that other networks may reach, at which knockd would not listen.
@@ -42,6 +44,7 @@ class Machine : public Surroundings {
   std::optional<unsigned> file_mode(const std::string& path) const override;
   bool has_interface(const std::string& name) const override;
   std::string iptables_chain(const std::string& tool, const std::string& chain) const override;
+  bool is_clock_in_sync() const override { return is_wall_clock_in_sync(); }
   std::optional<std::string> ruleset() const override;
   std::vector<std::string> other_entrances() const override { return other_entrances_; }
 

@@ -45,6 +45,8 @@ constexpr bool is_connection_attempt(uint8_t flags) {
   return (flags & (kTcpSyn | kTcpAck)) == kTcpSyn;
 }
 
+inline constexpr FlagMask kConnectionAttempt{kTcpSyn, kTcpAck};
+
 // "syn,ack"; "no flags" without one.
 std::string flags_text(uint8_t flags);
 
