@@ -94,7 +94,12 @@ class DoorReader {
   // A directive that is given again replaces the earlier one, as for the daemon.
   void read_directive(std::string_view key, std::string_view value) {
     if (equals_ignoring_case(key, "sequence")) {
-      take(parse_sequence(value), value, knocks_.sequence);
+      CodedSequence coded;
+      take(parse_coded_sequence(value), value, coded);
+      knocks_.sequence = std::move(coded.sequence);
+      knocks_.places = coded.places;
+    } else if (equals_ignoring_case(key, "secrets")) {
+      knocks_.secrets_file = value;
     } else if (equals_ignoring_case(key, "one_time_sequences")) {
       knocks_.one_time_file = value;
     } else if (equals_ignoring_case(key, "tcpflags")) {

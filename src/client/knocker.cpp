@@ -112,12 +112,8 @@ std::optional<Failure> Knocker::send_segment(const Knock& knock) {
   return failure_of(errno, to.to_string());
 }
 
-// With the source address that the routes choose for packets to the host. Connecting a datagram
-// socket asks them and sends nothing.
-std::optional<Failure> Knocker::open_raw_socket() {
-  raw_ = UniqueFd(socket(host_.family(), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
-  if (!raw_) return failure_of(errno, "--flags needs a raw socket (CAP_NET_RAW)");
-  if (auto failure = bind(raw_.get())) return failure;
+// Connecting a datagram socket asks the routes and sends nothing.
+OrFailure<IpAddress> Knocker::own_address() const {
   const auto fd = open_socket(SOCK_DGRAM);
   if (!fd) return fd.error();
   const Endpoint to = at(1);
@@ -127,7 +123,16 @@ std::optional<Failure> Knocker::open_raw_socket() {
   if (getsockname(fd->get(), reinterpret_cast<sockaddr*>(&own), &size) != 0) {
     return failure_of(errno, "own address");
   }
-  raw_source_ = Endpoint(reinterpret_cast<const sockaddr*>(&own), size).address();
+  return Endpoint(reinterpret_cast<const sockaddr*>(&own), size).address();
+}
+
+std::optional<Failure> Knocker::open_raw_socket() {
+  raw_ = UniqueFd(socket(host_.family(), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
+  if (!raw_) return failure_of(errno, "--flags needs a raw socket (CAP_NET_RAW)");
+  if (auto failure = bind(raw_.get())) return failure;
+  const auto own = own_address();
+  if (!own) return own.error();
+  raw_source_ = *own;
   return std::nullopt;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // knock: finds the sequence and the host, knocks, and if asked sees whether the door opened.
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "knockd/base/growing_pause.h"
 #include "knockd/base/text.h"
 #include "knockd/client/carry.h"
 #include "knockd/client/check.h"
@@ -19,9 +21,18 @@
 #include "knockd/client/failure.h"
 #include "knockd/client/knocker.h"
 #include "knockd/client/options.h"
+#include "knockd/client/own_secret.h"
+#include "knockd/code/code_ports.h"
 
 namespace knockd::client {
 namespace {
+
+// With --keep: how long before the door shuts it is knocked at again, at most; and how often to
+// look whether the own address has changed.
+constexpr Duration kMargin = std::chrono::seconds(30);
+constexpr Duration kAddressPause = std::chrono::seconds(2);
+
+void print(const Failure& failure) { std::fprintf(stderr, "knock: %s\n", failure.message.c_str()); }
 
 class Run {
  public:
@@ -32,17 +43,35 @@ class Run {
     if (!options_.door.empty()) {
       if (auto failure = look_up_door()) return failure;
     }
+    if (!options_.places.empty()) {
+      auto user = find_user(options_.secrets_file, options_.user);
+      if (!user) return std::move(user.error());
+      user_ = *std::move(user);
+    }
+    if (!options_.keep) return knock_once();
+    keep_open();
+  }
+
+ private:
+  std::optional<Failure> knock_once() {
     const auto host = resolve(options_.host, options_.family);
     if (!host) return host.error();
     name_ = host->to_string();
     Knocker knocker(*host, options_);
     if (knocker.failure()) return knocker.failure();
+    if (options_.keep) {
+      // Before the knocks: an address that changes meanwhile is one to knock from again.
+      auto own = knocker.own_address();
+      if (!own) return std::move(own.error());
+      own_address_ = *own;
+    }
     // Last of all, so that no mistake costs a sequence that can be used only once.
     if (!options_.one_time_file.empty()) {
       auto sequence = take_one_time_sequence(options_.one_time_file);
       if (!sequence) return std::move(sequence.error());
       options_.knocks = *std::move(sequence);
     }
+    choose_knocks(host->family() == AF_INET);
 
     UniqueFd early;
     // A port that is a knock itself is left alone: to try it would be a knock too many.
@@ -57,12 +86,64 @@ class Run {
     return std::nullopt;
   }
 
- private:
+  // Until a signal ends the program.
+  [[noreturn]] void keep_open() {
+    const Duration interval = *options_.keep - std::min(*options_.keep / 4, kMargin);
+    GrowingPause pause(std::chrono::seconds(1), std::chrono::seconds(15));
+    for (;;) {
+      const Instant next = BootClock::now() + interval;
+      if (const auto failure = knock_once()) {
+        print(*failure);
+        std::this_thread::sleep_for(pause.next());
+        continue;
+      }
+      pause.reset();
+      if (options_.verbose) {
+        say("knocked from %s; again within %s, or from another address\n",
+            own_address_.to_string().c_str(), in_seconds(interval).c_str());
+      }
+      wait_for_reason(next);
+    }
+  }
+
+  // Until it is to be knocked again: at this time, or when the own address towards the host is
+  // another one, or is there again.
+  void wait_for_reason(Instant next) const {
+    bool was_lost = false;
+    for (Instant now; (now = BootClock::now()) < next;) {
+      std::this_thread::sleep_for(std::min(kAddressPause, next - now));
+      const auto host = resolve(name_, options_.family);
+      const auto own = host ? Knocker(*host, options_).own_address() : host.error();
+      if (own && (was_lost || *own != own_address_)) return;
+      was_lost = !own;
+    }
+  }
+
+  // The knocks of this moment, for the address family of the host.
+  void choose_knocks(bool is_v4) {
+    knocks_ = options_.knocks;
+    if (!user_) return;
+    const CodedSequence coded{options_.knocks, options_.places};
+    const Step step = ::time(nullptr) / kSecondsOfAStep;
+    knocks_ = with_code(coded, {code_ports(user_->secret, coded, step, is_v4), {}});
+  }
+
   // Makes of the door's name what the command line could have said.
   std::optional<Failure> look_up_door() {
     auto door = knocks_of_door(options_.config_file, options_.door);
     if (!door) return std::move(door.error());
     options_.knocks = std::move(door->sequence);
+    options_.places = door->places;
+    if (options_.secrets_file.empty()) options_.secrets_file = door->secrets_file;
+    const bool has_secret = !options_.secrets_file.empty() || !options_.user.empty();
+    if (options_.places.empty() == has_secret) {
+      return Failure{
+          ExitStatus::kUsage,
+          format(has_secret ? "%s: door \"%s\" has no places like totp: expected no secret"
+                            : "%s: door \"%s\" has places that change with time: "
+                              "expected Secrets = FILE in it, or --secret FILE",
+                 printable(options_.config_file).c_str(), printable(options_.door).c_str())};
+    }
     if (!options_.flags) options_.flags = door->flags;
     options_.one_time_file = std::move(door->one_time_file);
     if (!options_.check_port_of_door) return std::nullopt;
@@ -77,7 +158,7 @@ class Run {
 
   std::optional<Failure> knock_all(Knocker& knocker) {
     bool first = true;
-    for (const Knock& knock : options_.knocks) {
+    for (const Knock& knock : knocks_) {
       if (!first) std::this_thread::sleep_for(options_.delay);
       first = false;
       if (options_.verbose) {
@@ -89,8 +170,7 @@ class Run {
   }
 
   bool is_knock(uint16_t port) const {
-    return std::find(options_.knocks.begin(), options_.knocks.end(), Knock{port, Protocol::kTcp}) !=
-           options_.knocks.end();
+    return std::ranges::find(knocks_, Knock{port, Protocol::kTcp}) != knocks_.end();
   }
 
   // What the knocks did, as far as can be known.
@@ -121,6 +201,7 @@ class Run {
                                      result.error ? std::strerror(result.error) : "no answer");
       if (round == options_.retries) return Failure{ExitStatus::kNotOpened, why};
       if (options_.verbose) say("%s; knocking again\n", why.c_str());
+      choose_knocks(knocker.at(port).family() == AF_INET);
       if (auto failure = knock_all(knocker)) return std::move(*failure);
     }
   }
@@ -140,7 +221,10 @@ class Run {
   }
 
   Options options_;
-  std::string name_;  // the host's address, as text
+  std::optional<User> user_;  // of places that change with time
+  Sequence knocks_;           // that are sent
+  std::string name_;          // the host's address, as text
+  IpAddress own_address_;     // from where it was knocked, with --keep
 };
 
 // Nothing, if all went well.
@@ -166,6 +250,6 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);  // a reader that left is an error of write() like others
   const auto failure = knockd::client::run(argc, argv);
   if (!failure) return static_cast<int>(knockd::client::ExitStatus::kDone);
-  std::fprintf(stderr, "knock: %s\n", failure->message.c_str());
+  knockd::client::print(*failure);
   return static_cast<int>(failure->status);
 }

@@ -20,6 +20,7 @@ using std::chrono::seconds;
 
 constexpr uint64_t kMostSeconds = uint64_t{24} * 60 * 60;
 constexpr uint64_t kMostRetries = 1000;
+constexpr Duration kShortestKeep = seconds(10);
 // `--check` alone with `--target`, as a client of a guide has it: the port that
 // conf/examples/protected-port.conf guards.
 constexpr uint16_t kTargetsCheckPort = 2222;
@@ -38,6 +39,9 @@ enum : int {
   kDoor,
   kOneTime,
   kFlags,
+  kSecret,
+  kUser,
+  kKeep,
 };
 
 constexpr char kLetters[] = ":ud:46vVh";
@@ -62,6 +66,9 @@ const option kLongOptions[] = {
     {"door", required_argument, nullptr, kDoor},
     {"one-time", required_argument, nullptr, kOneTime},
     {"flags", required_argument, nullptr, kFlags},
+    {"secret", required_argument, nullptr, kSecret},
+    {"user", required_argument, nullptr, kUser},
+    {"keep", required_argument, nullptr, kKeep},
     {nullptr, 0, nullptr, 0},
 };
 
@@ -141,6 +148,12 @@ class Reader {
 
   void set_check_port(const char* option) {
     set(options_.check_port, parse_port(optarg, Protocol::kTcp), option, "a port from 1 to 65535");
+  }
+
+  void set_keep() {
+    options_.keep = parse_time(optarg, kLongestTime);
+    if (options_.keep && *options_.keep >= kShortestKeep) return;
+    reject("keep", optarg, "a time like 90s, 10m or 1h, at least 10s");
   }
 
   void set_flags(std::string_view text) {
@@ -223,6 +236,15 @@ class Reader {
       case kFlags:
         set_flags(optarg);
         break;
+      case kSecret:
+        options_.secrets_file = optarg;
+        break;
+      case kUser:
+        options_.user = optarg;
+        break;
+      case kKeep:
+        set_keep();
+        break;
     }
   }
 
@@ -236,7 +258,7 @@ class Reader {
 
   void append_knock(std::string_view text) {
     const auto result = parse_knock(text, unsaid_);
-    if (const auto* knock = std::get_if<Knock>(&result)) return options_.knocks.push_back(*knock);
+    if (const auto* knock = std::get_if<Knock>(&result)) return append_knock(*knock);
 
     const size_t colon = text.find(':');
     const std::string any_port =
@@ -244,9 +266,24 @@ class Reader {
     const auto stand_in = parse_knock(any_port, unsaid_);
     if (const auto* knock = std::get_if<Knock>(&stand_in)) {
       const auto port = parse_port(trim(text.substr(0, colon)), knock->protocol);
-      if (port) return options_.knocks.push_back({*port, knock->protocol});
+      if (port) return append_knock(Knock{*port, knock->protocol});
     }
-    fail(std::get<TextFault>(result).message);
+    parts_.emplace_back(trim(text));
+    is_plain_ = false;
+  }
+
+  void append_knock(const Knock& knock) {
+    options_.knocks.push_back(knock);
+    parts_.push_back(to_string(Sequence{knock}));
+  }
+
+  // Of a list with something in it that is no knock: a place that changes with time, or a fault.
+  void read_places() {
+    auto result = parse_coded_sequence(join(parts_, ","));
+    if (auto* fault = std::get_if<TextFault>(&result)) return fail(std::move(fault->message));
+    auto& coded = std::get<CodedSequence>(result);
+    options_.knocks = std::move(coded.sequence);
+    options_.places = coded.places;
   }
 
   void take_words(char** first, char** end) {
@@ -254,6 +291,7 @@ class Reader {
     check_host();
     lists_.insert(lists_.end(), first, end);
     for (const std::string& list : lists_) append_knocks(list);
+    if (!is_plain_) read_places();
   }
 
   // getaddrinfo takes 7000 for the address 0.0.27.88, which nobody means.
@@ -271,12 +309,27 @@ class Reader {
     if (origins > 1) fail("ports, --door and --one-time exclude each other");
     if (!door_said_ && !options_.config_file.empty()) fail("--config needs --door NAME");
     if (door_said_ && options_.config_file.empty()) options_.config_file = kDefaultConfigFile;
+    check_secret();
+    if (options_.keep && options_.carry) fail("--keep and --proxy exclude each other");
     if (check_said_ && !options_.check_port) choose_check_port();
     if (!options_.check_port && !options_.check_port_of_door &&
         (timeout_said_ || options_.retries > 0)) {
       fail("--timeout and --retry need --check or --proxy");
     }
     check_source_family();
+  }
+
+  void check_secret() {
+    const bool has_secret = !options_.secrets_file.empty();
+    if (!options_.places.empty() && !has_secret) {
+      fail("ports that change with time need --secret FILE");
+    }
+    if (has_secret && options_.places.empty() && !door_said_) {
+      fail("--secret: expected ports like totp, as in 7000 totp totp totp totp, or --door NAME");
+    }
+    if (!options_.user.empty() && !has_secret && !door_said_) {
+      fail("--user needs --secret FILE or --door NAME");
+    }
   }
 
   // Of --check alone.
@@ -301,6 +354,8 @@ class Reader {
   std::optional<Failure> failure_;
   Protocol unsaid_ = Protocol::kTcp;  // of knocks without one: only known when all options are read
   std::vector<std::string> lists_;
+  std::vector<std::string> parts_;  // of the lists: knocks, and what is none
+  bool is_plain_ = true;            // there are only knocks
   bool target_said_ = false;
   bool check_said_ = false;
   bool timeout_said_ = false;
@@ -352,6 +407,7 @@ const char* usage_text() {
   return "usage: knock [options] HOST PORT[:PROTO]...\n"
          "       knock [options] HOST --door NAME [--config FILE]\n"
          "       knock [options] HOST --one-time FILE\n"
+         "       knock [options] HOST PORT|totp... --secret FILE [--user NAME]\n"
          "\n"
          "Sends a packet to each PORT of HOST, in order. PROTO is tcp or udp; ports may also\n"
          "stand in one list, 7000,8000:udp,9000.\n"
@@ -373,6 +429,10 @@ const char* usage_text() {
          "      --door NAME        take the knocks from this door of a knockd.conf\n"
          "      --config FILE      the knockd.conf to look in\n"
          "      --one-time FILE    take the next of the sequences in FILE and mark it as used\n"
+         "      --secret FILE      for ports that change with time: totp, or 400xx and the like\n"
+         "      --user NAME        whose secret of those in FILE\n"
+         "      --keep TIME        knock again before the door shuts, which is open for TIME, and\n"
+         "                         when the own address changes; until a signal comes\n"
          "      --target HOST      HOST, as an option\n"
          "      --sequence LIST    ports, as an option\n"
          "\n"

@@ -166,6 +166,35 @@ TEST(Options, DoorIsLookedUpInTheDaemonsFile_IfNoneIsNamed) {
   EXPECT_TRUE(options.knocks.empty());
 }
 
+TEST(Options, PlacesThatChange_NeedASecret) {
+  const Options options = parse({"host", "7000", "totp,TOTP", "8000:udp", "--secret", "file"});
+  EXPECT_EQ(to_string(CodedSequence{options.knocks, options.places}), "7000,totp,totp,8000:udp");
+  EXPECT_EQ(options.secrets_file, "file");
+  const Options typed =
+      parse({"-u", "host", "7000", "400xx", "401xx", "402xx", "--secret=file", "--user=alice"});
+  EXPECT_EQ(to_string(CodedSequence{typed.knocks, typed.places}), "7000:udp,400xx,401xx,402xx");
+  EXPECT_EQ(typed.user, "alice");
+  EXPECT_EQ(complaint({"host", "7000", "totp"}), "ports that change with time need --secret FILE");
+  EXPECT_THAT(complaint({"host", "7000", "--secret", "file"}),
+              HasSubstr("expected ports like totp"));
+  EXPECT_EQ(complaint({"host", "7000", "--user", "alice"}),
+            "--user needs --secret FILE or --door NAME");
+  EXPECT_THAT(complaint({"host", "400xx", "401xx", "402xx", "--secret", "file"}),
+              HasSubstr("expected a fixed port before it"));
+  EXPECT_EQ(parse({"host", "--door", "ssh", "--secret", "file"}).secrets_file, "file");
+}
+
+TEST(Options, KeepTakesATime) {
+  EXPECT_EQ(parse({"host", "7000", "--keep", "10m"}).keep, std::chrono::minutes(10));
+  EXPECT_EQ(parse({"host", "7000", "--keep=10"}).keep, seconds(10));
+  EXPECT_FALSE(parse({"host", "7000"}).keep);
+  for (const char* time : {"9", "1.5m", "x", "", "100d"}) {
+    EXPECT_THAT(complaint({"host", "7000", "--keep", time}), HasSubstr("at least 10s")) << time;
+  }
+  EXPECT_EQ(complaint({"host", "7000", "--keep", "10m", "--proxy", "22"}),
+            "--keep and --proxy exclude each other");
+}
+
 TEST(Options, HelpAndVersion_NeedNothingElse) {
   EXPECT_EQ(parse({"-h"}).task, Options::Task::kHelp);
   EXPECT_EQ(parse({"--version", "host", "abc"}).task, Options::Task::kVersion);

@@ -28,6 +28,9 @@ class Knocker {
   // Never blocks.
   OrFailure<UniqueFd> open_socket(int type) const;
 
+  // The address of this host from which packets to the host leave.
+  OrFailure<IpAddress> own_address() const;
+
   // The host at this port.
   Endpoint at(uint16_t port) const { return host_.with_port(port); }
 

@@ -9,6 +9,7 @@
 
 #include "knockd/base/clock.h"
 #include "knockd/client/failure.h"
+#include "knockd/knock/code_places.h"
 #include "knockd/knock/sequence.h"
 #include "knockd/net/address.h"
 #include "knockd/net/tcp_flags.h"
@@ -22,7 +23,8 @@ struct Options {
 
   Task task = Task::kKnock;
   std::string host;
-  Sequence knocks;  // empty: `door` or `one_time_file` says them
+  Sequence knocks;    // empty: `door` or `one_time_file` says them
+  CodePlaces places;  // those of them that change with time, by a secret
   Family family = Family::kAny;
   bool verbose = false;
 
@@ -36,7 +38,10 @@ struct Options {
   std::string config_file;    // where `door` is looked up
   std::string door;           // empty: none
   std::string one_time_file;  // empty: none
+  std::string secrets_file;   // for places that change; empty: that of `door`
+  std::string user;           // of those in it; empty: the only one
 
+  std::optional<Duration> keep;  // how long the door is open; present: keep it open, until a signal
   std::optional<uint16_t> check_port;  // the port that the knocks are to open
   bool check_port_of_door = false;     // that of `door`, where it is known; else `check_port`
   bool carry = false;                  // hand standard input and output to the opened connection
