@@ -142,7 +142,7 @@ EXAMPLES = examples("knockd.conf.5", 5) + examples("knockd-firewall.8", 1)
 
 
 # What depends on the machine, and what an example is meant to show.
-EXPECTED_WARNINGS = ("does not exist", "one knock: any port scan")
+EXPECTED_WARNINGS = ("does not exist", "one knock: any port scan", "clock is not in sync")
 
 
 @pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: re.findall(r"\[(.*)\]", text)[-1])
@@ -151,7 +151,11 @@ def test_example_is_a_configuration_without_fault(text, tmp_path):
     sequences.write_text(" 5117,6226:udp,4334\n")
     sequences.chmod(0o600)
     config = tmp_path / "knockd.conf"
-    config.write_text(text.replace("/etc/knockd/travel.list", str(sequences)))
+    secrets = tmp_path / "secrets"
+    secrets.write_text("alice JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\n")
+    secrets.chmod(0o600)
+    config.write_text(text.replace("/etc/knockd/travel.list", str(sequences))
+                      .replace("/etc/knockd/secrets", str(secrets)))
     config.chmod(0o600)
     result = run(KNOCKD, "-t", "-c", str(config))
     assert result.returncode == 0, result.stderr

@@ -249,6 +249,20 @@ def test_the_rule_of_the_documentation_is_a_door(router):
     assert "    open = 22\n    open_for = 1h\n" in written
 
 
+def test_places_that_change_with_time(router, tmp_path):
+    """The daemon's own check of what was written reads the file of secrets."""
+    secrets = tmp_path / "secrets"
+    secrets.write_text("alice JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\n")
+    rule = ("config rule 'phones'\n list sequence '7421'\n" + " list sequence 'totp'\n" * 4 +
+            f" option secrets '{secrets}'\n option open '22'\n")
+    router.uci("knockd", rule)
+    secrets.chmod(0o600)
+    router.start()
+    written, _ = router.checked()
+    assert f"    secrets = {secrets}\n" in written
+    assert "    sequence = 7421,totp,totp,totp,totp\n" in written
+
+
 OPEN = "config rule 'ssh'\n option sequence '7421,3096,5518'\n option open '22'\n"
 SETS = "    open_set = inet fw4 knockd4\n    open_set_6 = inet fw4 knockd6\n"
 
