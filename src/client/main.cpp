@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -22,6 +23,7 @@
 #include "knockd/client/knocker.h"
 #include "knockd/client/options.h"
 #include "knockd/client/own_secret.h"
+#include "knockd/client/page.h"
 #include "knockd/code/code_ports.h"
 
 namespace knockd::client {
@@ -48,6 +50,7 @@ class Run {
       if (!user) return std::move(user.error());
       user_ = *std::move(user);
     }
+    if (options_.handout != Options::Handout::kNone) return hand_out();
     if (!options_.keep) return knock_once();
     keep_open();
   }
@@ -154,6 +157,27 @@ class Run {
         format("--check: no tcp port is found that door \"%s\" of %s opens: expected "
                "one, as in --check 22",
                printable(options_.door).c_str(), printable(options_.config_file).c_str())};
+  }
+
+  // Prints what others knock with.
+  std::optional<Failure> hand_out() {
+    if (!options_.one_time_file.empty() || options_.flags) {
+      return Failure{
+          ExitStatus::kUsage,
+          format("door \"%s\": no page and no app knocks with one-time sequences or other "
+                 "flags than syn",
+                 printable(options_.door).c_str())};
+    }
+    const Handout handout{options_.host, options_.door.empty() ? options_.host : options_.door,
+                          options_.family, CodedSequence{options_.knocks, options_.places},
+                          user_ ? user_->secret.base32() : std::string()};
+    const auto text = options_.handout == Options::Handout::kPage
+                          ? knock_page(handout)
+                          : knock_on_ports_file(handout, options_.delay);
+    if (!text) return text.error();
+    std::fputs(text->c_str(), stdout);
+    if (std::fflush(stdout) == 0) return std::nullopt;
+    return Failure{ExitStatus::kNoPermission, format("standard output: %s", std::strerror(errno))};
   }
 
   std::optional<Failure> knock_all(Knocker& knocker) {

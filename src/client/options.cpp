@@ -39,6 +39,8 @@ enum : int {
   kDoor,
   kOneTime,
   kFlags,
+  kPage,
+  kExport,
   kSecret,
   kUser,
   kKeep,
@@ -66,6 +68,8 @@ const option kLongOptions[] = {
     {"door", required_argument, nullptr, kDoor},
     {"one-time", required_argument, nullptr, kOneTime},
     {"flags", required_argument, nullptr, kFlags},
+    {"page", no_argument, nullptr, kPage},
+    {"export", required_argument, nullptr, kExport},
     {"secret", required_argument, nullptr, kSecret},
     {"user", required_argument, nullptr, kUser},
     {"keep", required_argument, nullptr, kKeep},
@@ -236,6 +240,13 @@ class Reader {
       case kFlags:
         set_flags(optarg);
         break;
+      case kPage:
+        options_.handout = Options::Handout::kPage;
+        break;
+      case kExport:
+        options_.handout = Options::Handout::kKnockOnPorts;
+        if (optarg != std::string_view("knockonports")) reject("export", optarg, "knockonports");
+        break;
       case kSecret:
         options_.secrets_file = optarg;
         break;
@@ -317,6 +328,17 @@ class Reader {
       fail("--timeout and --retry need --check or --proxy");
     }
     check_source_family();
+    if (options_.handout != Options::Handout::kNone) check_handout();
+  }
+
+  void check_handout() {
+    if (one_time_said_) fail("--one-time: a sequence that is used once is for no page or app");
+    if (check_said_ || options_.carry || options_.keep || options_.flags || options_.source ||
+        !options_.interface.empty()) {
+      fail(
+          "--page and --export send nothing: expected no --check, --proxy, --keep, --flags, "
+          "--interface or --source");
+    }
   }
 
   void check_secret() {
@@ -407,6 +429,7 @@ const char* usage_text() {
   return "usage: knock [options] HOST PORT[:PROTO]...\n"
          "       knock [options] HOST --door NAME [--config FILE]\n"
          "       knock [options] HOST --one-time FILE\n"
+         "       knock --page HOST PORT...|--door NAME >knock.html\n"
          "       knock [options] HOST PORT|totp... --secret FILE [--user NAME]\n"
          "\n"
          "Sends a packet to each PORT of HOST, in order. PROTO is tcp or udp; ports may also\n"
@@ -435,6 +458,9 @@ const char* usage_text() {
          "                         when the own address changes; until a signal comes\n"
          "      --target HOST      HOST, as an option\n"
          "      --sequence LIST    ports, as an option\n"
+         "\n"
+         "      --page             print a page with which any browser knocks\n"
+         "      --export FORMAT    print the knocks for an app: knockonports (Android)\n"
          "\n"
          "      --interface IF     send by this interface\n"
          "      --source ADDRESS   send from this address\n"

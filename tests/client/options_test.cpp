@@ -200,6 +200,12 @@ TEST(Options, HelpAndVersion_NeedNothingElse) {
   EXPECT_EQ(parse({"--version", "host", "abc"}).task, Options::Task::kVersion);
 }
 
+TEST(Options, PageAndExport_KnockNowhere) {
+  EXPECT_EQ(parse({"--page", "host", "7000"}).handout, Options::Handout::kPage);
+  EXPECT_EQ(parse({"host", "7000", "--export", "knockonports"}).handout,
+            Options::Handout::kKnockOnPorts);
+}
+
 struct BadCase {
   std::initializer_list<const char*> arguments;
   const char* said;
@@ -245,6 +251,10 @@ TEST(Options, BadInput_IsNamedInOneLine) {
            BadCase{{"--config", "file", "host", "1"}, "--config needs --door"},
            BadCase{{"--door", "x", "host", "1"}, "exclude each other"},
            BadCase{{"--door", "x", "--one-time", "list", "host"}, "exclude each other"},
+           BadCase{{"--page", "host"}, "no port given"},
+           BadCase{{"--page", "host", "1", "--check", "22"}, "expected no --check"},
+           BadCase{{"--page", "host", "--one-time", "list"}, "is for no page or app"},
+           BadCase{{"--export", "csv", "host", "1"}, "export \"csv\": expected knockonports"},
        }) {
     const std::string said = complaint(c.arguments);
     EXPECT_THAT(said, HasSubstr(c.said));

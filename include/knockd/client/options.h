@@ -20,8 +20,11 @@ enum class Family : uint8_t { kAny, kV4, kV6 };
 
 struct Options {
   enum class Task : uint8_t { kKnock, kHelp, kVersion };
+  // What is printed for others to knock with, instead of knocking.
+  enum class Handout : uint8_t { kNone, kPage, kKnockOnPorts };
 
   Task task = Task::kKnock;
+  Handout handout = Handout::kNone;
   std::string host;
   Sequence knocks;    // empty: `door` or `one_time_file` says them
   CodePlaces places;  // those of them that change with time, by a secret

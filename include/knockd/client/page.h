@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// What others knock with: a page for any browser, and a file for an app. Both hold the knocks of
+// one door, and the page the secret of one user.
+#pragma once
+
+#include <string>
+
+#include "knockd/client/failure.h"
+#include "knockd/client/options.h"
+#include "knockd/knock/code_places.h"
+
+namespace knockd::client {
+
+struct Handout {
+  std::string host;  // a name or an address
+  std::string name;  // of the door, for people; may be anything
+  Family family = Family::kAny;
+  CodedSequence sequence;
+  std::string secret;  // in base32, where the sequence has places for a code
+};
+
+// A page that needs no other file and asks nobody but the host. Fails if no browser could knock so,
+// and names the knocks that are in the way.
+OrFailure<std::string> knock_page(const Handout& handout);
+
+// The import file of the Android app Knock on Ports, in its version 1 (a JSON object). The app
+// computes no codes.
+OrFailure<std::string> knock_on_ports_file(const Handout& handout, Duration delay);
+
+}  // namespace knockd::client
