@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import signal
+import subprocess
 
 import pytest
 
@@ -274,6 +275,102 @@ def test_a_door_is_drawn_beside_a_configuration_that_is_not_there_or_not_to_be_r
     assert f"knockd-firewall: {config} cannot be read: not known whether it has a door [ssh]\n" in said
 
 
+TOTP = r"""
+\[ssh\]
+    Sequence      = totp,totp,totp,totp
+    Secrets       = {secrets}
+    TCPFlags      = syn
+    Open          = 22
+    Open_For      = 1h
+    # From elsewhere: knock HOST totp totp totp totp --secret FILE
+"""
+
+
+def new_totp_door(shell, tmp_path, *arguments, **variables):
+    """What it prints for the configuration, what for the reader, and its status."""
+    done = subprocess.run([*shell, PROGRAM, "new-door", "--totp", *arguments], text=True, timeout=30,
+                          check=False, stdin=subprocess.DEVNULL, capture_output=True,
+                          env={**os.environ, "KNOCKD_CONFIG": str(tmp_path / "none"), **variables})
+    return done.stdout, done.stderr, done.returncode
+
+
+def test_a_door_that_changes_with_time_has_a_user_and_a_secret(shell, knockd, knock_binary, tmp_path):
+    secrets = tmp_path / "secrets"
+    secrets.write_text("# ours\nbob GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")  # without the last newline
+    secrets.chmod(0o644)
+    door, told, status = new_totp_door(shell, tmp_path, "--user", "alice", "--secrets", str(secrets),
+                                       "ssh", "22")
+    assert status == 0 and re.fullmatch(TOTP.format(secrets=secrets), door), door + told
+    lines = secrets.read_text().splitlines()
+    assert lines[:2] == ["# ours", "bob GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"] and len(lines) == 3
+    secret = re.fullmatch("alice ([A-Z2-7]{32})", lines[2])[1]
+    assert secrets.stat().st_mode & 0o777 == 0o600
+    uri = re.search(r"(otpauth://totp/\S+)", told)[1]
+    assert re.fullmatch(rf"otpauth://totp/([A-Za-z0-9.-]+):alice\?secret={secret}&issuer=\1&digits=8", uri)
+    assert f"with this line: alice {secret}\n" in told
+    assert secret not in door
+    config = tmp_path / "knockd.conf"
+    config.write_text(door)
+    config.chmod(0o600)
+    said = run(str(knockd), "-t", "-c", str(config), "-i", "any").stdout
+    assert said.splitlines()[-1] == "configuration OK", said
+    mine = tmp_path / "mine"
+    mine.write_text(f"alice {secret}\n")
+    mine.chmod(0o600)
+    for line in re.findall(r"(knock (?:--page )?HOST [^>\n]*)", door + told):
+        words = line.replace("HOST", "127.0.0.1").replace("FILE", str(mine)).split()
+        run(str(knock_binary), *words[1:])
+
+
+def test_a_user_is_there_once_and_a_file_is_never_written_anew(shell, tmp_path):
+    secrets = tmp_path / "secrets"
+    for user in ("alice", "alic", "al.ce"):  # a dot is no pattern
+        assert new_totp_door(shell, tmp_path, "--user", user, "--secrets", str(secrets), "ssh", "22")[2] == 0
+    before = secrets.read_text()
+    assert new_totp_door(shell, tmp_path, "--user", "alice", "--secrets", str(secrets), "ssh", "22") == (
+        "", f"knockd-firewall: {secrets} has a user alice: expected another name, by --user\n", 1)
+    assert secrets.read_text() == before and len(before.splitlines()) == 3
+
+
+@pytest.mark.parametrize("variables, user", [
+    ({"SUDO_USER": "alice"}, "alice"), ({"SUDO_USER": "a b"}, "me"), ({"SUDO_USER": "root"}, "me")])
+def test_the_user_is_whoever_asks(shell, tmp_path, variables, user):
+    secrets = tmp_path / "secrets"
+    assert new_totp_door(shell, tmp_path, "--secrets", str(secrets), "ssh", "22", **variables)[2] == 0
+    assert secrets.read_text().startswith(user + " ")
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--user", "a b", "ssh", "22"], "user: a b: expected letters, digits, ., _ and -"),
+    (["--user", "a" * 33, "ssh", "22"], f"user: {'a' * 33}: longer than 32 characters"),
+    (["--secrets", "secrets", "ssh", "22"],
+     "secrets: secrets: expected a whole path, of letters, digits, /, ., _ and -"),
+    (["--secrets", "/tmp/'x", "ssh", "22"],
+     "secrets: /tmp/'x: expected a whole path, of letters, digits, /, ., _ and -"),
+    (["--secrets", "/nonexistent/secrets", "ssh", "22"],
+     "/nonexistent/secrets: the user could not be added"),
+])
+def test_a_door_that_cannot_have_a_secret_is_not_printed(shell, tmp_path, arguments, said):
+    door, told, status = new_totp_door(shell, tmp_path, *arguments)
+    assert (door, status) == ("", 1)
+    assert told.splitlines()[-1] == f"knockd-firewall: {said}"
+
+
+def test_the_qr_code_is_the_address(tmp_path):
+    """As a camera sees it on a dark terminal: a photograph of the printed blocks."""
+    _, told, _ = new_totp_door(["/bin/sh"], tmp_path, "--secrets", str(tmp_path / "secrets"), "ssh", "22")
+    uri = re.search(r"(otpauth://totp/\S+)", told)[1]
+    rows = []
+    for line in re.findall(r"\x1b\[40;37;1m([ █▀▄]+)\x1b\[0m", told):
+        rows += [[c in "█▀" for c in line], [c in "█▄" for c in line]]
+    scale = 8
+    pixels = [bytes(255 * light for light in row for _ in range(scale)) for row in rows
+              for _ in range(scale)]
+    picture = tmp_path / "qr.pgm"
+    picture.write_bytes(b"P5 %d %d 255\n" % (len(pixels[0]), len(pixels)) + b"".join(pixels))
+    assert run("zbarimg", "--quiet", "--raw", picture).stdout.splitlines()[-1] == uri
+
+
 UCI_DOOR = r"""
 config rule{section}
 \toption sequence '(\d+),(\d+):udp,(\d+)'
@@ -301,6 +398,10 @@ def test_where_uci_is_in_use_a_door_is_a_rule_of_its(with_stand_ins, tmp_path):
                f"{name}-2\n")
     done = firewall.run("new-door", "--command", "ssh", "22")
     assert "\toption start_command 'knockd-firewall open-port ssh %IP% 22'\n" in done.stdout
+    secrets = tmp_path / "secrets"
+    done = firewall.run("new-door", "--totp", "--secrets", str(secrets), "ssh", "22")
+    assert (f"\toption sequence 'totp,totp,totp,totp'\n\toption secrets '{secrets}'\n"
+            in done.stdout), done.stdout
 
 
 @pytest.mark.parametrize("arguments, said", [
@@ -315,9 +416,13 @@ def test_where_uci_is_in_use_a_door_is_a_rule_of_its(with_stand_ins, tmp_path):
     (["open-port", "ssh", "192.0.2.7"],
      "usage: knockd-firewall open-port NAME ADDRESS PORT...; try knockd-firewall --help"),
     (["new-door", "ssh"],
-     "usage: knockd-firewall new-door [--command] NAME PORT...; try knockd-firewall --help"),
+     "usage: knockd-firewall new-door [--command] [--totp] [--user USER] [--secrets FILE] NAME PORT...;"
+     " try knockd-firewall --help"),
     (["new-door", "--command", "ssh"],
-     "usage: knockd-firewall new-door [--command] NAME PORT...; try knockd-firewall --help"),
+     "usage: knockd-firewall new-door [--command] [--totp] [--user USER] [--secrets FILE] NAME PORT...;"
+     " try knockd-firewall --help"),
+    (["new-door", "--user", "alice", "ssh", "22"],
+     "knockd-firewall: --user and --secrets need --totp"),
     (["new-door", "--comand", "ssh", "22"],
      "knockd-firewall: name: --comand: expected letters, digits, - and _"),
     (["22", "192.0.2.7", "10.0.0.1"],
