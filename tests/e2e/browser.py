@@ -80,16 +80,21 @@ class Browser:
             self.events.append((message["method"], message["params"]))
         return message
 
-    def call(self, method, **parameters):
+    def send(self, method, **parameters):
+        """The number of the request, whose answer is not waited for."""
         self._number += 1
         request = {"id": self._number, "method": method, "params": parameters}
         if self._session:
             request["sessionId"] = self._session
         os.write(self._out, json.dumps(request).encode() + b"\0")
+        return self._number
+
+    def call(self, method, **parameters):
+        number = self.send(method, **parameters)
         end = time.monotonic() + PATIENCE
         while True:
             answer = self._receive(end)
-            if answer.get("id") == self._number:
+            if answer.get("id") == number:
                 assert "error" not in answer, f"{method}: {answer['error']}\n{self.report()}"
                 return answer["result"]
 

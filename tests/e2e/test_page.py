@@ -20,6 +20,8 @@ from network import run
 from waiting import wait_until
 
 TEST_SECONDS = 240
+# How often each way of knocking is tried; scripts/pages tries it 20 times.
+TIMES = range(1, int(os.environ.get("KNOCKD_PAGE_TIMES", 1)) + 1)
 NAME = "gate.example"
 FIVE = [7421, 3096, 5518, 8114, 2907]
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # of RFC 4226: "12345678901234567890"
@@ -166,8 +168,9 @@ def publish(server, tmp_path):
 @pytest.mark.parametrize("firewall", ["drops", "rejects"])
 @pytest.mark.parametrize("target", ["IPv4", "IPv6", "name"])
 @pytest.mark.parametrize("origin", ["file", "http", "https"])
+@pytest.mark.parametrize("_time", TIMES)
 def test_each_place_gets_one_syn_in_order(client, server, syns, start, ledger, browse, make_page,
-                                          publish, origin, target, firewall):
+                                          publish, origin, target, firewall, _time):
     """And the daemon opens, over each family at which the page knocks."""
     if firewall == "drops":
         drop(server, but=[80, 443])
@@ -226,8 +229,9 @@ def make_page_with_secret(make_page, tmp_path):
 
 @pytest.mark.parametrize("firewall", ["drops", "rejects"])
 @pytest.mark.parametrize("target, rounds", [("IPv4", [4]), ("IPv6", [6]), ("name", [4, 6])])
+@pytest.mark.parametrize("_time", TIMES)
 def test_computed_places_get_the_ports_that_oathtool_computes(
-        server, syns, browse, make_page_with_secret, target, rounds, firewall):
+        server, syns, browse, make_page_with_secret, target, rounds, firewall, _time):
     """At a name the ports of IPv4 and then those of IPv6, because the browser chooses the family: over
     each family both are seen, and its own are whole and in order."""
     if firewall == "drops":
@@ -345,6 +349,19 @@ def test_the_page_can_be_read_and_pressed_on_a_small_screen(browse, make_page, s
         found = browser.evaluate("axe.run().then(result => result.violations.map("
                                  "each => [each.id, each.help, each.nodes.map(node => node.html)]))")
         assert found == []
+
+
+@pytest.mark.skipif("KNOCKD_PAGE_PICTURE" not in os.environ, reason="scripts/pages takes it")
+def test_the_page_has_a_picture(browse, make_page, tmp_path):
+    """As large as a phone, in the middle of its knocks."""
+    config = tmp_path / "knockd.conf"
+    config.write_text("[ssh]\nsequence = 7421,3096,5518,8114,2907\n")
+    browser = browse()
+    browser.call("Emulation.setDeviceMetricsOverride", width=360, height=420, deviceScaleFactor=1,
+                 mobile=True)
+    browser.open(make_page(NAME, "--door=ssh", "--config", config).as_uri())
+    browser.evaluate("bar.max = 5; bar.value = 2; show('Knock 3 of 5')")
+    browser.screenshot(pathlib.Path(os.environ["KNOCKD_PAGE_PICTURE"]))
 
 
 def test_the_page_is_valid_html(make_page):
