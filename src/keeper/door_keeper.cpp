@@ -160,25 +160,36 @@ void DoorKeeper::carry_out() {
   for (auto actions = openings_.take_actions(); !actions.empty();
        actions = openings_.take_actions()) {
     for (size_t i = 0; i < actions.size(); ++i) {
+      // Who is let in does not wait until the lines of the knock are written.
+      const bool may_wait =
+          std::holds_alternative<Say>(actions[i]) || std::holds_alternative<Admit>(actions[i]);
+      if (!may_wait) write_lines();
       if (std::holds_alternative<Dismiss>(actions[i]) && not_dismissed_.empty()) {
         dismiss_in_a_row(actions, i);
       }
       std::visit([this](const auto& one) { carry_out(one); }, actions[i]);
     }
+    write_lines();
   }
   carries_out_ = false;
   set_alarms();
 }
 
-void DoorKeeper::carry_out(const Say& say) {
-  if (say.may_be_left_out && !may_log_()) return;
-  log_.write(say.level, say.source ? name_source_(*say.source) + ": " + say.text : say.text);
+void DoorKeeper::carry_out(const Say& say) { unwritten_.push_back(&say); }
+
+void DoorKeeper::write_lines() {
+  for (const Say* const say : unwritten_) {
+    if (say->may_be_left_out && !may_log_()) continue;
+    log_.write(say->level, say->source ? name_source_(*say->source) + ": " + say->text : say->text);
+  }
+  unwritten_.clear();
 }
 
 void DoorKeeper::carry_out(const UseSequence& use) { use_sequence_(use); }
 
 void DoorKeeper::carry_out(const Admit& admit) {
   const std::string fault = admitter_.admit(admit.door);
+  write_lines();
   if (!fault.empty()) {
     refused_ = not_opened_line(admit.door, fault);
     log_.error(refused_);

@@ -93,7 +93,10 @@ class NotingRunner : public CommandRunner {
 class NotingAdmitter : public Admitter {
  public:
   explicit NotingAdmitter(Journal& journal) : journal_(journal) {}
-  std::string admit(const OpenDoor& door) override { return answer("let in " + text(door)); }
+  std::string admit(const OpenDoor& door) override {
+    if (on_admit) on_admit();
+    return answer("let in " + text(door));
+  }
   std::vector<std::string> dismiss(std::span<const OpenDoor> doors) override {
     calls_to_dismiss += 1;
     std::vector<std::string> answers;
@@ -101,6 +104,7 @@ class NotingAdmitter : public Admitter {
     return answers;
   }
 
+  std::function<void()> on_admit;
   std::deque<std::string> faults;
   int calls_to_dismiss = 0;
 

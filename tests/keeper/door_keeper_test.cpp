@@ -186,6 +186,12 @@ TEST_F(DoorKeeperTest, LogsWhoIsLetInAndForHowLong) {
                                        "ssh: closed tcp 22 to 2001:db8::7"));
 }
 
+TEST_F(DoorKeeperTest, KnockerIsLetInBeforeTheLinesOfTheKnockAreWritten) {
+  admitter_.on_admit = [this] { EXPECT_THAT(log_.lines(), IsEmpty()); };
+  knock(ssh_port());
+  EXPECT_EQ(log_.lines().size(), 3u) << "before the turn ends";
+}
+
 TEST_F(DoorKeeperTest, CommandsBesidePortsRunAfterTheKnockerIsIn_AndAfterHeIsOut) {
   Terms both = ssh();
   both.admission = ssh_port().admission;

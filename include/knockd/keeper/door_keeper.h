@@ -99,6 +99,7 @@ class DoorKeeper {
   void settle();
   void carry_out();
   void carry_out(const Say& say);
+  void write_lines();
   void carry_out(const UseSequence& use);
   void carry_out(const Admit& admit);
   void carry_out(const Dismiss& dismiss);
@@ -125,6 +126,7 @@ class DoorKeeper {
   Openings openings_;
   std::unique_ptr<StateFile> state_;
   bool carries_out_ = false;
+  std::vector<const Say*> unwritten_;  // of the actions that are being carried out
   std::deque<std::string>
       not_dismissed_;        // the answers of those of a row that are still to be said
   EventLoop::Alarm next_;    // of the openings
