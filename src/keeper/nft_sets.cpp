@@ -102,12 +102,7 @@ Result<std::optional<NftSets::Found>, int> NftSets::find(const SetElement& eleme
   const int error = ask(find_request(element, sequence), sequence, [&](const nlmsghdr& answer) {
     for (Found& one : elements_in(answer)) found = std::move(one);
   });
-  if (error == ENOENT) {
-    // Of the set, or of the element.
-    if (const auto set = describe(element.set); !set) return set.error();
-    return std::optional<Found>();
-  }
-  if (error != 0) return error;
+  if (error != 0 && error != ENOENT) return error;
   return found;
 }
 

@@ -233,6 +233,18 @@ bool ShutPorts::is_own(const SetName& set) const {
   return set.family == TableFamily::kInet && set.table == own_.table().name;
 }
 
+// By what is known of it, if nobody has changed the ruleset since.
+Result<NftSets::Description, int> ShutPorts::describe(const SetName& set) {
+  if (!monitor_) return sets_->describe(set);
+  on_change();
+  if (const auto known = descriptions_.find(set); known != descriptions_.end()) {
+    return known->second;
+  }
+  auto description = sets_->describe(set);
+  if (description) descriptions_.emplace(set, *description);
+  return description;
+}
+
 ShutPorts::Place ShutPorts::place_of(const OpenDoor& door) {
   const Admission& admission = *door.admission;
   const IpAddress address = network_of(door.source, admission.prefix);
@@ -248,7 +260,7 @@ ShutPorts::Place ShutPorts::place_of(const OpenDoor& door) {
     return place;
   }
   const SetName& set = *admission.set;
-  const auto description = sets_->describe(set);
+  const auto description = describe(set);
   if (!description) {
     place.fault = description.error() == ENOENT
                       ? "there is no set " + to_string(set)
@@ -384,7 +396,9 @@ std::vector<std::string> ShutPorts::dismiss(std::span<const OpenDoor> doors) {
 // --- When others change the ruleset --------------------------------------------------------------
 
 void ShutPorts::on_change() {
-  if (!monitor_->read() || check_.when()) return;
+  if (!monitor_->read()) return;
+  descriptions_.clear();
+  if (check_.when()) return;
   const Duration since = loop_.now() - repaired_;
   if (since > kCalm) pause_.reset();
   check_.set(loop_.now() + kLookAfter);

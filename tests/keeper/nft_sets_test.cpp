@@ -156,11 +156,12 @@ TEST_F(NftSetsTest, TellsSetsThatADoorCanUseFromOthers) {
   EXPECT_FALSE(describe("six").is_v4);
 }
 
-TEST_F(NftSetsTest, AMissingSetIsNoEntryWhateverIsAsked) {
+TEST_F(NftSetsTest, AMissingSetIsNoEntryAndHasNoElement) {
   const SetName missing{TableFamily::kInet, "knockd", "nowhere"};
   const std::string key = set_key(address("192.0.2.1"), kSsh);
   EXPECT_EQ(sets_->describe(missing).error(), ENOENT);
-  EXPECT_EQ(sets_->find({missing, key}).error(), ENOENT);
+  EXPECT_EQ(*sets_->find({missing, key}), std::nullopt);
+  EXPECT_EQ(remove(missing, key), 0);
   EXPECT_EQ(sets_->list(missing).error(), ENOENT);
   EXPECT_EQ(put(missing, key, seconds(1)), ENOENT);
   EXPECT_EQ(sets_->picture("nowhere", {}).error(), ENOENT);

@@ -291,6 +291,21 @@ TEST_F(ShutPortsTest, WhoCannotBeRenewedIsStillToBeIn) {
   EXPECT_THAT(elements(kTheirs), SizeIs(1));
 }
 
+// Also within one turn of the loop.
+TEST_F(ShutPortsTest, ASetOfOthersThatIsMadeAnewIsLookedUpAnew) {
+  nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
+  ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s, kTheirs)), "");
+  nft("delete table inet own\n"
+      "table inet own { set allowed { type ipv4_addr . inet_proto . inet_service; "
+      "flags timeout; }\n}\n");
+  ASSERT_EQ(ports_->admit(opening(2, "192.0.2.8", 60s, kTheirs)), "");
+  ASSERT_THAT(elements(kTheirs), SizeIs(1));
+  EXPECT_EQ(elements(kTheirs)[0].key, set_key(IpAddress::parse("192.0.2.8").value(), kSsh));
+  nft("delete table inet own\n");
+  EXPECT_EQ(ports_->admit(opening(3, "192.0.2.9", 60s, kTheirs)),
+            "there is no set inet own allowed");
+}
+
 TEST_F(ShutPortsTest, WhoComesWhileTheTableIsMadeAnewIsIn) {
   ASSERT_TRUE(ports_->shut(ssh_table()));
   nft("flush ruleset\n");

@@ -34,7 +34,7 @@ class NftSets {
 
   // ENOENT if there is no such set.
   Result<Description, int> describe(const SetName& set);
-  // ENOENT if there is no such set; nothing if it lacks the element.
+  // Nothing if there is no such set, or if it lacks the element.
   Result<std::optional<Found>, int> find(const SetElement& element);
   Result<std::vector<Found>, int> list(const SetName& set);
   // What makes up a table apart from its sets' elements that time out: the same text as long as it

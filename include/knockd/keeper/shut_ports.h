@@ -3,6 +3,7 @@
 // by those of the administrator's ruleset, and puts both right when others change the ruleset.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -79,6 +80,7 @@ class ShutPorts : public Admitter {
   void keep(const ShutTable& table);
   bool remove_former(const ShutTable& table);
   std::string make_own_set_for(const OpenDoor& door);
+  Result<NftSets::Description, int> describe(const SetName& set);
   Place place_of(const OpenDoor& door);
   bool is_own(const SetName& set) const;
   bool is_others(const SetElement& element, Instant until);
@@ -90,8 +92,9 @@ class ShutPorts : public Admitter {
 
   EventLoop& loop_;
   Log& log_;
-  std::optional<NftSets> sets_;            // from the first need on
-  std::optional<RulesetMonitor> monitor_;  // likewise
+  std::optional<NftSets> sets_;                           // from the first need on
+  std::optional<RulesetMonitor> monitor_;                 // likewise
+  std::map<SetName, NftSets::Description> descriptions_;  // of others' sets, until they change
   OwnTable own_;
   KeptTable kept_;
   NftRun nft_;
