@@ -107,15 +107,18 @@ JsonWriter& JsonWriter::null() {
 
 JsonWriter& JsonWriter::seconds(std::chrono::nanoseconds value) {
   separate();
-  const long long ms =
-      std::max<long long>(0, std::chrono::duration_cast<std::chrono::milliseconds>(value).count());
-  json_ += std::to_string(ms / 1000);
-  // A thousand and so many: with zeros in front.
-  json_ += '.' + std::to_string(1000 + ms % 1000).substr(1);
+  json_ += seconds_text(value);
   return *this;
 }
 
 std::string JsonWriter::take() { return std::move(json_); }
+
+std::string seconds_text(std::chrono::nanoseconds time) {
+  const long long ms =
+      std::max<long long>(0, std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
+  // A thousand and so many: with zeros in front.
+  return std::to_string(ms / 1000) + '.' + std::to_string(1000 + ms % 1000).substr(1);
+}
 
 std::string to_json(const Answer& answer) {
   JsonWriter json;

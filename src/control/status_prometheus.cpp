@@ -2,6 +2,7 @@
 #include <string_view>
 
 #include "knockd/base/text.h"
+#include "knockd/control/json.h"
 #include "knockd/control/status_report.h"
 
 namespace knockd {
@@ -45,12 +46,6 @@ class Metrics {
   const char* name_ = "";
   std::string text_;
 };
-
-std::string seconds_text(std::chrono::nanoseconds time) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
-  return format("%lld.%03lld", static_cast<long long>(ms / 1000),
-                static_cast<long long>(ms % 1000));
-}
 
 struct DoorMetric {
   const char* name;

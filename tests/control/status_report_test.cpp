@@ -184,6 +184,14 @@ TEST(StatusReportTest, Prometheus) {
           "knockd_sources{interface=\"ppp0\"} 0"));
 }
 
+// As on a router without a clock chip, until somebody sets its clock.
+TEST(StatusReportTest, PrometheusHasNoTimeBefore1970) {
+  StatusReport early = report();
+  early.time = 1500ms;
+  early.uptime = 5s;
+  EXPECT_THAT(samples_of(early), ::testing::Contains("knockd_start_time_seconds 0.000"));
+}
+
 TEST(StatusReportTest, PrometheusHasNoAddress_AndEscapesLabels) {
   const std::string text = to_prometheus(report());
   EXPECT_THAT(text, HasSubstr("# TYPE knockd_openings_total counter\n"

@@ -25,7 +25,7 @@ class JsonWriter {
   JsonWriter& number(uint64_t value);
   JsonWriter& yes_no(bool value);
   JsonWriter& null();
-  // Seconds, with three decimals.
+  // As seconds_text() has it.
   JsonWriter& seconds(std::chrono::nanoseconds value);
 
   std::string take();
@@ -38,6 +38,9 @@ class JsonWriter {
   std::string json_;
   bool is_first_ = true;  // of its object or array, or right behind its key
 };
+
+// "12.345": seconds, with three decimals; no time is below zero.
+std::string seconds_text(std::chrono::nanoseconds time);
 
 // What a person is told, and the exit status that goes with it.
 struct Answer {
