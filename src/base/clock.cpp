@@ -5,12 +5,19 @@
 #include <time.h>
 
 namespace knockd {
+namespace {
 
-BootClock::time_point BootClock::now() {
+std::chrono::nanoseconds read(clockid_t clock) {
   timespec time{};
-  clock_gettime(CLOCK_BOOTTIME, &time);
-  return time_point(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
+  clock_gettime(clock, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
+
+}  // namespace
+
+BootClock::time_point BootClock::now() { return time_point(read(CLOCK_BOOTTIME)); }
+
+WallTime wall_now() { return read(CLOCK_REALTIME); }
 
 bool is_wall_clock_in_sync() {
   timex clock{};

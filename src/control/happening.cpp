@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/control/happening.h"
 
+#include <iterator>
+
 #include "knockd/control/json.h"
 
 namespace knockd {
 namespace {
+
+// By HappeningKind.
+constexpr const char* kNames[] = {"stage",   "open",      "refused", "closed",
+                                  "timeout", "wrong",     "scan",    "command_failed",
+                                  "reload",  "interface", "overrun"};
+static_assert(std::size(kNames) == static_cast<size_t>(HappeningKind::kOverrun) + 1);
 
 void write(JsonWriter& json, const char* key, const std::string& text) {
   if (!text.empty()) json.key(key).text(text);
@@ -20,7 +28,8 @@ void write_knock(JsonWriter& json, const char* key, const std::optional<Knock>& 
 
 std::string to_json(const Happening& happening) {
   JsonWriter json;
-  json.begin_object().key("time").seconds(happening.time).key("event").text(happening.event);
+  json.begin_object().key("time").seconds(happening.time);
+  json.key("event").text(kNames[static_cast<size_t>(happening.event)]);
   if (happening.id != 0) json.key("id").number(happening.id);
   write(json, "door", happening.door);
   if (happening.address) json.key("address").text(happening.address->to_string());
@@ -36,7 +45,7 @@ std::string to_json(const Happening& happening) {
 
 std::string overrun_json(WallTime time) {
   Happening happening;
-  happening.event = "overrun";
+  happening.event = HappeningKind::kOverrun;
   happening.time = time;
   return to_json(happening);
 }

@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/keeper/chronicle.h"
 
-#include <time.h>
-
 #include <utility>
 
 namespace knockd {
 namespace {
 
-WallTime wall_now() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+HappeningKind kind_of(EventKind kind) {
+  switch (kind) {
+    case EventKind::kTimeout:
+      return HappeningKind::kTimeout;
+    case EventKind::kScan:
+      return HappeningKind::kScan;
+    case EventKind::kWrong:
+      return HappeningKind::kWrong;
+    default:  // not an opening: Openings tells of those
+      return HappeningKind::kStage;
+  }
 }
 
-const char* event_name(EventKind kind) {
-  switch (kind) {
-    case EventKind::kStage:
-      return "stage";
-    case EventKind::kTimeout:
-      return "timeout";
-    case EventKind::kScan:
-      return "scan";
-    case EventKind::kWrong:
-      return "wrong";
-    case EventKind::kOpen:
-      break;  // its opening tells of it
+HappeningKind kind_of(Happened::What what) {
+  switch (what) {
+    case Happened::What::kRefused:
+      return HappeningKind::kRefused;
+    case Happened::What::kClosed:
+      return HappeningKind::kClosed;
+    default:
+      return HappeningKind::kOpen;
   }
-  return "";
 }
 
 AttemptEnd end_of(EventKind kind) {
@@ -51,7 +51,7 @@ std::string network_of_door(const OpenDoor& door) {
 void Chronicle::heard(const KnockEvent& event, const std::string& door,
                       const std::string& interface, std::optional<Knock> expected) {
   Happening happening;
-  happening.event = event_name(event.kind);
+  happening.event = kind_of(event.kind);
   happening.door = door;
   happening.address = event.source;
   happening.interface = interface;
@@ -99,9 +99,7 @@ void Chronicle::on_happened(const Happened& happened) {
                    happened.why});
   }
   Happening happening;
-  happening.event = happened.what == What::kRefused  ? "refused"
-                    : happened.what == What::kClosed ? "closed"
-                                                     : "open";
+  happening.event = kind_of(happened.what);
   happening.id = door.id;
   happening.door = door.door;
   happening.address = door.source;
@@ -118,7 +116,7 @@ void Chronicle::on_command_ended(const CommandEnd& end) {
   if (!end.failure.empty()) {
     ++totals_[end.door].commands_failed;
     Happening happening;
-    happening.event = "command_failed";
+    happening.event = HappeningKind::kCommandFailed;
     happening.id = end.opening;
     happening.door = end.door;
     happening.why = std::string(end.kind == CommandKind::kStart ? "start" : "stop") +
@@ -130,14 +128,14 @@ void Chronicle::on_command_ended(const CommandEnd& end) {
 
 void Chronicle::reloaded(bool taken) {
   Happening happening;
-  happening.event = "reload";
+  happening.event = HappeningKind::kReload;
   if (!taken) happening.why = "the configuration is faulty, the old one stays in force";
   tell(std::move(happening));
 }
 
 void Chronicle::interface_changed(const std::string& name, const std::string& waits_because) {
   Happening happening;
-  happening.event = "interface";
+  happening.event = HappeningKind::kInterface;
   happening.interface = name;
   happening.why = waits_because.empty() ? "listening" : waits_because;
   tell(std::move(happening));

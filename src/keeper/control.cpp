@@ -91,7 +91,7 @@ void Control::act(Caller caller, uid_t, const AskEvents&) {
 
 void Control::on_happening(const Happening& happening) {
   if (socket_.has_followers()) socket_.tell(to_json(happening), overrun_json(happening.time));
-  if (std::string_view(happening.event) == "closed") is_closed(happening.id);
+  if (happening.event == HappeningKind::kClosed) is_closed(happening.id);
 }
 
 // --- By hand -------------------------------------------------------------------------------------

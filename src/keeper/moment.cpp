@@ -2,31 +2,15 @@
 #include "knockd/keeper/moment.h"
 
 #include <fcntl.h>
-#include <sys/timex.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "knockd/base/text.h"
 #include "knockd/base/unique_fd.h"
 
 namespace knockd {
-namespace {
-
-// chronyd, ntpd, systemd-timesyncd and BusyBox clear the kernel's STA_UNSYNC; the kernel sets it
-// again when nothing was heard from them for about nine hours.
-bool someone_keeps_the_wall_clock() {
-  timex state{};
-  return adjtimex(&state) >= 0 && (state.status & STA_UNSYNC) == 0;
-}
-
-}  // namespace
 
 Moment Moment::now() {
-  timespec wall{};
-  clock_gettime(CLOCK_REALTIME, &wall);
-  return {.boot = BootClock::now(),
-          .wall = std::chrono::seconds(wall.tv_sec) + std::chrono::nanoseconds(wall.tv_nsec),
-          .wall_is_kept = someone_keeps_the_wall_clock()};
+  return {.boot = BootClock::now(), .wall = wall_now(), .wall_is_kept = is_wall_clock_in_sync()};
 }
 
 std::string read_boot_id() {

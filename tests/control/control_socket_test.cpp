@@ -19,6 +19,7 @@
 #include "knockd/control/control_path.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/control/call.h"
+#include "tests/control/turning_loop.h"
 
 namespace knockd {
 namespace {
@@ -28,13 +29,11 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-class ControlSocketTest : public ::testing::Test, public ControlSocket::Owner {
+class ControlSocketTest : public ::testing::Test,
+                          public ControlSocket::Owner,
+                          protected TurningLoop {
  protected:
-  ControlSocketTest() : loop_(+[] { return now_; }), socket_(loop_, *this) {
-    now_ = Instant(1h);
-    loop_.refresh_clock();
-    EXPECT_TRUE(socket_.open(path_, ""));
-  }
+  ControlSocketTest() : socket_(loop_, *this) { EXPECT_TRUE(socket_.open(path_, "")); }
 
   void on_request(ControlSocket::Caller caller, uid_t user, const std::string& line) override {
     user_ = user;
@@ -44,19 +43,6 @@ class ControlSocketTest : public ::testing::Test, public ControlSocket::Owner {
   }
   void on_gone(ControlSocket::Caller) override { ++gone_; }
 
-  // Turns until it is so; time stands still.
-  void turn_until(const char* what, const std::function<bool()>& is_so) {
-    const auto deadline = std::chrono::steady_clock::now() + 10s;
-    while (!is_so()) {
-      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "not within 10 s: " << what;
-      loop_.poll();
-    }
-  }
-  // Time passes, in one go.
-  void pass(Duration time) {
-    now_ += time;
-    for (int i = 0; i < 3; ++i) loop_.poll();
-  }
   void answer_with(const std::string& text) {
     act_ = [this, text](ControlSocket::Caller caller) { socket_.answer(caller, text); };
   }
@@ -68,10 +54,8 @@ class ControlSocketTest : public ::testing::Test, public ControlSocket::Owner {
     turn_until("it follows", [&] { return asked_.size() > before; });
   }
 
-  static Instant now_;
   TemporaryFolder folder_;
   const std::string path_ = folder_ / "control/socket";
-  EventLoop loop_;
   std::function<void(ControlSocket::Caller)> act_;
   std::vector<std::string> asked_;
   std::vector<ControlSocket::Caller> callers_;
@@ -79,8 +63,6 @@ class ControlSocketTest : public ::testing::Test, public ControlSocket::Owner {
   int gone_ = 0;
   ControlSocket socket_;
 };
-
-Instant ControlSocketTest::now_;
 
 struct stat status_of(const std::string& path) {
   struct stat status {};

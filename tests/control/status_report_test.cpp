@@ -222,7 +222,7 @@ TEST(StatusReportTest, LinesOfTheLog) {
 
 TEST(HappeningTest, HasTheKeysThatMeanSomething) {
   Happening happening;
-  happening.event = "open";
+  happening.event = HappeningKind::kOpen;
   happening.time = 1500ms;
   EXPECT_EQ(to_json(happening), R"({"time":1.500,"event":"open"})");
   happening.id = 7;

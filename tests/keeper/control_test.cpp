@@ -12,6 +12,7 @@
 
 #include "tests/base/temporary_folder.h"
 #include "tests/control/call.h"
+#include "tests/control/turning_loop.h"
 #include "tests/keeper/recording_log.h"
 
 namespace knockd {
@@ -23,13 +24,9 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
-class ControlTest : public ::testing::Test, public Control::Owner {
+class ControlTest : public ::testing::Test, public Control::Owner, protected TurningLoop {
  protected:
-  ControlTest() : loop_(+[] { return now_; }), control_(loop_, log_, *this) {
-    now_ = Instant(1h);
-    loop_.refresh_clock();
-    control_.open(path_, "");
-  }
+  ControlTest() : control_(loop_, log_, *this) { control_.open(path_, ""); }
 
   bool ask_listeners() override {
     ++asked_;
@@ -56,17 +53,6 @@ class ControlTest : public ::testing::Test, public Control::Owner {
 
   bool is_open(uint64_t) const override { return is_open_; }
 
-  void turn_until(const char* what, const std::function<bool()>& is_so) {
-    const auto deadline = std::chrono::steady_clock::now() + 10s;
-    while (!is_so()) {
-      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "not within 10 s: " << what;
-      loop_.poll();
-    }
-  }
-  void pass(Duration time) {
-    now_ += time;
-    for (int i = 0; i < 3; ++i) loop_.poll();
-  }
   // What a caller is answered.
   std::string ask(const std::string& line) {
     Call call(path_);
@@ -75,17 +61,15 @@ class ControlTest : public ::testing::Test, public Control::Owner {
     turn_until("an answer", [&] { return call.is_over(); });
     return call.heard();
   }
-  void happens(const char* event, uint64_t id) {
+  void happens(HappeningKind event, uint64_t id) {
     Happening happening;
     happening.event = event;
     happening.id = id;
     control_.on_happening(happening);
   }
 
-  static Instant now_;
   TemporaryFolder folder_;
   const std::string path_ = folder_ / "control";
-  EventLoop loop_;
   RecordingLog log_;
   bool listens_ = false;
   unsigned asked_ = 0;
@@ -96,8 +80,6 @@ class ControlTest : public ::testing::Test, public Control::Owner {
   bool is_open_ = true;
   Control control_;
 };
-
-Instant ControlTest::now_;
 
 // --- Status
 
@@ -165,12 +147,12 @@ TEST_F(ControlTest, CloseIsAnsweredWhenTheStopCommandsHaveEnded) {
   call.say("close\tall\n");
   turn_until("it is asked", [&] { return !words_.empty(); });
   control_.on_command_ended({7, CommandKind::kStop, "ssh", ""});
-  happens("closed", 7);
-  happens("open", 8);
-  happens("closed", 99);
+  happens(HappeningKind::kClosed, 7);
+  happens(HappeningKind::kOpen, 8);
+  happens(HappeningKind::kClosed, 99);
   pass(9s);
   EXPECT_EQ(call.heard(), "");
-  happens("closed", 8);
+  happens(HappeningKind::kClosed, 8);
   turn_until("the answer", [&] { return !call.heard().empty(); });
   EXPECT_EQ(call.heard(), "{\"status\":0,\"text\":\"2 openings closed\"}\n");
 }
@@ -182,7 +164,7 @@ TEST_F(ControlTest, StopCommandThatFailsIsNoSuccess) {
   turn_until("it is asked", [&] { return !words_.empty(); });
   control_.on_command_ended({7, CommandKind::kStop, "ssh", "returned non-zero status code (1)"});
   EXPECT_EQ(call.heard(), "");
-  happens("closed", 7);
+  happens(HappeningKind::kClosed, 7);
   turn_until("the answer", [&] { return !call.heard().empty(); });
   EXPECT_EQ(call.heard(),
             "{\"status\":1,\"text\":\"1 of 1 opening closed; "
@@ -194,13 +176,13 @@ TEST_F(ControlTest, StopCommandThatHangsIsNoSuccess) {
   Call call(path_);
   call.say("close\tall\n");
   turn_until("it is asked", [&] { return !words_.empty(); });
-  happens("closed", 7);
+  happens(HappeningKind::kClosed, 7);
   pass(10s);
   turn_until("the answer", [&] { return !call.heard().empty(); });
   EXPECT_EQ(call.heard(),
             "{\"status\":1,\"text\":\"1 of 2 openings closed; "
             "1 stop command still running\"}\n");
-  happens("closed", 8);
+  happens(HappeningKind::kClosed, 8);
 }
 
 TEST_F(ControlTest, EachIsWaitedForNoLongerThanItsOwnTime) {
@@ -227,7 +209,7 @@ TEST_F(ControlTest, StartCommandThatFailsMeanwhileIsNoStopCommand) {
   turn_until("it is asked", [&] { return !words_.empty(); });
   control_.on_command_ended({7, CommandKind::kStart, "ssh", "returned non-zero status code (1)"});
   control_.on_command_ended({7, CommandKind::kStop, "ssh", ""});
-  happens("closed", 7);
+  happens(HappeningKind::kClosed, 7);
   turn_until("the answer", [&] { return !call.heard().empty(); });
   EXPECT_EQ(call.heard(), "{\"status\":0,\"text\":\"1 opening closed\"}\n");
 }
@@ -278,7 +260,7 @@ TEST_F(ControlTest, OpenThatIsClosedMeanwhileIsNoSuccess) {
   EXPECT_EQ(call.heard(), "") << "the start command still runs";
   control_.on_command_ended({7, CommandKind::kStart, "ssh", ""});
   turn_until("it is asked again", [&] { return words_.size() == 2; });
-  happens("closed", 7);  // its start command had not begun
+  happens(HappeningKind::kClosed, 7);  // its start command had not begun
   turn_until("both answers", [&] { return call.heard().find('\n') + 1 < call.heard().size(); });
   const std::string answer =
       "{\"status\":1,\"text\":\"ssh was closed before its start command had ended\"}\n";
@@ -291,7 +273,7 @@ TEST_F(ControlTest, StartCommandThatFailsIsNoFailureOfTheStop) {
   call.say("close\tall\n");
   turn_until("it is asked", [&] { return !words_.empty(); });
   control_.on_command_ended({7, CommandKind::kStart, "ssh", "returned non-zero status code (1)"});
-  happens("closed", 7);
+  happens(HappeningKind::kClosed, 7);
   turn_until("the answer", [&] { return !call.heard().empty(); });
   EXPECT_EQ(call.heard(), "{\"status\":0,\"text\":\"1 opening closed\"}\n");
 }
@@ -302,7 +284,7 @@ TEST_F(ControlTest, WhoFollowsIsTold_ALineEach) {
   Call call(path_);
   call.say("events\n");
   turn_until("it follows", [&] {
-    happens("open", 7);
+    happens(HappeningKind::kOpen, 7);
     loop_.poll();
     return !call.heard().empty();
   });

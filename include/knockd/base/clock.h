@@ -22,8 +22,12 @@ struct BootClock {
 using Duration = BootClock::duration;
 using Instant = BootClock::time_point;
 
-// Whether the kernel takes the wall clock for one that agrees with the world's: something like an
-// NTP client sets it.
+// Since 1970, by the clock that people set.
+using WallTime = std::chrono::nanoseconds;
+WallTime wall_now();
+// Whether somebody keeps that clock right: chronyd, ntpd, systemd-timesyncd and BusyBox clear the
+// kernel's STA_UNSYNC, and the kernel sets it again when nothing was heard from them for about nine
+// hours.
 bool is_wall_clock_in_sync();
 
 }  // namespace knockd

@@ -2,18 +2,16 @@
 // The last attempts that opened nothing, and why: what a person asks for whose knock failed. Pure.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "knockd/base/clock.h"
 #include "knockd/knock/event.h"
 
 namespace knockd {
-
-using WallTime = std::chrono::nanoseconds;  // since 1970
 
 enum class AttemptEnd : uint8_t {
   kWrongKnock,

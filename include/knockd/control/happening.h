@@ -11,9 +11,23 @@
 
 namespace knockd {
 
+enum class HappeningKind : uint8_t {
+  kStage,
+  kOpen,  // or renewed
+  kRefused,
+  kClosed,
+  kTimeout,
+  kWrong,
+  kScan,
+  kCommandFailed,
+  kReload,
+  kInterface,
+  kOverrun  // the reader was too slow: the last it gets
+};
+
 // The keys are those of the JSON; an empty or absent member has none.
 struct Happening {
-  const char* event = "";  // "open"
+  HappeningKind event = HappeningKind::kStage;
   WallTime time{};
   std::string door{};
   std::optional<IpAddress> address{};

@@ -3,7 +3,6 @@
 // boot clock, which holds as long as the machine runs, and by the wall clock beside it.
 #pragma once
 
-#include <chrono>
 #include <string>
 
 #include "knockd/base/clock.h"
@@ -11,8 +10,8 @@
 namespace knockd {
 
 struct Moment {
-  Instant boot;                     // means something only together with the boot's id
-  std::chrono::nanoseconds wall{};  // since 1970
+  Instant boot;  // means something only together with the boot's id
+  WallTime wall{};
   // Whether the kernel says that someone (NTP) keeps the wall clock right. Only then can two
   // readings be compared across a reboot: a clock that is not kept may be years off, and jump.
   bool wall_is_kept = false;
