@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <map>
 #include <utility>
 
 #include "knockd/knock/event_text.h"
@@ -20,14 +19,6 @@ constexpr Duration kFirstPause = milliseconds(50);
 constexpr Duration kLongestPause = seconds(5);
 // After so long without a repair the next one is prompt again.
 constexpr Duration kCalm = seconds(30);
-// An element that differs by more than this from its time is not as we put it.
-constexpr Duration kSlack = seconds(1);
-// Elements of one batch.
-constexpr size_t kMostAtOnce = 500;
-
-bool is_near(Duration one, Duration other) {
-  return one <= other + kSlack && other <= one + kSlack;
-}
 
 // Whether a table shuts its ports wherever the other is to.
 bool covers(const ShutTable& table, const ShutTable& wanted) {
@@ -42,6 +33,7 @@ ShutPorts::ShutPorts(EventLoop& loop, Log& log, std::string table, std::string l
       log_(log),
       own_(std::move(table), std::move(lock_folder)),
       nft_(loop),
+      allowed_(loop, log, own_.table().name),
       check_(loop, [this] { check(); }),
       pause_(kFirstPause, kLongestPause) {}
 
@@ -141,13 +133,13 @@ bool ShutPorts::end(const Change& change, std::string fault) {
   for (const Knock& port : change.before) {
     if (!change.table.has(port)) log_.notice(no_longer_shut_text(port));
   }
-  for (const SetName& set : admissions_.sets()) put_right(set);
+  allowed_.put_right(*sets_);
   return true;
 }
 
 // Who is in by a prefix that no door has any more stays in for the time that was promised.
 void ShutPorts::keep_held_prefixes(ShutTable& table) const {
-  const std::set<SetName> held = admissions_.sets();
+  const std::set<SetName> held = allowed_.used_sets();
   const auto keep = [&](const std::set<uint8_t>& prefixes, bool is_v4, std::set<uint8_t>& kept) {
     for (const uint8_t prefix : prefixes) {
       const SetName set{TableFamily::kInet, own_.table().name, own_set_name(is_v4, prefix)};
@@ -229,67 +221,6 @@ void ShutPorts::report_left_behind() {
   for (const Knock& port : left.shut_in_kernel(*sets_)) log_.warning(left_shut_text(port));
 }
 
-bool ShutPorts::is_own(const SetName& set) const {
-  return set.family == TableFamily::kInet && set.table == own_.table().name;
-}
-
-// By what is known of it, if nobody has changed the ruleset since.
-Result<NftSets::Description, int> ShutPorts::describe(const SetName& set) {
-  if (!monitor_) return sets_->describe(set);
-  on_change();
-  if (const auto known = descriptions_.find(set); known != descriptions_.end()) {
-    return known->second;
-  }
-  auto description = sets_->describe(set);
-  if (description) descriptions_.emplace(set, *description);
-  return description;
-}
-
-ShutPorts::Place ShutPorts::place_of(const OpenDoor& door) {
-  const Admission& admission = *door.admission;
-  const IpAddress address = network_of(door.source, admission.prefix);
-  Place place;
-  const auto add_ports = [&](const SetName& set) {
-    for (const Knock& port : admission.ports) {
-      place.elements.push_back({set, set_key(address, port)});
-    }
-  };
-  if (!admission.set) {
-    add_ports(
-        {TableFamily::kInet, own_.table().name, own_set_name(address.is_v4(), admission.prefix)});
-    return place;
-  }
-  const SetName& set = *admission.set;
-  const auto description = describe(set);
-  if (!description) {
-    place.fault = description.error() == ENOENT
-                      ? "there is no set " + to_string(set)
-                      : to_string(set) + ": " + nft_reason(description.error());
-  } else if (!description->key || description->is_v4 != address.is_v4()) {
-    place.fault = "set " + to_string(set) + " is not of type " +
-                  (address.is_v4() ? "ipv4_addr" : "ipv6_addr") +
-                  ", alone or with . inet_proto . inet_service";
-  } else if (!description->has_timeout) {
-    place.fault = "set " + to_string(set) + " has no 'flags timeout'";
-  } else if (*description->key == SetKey::kAddress) {
-    place.elements.push_back({set, set_key(address)});
-  } else if (admission.ports.empty()) {
-    place.fault = "set " + to_string(set) + " wants ports (Open)";
-  } else {
-    add_ports(set);
-  }
-  return place;
-}
-
-// Whether an element of the administrator's set was put there by somebody else, to stay at least as
-// long as we would have it.
-bool ShutPorts::is_others(const SetElement& element, Instant until) {
-  if (is_own(element.set)) return false;
-  const auto found = sets_->find(element);
-  if (!found || !*found) return false;
-  return !(*found)->left || *(*found)->left > until - loop_.now() + kSlack;
-}
-
 // Who was let in by an earlier run, by a prefix that no door has any more, stays in as was
 // promised.
 std::string ShutPorts::make_own_set_for(const OpenDoor& door) {
@@ -305,7 +236,7 @@ std::string ShutPorts::make_own_set_for(const OpenDoor& door) {
     return make_own_set_for(door);
   }
   std::string fault = load(table);
-  for (const SetName& set : admissions_.sets()) put_right(set);
+  allowed_.put_right(*sets_);
   return fault;
 }
 
@@ -315,90 +246,24 @@ std::string ShutPorts::admit(const OpenDoor& door) {
   std::string unready = begin();
   if (unready.empty()) unready = make_own_set_for(door);
   if (!unready.empty()) return unready;
-  Place place = place_of(door);
-  if (!place.fault.empty()) return place.fault;
-  std::erase_if(place.elements, [&](const SetElement& element) {
-    return is_others(element, admissions_.until(element).value_or(door.deadline));
-  });
-  const std::vector<SetElement> before = admissions_.of(door.id);
-  admissions_.hold(door.id, place.elements, door.deadline);
-  std::string fault = put(place.elements);
-  // One that is being repaired gets all that is held; until then nothing may be shut at all.
-  if (nft_.runs() && !door.admission->set) return {};
-  if (!fault.empty() && before.empty()) admissions_.release(door.id);
-  return fault;
+  if (door.admission->set) on_change();
+  return allowed_.allow(*sets_, door, nft_.runs() && !door.admission->set);
 }
 
-// As long as they are held.
-std::string ShutPorts::put(const std::vector<SetElement>& elements) {
-  std::vector<TimedElement> timed;
-  for (const SetElement& element : elements) {
-    const auto until = admissions_.until(element);
-    if (until && *until > loop_.now()) timed.push_back({element, *until - loop_.now()});
-  }
-  for (size_t at = 0; at < timed.size(); at += kMostAtOnce) {
-    const size_t size = std::min(kMostAtOnce, timed.size() - at);
-    const int error = sets_->put({timed.data() + at, size});
-    if (error != 0) return to_string(timed[at].element.set) + ": " + nft_reason(error);
-  }
-  return {};
-}
-
-// All of one set.
-std::string ShutPorts::remove(const std::vector<SetElement>& elements) {
-  for (size_t at = 0; at < elements.size(); at += kMostAtOnce) {
-    const size_t size = std::min(kMostAtOnce, elements.size() - at);
-    const int error = sets_->remove({elements.data() + at, size});
-    // Without its set, or its table, nobody is let in.
-    if (error != 0 && error != ENOENT) {
-      return to_string(elements.front().set) + ": " + nft_reason(error);
-    }
-  }
-  return {};
-}
-
-// Set by set: what fails in one does not keep the others from it.
 std::vector<std::string> ShutPorts::dismiss(std::span<const OpenDoor> doors) {
   const std::string unready = begin();
-  std::vector<std::string> faults(doors.size(), unready);
-  if (!unready.empty()) return faults;
-  std::map<SetName, std::map<SetElement, Instant>> held;  // until when
-  std::vector<std::set<SetName>> sets_of(doors.size());
-  for (size_t i = 0; i < doors.size(); ++i) {
-    // Of an opening of an earlier run that is overdue already nothing is held yet.
-    std::vector<SetElement> elements = admissions_.of(doors[i].id);
-    if (elements.empty()) elements = place_of(doors[i]).elements;
-    for (const SetElement& element : elements) {
-      held[element.set][element] = admissions_.until(element).value_or(loop_.now());
-      sets_of[i].insert(element.set);
-    }
-  }
-  for (const OpenDoor& door : doors) admissions_.release(door.id);
-  for (const auto& [set, elements] : held) {
-    std::vector<SetElement> last;
-    std::vector<SetElement> shared;
-    for (const auto& [element, until] : elements) {
-      if (admissions_.until(element)) {
-        shared.push_back(element);
-      } else if (!is_others(element, until)) {
-        last.push_back(element);
-      }
-    }
-    std::string fault = remove(last);
-    if (std::string other = put(shared); fault.empty()) fault = std::move(other);
-    for (size_t i = 0; i < doors.size() && !fault.empty(); ++i) {
-      if (sets_of[i].contains(set)) faults[i] = fault;
-    }
-  }
-  return faults;
+  if (!unready.empty()) return std::vector(doors.size(), unready);
+  on_change();
+  return allowed_.withdraw(*sets_, doors);
 }
 
 // --- When others change the ruleset --------------------------------------------------------------
 
+// Also before it is used: what is known of others' sets is true until they change.
 void ShutPorts::on_change() {
-  if (!monitor_->read()) return;
-  descriptions_.clear();
-  if (check_.when()) return;
+  if (monitor_ && !monitor_->read()) return;
+  allowed_.forget_descriptions();
+  if (!monitor_ || check_.when()) return;
   const Duration since = loop_.now() - repaired_;
   if (since > kCalm) pause_.reset();
   check_.set(loop_.now() + kLookAfter);
@@ -408,15 +273,13 @@ void ShutPorts::check() {
   if (nft_.runs()) return;  // it is looked at again when that has ended
   if (!own_.table().ports.empty() && own_.is_changed(*sets_)) return run({own_.table(), {}, true});
   failing_ = false;
-  bool repaired = false;
-  for (const SetName& set : admissions_.sets()) repaired |= put_right(set);
-  if (repaired) pause_repairs();
+  if (allowed_.put_right(*sets_)) pause_repairs();
 }
 
 bool ShutPorts::end_repair(const std::string& fault) {
   if (fault.empty()) {
     log_.warning("table " + own_.table().name + " was changed by another program: made anew");
-    for (const SetName& set : admissions_.sets()) put_right(set);
+    allowed_.put_right(*sets_);
   } else if (!failing_) {
     for (const ShutPort& port : own_.table().ports) {
       log_.error(not_shut_text(port.port, fault));
@@ -431,36 +294,6 @@ void ShutPorts::pause_repairs() {
   repaired_ = loop_.now();
   // Our own program's change is heard as another's; and what failed is tried again.
   check_.set(loop_.now() + pause_.next());
-}
-
-// Puts in what is missing in a set, and takes out of an own one what nobody holds. True if there
-// was any.
-bool ShutPorts::put_right(const SetName& set) {
-  const auto found = sets_->list(set);
-  if (!found) return false;  // there is none: its table may come back, and is looked at then
-  std::map<std::string_view, std::optional<Duration>> present;
-  for (const NftSets::Found& one : *found) present[one.key] = one.left;
-  std::vector<SetElement> wrong;
-  admissions_.for_each_of(set, [&](const SetElement& element, Instant until) {
-    const auto there = present.find(element.key);
-    const bool is_right =
-        there != present.end() &&
-        (!is_own(set) || (there->second && is_near(*there->second, until - loop_.now())));
-    if (!is_right && until > loop_.now()) wrong.push_back(element);
-  });
-  std::vector<SetElement> strange;
-  if (is_own(set)) {
-    for (const NftSets::Found& one : *found) {
-      const SetElement element{set, one.key};
-      if (!admissions_.until(element)) strange.push_back(element);
-    }
-  }
-  if (wrong.empty() && strange.empty()) return false;
-  const std::string fault = put(wrong);
-  if (!fault.empty()) log_.error("cannot let in again: " + fault);
-  const std::string not_removed = remove(strange);
-  if (!not_removed.empty()) log_.error(not_removed);
-  return true;
 }
 
 }  // namespace knockd

@@ -3,7 +3,6 @@
 // by those of the administrator's ruleset, and puts both right when others change the ruleset.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,8 +11,8 @@
 #include "knockd/base/event_loop.h"
 #include "knockd/base/growing_pause.h"
 #include "knockd/base/log.h"
-#include "knockd/keeper/admissions.h"
 #include "knockd/keeper/admitter.h"
+#include "knockd/keeper/allowed_sources.h"
 #include "knockd/keeper/kept_table.h"
 #include "knockd/keeper/nft_program.h"
 #include "knockd/keeper/nft_sets.h"
@@ -56,11 +55,6 @@ class ShutPorts : public Admitter {
   std::vector<std::string> dismiss(std::span<const OpenDoor> doors) override;
 
  private:
-  struct Place {  // where an opening is let in
-    std::vector<SetElement> elements;
-    std::string fault;  // or why it cannot be
-  };
-
   struct Change {               // of the own table, by nft
     ShutTable table;            // without ports: it is removed
     std::vector<Knock> before;  // what the kernel's one shut
@@ -80,27 +74,19 @@ class ShutPorts : public Admitter {
   void keep(const ShutTable& table);
   bool remove_former(const ShutTable& table);
   std::string make_own_set_for(const OpenDoor& door);
-  Result<NftSets::Description, int> describe(const SetName& set);
-  Place place_of(const OpenDoor& door);
-  bool is_own(const SetName& set) const;
-  bool is_others(const SetElement& element, Instant until);
-  std::string put(const std::vector<SetElement>& elements);
-  std::string remove(const std::vector<SetElement>& elements);
   void on_change();
   void check();
-  bool put_right(const SetName& set);
 
   EventLoop& loop_;
   Log& log_;
-  std::optional<NftSets> sets_;                           // from the first need on
-  std::optional<RulesetMonitor> monitor_;                 // likewise
-  std::map<SetName, NftSets::Description> descriptions_;  // of others' sets, until they change
+  std::optional<NftSets> sets_;            // from the first need on
+  std::optional<RulesetMonitor> monitor_;  // likewise
   OwnTable own_;
   KeptTable kept_;
   NftRun nft_;
   std::optional<Change> change_;   // while nft runs
   std::optional<ShutTable> next_;  // what was wanted meanwhile
-  Admissions admissions_;
+  AllowedSources allowed_;
   EventLoop::Alarm check_;
   GrowingPause pause_;    // between repairs
   Instant repaired_;      // last

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/keeper/allowed_sources.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "knockd/keeper/own_table.h"
+
+namespace knockd {
+namespace {
+
+// An element that differs by more than this from its time is not as we put it.
+constexpr Duration kSlack = std::chrono::seconds(1);
+// Elements of one batch.
+constexpr size_t kMostAtOnce = 500;
+
+bool is_near(Duration one, Duration other) {
+  return one <= other + kSlack && other <= one + kSlack;
+}
+
+}  // namespace
+
+AllowedSources::AllowedSources(const EventLoop& loop, Log& log, std::string table)
+    : loop_(loop), log_(log), table_(std::move(table)) {}
+
+std::string AllowedSources::allow(NftSets& sets, const OpenDoor& door, bool is_being_repaired) {
+  Place place = place_of(sets, door);
+  if (!place.fault.empty()) return place.fault;
+  std::erase_if(place.elements, [&](const SetElement& element) {
+    return is_others(sets, element, admissions_.until(element).value_or(door.deadline));
+  });
+  const bool is_new = admissions_.of(door.id).empty();
+  admissions_.hold(door.id, place.elements, door.deadline);
+  std::string fault = put(sets, place.elements);
+  if (is_being_repaired) return {};
+  if (!fault.empty() && is_new) admissions_.release(door.id);
+  return fault;
+}
+
+// Set by set: what fails in one does not keep the others from it.
+std::vector<std::string> AllowedSources::withdraw(NftSets& sets, std::span<const OpenDoor> doors) {
+  std::vector<std::string> faults(doors.size());
+  std::map<SetName, std::map<SetElement, Instant>> held;  // until when
+  std::vector<std::set<SetName>> sets_of(doors.size());
+  for (size_t i = 0; i < doors.size(); ++i) {
+    // Of an opening of an earlier run that is overdue already nothing is held yet.
+    std::vector<SetElement> elements = admissions_.of(doors[i].id);
+    if (elements.empty()) elements = place_of(sets, doors[i]).elements;
+    for (const SetElement& element : elements) {
+      held[element.set][element] = admissions_.until(element).value_or(loop_.now());
+      sets_of[i].insert(element.set);
+    }
+  }
+  for (const OpenDoor& door : doors) admissions_.release(door.id);
+  for (const auto& [set, elements] : held) {
+    std::vector<SetElement> last;
+    std::vector<SetElement> shared;
+    for (const auto& [element, until] : elements) {
+      if (admissions_.until(element)) {
+        shared.push_back(element);
+      } else if (!is_others(sets, element, until)) {
+        last.push_back(element);
+      }
+    }
+    std::string fault = remove(sets, last);
+    if (std::string other = put(sets, shared); fault.empty()) fault = std::move(other);
+    for (size_t i = 0; i < doors.size() && !fault.empty(); ++i) {
+      if (sets_of[i].contains(set)) faults[i] = fault;
+    }
+  }
+  return faults;
+}
+
+bool AllowedSources::is_own(const SetName& set) const {
+  return set.family == TableFamily::kInet && set.table == table_;
+}
+
+Result<NftSets::Description, int> AllowedSources::describe(NftSets& sets, const SetName& set) {
+  if (const auto known = descriptions_.find(set); known != descriptions_.end()) {
+    return known->second;
+  }
+  auto description = sets.describe(set);
+  if (description) descriptions_.emplace(set, *description);
+  return description;
+}
+
+AllowedSources::Place AllowedSources::place_of(NftSets& sets, const OpenDoor& door) {
+  const Admission& admission = *door.admission;
+  const IpAddress address = network_of(door.source, admission.prefix);
+  Place place;
+  const auto add_ports = [&](const SetName& set) {
+    for (const Knock& port : admission.ports) {
+      place.elements.push_back({set, set_key(address, port)});
+    }
+  };
+  if (!admission.set) {
+    add_ports({TableFamily::kInet, table_, own_set_name(address.is_v4(), admission.prefix)});
+    return place;
+  }
+  const SetName& set = *admission.set;
+  const auto description = describe(sets, set);
+  if (!description) {
+    place.fault = description.error() == ENOENT
+                      ? "there is no set " + to_string(set)
+                      : to_string(set) + ": " + nft_reason(description.error());
+  } else if (!description->key || description->is_v4 != address.is_v4()) {
+    place.fault = "set " + to_string(set) + " is not of type " +
+                  (address.is_v4() ? "ipv4_addr" : "ipv6_addr") +
+                  ", alone or with . inet_proto . inet_service";
+  } else if (!description->has_timeout) {
+    place.fault = "set " + to_string(set) + " has no 'flags timeout'";
+  } else if (*description->key == SetKey::kAddress) {
+    place.elements.push_back({set, set_key(address)});
+  } else if (admission.ports.empty()) {
+    place.fault = "set " + to_string(set) + " wants ports (Open)";
+  } else {
+    add_ports(set);
+  }
+  return place;
+}
+
+// Whether an element of the administrator's set was put there by somebody else, to stay at least as
+// long as we would have it.
+bool AllowedSources::is_others(NftSets& sets, const SetElement& element, Instant until) {
+  if (is_own(element.set)) return false;
+  const auto found = sets.find(element);
+  if (!found || !*found) return false;
+  return !(*found)->left || *(*found)->left > until - loop_.now() + kSlack;
+}
+
+// As long as they are held.
+std::string AllowedSources::put(NftSets& sets, const std::vector<SetElement>& elements) {
+  std::vector<TimedElement> timed;
+  for (const SetElement& element : elements) {
+    const auto until = admissions_.until(element);
+    if (until && *until > loop_.now()) timed.push_back({element, *until - loop_.now()});
+  }
+  for (size_t at = 0; at < timed.size(); at += kMostAtOnce) {
+    const size_t size = std::min(kMostAtOnce, timed.size() - at);
+    const int error = sets.put({timed.data() + at, size});
+    if (error != 0) return to_string(timed[at].element.set) + ": " + nft_reason(error);
+  }
+  return {};
+}
+
+// All of one set.
+std::string AllowedSources::remove(NftSets& sets, const std::vector<SetElement>& elements) {
+  for (size_t at = 0; at < elements.size(); at += kMostAtOnce) {
+    const size_t size = std::min(kMostAtOnce, elements.size() - at);
+    const int error = sets.remove({elements.data() + at, size});
+    // Without its set, or its table, nobody is let in.
+    if (error != 0 && error != ENOENT) {
+      return to_string(elements.front().set) + ": " + nft_reason(error);
+    }
+  }
+  return {};
+}
+
+bool AllowedSources::put_right(NftSets& sets) {
+  bool was_wrong = false;
+  for (const SetName& set : admissions_.sets()) was_wrong |= put_right(sets, set);
+  return was_wrong;
+}
+
+bool AllowedSources::put_right(NftSets& sets, const SetName& set) {
+  const auto found = sets.list(set);
+  if (!found) return false;  // there is none: its table may come back, and is looked at then
+  std::map<std::string_view, std::optional<Duration>> present;
+  for (const NftSets::Found& one : *found) present[one.key] = one.left;
+  std::vector<SetElement> wrong;
+  admissions_.for_each_of(set, [&](const SetElement& element, Instant until) {
+    const auto there = present.find(element.key);
+    const bool is_right =
+        there != present.end() &&
+        (!is_own(set) || (there->second && is_near(*there->second, until - loop_.now())));
+    if (!is_right && until > loop_.now()) wrong.push_back(element);
+  });
+  std::vector<SetElement> strange;
+  if (is_own(set)) {
+    for (const NftSets::Found& one : *found) {
+      const SetElement element{set, one.key};
+      if (!admissions_.until(element)) strange.push_back(element);
+    }
+  }
+  if (wrong.empty() && strange.empty()) return false;
+  const std::string fault = put(sets, wrong);
+  if (!fault.empty()) log_.error("cannot let in again: " + fault);
+  const std::string not_removed = remove(sets, strange);
+  if (!not_removed.empty()) log_.error(not_removed);
+  return true;
+}
+
+}  // namespace knockd
