@@ -45,7 +45,7 @@ bool ListenerSlots::ask() {
   bool is_any = false;
   for (const auto& slot : slots_) {
     if (!slot->listening) continue;
-    // One that is suspended would get thousands.
+    // A suspended listener would have thousands of requests waiting.
     if (!std::exchange(slot->is_asked, true)) slot->process->send(StatusRequest());
     is_any = true;
   }
@@ -94,7 +94,7 @@ void ListenerSlots::on_gone(ListenerProcess& from, int status) {
   retry_later(*slot);
   if (slot->settled && !slot->pause.is_worth_a_line()) return;
   if (from.misbehaved()) {
-    return log_.error(format("%s: the listener did what no listener does: ended, starting another",
+    return log_.error(format("%s: the listener sent an invalid message: killed, starting another",
                              slot->interface.c_str()));
   }
   if (!listened) {
@@ -295,7 +295,7 @@ void ListenerSlots::stop_listener(Slot& slot) {
   slot.dismissed = false;
 }
 
-// Says so, once until something else is said, and counts the interface as waited for.
+// Logs why, unless that was the last reason logged. The interface is waited for from now on.
 void ListenerSlots::wait_for(Slot& slot, const std::string& why, const std::string& details) {
   if (slot.waiting_for != why) {
     log_.warning(why + details);
@@ -346,7 +346,7 @@ std::string ListenerSlots::interface_name(const Slot& slot, const KnockEvent& ev
   return found == nullptr ? slot.interface : found->name;
 }
 
-// Of a packet that was heard twice, the second time.
+// Whether this packet was reported already, by another interface.
 bool ListenerSlots::is_echo(const Slot& slot, const KnockEvent& event) {
   if (slot.interface == kAny) {
     return event.interface_index != 0 &&

@@ -20,7 +20,7 @@ using ::testing::Not;
 constexpr int kMany = 5000;
 constexpr DoorNumber kDoor = 0;
 constexpr DoorNumber kUsedUp = 1;
-const std::string kEnded = "any: the listener did what no listener does: ended, starting another";
+const std::string kEnded = "any: the listener sent an invalid message: killed, starting another";
 
 KnockEvent event(EventKind kind, DoorNumber door, uint8_t stage, uint32_t generation = 0) {
   KnockEvent event;
