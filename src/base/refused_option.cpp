@@ -17,8 +17,7 @@ std::vector<std::string_view> names_of(const option* options) {
   return names;
 }
 
-// The long options that someone meant who wrote this name: those that it abbreviates, else the one
-// that it is nearest to.
+// The long options that this name abbreviates, else the one nearest to it.
 std::vector<std::string> meant_by(std::string_view name, const option* options) {
   const std::vector<std::string_view> names = names_of(options);
   std::vector<std::string> meant;

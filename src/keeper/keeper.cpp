@@ -60,7 +60,8 @@ Keeper::~Keeper() = default;
 
 int Keeper::run() {
   open_log();
-  // Before the pid file says where to send them: their default is death.
+  // Before the pid file is written: whoever reads it may send a signal, which by default would end
+  // this process.
   loop_.watch_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD},
                       [this](int signal) { on_signal(signal); });
   if (!take_pid_file()) return 1;
@@ -206,7 +207,7 @@ void Keeper::open_log() {
   if (config_.use_syslog) sinks.push_back(make_syslog_sink());
   if (!file.empty()) sinks.push_back(make_file_sink(file, error));
   if (options_.verbose) sinks.push_back(make_descriptor_sink(STDOUT_FILENO));
-  // Who starts a daemon sees what is wrong; later, only one who would see nothing otherwise.
+  // Warnings go to standard error as well, later only in the foreground without another log.
   if (!is_ready_ || (sinks.empty() && !options_.daemon)) {
     sinks.push_back(make_descriptor_sink(STDERR_FILENO, LogLevel::kWarning, "knockd: "));
   }
@@ -289,7 +290,7 @@ void Keeper::reload() {
   if (!file.empty()) log_.notice("re-opening log file: " + file);
   open_log();
   line_rate_.set_limit(config_.bounds.log_rate);
-  // Who hears what it should goes on: a new listener misses what comes before it is ready.
+  // A listener whose rules are unchanged goes on: a new one misses packets until it is ready.
   const bool has_same_rules = sequences_.renew();
   slots_.renew(!has_same_rules || !has_same_bounds);
   choose_interfaces();
@@ -330,7 +331,7 @@ void Keeper::finish_shutdown_if_done() {
   doors_.run(kOnStop, config_.on_stop);
 }
 
-// Whether leaving has taken too long already; the alarm would ring too late in a long turn.
+// Whether the shutdown has taken too long; in a long turn the alarm would ring too late.
 bool Keeper::must_give_up() {
   if (!leaving_) return false;
   loop_.refresh_clock();
@@ -342,7 +343,7 @@ void Keeper::give_up() {
     log_.warning(counted(open, "door") + " could not be closed in time, the next start closes " +
                  (open == 1 ? "it" : "them"));
   }
-  // Not behind commands that hang; what it has begun goes on without us.
+  // On_Stop does not wait for hung commands, and goes on after this process has ended.
   if (is_ready_ && !std::exchange(on_stop_run_, true) && !config_.on_stop.empty()) {
     doors_.run(kOnStop, config_.on_stop);
   }

@@ -14,8 +14,8 @@
 namespace knockd {
 namespace {
 
-// What another file, or another text, differs in. Not "newer than": clocks are set, and a backup
-// keeps its time.
+// Differs if the file, or its content, was replaced. Not "is newer": clocks are set, and a restored
+// backup keeps its time.
 std::string mark_of(const std::string& file) {
   struct stat status {};
   if (stat(file.c_str(), &status) != 0) return "";
@@ -92,7 +92,7 @@ Result<OpenedByHand> Keeper::open_by_hand(const AskOpen& open, uid_t user) {
   }
   const auto number = static_cast<DoorNumber>(door - config_.doors.begin());
   const std::shared_ptr<Terms> terms(new Terms(*terms_.of(number, open.address)));
-  // A person's word is no knock to be ignored.
+  // Reknock = ignore is for knocks alone.
   if (terms->reknock == Reknock::kIgnore) terms->reknock = Reknock::kExtend;
   if (open.time) terms->open_for = *open.time;
   return doors_.open_by_hand({terms, open.address, "", 0, kNoDoor}, user);

@@ -92,8 +92,8 @@ void ListenerProcess::reaped(int status) {
   report_end();
 }
 
-// Once both are known: that all it said was heard, and how it ended. How one ends that misbehaved
-// is known at once.
+// When the channel is read to its end and the exit status is known. The status of one that was
+// killed here is known at once.
 void ListenerProcess::report_end() {
   if (process_.is_open() || (!status_ && !misbehaved_) || std::exchange(end_reported_, true))
     return;

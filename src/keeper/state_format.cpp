@@ -87,7 +87,7 @@ std::string_view take(std::string_view& text, std::string_view name, bool is_las
   return value;
 }
 
-// Whatever these cannot read becomes a value that is written otherwise.
+// Text that these cannot read gives a value that is not written like it: parse_line() notices.
 
 nanoseconds parse_seconds(std::string_view text) {
   const size_t point = text.find('.');

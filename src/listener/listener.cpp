@@ -29,8 +29,8 @@ namespace {
 constexpr Duration kShortestPause = std::chrono::milliseconds(1);
 // Frames between two looks at the clock.
 constexpr int kMostFramesAtOnce = 4096;
-// With so many frames after a pause there will be more after the next: to wait for the first of
-// them would be one more wake-up. But now and then the keeper's messages and the alarms have their
+// After so many frames in one pause more will follow, and another pause costs less than to wait for
+// the next frame. But only so often in a row: the keeper's messages and alarms must have their
 // turn.
 constexpr size_t kFramesOfAFlood = 2;
 constexpr int kMostReadsInARow = 8;
@@ -197,8 +197,8 @@ class Listener : LiveCapture::Handler {
   bool set_filter() {
     CaptureWishes wishes{settings_.own_addresses, settings_.doors, settings_.bounds.scan_limit != 0,
                          settings_.only_v4, false};
-    // Who asks why wants to hear of flags that do not count, too. (Not of every port: the ssh
-    // session in which this is read would be told of itself.)
+    // -D also explains packets whose flags do not match. (Not packets to any port: it would report
+    // the ssh session in which its output is read.)
     if (settings_.explain) {
       for (DoorRule& door : wishes.doors) door.flags = {};
     }

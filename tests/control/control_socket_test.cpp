@@ -309,7 +309,7 @@ TEST_F(ControlSocketTest, SilentCallerIsSentAway_SoonIfOthersWait) {
   EXPECT_LE(passes, 15) << "eight silent ones are to go at a time";
 }
 
-TEST_F(ControlSocketTest, CallerForWhomThereIsNoDescriptorIsServedOnceThereIsOne) {
+TEST_F(ControlSocketTest, CallerIsServedLater_WhenDescriptorsHadRunOut) {
   Call call(path_);
   call.say("status\n");
   const UniqueFd lowest_free(dup(STDERR_FILENO));

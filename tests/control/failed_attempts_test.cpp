@@ -36,7 +36,7 @@ TEST_F(FailedAttemptsTest, TheLastFiftyAreKept) {
   EXPECT_EQ(all().back(), "192.0.2.59 2");
 }
 
-TEST_F(FailedAttemptsTest, OfThoseThatEndAtTheFirstKnockTenAreKept_WhateverElseThereIs) {
+TEST_F(FailedAttemptsTest, KeepsAtMostTenThatEndedAtTheirFirstKnock) {
   attempts_.add(attempt(200, 2));
   for (int i = 0; i < 100; ++i) attempts_.add(attempt(i, 1));
   attempts_.add(attempt(201, 3));
@@ -47,7 +47,7 @@ TEST_F(FailedAttemptsTest, OfThoseThatEndAtTheFirstKnockTenAreKept_WhateverElseT
   EXPECT_EQ(all().back(), "192.0.2.201 3");
 }
 
-TEST_F(FailedAttemptsTest, RefusalsWhichEndAtNoKnockAreOfThose) {
+TEST_F(FailedAttemptsTest, RefusedKnocksCountAsEndedAtTheirFirstKnock) {
   attempts_.add(attempt(200, 2));
   for (int i = 0; i < 100; ++i) attempts_.add(attempt(i, 0));
   attempts_.add(attempt(99, 0));
@@ -55,7 +55,7 @@ TEST_F(FailedAttemptsTest, RefusalsWhichEndAtNoKnockAreOfThose) {
   EXPECT_EQ(all().front(), "192.0.2.200 2");
 }
 
-TEST_F(FailedAttemptsTest, OfThoseEachSourceHasOne_TheLast) {
+TEST_F(FailedAttemptsTest, KeepsOneOfThemForEachSource_TheLast) {
   attempts_.add(attempt(1, 1));
   attempts_.add(attempt(2, 1));
   attempts_.add(attempt(1, 1));

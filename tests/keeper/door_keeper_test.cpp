@@ -226,7 +226,7 @@ TEST_F(DoorKeeperTest, OneTimeSequenceIsUsedBeforeAnybodyIsLetIn) {
   EXPECT_THAT(take_journal(), ElementsAre("let in tcp 22 192.0.2.7", "write", "sync"));
 }
 
-TEST_F(DoorKeeperTest, WhomTheKernelRefusesHasOneLine_AndNothingIsRecordedOrRun) {
+TEST_F(DoorKeeperTest, FailureToLetInIsLoggedOnce_AndNothingIsRecordedOrRun) {
   Terms both = ssh();
   both.admission = ssh_port().admission;
   admitter_.faults = {"the set is full"};
@@ -255,7 +255,7 @@ TEST_F(DoorKeeperTest, RenewalIsLoggedAsSuch_NotAsOpenedOnceMore) {
                                        "<192.0.2.7>: ssh: already open, time extended"));
 }
 
-TEST_F(DoorKeeperTest, WhoCannotBeDismissedIsLogged_AndForgotten) {
+TEST_F(DoorKeeperTest, FailureToTakeOutIsLogged_AndTheOpeningIsForgotten) {
   knock(ssh_port());
   turn();
   log_.take();
@@ -344,7 +344,7 @@ TEST_F(DoorKeeperTest, ShutdownClosesAFewThousandInSeveralTurns) {
 
 // --- By hand
 
-TEST_F(DoorKeeperTest, ThatAPersonEndsTheTimeIsOnDiskBeforeAnythingIsUndone) {
+TEST_F(DoorKeeperTest, CloseByHandIsOnDiskBeforeAnythingIsUndone) {
   Terms both = ssh();
   both.admission = ssh_port().admission;
   knock(both);
@@ -358,7 +358,7 @@ TEST_F(DoorKeeperTest, ThatAPersonEndsTheTimeIsOnDiskBeforeAnythingIsUndone) {
   EXPECT_THAT(closed.running, ElementsAre(1));
 }
 
-TEST_F(DoorKeeperTest, PersonWaitsForAStartCommand_ButNotForTheOneOfARenewal) {
+TEST_F(DoorKeeperTest, OpenByHandWaitsForItsStartCommand_ButNotWhenItRenews) {
   Terms extending = ssh();
   extending.reknock = Reknock::kExtend;
   const auto first = open_by_hand(extending);
@@ -371,7 +371,7 @@ TEST_F(DoorKeeperTest, PersonWaitsForAStartCommand_ButNotForTheOneOfARenewal) {
   EXPECT_FALSE(second->runs_start);
 }
 
-TEST_F(DoorKeeperTest, PersonIsToldWhyItIsNotOpen_NotWhyAnotherTime) {
+TEST_F(DoorKeeperTest, OpenByHandReportsItsOwnFailure_NotAnEarlierOne) {
   admitter_.faults = {"the set is full"};
   EXPECT_EQ(open_by_hand(ssh_port()).error().text,
             "ssh: cannot open tcp 22 to 192.0.2.7: the set is full");

@@ -62,7 +62,7 @@ TEST_F(LineRateTest, LinesAreLeftOutWithoutALimit) {
   EXPECT_THAT(log_.take(), ElementsAre("7 log lines left out, too many at once"));
 }
 
-TEST_F(LineRateTest, WhatListenersLeftOutIsReportedOnceASecondHoweverOftenTheySaySo) {
+TEST_F(LineRateTest, LinesLeftOutByListenersAreReportedOnceASecond) {
   for (int tenth = 0; tenth < 10; ++tenth) {
     rate_.add_left_out(1);
     pass(100ms);

@@ -234,12 +234,12 @@ TEST_F(ListenerSlotsTest, OneThatEndsIsReplaced_AfterGrowingPauses) {
   }
 }
 
-TEST_F(ListenerSlotsTest, OneThatListenedAndEndsIsReported_WithThePauseBeforeTheNext) {
+TEST_F(ListenerSlotsTest, ListenerThatEndsIsReported_WithThePauseBeforeTheNext) {
   start(listen_and_end);
   turn_until_logged("any: the listener ended (exit status 0); starting another in 0.1 s");
 }
 
-TEST_F(ListenerSlotsTest, OneThatCannotBeStartedIsSaidOnce_AndWhenItListensAtLast) {
+TEST_F(ListenerSlotsTest, FailedStartIsLoggedOnce_AndSoIsTheSuccessAfterIt) {
   slots_->announce();
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -262,7 +262,7 @@ TEST_F(ListenerSlotsTest, MissingRightsAreReported_AndTriedAgainLater) {
   EXPECT_EQ(starts_, 2);
 }
 
-TEST_F(ListenerSlotsTest, AfterAReloadThoseThatHearWhatTheyShouldGoOn) {
+TEST_F(ListenerSlotsTest, ListenersWithUnchangedRulesGoOnAfterAReload) {
   start(listen);
   turn_until_said("settled");
   slots_->renew(false);

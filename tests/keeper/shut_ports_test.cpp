@@ -116,7 +116,7 @@ TEST_F(ShutPortsTest, WhoIsTakenUpIsInByThePrefixOfThatDay) {
   EXPECT_EQ(dismiss(v4), "");
 }
 
-TEST_F(ShutPortsTest, NobodyIsTakenUpOverAFamilyThatIsLetInNowhere) {
+TEST_F(ShutPortsTest, FamilyThatNoDoorLetsInIsRefused_AndTheTableStays) {
   ShutTable only_v4 = ssh_table();
   only_v4.prefixes_v6 = {};
   ASSERT_TRUE(ports_->shut(only_v4));
@@ -163,7 +163,7 @@ TEST_F(ShutPortsTest, AnEmptyTableInPlaceOfOursIsReplaced) {
   EXPECT_THAT(log_.take(), ElementsAre("table knockd was changed by another program: made anew"));
 }
 
-TEST_F(ShutPortsTest, WhoseTimeIsUpIsNotPutInAgainWithAnother) {
+TEST_F(ShutPortsTest, ExpiredElementIsNotPutInForGood) {
   ASSERT_TRUE(ports_->shut(ssh_table()));
   const OpenDoor first = opening(1, "192.0.2.7", 1000s);
   ASSERT_EQ(ports_->admit(first), "");
@@ -371,7 +371,7 @@ TEST_F(ShutPortsTest, ATableUnderAnEarlierNameIsRemoved) {
   EXPECT_EQ(read_file(folder_ / "kept"), to_nft(table));
 }
 
-TEST_F(ShutPortsTest, ATableUnderAnEarlierNameThatADaemonHasStays_AndIsKnownToTheNextStart) {
+TEST_F(ShutPortsTest, FormerTableThatADaemonHoldsStays_AndTheNextStartKnowsIt) {
   ports_->keep_in(folder_ / "kept");
   ASSERT_TRUE(ports_->shut(ssh_table()));
   ShutPorts second(loop_, log_, "other", folder_.path());
@@ -390,7 +390,7 @@ TEST_F(ShutPortsTest, ATableUnderAnEarlierNameThatADaemonHasStays_AndIsKnownToTh
   EXPECT_EQ(read_file(folder_ / "kept"), to_nft(ssh_table()));
 }
 
-TEST_F(ShutPortsTest, ATableUnderAnEarlierNameIsReportedWithoutSuchDoors) {
+TEST_F(ShutPortsTest, FormerTableIsReported_WhenNoDoorHasPortsAnyMore) {
   ports_->keep_in(folder_ / "kept");
   ASSERT_TRUE(ports_->shut(ssh_table()));
   ports_.emplace(loop_, log_, "other", folder_.path());

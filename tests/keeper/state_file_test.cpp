@@ -430,7 +430,7 @@ TEST_F(StateFileTest, ANewFileNeverGoesThroughALinkLaidForIt) {
   EXPECT_EQ(read_file(folder / "victim"), "precious");
 }
 
-TEST_F(StateFileTest, NorThroughOneThatIsLaidAtTheLastMoment) {
+TEST_F(StateFileTest, NeverGoesThroughALinkMadeAtTheLastMoment) {
   struct Racing : FaultyCalls {
     std::string victim;
     int open(const char* file, int flags, mode_t mode) override {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Waits for descriptors, alarms and signals, on the kernel's own parts: epoll, timerfd, signalfd.
-// Nothing of it wakes up while nothing happens.
+// Does not wake up while nothing happens.
 #pragma once
 
 #include <signal.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A file by whose lock a process has something to itself.
+// A lock file: the process that holds its lock has exclusive use of something.
 #pragma once
 
 #include <sys/types.h>

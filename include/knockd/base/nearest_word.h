@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which known word someone meant who mistyped it: for messages.
+// The known word that a mistyped one probably stands for, for messages.
 #pragma once
 
 #include <string_view>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a process gives up that it was born with.
+// Gives up what a process inherited: rights, descriptors, signal settings.
 #pragma once
 
 #include <optional>

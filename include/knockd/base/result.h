@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Errors as values. Exceptions would work as well and cost a third of the program: their tables,
-// their landing pads and the library that unwinds. True is good: of a Status, and of a Result. A
+// their landing pads and the library that unwinds. A Status and a Result are true for success. A
 // constructor cannot fail; what can is made by create(), which returns a Result.
 #pragma once
 
@@ -26,7 +26,7 @@ class [[nodiscard]] Status {
   Status(Fault fault) : fault_(std::move(fault)) {}
 
   explicit operator bool() const { return !fault_; }
-  // What failed; without that, the end of the program.
+  // What failed. Ends the program if nothing did.
   const Fault& error() const { return *fault_; }
 
  private:
@@ -42,14 +42,14 @@ class [[nodiscard]] Result {
 
   explicit operator bool() const { return content_.index() == 0; }
 
-  // The value; without one, the end of the program.
+  // The value. Ends the program if there is none.
   Value& operator*() & { return std::get<0>(content_); }
   const Value& operator*() const& { return std::get<0>(content_); }
   Value&& operator*() && { return std::get<0>(std::move(content_)); }
   Value* operator->() { return &**this; }
   const Value* operator->() const { return &**this; }
 
-  // The error; without one, the end of the program.
+  // The error. Ends the program if there is none.
   Error& error() { return std::get<1>(content_); }
   const Error& error() const { return std::get<1>(content_); }
 

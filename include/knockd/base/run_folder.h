@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where what lives as long as the daemon is: the lock on its table, the control socket.
+// The folder of files that last as long as the daemon: the lock on its table, the control socket.
 #pragma once
 
 namespace knockd {

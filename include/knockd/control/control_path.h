@@ -21,7 +21,8 @@ std::string control_path_of_root();
 // to whom that folder belongs; for others beside the pid file.
 std::string control_path(const std::string& configured, const std::string& pid_file);
 
-// A path that may be longer than an address can hold: it is told by its folder's descriptor then.
+// The address of a path. One that is too long for an address is reached through a descriptor of its
+// folder.
 struct SocketPlace {
   UniqueFd folder;
   sockaddr_un address{};

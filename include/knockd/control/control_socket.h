@@ -51,7 +51,7 @@ class ControlSocket {
   // Makes the socket, in the place of what a crash left there. `group`: whose members may ask, too;
   // empty: nobody else. The folder is made if it is missing. Reports why there is none.
   Status open(const std::string& path, const std::string& group);
-  // Sends everybody away, with what can be sent at once, and removes the socket.
+  // Disconnects all callers, after sending what can be sent at once, and removes the socket.
   void close();
   // Empty: there is none.
   const std::string& path() const { return path_; }

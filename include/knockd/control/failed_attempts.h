@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The last attempts that opened nothing, and why: what a person asks for whose knock failed. Pure.
+// The last attempts that opened nothing, each with its reason, for people whose knock failed. Pure.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ const char* name_of(AttemptEnd end);
 // "wrong knock tcp 7000, expected udp 8000"
 std::string reason_text(const FailedAttempt& attempt);
 
-// Strangers can make as many as they like of those that end at their first knock: of these few are
+// Strangers can cause any number of attempts that end at their first knock: only a few of these are
 // kept, and one of each source.
 class FailedAttempts {
  public:

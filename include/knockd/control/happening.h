@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What happens, as those are told who follow the daemon (--events): an object of JSON a line. Pure.
+// The events of --events: a JSON object a line. Pure.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,7 @@ std::string to_json(const Happening& happening);
 // A member of an object; none without a knock.
 void write_knock(JsonWriter& json, const char* key, const std::optional<Knock>& knock);
 
-// What follows at the end for one who did not read.
+// The last line for a reader that is cut off because it was too slow.
 std::string overrun_json(WallTime time);
 
 }  // namespace knockd

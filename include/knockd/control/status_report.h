@@ -15,7 +15,7 @@
 
 namespace knockd {
 
-// Since the daemon started. What listeners count is as of when they were last heard.
+// Since the daemon started. Counts of listeners are as old as their last answer.
 struct DoorTotals {
   uint64_t begun = 0;            // attempts: first knocks
   uint64_t opened = 0;           // openings

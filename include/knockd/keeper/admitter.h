@@ -13,11 +13,11 @@ namespace knockd {
 class Admitter {
  public:
   virtual ~Admitter() = default;
-  // The source of this opening is let in until its deadline, from now on; again for one that is in
-  // already renews the time. Empty, or the reason why it is not let in.
+  // Lets the source of this opening in until its deadline; if it is in already, renews the time.
+  // Empty, or the reason why it failed.
   virtual std::string admit(const OpenDoor& door) = 0;
-  // These openings let nobody in any longer; whom others let in as well stays in as long as they
-  // say. For each, empty, or the reason why that could not be done.
+  // Ends these openings. A source that is let in by another opening as well stays in for that one's
+  // time. For each, empty, or the reason why it failed.
   virtual std::vector<std::string> dismiss(std::span<const OpenDoor> doors) = 0;
 };
 

@@ -28,7 +28,7 @@ class AllowedSources {
   // `is_being_repaired`: its table is made anew just now, and put_right() follows, so it is no
   // fault that the kernel refuses it.
   std::string allow(NftSets& sets, const OpenDoor& door, bool is_being_repaired);
-  // These openings let nobody in any longer. For each, empty, or a fault.
+  // Ends these openings. For each, empty, or a fault.
   std::vector<std::string> withdraw(NftSets& sets, std::span<const OpenDoor> doors);
 
   // Puts in what is missing, and takes out of own sets what nobody holds. True if there was any.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What has happened since the daemon started: counts of each door, the last attempts that opened
-// nothing, and each thing as it happens for those who follow.
+// nothing, and events for those who follow.
 #pragma once
 
 #include <map>
@@ -52,7 +52,7 @@ class Chronicle : public DoorWatcher {
   Follower* follower_ = nullptr;
   std::map<std::string, DoorTotals> totals_;
   FailedAttempts attempts_;
-  // Of refusals, which a flood can cause: they are all counted, but not all told.
+  // A flood can cause refusals: all are counted, but only some are reported as events.
   RateLimit refusals_{kDefaultLogRate};
 };
 

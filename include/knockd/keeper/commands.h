@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The commands that run: starts each in a process of its own, and knows at its end what it was.
+// The running commands: starts each in a process of its own, and knows at its end whose it was.
 // Which may run, and when, is decided in knock/openings.h.
 #pragma once
 
@@ -19,7 +19,7 @@ namespace knockd {
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
-// Starts processes. Tests put one in its place that starts none.
+// Starts processes. Tests replace it by one that starts none.
 class CommandRunner {
  public:
   virtual ~CommandRunner() = default;

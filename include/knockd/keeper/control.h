@@ -18,8 +18,8 @@
 
 namespace knockd {
 
-// What is asked of listeners is waited for, but not for long; so is that a command ends which a
-// person's word has started.
+// Waits a short time for the counts of the listeners, and for the commands of an opening or a close
+// that a caller asked for.
 class Control : ControlSocket::Owner, public Chronicle::Follower {
  public:
   class Owner {
@@ -39,7 +39,7 @@ class Control : ControlSocket::Owner, public Chronicle::Follower {
 
   Control(EventLoop& loop, Log& log, Owner& owner);
 
-  // `path` is empty if there is to be none. What cannot be had is a warning.
+  // An empty `path`: no socket. A socket that cannot be made is a warning.
   void open(const std::string& path, const std::string& group);
 
   // SIGUSR1: the status as lines of the log.
@@ -56,7 +56,7 @@ class Control : ControlSocket::Owner, public Chronicle::Follower {
     Caller caller = 0;  // 0: the log
     AskStatus::Form form = AskStatus::Form::kJson;
   };
-  // For what a caller's word has started.
+  // A caller who waits for the commands of what he asked for.
   struct Wait {
     Caller caller = 0;
     std::set<uint64_t> openings;  // whose commands have yet to end

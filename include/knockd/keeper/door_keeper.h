@@ -24,16 +24,16 @@ namespace knockd {
 
 using CommandEnd = Commands::Ended;
 
-// Takes what becomes of openings, for those who follow; must not call back.
+// Receives what happens to openings; must not call back.
 class DoorWatcher {
  public:
   virtual ~DoorWatcher() = default;
   virtual void on_happened(const Happened& happened) = 0;
-  // Of a knock's command, or a person's.
+  // Of an opening's command, by a knock or by hand.
   virtual void on_command_ended(const CommandEnd& end) = 0;
 };
 
-// What came of a person's word.
+// The results of opening and closing by hand.
 struct OpenedByHand {
   uint64_t id = 0;
   bool runs_start = false;  // its start command is still to end
@@ -70,17 +70,17 @@ class DoorKeeper {
   void knocked(const CompleteKnock& knock);
   // The answer to UseSequenceOf. `used`: it is on disk. Else nothing opens.
   void sequence_used(uint64_t opening, bool used);
-  // A person's word, recorded when this returns. `user`: the person's uid. The error is one line.
+  // By hand; on disk when this returns. `user`: the uid of the caller. The error is one line.
   Result<OpenedByHand> open_by_hand(const CompleteKnock& knock, uint32_t user);
   ClosedByHand close_by_hand(const Selection& selection, uint32_t user);
-  // A command of nobody's knock (On_Start, On_Stop).
+  // A command without a knock (On_Start, On_Stop).
   void run(const std::string& name, const std::string& command);
   // To be called for each child that has ended. False: it was none of ours.
   bool child_ended(pid_t pid, int status);
 
-  // No knock is taken from now on, and what has not begun does not begin. `close`: open doors are
-  // closed now, not all in one turn; true if some are left, for which it is to be called again.
-  // Else they are left to the next start.
+  // Ignores knocks from now on, and drops starts that have not begun. `close`: closes open doors, a
+  // part of them in each call; true if some are left, and it must be called again. Otherwise open
+  // doors are left to the next start.
   bool shut_down(bool close);
   // Writes what is still to be written.
   void leave();

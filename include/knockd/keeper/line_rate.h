@@ -22,7 +22,8 @@ class LineRate {
   }
   // Whether one more line may be logged now; one that may not is counted.
   bool allows();
-  // Counts lines that a listener left out. Those are not believed to say so once a second at most.
+  // Counts lines that a listener left out. Listeners are not trusted to report that only once a
+  // second.
   void add_left_out(uint64_t lines);
 
  private:

@@ -28,8 +28,8 @@ class ListenerProcess {
    public:
     virtual ~Owner() = default;
     virtual void on_message(ListenerProcess& from, const FromListener& message) = 0;
-    // The process has ended and was reaped, for no reason of ours: nothing comes from it any more.
-    // `status` is what waitpid() said. One that sent what no listener sends was killed for it.
+    // The process has ended, though nobody here asked it to, and was reaped: no message follows.
+    // `status` is that of waitpid(). One that sent an invalid message was killed.
     virtual void on_gone(ListenerProcess& from, int status) = 0;
   };
 
@@ -42,7 +42,7 @@ class ListenerProcess {
   // nothing for long is ended.
   void send(const ToListener& message);
 
-  // Whether it was ended because it did what no listener does.
+  // Whether it was killed because it sent an invalid message.
   bool misbehaved() const { return misbehaved_; }
 
   pid_t pid() const { return process_.pid(); }

@@ -36,11 +36,11 @@ class ListenerSlots : ListenerProcess::Owner {
     virtual void on_event(const KnockEvent& event, const std::string& interface) = 0;
     virtual void on_explanation(const Explanation& explanation) = 0;
     virtual void on_lines_left_out(uint64_t lines) = 0;
-    // What happened at a door of the tracker since the listener was last asked.
+    // Counts of a door since the listener was last asked.
     virtual void on_count(const DoorCount& count) = 0;
     // All that were asked have answered.
     virtual void on_counted() = 0;
-    // It is listened to; or not, and why.
+    // Listens on it if the text is empty; else why not.
     virtual void on_interface(const std::string& interface, const std::string& waits_because) = 0;
     // Interfaces came, went or changed.
     virtual void on_network() = 0;
@@ -67,14 +67,14 @@ class ListenerSlots : ListenerProcess::Owner {
     update();
     follow_network();
   }
-  // Starts and ends what the network and the choice ask for.
+  // Starts and ends listeners as the network and the chosen interfaces need.
   void update();
-  // After a reload: ends the listeners that do not hear what they should (`all`), or those that do
+  // After a reload: ends all listeners because their rules changed (`all`), or only those that do
   // not listen yet. update() starts others.
   void renew(bool all) {
     std::erase_if(slots_, [&](const auto& slot) { return all || !slot->listening; });
   }
-  // From now on it is logged when an interface is listened to.
+  // From now on logs when it begins to listen on an interface.
   void announce() { announces_ = true; }
   // Ends all listeners, for good. Not to be called from the owner's on_ functions.
   void stop() {

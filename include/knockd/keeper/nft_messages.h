@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What is said to the kernel of sets and their elements by nfnetlink, and what it answers: the
-// bytes of requests, and facts from bytes (linux/netfilter/nf_tables.h; the kernel's
+// The nfnetlink messages about sets and their elements: builds the bytes of requests, and reads
+// answers (linux/netfilter/nf_tables.h; the kernel's
 // Documentation/netlink/specs/nftables.yaml). Pure, by libnl's messages.
 #pragma once
 

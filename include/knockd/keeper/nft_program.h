@@ -16,7 +16,7 @@ namespace knockd {
 // took it, all of it; else the reason, one line: "nft: Operation not permitted".
 std::string run_nft(const std::string& ruleset);
 
-// The same beside the loop, one at a time: nft may hang, and others are not to wait for it.
+// The same without waiting, one at a time: an nft that hangs must not block the loop.
 class NftRun {
  public:
   // `fault` as of run_nft().

@@ -23,8 +23,7 @@ namespace knockd {
 // What a name server says, stripped of anything but letters, digits, '-', '.' and '_'.
 std::string clean_host_name(std::string_view name);
 
-// A child that ends is replaced, with growing pauses; meanwhile names that are not known yet stay
-// so.
+// A child that ends is replaced, after growing pauses; until then no further name becomes known.
 class Resolver {
  public:
   // Forks the child. Both must outlive the resolver.

@@ -5,11 +5,14 @@
 // A header, then one line for each fact, in the order in which they became true:
 //
 //   <sum> knockd-open-doors version=2 boot-id=<id of the boot>
-//   <sum> open id=17 source=192.0.2.7 door=ssh interface=eth0 left=3600.000000000 <clocks>
-//   stop=<cmd> <sum> extend id=17 left=3600.000000000 <clocks> <sum> close id=17 <clocks> <sum>
-//   time <clocks>
+//   <sum> open id=17 source=192.0.2.7 door=ssh interface=eth0 left=<time> <clocks> stop=<cmd>
+//   <sum> extend id=17 left=<time> <clocks>
+//   <sum> close id=17 <clocks>
+//   <sum> time <clocks>
 //
-// <sum> is the CRC-32C of what follows the blank behind it, as 8 hexadecimal digits. <clocks> are
+// <sum> is the CRC-32C of what follows the blank behind it, as 8 hexadecimal digits. <time> is in
+// seconds, with nine decimals. A door of `Open` has ports=22,51820:udp prefix=128 set= before
+// stop=. <clocks> are
 //
 //   boot=12345.678901234 clock=2026-11-26T00:45:07.123456789Z synced=yes
 //

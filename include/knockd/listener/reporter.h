@@ -19,9 +19,9 @@
 namespace knockd {
 
 // Complete knocks that the channel has no room for wait, at most kMostWaiting of each door, and are
-// sent by turns of the doors. More are counted. What else strangers cause is held to the log's rate
-// here already, so that a flood does not reach the keeper; that of attempts which came no farther
-// than their first knock apart from the rest, so that a flood of those hides nobody else.
+// sent by turns of the doors. More are counted. Other events that strangers can cause are limited
+// to Log_Rate here already, so that a flood does not reach the keeper. Events of first knocks have
+// a limit of their own, so that a flood of them hides no others.
 class Reporter : public TrackerSink {
  public:
   static constexpr size_t kMostWaiting = 64;
