@@ -4,8 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <initializer_list>
 #include <new>
+#include <utility>
 
 #include "tests/code/oathtool.h"
 
@@ -52,7 +55,7 @@ TEST(SecretTest, TextForms) {
 TEST(SecretTest, Lengths) {
   EXPECT_TRUE(Secret::parse(std::string(26, 'A')));   // 16 bytes
   EXPECT_TRUE(Secret::parse(std::string(103, 'A')));  // 64 bytes
-  for (const size_t letters : {0, 1, 8, 24, 25, 104, 105, 4000}) {
+  for (const size_t letters : std::initializer_list<size_t>{0, 1, 8, 24, 25, 104, 105, 4000}) {
     EXPECT_FALSE(Secret::parse(std::string(letters, 'A'))) << letters;
   }
 }
