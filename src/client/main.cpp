@@ -175,8 +175,8 @@ class Run {
                           ? knock_page(handout)
                           : knock_on_ports_file(handout, options_.delay);
     if (!text) return text.error();
-    std::fputs(text->c_str(), stdout);
-    if (std::fflush(stdout) == 0) return std::nullopt;
+    const bool is_written = std::fputs(text->c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
+    if (is_written) return std::nullopt;
     return Failure{ExitStatus::kNoPermission, format("standard output: %s", std::strerror(errno))};
   }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <initializer_list>
 #include <iterator>
 #include <utility>
 #include <vector>
@@ -91,28 +92,23 @@ std::optional<Failure> refuse(const CodedSequence& coded) {
   return usage_failure("--page: browsers refuse to connect to " + join(refused, ", "));
 }
 
-// For the text of a page and for an attribute in quotes.
+// For the text of a page and for an attribute in quotes. Bytes that are no UTF-8 are the browser's.
 std::string escape_html(std::string_view text) {
   std::string escaped;
-  for (const char c : clean_utf8(text)) {
-    if (c == '&') {
-      escaped += "&amp;";
-    } else if (c == '<') {
-      escaped += "&lt;";
-    } else if (c == '"') {
-      escaped += "&quot;";
-    } else if ((c >= 0 && c < ' ') || c == 0x7f) {
-      escaped += "\uFFFD";
-    } else {
-      escaped += c;
-    }
+  for (const char c : text) {
+    const bool is_control = (c >= 0 && c < ' ') || c == 0x7f;
+    escaped += c == '&'     ? "&amp;"
+               : c == '<'   ? "&lt;"
+               : c == '"'   ? "&quot;"
+               : is_control ? "\uFFFD"
+                            : std::string(1, c);
   }
   return escaped;
 }
 
 std::string escape_json(std::string_view text) {
   std::string escaped;
-  for (const char c : clean_utf8(text)) {
+  for (const char c : text) {
     if (c == '"' || c == '\\') escaped += '\\';
     escaped += c >= 0 && c < ' ' ? format("\\u%04x", c) : std::string(1, c);
   }
@@ -125,22 +121,16 @@ const char* rounds(const CodePlaces& places, Family family) {
   return places.empty() || places.typed || family == Family::kV4 ? "4" : "4,6";
 }
 
-using Values = std::vector<std::pair<std::string_view, std::string>>;
-
-// The template with the values at the places of their names, which stand in {{}}.
-std::string fill(const Values& values) {
+// What stands in the template's places, in their order.
+std::string fill(std::initializer_list<std::string_view> values) {
   std::string_view rest(reinterpret_cast<const char*>(kTemplate), sizeof(kTemplate));
   std::string page;
-  for (size_t open; (open = rest.find("{{")) != rest.npos;) {
-    const size_t close = rest.find("}}", open);
-    const std::string_view name = rest.substr(open + 2, close - open - 2);
-    page += rest.substr(0, open);
-    for (const auto& [key, value] : values) {
-      if (key == name) page += value;
-    }
-    rest.remove_prefix(close + 2);
+  for (const std::string_view value : values) {
+    const size_t open = rest.find("{{");
+    page.append(rest.substr(0, open)).append(value);
+    rest.remove_prefix(rest.find("}}", open) + 2);
   }
-  return page += rest;
+  return page.append(rest);
 }
 
 }  // namespace
@@ -150,21 +140,13 @@ OrFailure<std::string> knock_page(const Handout& handout) {
   if (!host) return host.error();
   if (auto failure = refuse(handout.sequence)) return std::move(*failure);
   const std::string name = escape_html(handout.name);
-  const bool is_v6_address = host->text.starts_with('[');  // which has no form in that policy
-  return fill({
-      {"SOURCES", is_v6_address
-                      ? "ws: wss:"
-                      : format("ws://%s:* wss://%s:*", host->text.c_str(), host->text.c_str())},
-      {"TITLE", "Knock: " + name},
-      {"NAME", name},
-      {"HOST", host->text},
-      {"PLACES", to_string(handout.sequence)},
-      {"FAMILIES", rounds(handout.sequence.places, host->family)},
-      {"SECRET", handout.secret},
-      {"NOTE", handout.secret.empty()
-                   ? "Whoever has this page can knock."
-                   : "Whoever has this page can knock. It needs the right time on this device."},
-  });
+  // An IPv6 address has no form in that policy.
+  const std::string sources =
+      host->text[0] == '[' ? "ws: wss:"
+                           : format("ws://%s:* wss://%s:*", host->text.c_str(), host->text.c_str());
+  return fill({sources, name, host->text, to_string(handout.sequence),
+               rounds(handout.sequence.places, host->family), handout.secret, name, host->text,
+               handout.secret.empty() ? "" : " It needs the right time on this device."});
 }
 
 OrFailure<std::string> knock_on_ports_file(const Handout& handout, Duration delay) {

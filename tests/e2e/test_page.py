@@ -4,6 +4,7 @@ scripts/pages does the same twenty times in each way."""
 
 import collections
 import functools
+import itertools
 import os
 import pathlib
 import socket
@@ -20,8 +21,13 @@ from network import run
 from waiting import wait_until
 
 TEST_SECONDS = 240
-# How often each way of knocking is tried; scripts/pages tries it 20 times.
+# How often each way of knocking is tried. scripts/pages tries all, 20 times.
 TIMES = range(1, int(os.environ.get("KNOCKD_PAGE_TIMES", 1)) + 1)
+WAYS = [way for way in itertools.product(["file", "http", "https"], ["IPv4", "IPv6", "name"],
+                                         ["drops", "rejects"])
+        if "KNOCKD_PAGE_TIMES" in os.environ or way[0] == "file" or way in [
+            ("http", "name", "drops"), ("http", "IPv4", "rejects"), ("https", "name", "rejects"),
+            ("https", "IPv6", "drops")]]
 NAME = "gate.example"
 FIVE = [7421, 3096, 5518, 8114, 2907]
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # of RFC 4226: "12345678901234567890"
@@ -165,9 +171,8 @@ def publish(server, tmp_path):
         each.close()
 
 
-@pytest.mark.parametrize("firewall", ["drops", "rejects"])
-@pytest.mark.parametrize("target", ["IPv4", "IPv6", "name"])
-@pytest.mark.parametrize("origin", ["file", "http", "https"])
+@pytest.mark.parametrize("origin, target, firewall", WAYS,
+                         ids=["-".join(way) for way in WAYS])
 @pytest.mark.parametrize("_time", TIMES)
 def test_each_place_gets_one_syn_in_order(client, server, syns, start, ledger, browse, make_page,
                                           publish, origin, target, firewall, _time):
@@ -362,6 +367,14 @@ def test_the_page_has_a_picture(browse, make_page, tmp_path):
     browser.open(make_page(NAME, "--door=ssh", "--config", config).as_uri())
     browser.evaluate("bar.max = 5; bar.value = 2; show('Knock 3 of 5')")
     browser.screenshot(pathlib.Path(os.environ["KNOCKD_PAGE_PICTURE"]))
+
+
+@pytest.mark.parametrize("form", [["--page"], ["--export", "knockonports"]])
+def test_a_disk_that_is_full_is_an_error(knock_binary, form):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([knock_binary, *form, NAME, "7000"], stdout=full, timeout=10, text=True,
+                              stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (3, "knock: standard output: No space left on device\n")
 
 
 def test_the_page_is_valid_html(make_page):
