@@ -2,11 +2,13 @@
 #include "knockd/app/daemon.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstddef>
@@ -37,6 +39,13 @@ namespace {
 std::string working_directory() {
   char directory[PATH_MAX];
   return getcwd(directory, sizeof(directory)) == nullptr ? "" : directory;
+}
+
+// With secrets in it, this process is no longer to be read by others of its user, nor to leave a
+// core.
+void guard_secrets(const Config& config) {
+  const auto has_secrets = [](const Door& door) { return !door.users.empty(); };
+  if (std::ranges::any_of(config.doors, has_secrets)) prctl(PR_SET_DUMPABLE, 0);
 }
 
 // The way to the background. The caller's process waits until the daemon says that it is ready.
@@ -163,7 +172,12 @@ int listen(const CommandLine& line) {
   options.debug = line.debug;
   options.lookup = line.lookup;
   options.only_v4 = line.only_v4;
-  auto config = load_config(line.config_file, files);
+  const auto load = [&] {
+    auto config = load_config(line.config_file, files);
+    if (config) guard_secrets(*config);
+    return config;
+  };
+  auto config = load();
   if (!config) {
     print_errors(config.error());
     Keeper(std::move(config.error().read), std::move(options), run_listener, nullptr, nullptr)
@@ -190,14 +204,12 @@ int listen(const CommandLine& line) {
       return 1;
     }
   }
-  Keeper keeper(
-      *std::move(config), std::move(options), fresh ? start_fresh_listener : run_listener,
-      [&] { return load_config(line.config_file, files); },
-      [&] {
-        if (!line.daemon) greeting.print(keeper.interfaces());
-        background.set_ready();
-        tell_service_manager();
-      });
+  Keeper keeper(*std::move(config), std::move(options), fresh ? start_fresh_listener : run_listener,
+                load, [&] {
+                  if (!line.daemon) greeting.print(keeper.interfaces());
+                  background.set_ready();
+                  tell_service_manager();
+                });
   return keeper.run();
 }
 

@@ -17,6 +17,7 @@
 #include "knockd/config/door_terms.h"
 #include "knockd/config/files.h"
 #include "knockd/config/one_time_file.h"
+#include "knockd/keeper/code_ledger.h"
 #include "knockd/knock/event_text.h"
 #include "knockd/knock/openings.h"
 #include "knockd/knock/tracker.h"
@@ -65,13 +66,16 @@ class Replay : TrackerSink {
   Replay(const Config& config, const ReplayOptions& options, const HashKey& hash_key)
       : config_(config),
         one_time_(config),
+        codes_(config.doors),
         rules_(config.doors),
         tracker_(rules_.all(), tracker_options(config, options, hash_key), *this),
         explains_(options.explain),
         generations_(config.doors.size()),
         rate_(config.bounds.log_rate),
         terms_(config),
-        summary_(config.doors, rules_) {}
+        summary_(config.doors, rules_) {
+    codes_.renew();
+  }
 
   bool has_memory() const { return tracker_.has_memory(); }
 
@@ -89,12 +93,14 @@ class Replay : TrackerSink {
   }
 
   void take(const Packet& packet) {
+    follow_codes();
     tracker_.handle(packet, now_);
     for (const KnockEvent& event : opened_) {
       const DoorNumber door = rules_.door_of(event.door);
-      if (event.generation != generations_[door]) continue;  // a list may have a line twice
-      openings_.knocked({terms_.of(door, event.source), event.source, "", event.stage, event.door},
-                        now_);
+      if (event.generation != generation(door)) continue;  // a list may have a line twice
+      CompleteKnock knock{terms_.of(door, event.source), event.source, "", event.stage, event.door};
+      if (has_codes(door) && !may_open(knock, door, event.code)) continue;
+      openings_.knocked(knock, now_);
       carry_out();
     }
     opened_.clear();
@@ -138,6 +144,31 @@ class Replay : TrackerSink {
     return earliest(earliest(tracker_.next_expiry(), openings_.next_alarm()), left_out);
   }
 
+  bool has_codes(DoorNumber door) const { return config_.doors[door].has_codes(); }
+  uint32_t generation(DoorNumber door) const {
+    return has_codes(door) ? codes_.generation() : generations_[door];
+  }
+  int64_t unix_time() const {
+    return std::chrono::duration_cast<std::chrono::seconds>(now_.time_since_epoch()).count();
+  }
+
+  // Codes are those of the capture's time.
+  void follow_codes() {
+    if (codes_.is_empty() || step_at(unix_time()) == step_) return;
+    step_ = step_at(unix_time());
+    tracker_.set_codes(codes_.codes(step_));
+  }
+
+  bool may_open(CompleteKnock& knock, DoorNumber door, CodeTag code) {
+    CodeLedger::Judgement judgement = codes_.judge(door, knock.source, code, unix_time());
+    knock.code = code;
+    knock.user = std::move(judgement.user);
+    if (explains_ || !(judgement.refused.empty() || judgement.is_of_other_family)) {
+      print(code_line(source_text(knock.source, ""), config_.doors[door].name, judgement.text));
+    }
+    return judgement.refused.empty();
+  }
+
   void on_event(const KnockEvent& event) override {
     if (explains_) summary_.on_event(event, now_);
     if (event.kind == EventKind::kOpen) {
@@ -145,8 +176,13 @@ class Replay : TrackerSink {
       return opened_.push_back(event);
     }
     // Of a wrong knock there is no line; with -D its packet is explained.
+    const DoorNumber number = rules_.door_of(event.door);
+    const Door& door = config_.doors[number];
+    if (event.kind == EventKind::kWrongCode) {
+      if (codes_.wrong(number, unix_time())) print(too_many_wrong_codes_line(door.name));
+      return;
+    }
     if (event.kind == EventKind::kWrong || !rate_.allow(now_)) return;
-    const Door& door = config_.doors[rules_.door_of(event.door)];
     print(event_line(event, door.name, source_text(event.source, "")));
   }
 
@@ -175,6 +211,11 @@ class Replay : TrackerSink {
 
   void carry_out(const UseSequence& use) {
     const Door& door = config_.doors[use.door];
+    if (has_codes(use.door)) {
+      const int64_t time = unix_time();
+      codes_.use(use.door, codes_.knock_of(use.door, use.source, use.code, time), time);
+      return openings_.sequence_used(use.opening, true, now_);
+    }
     const std::vector<Sequence> skipped = rules_.sequences_before(use.rule);
     const std::vector<Sequence> in_force =
         one_time_.use(use.door, rules_.sequence(use.rule), skipped);
@@ -209,6 +250,8 @@ class Replay : TrackerSink {
 
   const Config& config_;
   OneTimeLists one_time_;
+  CodeLedger codes_;
+  Step step_ = -1;
   DoorRules rules_;
   Tracker tracker_;
   const bool explains_;

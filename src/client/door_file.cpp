@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <thread>
@@ -108,8 +109,15 @@ class DoorReader {
       knocks_.flags.reset();
       if (!mask.passes(kTcpSyn)) knocks_.flags = mask.wanted;
     } else if (equals_ignoring_case(key, "start_command") || equals_ignoring_case(key, "command")) {
-      knocks_.port = opened_port(value);
+      command_port_ = opened_port(value);
+    } else if (equals_ignoring_case(key, "open")) {
+      Sequence ports;
+      take(parse_sequence(value), value, ports);
+      const auto first = std::ranges::find(ports, Protocol::kTcp, &Knock::protocol);
+      open_port_.reset();
+      if (first != ports.end()) open_port_ = first->port;
     }
+    knocks_.port = command_port_ ? command_port_ : open_port_;
   }
 
   template <typename Parsed>
@@ -132,6 +140,8 @@ class DoorReader {
 
   std::string file_;
   std::string_view door_;
+  std::optional<uint16_t> command_port_;  // that the start command names
+  std::optional<uint16_t> open_port_;     // of Open
   std::string_view line_;
   int line_number_ = 0;
   bool inside_ = false;

@@ -63,6 +63,10 @@ std::string kept_table_file(const Config& config) {
   return config.state_file.empty() ? std::string() : config.state_file + ".nft";
 }
 
+std::string code_file_of(const Config& config) {
+  return config.state_file.empty() ? std::string() : config.state_file + ".codes";
+}
+
 void check_admissions(Draft& draft) {
   const Config& config = draft.config;
   std::map<Knock, const Door*> shut;  // by us: the first door that opens it

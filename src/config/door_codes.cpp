@@ -4,15 +4,16 @@
 #include <algorithm>
 
 #include "knockd/base/text.h"
+#include "knockd/code/used_codes.h"
 #include "knockd/config/directives.h"
 #include "knockd/config/values.h"
 
 namespace knockd {
 namespace {
 
-constexpr uint16_t kStepBits = 0x7fff;
-constexpr uint16_t kIsIpv6 = 0x8000;
 constexpr size_t kPlacesOfSixDigits = 3;
+// Their codes are computed in each step, while knocks wait.
+constexpr size_t kMostUsersOfAllDoors = 20000;
 
 void check_door(Draft& draft, const Door& door) {
   const bool has_secrets = door.places.contains("Secrets");
@@ -44,25 +45,38 @@ void check_door(Draft& draft, const Door& door) {
 
 void check_codes(Draft& draft) {
   const Config& config = draft.config;
-  for (const Door& door : config.doors) check_door(draft, door);
+  size_t users = 0;
+  for (const Door& door : config.doors) {
+    check_door(draft, door);
+    users += door.users.size();
+    if (users <= kMostUsersOfAllDoors) continue;
+    return draft.error(
+        door.place_of("Secrets"),
+        format("Secrets: %zu users of all doors up to this one: expected at most %zu", users,
+               kMostUsersOfAllDoors));
+  }
   const auto coded = std::ranges::find_if(config.doors, &Door::has_codes);
-  if (coded == config.doors.end() || config.bounds.scan_limit != 0) return;
-  draft.error(config.place_of("Scan_Limit"),
-              "Scan_Limit = 0 with door " + in_quotes(coded->name) +
-                  ", whose places change: expected 1 to 64: without it they are guessed");
+  if (coded == config.doors.end()) return;
+  const std::string door = " with door " + in_quotes(coded->name) + ", whose places change: ";
+  if (config.bounds.scan_limit == 0) {
+    draft.error(config.place_of("Scan_Limit"),
+                "Scan_Limit = 0" + door + "expected 1 to 64: without it they are guessed");
+  }
+  if (config.state_file.empty()) {
+    draft.error(config.place_of("StateFile"),
+                "StateFile = none" + door + "expected a path: used codes are kept beside it");
+  }
 }
 
 std::vector<Code> codes_of(const Door& door, Step step) {
   std::vector<Code> codes;
   if (!door.has_codes()) return codes;
   const CodedSequence sequence = door.sequence();
-  const auto low_step = static_cast<uint16_t>(step & kStepBits);
   for (size_t i = 0; i < door.users.size(); ++i) {
     for (const bool is_v4 : {true, false}) {
       if (!is_v4 && door.rule.places.typed) continue;  // the same
-      const uint16_t family = is_v4 ? 0 : kIsIpv6;
       codes.push_back({code_ports(door.users[i].secret, sequence, step, is_v4),
-                       {static_cast<uint16_t>(i), static_cast<uint16_t>(low_step | family)}});
+                       code_tag(static_cast<uint16_t>(i), step, is_v4)});
     }
   }
   return codes;

@@ -20,7 +20,7 @@ std::shared_ptr<const Terms> make_terms(const Door& door, DoorNumber number,
   terms->cooldown = door.rule.seq_cooldown;
   terms->reknock = door.reknock;
   terms->max_open = door.max_open;
-  terms->one_time = !door.one_time_file.empty();
+  terms->one_time = !door.one_time_file.empty() || door.has_codes();
   return terms;
 }
 

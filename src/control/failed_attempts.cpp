@@ -27,6 +27,8 @@ const char* name_of(AttemptEnd end) {
       return "port_scan";
     case AttemptEnd::kRefused:
       return "refused";
+    case AttemptEnd::kNoSuchCode:
+      return "no_such_code";
   }
   return "";
 }
@@ -45,6 +47,8 @@ std::string reason_text(const FailedAttempt& attempt) {
       return "port scan";
     case AttemptEnd::kRefused:
       return "refused: " + attempt.refused;
+    case AttemptEnd::kNoSuchCode:
+      return attempt.refused.empty() ? "no such code" : "no such code: " + attempt.refused;
   }
   return "";
 }

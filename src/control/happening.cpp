@@ -9,9 +9,9 @@ namespace knockd {
 namespace {
 
 // By HappeningKind.
-constexpr const char* kNames[] = {"stage",   "open",      "refused", "closed",
-                                  "timeout", "wrong",     "scan",    "command_failed",
-                                  "reload",  "interface", "overrun"};
+constexpr const char* kNames[] = {"stage",          "open",   "refused",    "closed",
+                                  "timeout",        "wrong",  "wrong_code", "scan",
+                                  "command_failed", "reload", "interface",  "overrun"};
 static_assert(std::size(kNames) == static_cast<size_t>(HappeningKind::kOverrun) + 1);
 
 void write(JsonWriter& json, const char* key, const std::string& text) {
@@ -34,6 +34,7 @@ std::string to_json(const Happening& happening) {
   write(json, "door", happening.door);
   if (happening.address) json.key("address").text(happening.address->to_string());
   write(json, "network", happening.network);
+  write(json, "user", happening.user);
   write(json, "interface", happening.interface);
   if (happening.until) json.key("until").seconds(*happening.until);
   if (happening.stage != 0) json.key("stage").number(happening.stage);

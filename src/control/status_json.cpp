@@ -29,12 +29,19 @@ void write(JsonWriter& json, const DoorReport& door) {
   json.key("begun").number(totals.begun).key("opened").number(totals.opened);
   json.key("timed_out").number(totals.timed_out).key("wrong").number(totals.wrong);
   json.key("discarded").number(totals.discarded).key("refused").number(totals.refused);
-  json.key("commands_failed").number(totals.commands_failed).end_object();
+  json.key("commands_failed").number(totals.commands_failed);
+  if (!door.users.empty()) {
+    json.key("users").begin_array();
+    for (const std::string& user : door.users) json.text(user);
+    json.end_array();
+  }
+  json.end_object();
 }
 
 void write(JsonWriter& json, const OpeningReport& opening) {
   json.begin_object().key("id").number(opening.id).key("door").text(opening.door);
   json.key("address").text(opening.address.to_string()).key("network").text(opening.network);
+  if (!opening.user.empty()) json.key("user").text(opening.user);
   json.key("interface").text(opening.interface).key("since");
   opening.since ? json.seconds(*opening.since) : json.null();
   json.key("until").seconds(opening.until).key("left").seconds(opening.left).end_object();

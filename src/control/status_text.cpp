@@ -88,12 +88,22 @@ std::string doors_text(const StatusReport& report) {
   return table.text();
 }
 
+std::string users_text(const StatusReport& report) {
+  std::string text;
+  for (const DoorReport& door : report.doors) {
+    if (door.users.empty()) continue;
+    text += "users of " + printable(door.name) + ": " + join(door.users, ", ") + '\n';
+  }
+  return text;
+}
+
 std::string openings_text(const StatusReport& report) {
   Table table;
   for (const OpeningReport& opening : report.openings) {
     table.add({printable(opening.door), opening.network,
                opening.since ? "since " + time_text(*opening.since) : "since an earlier run",
-               rough_text(opening.left) + " left", opening.interface});
+               rough_text(opening.left) + " left",
+               opening.interface + (opening.user.empty() ? "" : "  by " + opening.user)});
   }
   return table.text();
 }
@@ -136,6 +146,7 @@ std::string to_table(const StatusReport& report) {
   std::string text = head_text(report);
   for (const InterfaceReport& interface : report.interfaces) text += interface_text(interface);
   text += report.doors.empty() ? "\nno doors\n" : "\n" + doors_text(report);
+  text += users_text(report);
   text += report.openings.empty()
               ? "\nnobody is in\n"
               : format("\nopen, %zu:\n", report.openings.size()) + openings_text(report);

@@ -14,6 +14,8 @@ HappeningKind kind_of(EventKind kind) {
       return HappeningKind::kScan;
     case EventKind::kWrong:
       return HappeningKind::kWrong;
+    case EventKind::kWrongCode:
+      return HappeningKind::kWrongCode;
     default:  // not an opening: Openings tells of those
       return HappeningKind::kStage;
   }
@@ -36,6 +38,8 @@ AttemptEnd end_of(EventKind kind) {
       return AttemptEnd::kTooSlow;
     case EventKind::kScan:
       return AttemptEnd::kPortScan;
+    case EventKind::kWrongCode:
+      return AttemptEnd::kNoSuchCode;
     default:
       return AttemptEnd::kWrongKnock;
   }
@@ -56,7 +60,8 @@ void Chronicle::heard(const KnockEvent& event, const std::string& door,
   happening.address = event.source;
   happening.interface = interface;
   happening.stage = event.stage;
-  if (event.kind == EventKind::kWrong) happening.came = event.came;
+  const bool is_wrong = event.kind == EventKind::kWrong || event.kind == EventKind::kWrongCode;
+  if (is_wrong) happening.came = event.came;
   if (event.kind == EventKind::kWrong) happening.expected = expected;
   if (event.kind != EventKind::kStage) {
     attempts_.add({wall_now(),
@@ -69,6 +74,29 @@ void Chronicle::heard(const KnockEvent& event, const std::string& door,
                    expected,
                    {}});
   }
+  tell(std::move(happening));
+}
+
+void Chronicle::code_refused(const CompleteKnock& knock, const std::string& door,
+                             const std::string& why) {
+  ++totals_[door].refused;
+  if (!refusals_.allow(loop_.now())) return;
+  attempts_.add({wall_now(),
+                 knock.source,
+                 door,
+                 knock.interface,
+                 knock.stage,
+                 AttemptEnd::kNoSuchCode,
+                 {},
+                 {},
+                 why});
+  Happening happening;
+  happening.event = HappeningKind::kRefused;
+  happening.door = door;
+  happening.address = knock.source;
+  happening.interface = knock.interface;
+  happening.stage = knock.stage;
+  happening.why = "no such code: " + why;
   tell(std::move(happening));
 }
 
@@ -104,6 +132,7 @@ void Chronicle::on_happened(const Happened& happened) {
   happening.door = door.door;
   happening.address = door.source;
   happening.network = network_of_door(door);
+  happening.user = door.user;
   happening.interface = door.interface;
   happening.why = happened.why;
   const bool is_open = happened.what == What::kOpened || happened.what == What::kRenewed;

@@ -15,10 +15,12 @@ namespace {
 
 Environment environment_of(const RunCommand& run) {
   if (!run.source) return {};
-  return {{"KNOCKD_IP", run.source->to_string()},
-          {"KNOCKD_DOOR", run.door},
-          {"KNOCKD_INTERFACE", run.interface},
-          {"KNOCKD_EVENT", run.kind == CommandKind::kStart ? "start" : "stop"}};
+  Environment environment{{"KNOCKD_IP", run.source->to_string()},
+                          {"KNOCKD_DOOR", run.door},
+                          {"KNOCKD_INTERFACE", run.interface},
+                          {"KNOCKD_EVENT", run.kind == CommandKind::kStart ? "start" : "stop"}};
+  if (!run.user.empty()) environment.emplace_back("KNOCKD_USER", run.user);
+  return environment;
 }
 
 // What waitpid() said, behind "command"; empty if it returned 0.

@@ -25,6 +25,10 @@ void Conversation::note(const NextSequence& next) {
   if (next.door < doors_.size()) doors_[next.door] = {next.generation, next.count};
 }
 
+void Conversation::note(const CodesPart& part) {
+  if (part.door < doors_.size()) doors_[part.door].generation = part.generation;
+}
+
 bool Conversation::may_say(const Listening&) {
   if (listening_due_ == 0) return false;
   --listening_due_;

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -36,13 +37,27 @@ Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload
       doors_(
           loop_, log_, CommandRunner::real(), ports_,
           [this](const IpAddress& source) { return name_source(source); },
-          [this](const UseSequence& use) { sequences_.use(use); },
+          [this](const UseSequence& use) {
+            has_codes(use.door) ? codes_.use(use) : sequences_.use(use);
+          },
           [this] { return line_rate_.allows(); }),
       sequences_(
           loop_, log_, config_.doors,
           [this](uint64_t opening, bool used) { doors_.sequence_used(opening, used); },
           [this](const NextSequence& next) { slots_.send(next); }),
-      slots_(loop_, log_, entry, *this),
+      codes_(
+          loop_, log_, config_,
+          [this](uint64_t opening, bool used) { doors_.sequence_used(opening, used); },
+          [this](const std::vector<DoorCodes>& codes) {
+            for (const CodesPart& part : codes_parts(codes)) slots_.send(part);
+          }),
+      slots_(
+          loop_, log_,
+          [this, entry = std::move(entry)](const ListenerSettings& settings, Channel channel) {
+            forget_secrets();
+            return entry(settings, std::move(channel));
+          },
+          *this),
       chronicle_(loop_),
       control_(loop_, log_, *this),
       started_(loop_.now()),
@@ -76,6 +91,7 @@ int Keeper::run() {
   ports_.report_left_behind();
   doors_.take_up(config_.state_file);
   sequences_.renew();
+  codes_.renew();
   open_control();
   slots_.start();
   loop_.run();
@@ -108,12 +124,17 @@ void Keeper::close_what_is_due() {
 Status Keeper::set_up() {
   signal(SIGPIPE, SIG_IGN);
   if (options_.lookup) {
-    auto resolver = Resolver::create(loop_, log_);
+    auto resolver = Resolver::create(loop_, log_, [this] { forget_secrets(); });
     if (!resolver) return resolver.error();
     resolver_ = *std::move(resolver);
   }
   if (Status begun = slots_.begin(); !begun) return begun;
   return loop_.fault() ? Status(*loop_.fault()) : Status();
+}
+
+// In a child, which has a copy of all memory.
+void Keeper::forget_secrets() {
+  for (Door& door : config_.doors) door.users.clear();
 }
 
 // --- What listeners report ---------------------------------------------------------------------
@@ -123,20 +144,29 @@ ListenerSettings Keeper::listener_settings() const {
   settings.doors = rules().all();
   for (size_t rule = 0; rule < settings.doors.size(); ++rule) {
     const DoorNumber door = rules().door_of(static_cast<DoorNumber>(rule));
-    settings.generations.push_back(sequences_.generation(door));
+    settings.generations.push_back(generation(door));
   }
+  codes_.add_to(settings.doors);
   settings.bounds = config_.bounds;
   settings.only_v4 = options_.only_v4;
   settings.explain = options_.debug;
   return settings;
 }
 
+bool Keeper::has_codes(DoorNumber door) const { return !config_.doors[door].rule.places.empty(); }
+
+uint32_t Keeper::generation(DoorNumber door) const {
+  return has_codes(door) ? codes_.generation() : sequences_.generation(door);
+}
+
 bool Keeper::is_forwarded(DoorNumber rule) const { return rules().all()[rule].target.has_value(); }
 
 void Keeper::on_event(const KnockEvent& event, const std::string& interface) {
   if (event.kind == EventKind::kOpen) return knocked(event, interface);
-  const std::string& door = config_.doors[rules().door_of(event.door)].name;
+  const DoorNumber number = rules().door_of(event.door);
+  const std::string& door = config_.doors[number].name;
   chronicle_.heard(event, door, interface, expected(event));
+  if (event.kind == EventKind::kWrongCode) return codes_.wrong(number);
   if (event.kind == EventKind::kWrong || !line_rate_.allows()) return;
   log_.notice(event_line(event, door, name_source(event.source)));
 }
@@ -145,7 +175,8 @@ void Keeper::on_event(const KnockEvent& event, const std::string& interface) {
 std::optional<Knock> Keeper::expected(const KnockEvent& event) const {
   const Sequence& sequence = rules().all()[event.door].sequence;
   const DoorNumber door = rules().door_of(event.door);
-  if (event.generation != sequences_.generation(door) || event.stage >= sequence.size()) return {};
+  if (event.generation != generation(door) || event.stage >= sequence.size()) return {};
+  if (rules().all()[event.door].places.contains(event.stage)) return {};  // any of many
   return sequence[event.stage];
 }
 
@@ -168,9 +199,35 @@ void Keeper::on_explanation(const Explanation& explanation) {
 void Keeper::on_lines_left_out(uint64_t lines) { line_rate_.add_left_out(lines); }
 
 void Keeper::knocked(const KnockEvent& event, const std::string& interface) {
-  if (!sequences_.is_in_force(event)) return;  // another listener was faster with this one
   const DoorNumber door = rules().door_of(event.door);
-  doors_.knocked({terms_.of(door, event.source), event.source, interface, event.stage, event.door});
+  CompleteKnock knock{terms_.of(door, event.source), event.source, interface, event.stage,
+                      event.door};
+  if (!has_codes(door)) {
+    // Another listener may have been faster with this one.
+    if (sequences_.is_in_force(event)) doors_.knocked(knock);
+  } else if (event.generation == codes_.generation()) {
+    knock.code = event.code;
+    // The listener may be in the step before still, and wrong codes of this one be among those that
+    // it does not tell of any more. Without this a flood would have all of them tried meanwhile.
+    if (event.wrong_codes_untold != 0) codes_.too_many_wrong(door);
+    if (may_open(knock, door)) doors_.knocked(knock);
+  }
+}
+
+// Whether the code may open the door; then it has a user.
+bool Keeper::may_open(CompleteKnock& knock, DoorNumber number) {
+  const std::string& door = config_.doors[number].name;
+  CodeLedger::Judgement judgement = codes_.judge(number, knock.source, knock.code);
+  const std::string line = code_line(name_source(knock.source), door, judgement.text);
+  if (debug_) debug_->write(LogLevel::kInfo, line);
+  if (judgement.refused.empty()) {
+    knock.user = std::move(judgement.user);
+    return true;
+  }
+  if (judgement.is_of_other_family) return false;
+  chronicle_.code_refused(knock, door, judgement.refused);
+  if (line_rate_.allows()) log_.notice(line);
+  return false;
 }
 
 // --- Interfaces --------------------------------------------------------------------------------
@@ -281,6 +338,8 @@ void Keeper::reload() {
     return chronicle_.reloaded(false);
   }
   const bool has_same_bounds = config_.bounds == fresh->bounds;
+  const bool has_same_users =
+      std::ranges::equal(config_.doors, fresh->doors, {}, &Door::users, &Door::users);
   config_ = *std::move(fresh);
   config_read_ = loop_.now();
   config_marks_ = marks_of_config();
@@ -292,11 +351,15 @@ void Keeper::reload() {
   line_rate_.set_limit(config_.bounds.log_rate);
   // A listener whose rules are unchanged goes on: a new one misses packets until it is ready.
   const bool has_same_rules = sequences_.renew();
+  // What listeners have sent meanwhile counts, if it means the same.
+  if (!has_same_rules || !has_same_users) codes_.forget_users();
+  codes_.renew();
   slots_.renew(!has_same_rules || !has_same_bounds);
   choose_interfaces();
   ports_.keep_in(kept_table_file(config_));
   ports_.change(shut_table());
   slots_.update();
+  codes_.announce();
   open_control();
   chronicle_.reloaded(true);
 }

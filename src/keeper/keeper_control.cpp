@@ -56,7 +56,8 @@ StatusReport Keeper::status() const {
   std::map<std::string, uint64_t> open;  // of doors, by name: two of one name are told as one
   for (const Door& door : config_.doors) {
     if (!open.emplace(door.name, 0).second) continue;
-    report.doors.push_back({door.name, chronicle_.totals(door.name), 0});
+    report.doors.push_back({door.name, chronicle_.totals(door.name)});
+    for (const User& user : door.users) report.doors.back().users.push_back(user.name);
   }
   const WallTime boot = chronicle_.wall_time(Instant());
   doors_.openings().for_each_since([&](const OpenDoor& door, std::optional<Instant> since) {
@@ -67,6 +68,7 @@ StatusReport Keeper::status() const {
     opening.address = door.source;
     opening.network = network_text(door.source, door.admission ? door.admission->prefix : 128);
     opening.interface = door.interface;
+    opening.user = door.user;
     if (since) opening.since = boot + since->time_since_epoch();
     opening.until = boot + door.deadline.time_since_epoch();
     opening.left = std::max(door.deadline - loop_.now(), Duration::zero());

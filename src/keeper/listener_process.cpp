@@ -29,7 +29,7 @@ ListenerProcess::ListenerProcess(EventLoop& loop, const ListenerSettings& settin
 
 Result<std::unique_ptr<ListenerProcess>> ListenerProcess::create(EventLoop& loop,
                                                                  const ListenerSettings& settings,
-                                                                 ListenerEntry entry,
+                                                                 const ListenerEntry& entry,
                                                                  Owner& owner) {
   std::unique_ptr<ListenerProcess> listener(new ListenerProcess(loop, settings, owner));
   const Status started =

@@ -21,7 +21,7 @@ constexpr Duration kBetweenLostReports = std::chrono::minutes(1);
 ListenerSlots::ListenerSlots(EventLoop& loop, Log& log, ListenerEntry entry, Owner& owner)
     : loop_(loop),
       log_(log),
-      entry_(entry),
+      entry_(std::move(entry)),
       owner_(owner),
       retry_(loop, [this] { update(); }),
       picture_(loop, [this] { follow_network(); }),

@@ -80,15 +80,17 @@ std::string clean_host_name(std::string_view name) {
   return clean;
 }
 
-Resolver::Resolver(EventLoop& loop, Log& log)
+Resolver::Resolver(EventLoop& loop, Log& log, std::function<void()> in_child)
     : loop_(loop),
       log_(log),
+      in_child_(std::move(in_child)),
       process_(loop),
       pause_(std::chrono::milliseconds(100), std::chrono::minutes(1)),
       retry_(loop, [this] { start_again(); }) {}
 
-Result<std::unique_ptr<Resolver>> Resolver::create(EventLoop& loop, Log& log) {
-  std::unique_ptr<Resolver> resolver(new Resolver(loop, log));
+Result<std::unique_ptr<Resolver>> Resolver::create(EventLoop& loop, Log& log,
+                                                   std::function<void()> in_child) {
+  std::unique_ptr<Resolver> resolver(new Resolver(loop, log, std::move(in_child)));
   if (const Status started = resolver->start(); !started) return started.error();
   return resolver;
 }
@@ -96,7 +98,8 @@ Result<std::unique_ptr<Resolver>> Resolver::create(EventLoop& loop, Log& log) {
 Status Resolver::start() {
   started_ = loop_.now();
   return process_.start(
-      [](Channel channel) {
+      [this](Channel channel) {
+        in_child_();
         close_inherited(channel.fd());
         // Who called `knockd -d` may read what we print to its end, which would be ours.
         if (!discard_standard_streams() || !become_nobody() || !give_up_capabilities()) _exit(1);

@@ -9,8 +9,8 @@
 #include <map>
 #include <utility>
 
-#include "knockd/base/crc32c.h"
 #include "knockd/base/text.h"
+#include "knockd/keeper/line_sum.h"
 
 namespace knockd {
 namespace {
@@ -21,7 +21,6 @@ using std::chrono::nanoseconds;
 constexpr std::array<std::string_view, 4> kNames = {"open", "extend", "close", "time"};  // of Fact
 constexpr std::string_view kHeaderName = "knockd-open-doors";
 constexpr std::string_view kBinaryMagic = "KNOCKDOD";  // version 1, before any release
-constexpr size_t kSumSize = 8;
 constexpr uint64_t kMostPrefix = 128;
 constexpr size_t kSmallFile = size_t{64} << 10;
 // Readings are from 0 to 146 years, so that neither sums nor differences of two overflow.
@@ -68,11 +67,6 @@ void append_escaped(std::string& text, std::string_view value, Blanks blanks) {
 void append_admission(std::string& text, const Admission& admission) {
   text += " ports=" + to_string(admission.ports) + format(" prefix=%u set=", admission.prefix);
   if (admission.set) append_escaped(text, to_string(*admission.set), Blanks::kEscaped);
-}
-
-std::string with_sum(std::string_view content) {
-  const auto* const bytes = reinterpret_cast<const uint8_t*>(content.data());
-  return format("%08" PRIx32 " ", crc32c({bytes, content.size()})).append(content);
 }
 
 // --- Reading
@@ -159,6 +153,7 @@ std::optional<Line> parse_line(std::string_view text, Fact fact) {
   line.door.source = IpAddress::parse(take(rest, " source=")).value_or(IpAddress());
   line.door.door = unescape(take(rest, " door="));
   line.door.interface = unescape(take(rest, " interface="));
+  line.door.user = unescape(take(rest, " user="));
   const nanoseconds left = parse_seconds(take(rest, " left="));
   line.moment.boot = Instant(parse_seconds(take(rest, " boot=")));
   line.moment.wall = parse_clock(take(rest, " clock="));
@@ -291,6 +286,8 @@ void append_fact(std::string& text, Fact fact, const OpenDoor& door, const Momen
     append_escaped(content, door.door, Blanks::kEscaped);
     content += " interface=";
     append_escaped(content, door.interface, Blanks::kEscaped);
+    if (!door.user.empty()) content += " user=";
+    append_escaped(content, door.user, Blanks::kEscaped);
   }
   if (fact == Fact::kOpen || fact == Fact::kExtend) {
     content += " left=" + seconds_text(within_reason(door.deadline.time_since_epoch()) - boot);

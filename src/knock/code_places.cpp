@@ -64,6 +64,24 @@ std::optional<TextFault> read_next(std::string_view part, CodedSequence& coded) 
 
 }  // namespace
 
+std::optional<uint16_t> find_code(std::span<const Code> codes, const Code& like, size_t places) {
+  const auto order = [places](const Code& one, const Code& other) {
+    const auto end = static_cast<ptrdiff_t>(places);
+    return std::lexicographical_compare(one.ports.begin(), one.ports.begin() + end,
+                                        other.ports.begin(), other.ports.begin() + end);
+  };
+  const auto found = std::lower_bound(codes.begin(), codes.end(), like, order);
+  if (found == codes.end() || order(like, *found)) return {};
+  return static_cast<uint16_t>(found - codes.begin());
+}
+
+std::optional<uint16_t> find_code(std::span<const Code> codes, const Code& like, size_t places,
+                                  uint16_t port) {
+  Code wanted = like;
+  wanted.ports[places] = port;
+  return find_code(codes, wanted, places + 1);
+}
+
 std::variant<CodedSequence, TextFault> parse_coded_sequence(std::string_view text) {
   if (trim(text).empty()) return TextFault{0, empty_sequence()};
   CodedSequence coded;

@@ -33,19 +33,53 @@ void DoorIndex::set_sequence(DoorNumber door, Sequence sequence) {
   index();
 }
 
+void DoorIndex::set_codes(std::vector<DoorCodes> codes) {
+  for (DoorCodes& some : codes) doors_[some.door].codes = std::move(some.codes);
+  index();
+}
+
 void DoorIndex::index() {
   ports_.clear();
   for (size_t i = 0; i < doors_.size(); ++i) {
     const DoorRule& door = doors_[i];
+    const auto number = static_cast<DoorNumber>(i);
     if (door.sequence.empty()) continue;
-    for (const Knock& knock : door.sequence) {
-      auto& masks = ports_[{door.target, knock}].masks;
-      if (std::find(masks.begin(), masks.end(), door.flags) == masks.end()) {
-        masks.push_back(door.flags);
+    for (size_t place = 0; place < door.sequence.size(); ++place) {
+      const Knock& first = door.sequence[place];
+      if (!door.places.contains(place)) {
+        index(door, first);
+      } else if (door.places.typed) {
+        for (uint16_t n = 0; n < kTypedPorts; ++n) {
+          index(door, {static_cast<uint16_t>(first.port + n), Protocol::kTcp});
+        }
+      } else {
+        for (size_t code = 0; code < door.codes.size(); ++code) {
+          index(door, door.knock_at(place, static_cast<uint16_t>(code)));
+        }
       }
     }
-    ports_[{door.target, door.sequence.front()}].begins.push_back(static_cast<DoorNumber>(i));
+    if (!door.places.contains(0)) {
+      index_begin(number, door.sequence.front());
+    } else {
+      for (const Code& code : door.codes) {
+        index_begin(number, {code.ports.front(), Protocol::kTcp});
+      }
+    }
   }
+}
+
+void DoorIndex::index(const DoorRule& door, const Knock& knock) {
+  auto& masks = ports_[{door.target, knock}].masks;
+  if (std::find(masks.begin(), masks.end(), door.flags) == masks.end()) masks.push_back(door.flags);
+}
+
+void DoorIndex::index_begin(DoorNumber door, const Knock& knock) {
+  auto& begins = ports_[{doors_[door].target, knock}].begins;
+  if (begins.empty() || begins.back() != door) begins.push_back(door);
+}
+
+bool DoorIndex::has_codes() const {
+  return std::ranges::any_of(doors_, [](const DoorRule& door) { return !door.places.empty(); });
 }
 
 size_t DoorIndex::most_side_by_side() const {

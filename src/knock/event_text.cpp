@@ -77,7 +77,8 @@ std::string event_line(const KnockEvent& event, std::string_view door, std::stri
       return prefix + format("sequence timeout (stage %u)", stage);
     case EventKind::kScan:
       return prefix + "port scan, knock discarded";
-    case EventKind::kOpen:   // its opening says what comes of it
+    case EventKind::kOpen:  // its opening says what comes of it
+    case EventKind::kWrongCode:
     case EventKind::kWrong:  // anybody can send these: who asks for the status is told
       break;
   }
@@ -85,6 +86,17 @@ std::string event_line(const KnockEvent& event, std::string_view door, std::stri
 }
 
 std::string stage_text(unsigned stage) { return format("Stage %u", stage); }
+std::string too_many_wrong_codes_line(std::string_view door) {
+  return std::string(door) + format(": %u wrong codes, no typed code is taken before the next step",
+                                    unsigned{kMostWrongCodes});
+}
+
+// `text`: "code of alice, refused: it, or a later one, was used before"
+std::string code_line(std::string_view source, std::string_view door, std::string_view text) {
+  return std::string(source) + ": " + std::string(door) + ": " + std::string(text);
+}
+
+std::string knock_of_text(std::string_view user) { return "knock of " + std::string(user); }
 std::string open_sesame_text() { return "OPEN SESAME"; }
 std::string already_open_text(bool extended) {
   return extended ? "already open, time extended" : "already open";

@@ -29,7 +29,9 @@ void Openings::take_up(const std::vector<OpenDoor>& doors, Instant now) {
     terms->admission = door.admission;
     const uint64_t id = openings_.contains(door.id) ? last_id_ + 1 : door.id;
     last_id_ = std::max(last_id_, id);
-    add(id, {terms, door.source, door.interface}, line_of(door.door));
+    CompleteKnock knock{.terms = terms, .source = door.source, .interface = door.interface};
+    knock.user = door.user;
+    add(id, knock, line_of(door.door));
     --waiting_;
     ++open_;
     opening(id).state = State::kOpen;
@@ -45,20 +47,31 @@ void Openings::take_up(const std::vector<OpenDoor>& doors, Instant now) {
 void Openings::knocked(const CompleteKnock& knock, Instant now) {
   const Terms& terms = *knock.terms;
   Line& line = line_of(terms.door);
-  if (leaving_ || (line.cooling_until && now < *line.cooling_until)) return;
+  if (leaving_) return;
+  if (line.cooling_until && now < *line.cooling_until) return use_code(knock);
   if (const std::string why = begin(knock, line); !why.empty()) {
+    use_code(knock);
     return refuse(line, knock, why, now);
   }
   const uint64_t id = last_id_;
   say(LogLevel::kNotice, opening(id), stage_text(knock.stage));
   std::get<Say>(actions_.back()).may_be_left_out = true;
+  if (!knock.user.empty()) say(LogLevel::kNotice, opening(id), knock_of_text(knock.user));
   say(LogLevel::kNotice, opening(id), open_sesame_text());
   if (terms.cooldown > Duration::zero()) line.cooling_until = now + terms.cooldown;
   if (!terms.one_time) {
     proceed(id, now);
     return;
   }
-  actions_.emplace_back(UseSequence{id, terms.number, knock.rule});
+  actions_.emplace_back(UseSequence{id, terms.number, knock.rule, knock.source, knock.code});
+}
+
+// Of a knock for which nothing opens: nor does it for who heard it, when there is room.
+void Openings::use_code(const CompleteKnock& knock) {
+  constexpr uint64_t kNoOpening = 0;
+  if (knock.user.empty()) return;
+  actions_.emplace_back(
+      UseSequence{kNoOpening, knock.terms->number, knock.rule, knock.source, knock.code});
 }
 
 Openings::ByHand Openings::open_by_hand(const CompleteKnock& knock, uint32_t user, Instant now) {
@@ -98,7 +111,7 @@ std::vector<uint64_t> Openings::close_by_hand(const Selection& selection, uint32
     if (!opening.is_open() || opening.by_hand || !is_selected(opening, selection)) continue;
     closed.push_back(id);
     opening.by_hand = true;
-    opening.user = user;
+    opening.uid = user;
     if (opening.has_not_begun()) {
       const Lane lane = lane_of(opening);
       report_stop(opening);
@@ -214,6 +227,7 @@ void Openings::refuse(Line& line, const CompleteKnock& knock, const std::string&
   refused.door = door;
   refused.source = knock.source;
   refused.interface = knock.interface;
+  refused.user = knock.user;
   tell(Happened::What::kRefused, std::move(refused), why);
   ++line.refused;
   line.why_refused = why;
@@ -339,6 +353,7 @@ void Openings::add(uint64_t id, const CompleteKnock& knock, Line& line) {
   added.terms = knock.terms;
   added.source = knock.source;
   added.interface = knock.interface;
+  added.user = knock.user;
   added.line = line.number;
   lanes_.insert({lane_of(added), added.part, id});
   if (added.has_start()) ++line.starts;
@@ -413,7 +428,8 @@ OpenDoor Openings::open_door(uint64_t id, const Opening& opening) {
           opening.interface,
           render_command(opening.terms->stop, opening.source, opening.terms->prefix),
           opening.terms->admission,
-          opening.deadline};
+          opening.deadline,
+          opening.user};
 }
 
 Openings::Line& Openings::line_of(const std::string& door) {

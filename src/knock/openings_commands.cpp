@@ -63,7 +63,7 @@ void Openings::report_stop(Opening& opening) {
 std::string Openings::why_closed(const Opening& opening) {
   if (opening.why == Why::kStartEnded) return start_ended_text();
   if (opening.why == Why::kShutdown) return shutting_down_text();
-  return opening.by_hand ? closed_by_hand_text(opening.user) : command_timeout_text();
+  return opening.by_hand ? closed_by_hand_text(opening.uid) : command_timeout_text();
 }
 
 // Lets the lane's stops pass the start command that hangs.
@@ -154,7 +154,7 @@ void Openings::start_begins(uint64_t id, Instant now) {
   actions_.emplace_back(
       RunCommand{id, CommandKind::kStart, terms.door, source, starting.interface,
                  source ? render_command(terms.start, *source, terms.prefix) : terms.start,
-                 starting.tries != 0});
+                 starting.tries != 0, starting.user});
 }
 
 void Openings::stop_begins(uint64_t id) {
@@ -168,9 +168,10 @@ void Openings::stop_begins(uint64_t id) {
   lacking_.erase(id);
   --waiting_;
   report_stop(stopping);
-  actions_.emplace_back(
-      RunCommand{id, CommandKind::kStop, terms.door, stopping.source, stopping.interface,
-                 render_command(terms.stop, stopping.source, terms.prefix), stopping.tries != 0});
+  actions_.emplace_back(RunCommand{id, CommandKind::kStop, terms.door, stopping.source,
+                                   stopping.interface,
+                                   render_command(terms.stop, stopping.source, terms.prefix),
+                                   stopping.tries != 0, stopping.user});
 }
 
 void Openings::ended(uint64_t id, CommandKind kind, Instant now) {

@@ -33,6 +33,7 @@ SourceTable::SourceTable(const Limits& limits, const HashKey& hash_key)
       entries_(aligned<Entry>(entry_memory_.get())),
       older_segments_(zeroed<OlderSegments>(size_t{limits.entries} + 1)),
       scan_ports_(zeroed<uint16_t>(size_t{limits.entries} + 1, limits.scan_ports)),
+      codes_(limits.codes ? zeroed<uint16_t>(size_t{limits.entries} + 1) : nullptr),
       buckets_(zeroed<Number>(limits.sources, 2)),
       stages_(kMaxKnocks + 1) {}
 
@@ -86,10 +87,10 @@ void SourceTable::remove(Number number) {
   free_ = number;
 }
 
-void SourceTable::remove_attempts_at(DoorNumber door) {
+void SourceTable::remove_attempts_at(DoorNumber door, const std::function<bool(Number)>& stays) {
   for (Number number = 1; number <= last_used_; ++number) {
     const Entry& entry = entries_[number];
-    if (entry.stage > 0 && entry.door == door) remove(number);
+    if (entry.stage > 0 && entry.door == door && !stays(number)) remove(number);
   }
 }
 

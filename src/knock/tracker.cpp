@@ -22,7 +22,8 @@ SourceTable::Limits limits(const TrackerOptions& options, const DoorIndex& doors
   return {.sources = options.bounds.max_sources,
           .entries = static_cast<uint32_t>(
               std::max<size_t>(options.bounds.max_sources * side_by_side, doors.size())),
-          .scan_ports = options.bounds.scan_limit};
+          .scan_ports = options.bounds.scan_limit,
+          .codes = doors.has_codes()};
 }
 
 // Distinguishes a tcp segment from others of its source: different for different ports, if the
@@ -51,9 +52,24 @@ void Tracker::set_own_addresses(const std::vector<IpAddress>& addresses) {
 }
 
 void Tracker::set_sequence(DoorNumber door, Sequence sequence, uint32_t generation) {
-  sources_.remove_attempts_at(door);
+  sources_.remove_attempts_at(door, [](Number) { return false; });
   doors_.set_sequence(door, std::move(sequence));
   states_[door].generation = generation;
+}
+
+void Tracker::set_codes(std::vector<DoorCodes> codes) {
+  for (const DoorCodes& fresh : codes) {
+    const DoorRule& door = doors_[fresh.door];
+    sources_.remove_attempts_at(fresh.door, [&](Number attempt) {
+      const size_t places = door.places.before(sources_[attempt].stage);
+      if (places == 0) return true;
+      const auto code = find_code(fresh.codes, door.codes[sources_.code_of(attempt)], places);
+      if (code) sources_.set_code(attempt, *code);
+      return code.has_value();
+    });
+    states_[fresh.door].generation = fresh.generation;
+  }
+  doors_.set_codes(std::move(codes));
 }
 
 // Memory that many sources take is slow: without these rounds a packet of a flood takes ten times
@@ -115,22 +131,23 @@ bool Tracker::compare_with_attempts(const Packet& packet, const DoorMatch& match
     next = sources_.next_of(number);
     const Entry& attempt = sources_[number];
     const DoorRule& rule = doors_[attempt.door];
+    const uint16_t code = sources_.code_of(number);
     const bool addressed = rule.target ? *rule.target == packet.destination : match.own;
     if (attempt.stage == 0 || !addressed) continue;
     if (!flags_pass(rule.flags, packet)) {
       explain(packet, Verdict::kFlagsRefused, attempt.door, attempt.stage);
     } else if (is_cooling(attempt.door, now)) {
       explain(packet, Verdict::kCoolingDown, attempt.door, attempt.stage);
-    } else if (rule.sequence[attempt.stage] == knock) {
+    } else if (const auto next_code = rule.code_with(attempt.stage, knock, code)) {
       taken = true;
-      accept(number, packet, now);
-    } else if (rule.sequence[attempt.stage - 1u] == knock) {
+      accept(number, packet, *next_code, now);
+    } else if (rule.knock_at(attempt.stage - 1u, code) == knock) {
       taken = true;
       remember_segment(number, packet);
       explain(packet, Verdict::kRepeated, attempt.door, attempt.stage);
     } else {
       explain(packet, Verdict::kWrongKnock, attempt.door, attempt.stage);
-      tell(EventKind::kWrong, attempt, &packet);
+      tell(rule.is_typed(knock) ? EventKind::kWrongCode : EventKind::kWrong, attempt, &packet);
       sources_.remove(number);
     }
   }
@@ -149,7 +166,9 @@ bool Tracker::begin_attempts(const Packet& packet, const DoorMatch& match,
         explain(packet, Verdict::kCoolingDown, door);
         cooling = true;
       } else {
-        accept(sources_.begin(place, door, states_[door].seq_timeout, now), packet, now);
+        const Knock knock{packet.destination_port, packet.protocol};
+        accept(sources_.begin(place, door, states_[door].seq_timeout, now), packet,
+               *doors_[door].code_with(0, knock, 0), now);
         began = true;
       }
     }
@@ -159,15 +178,17 @@ bool Tracker::begin_attempts(const Packet& packet, const DoorMatch& match,
 }
 
 // The attempt's expected knock has come.
-void Tracker::accept(Number number, const Packet& packet, Instant now) {
+void Tracker::accept(Number number, const Packet& packet, uint16_t code, Instant now) {
   sources_.advance(number);
+  sources_.set_code(number, code);
   remember_segment(number, packet);
   const Entry& attempt = sources_[number];
   explain(packet, Verdict::kAccepted, attempt.door, attempt.stage);
-  const bool last = attempt.stage == doors_[attempt.door].sequence.size();
-  tell(last ? EventKind::kOpen : EventKind::kStage, attempt, &packet);
-  if (!last) return;
-  const Duration cooldown = doors_[attempt.door].seq_cooldown;
+  const DoorRule& door = doors_[attempt.door];
+  if (attempt.stage < door.sequence.size()) return tell(EventKind::kStage, attempt, &packet);
+  tell(EventKind::kOpen, attempt, &packet, door.places.empty() ? CodeTag() : door.codes[code].tag);
+  // A code may be a used one, which the tracker cannot know.
+  const Duration cooldown = door.places.empty() ? door.seq_cooldown : Duration::zero();
   if (cooldown > Duration::zero()) cooling_until(attempt.door) = now + cooldown;
   sources_.end(number, linger_, now);
 }
@@ -199,7 +220,7 @@ bool Tracker::count_against_scan(const Packet& packet, const SourceTable::Place&
   for (Number number = sources_.first_of(place), next = 0; number != 0; number = next) {
     next = sources_.next_of(number);
     const Entry& attempt = sources_[number];
-    if (attempt.stage == 0 || has_accepted(attempt, {packet.destination_port, Protocol::kTcp})) {
+    if (attempt.stage == 0 || has_accepted(number, {packet.destination_port, Protocol::kTcp})) {
       continue;
     }
     counted = true;
@@ -211,20 +232,24 @@ bool Tracker::count_against_scan(const Packet& packet, const SourceTable::Place&
   return counted;
 }
 
-bool Tracker::has_accepted(const Entry& attempt, const Knock& knock) const {
-  const auto first = doors_[attempt.door].sequence.begin();
-  const auto expected = first + attempt.stage;
-  return std::find(first, expected, knock) != expected;
+bool Tracker::has_accepted(Number number, const Knock& knock) const {
+  const Entry& attempt = sources_[number];
+  const DoorRule& door = doors_[attempt.door];
+  for (size_t place = 0; place < attempt.stage; ++place) {
+    if (door.knock_at(place, sources_.code_of(number)) == knock) return true;
+  }
+  return false;
 }
 
 // --- Events ------------------------------------------------------------------------------------
 
-void Tracker::tell(EventKind kind, const Entry& attempt, const Packet* cause) {
+void Tracker::tell(EventKind kind, const Entry& attempt, const Packet* cause, CodeTag code) {
   KnockEvent event{.kind = kind,
                    .stage = attempt.stage,
                    .door = attempt.door,
                    .generation = states_[attempt.door].generation,
-                   .source = attempt.place.source};
+                   .source = attempt.place.source,
+                   .code = code};
   if (cause != nullptr) {
     event.interface_index = cause->interface_index;
     event.destination = cause->destination;

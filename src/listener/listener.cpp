@@ -183,6 +183,17 @@ class Listener : LiveCapture::Handler {
     set_filter();
   }
 
+  void on_message(const CodesPart& part) {
+    if (part.door >= settings_.doors.size()) return;
+    if (part.first != 0) new_codes_.push_back({part.door, part.generation, {}});
+    if (new_codes_.empty()) return;
+    auto& codes = new_codes_.back().codes;
+    codes.insert(codes.end(), part.codes.begin(), part.codes.begin() + part.count);
+    if (part.last == 0) return;
+    tracker_.set_codes(std::exchange(new_codes_, {}));
+    reporter_.codes_changed();
+  }
+
   void on_message(const StatusRequest&) {
     const LiveCapture::Counts counts = capture_.counts();
     reporter_.answer({counts.packets, counts.dropped, tracker_.sources(), 0});
@@ -218,6 +229,7 @@ class Listener : LiveCapture::Handler {
   EventLoop::Alarm expiry_;
   EventLoop::Alarm left_out_;
   std::vector<IpAddress> new_addresses_;
+  std::vector<DoorCodes> new_codes_;
   std::array<uint8_t, kLongestMessage> buffer_{};
   Instant last_read_{};
   bool awaits_room_ = false;

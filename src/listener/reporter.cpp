@@ -10,16 +10,29 @@ Reporter::Reporter(const Channel& channel, const EventLoop& loop, uint32_t log_r
       loop_(loop),
       lines_{RateLimit(log_rate), RateLimit(log_rate)},
       wrong_(lines_),
-      counts_(doors) {
+      counts_(doors),
+      wrong_codes_(doors) {
   for (size_t door = 0; door < doors; ++door) counts_[door].door = static_cast<DoorNumber>(door);
 }
 
 void Reporter::on_event(const KnockEvent& event) {
   count(event);
-  if (event.kind != EventKind::kOpen) return send_event(event);
+  if (event.kind == EventKind::kOpen) {
+    KnockEvent open = event;
+    open.wrong_codes_untold = wrong_codes_[event.door] == kWrongCodesReported ? 1 : 0;
+    return send_surely(open, true);
+  }
+  if (event.kind == EventKind::kWrongCode && wrong_codes_[event.door] < kWrongCodesReported) {
+    ++wrong_codes_[event.door];
+    return send_surely(event, false);
+  }
+  send_event(event);
+}
+
+void Reporter::send_surely(const KnockEvent& event, bool may_be_lost) {
   if (knocks_.empty() && send(event)) return;
   auto& waiting = knocks_[event.door];
-  if (waiting.size() == kMostWaiting) {
+  if (waiting.size() >= kMostWaiting && may_be_lost) {
     ++lost_knocks_;
   } else {
     waiting.push_back(event);
@@ -37,6 +50,7 @@ void Reporter::count(const KnockEvent& event) {
       ++counts.timed_out;
       return;
     case EventKind::kWrong:
+    case EventKind::kWrongCode:
       ++counts.wrong;
       return;
     case EventKind::kScan:
@@ -46,7 +60,8 @@ void Reporter::count(const KnockEvent& event) {
 }
 
 void Reporter::send_event(const KnockEvent& event) {
-  Rates& rates = event.kind == EventKind::kWrong ? wrong_ : lines_;
+  const bool is_line = event.kind != EventKind::kWrong && event.kind != EventKind::kWrongCode;
+  Rates& rates = is_line ? lines_ : wrong_;
   RateLimit& rate = rates[event.stage == 1 ? 0 : 1];
   if (rate.allow(loop_.now()) && !send(event)) rate.add_refused(1);
 }

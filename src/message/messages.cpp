@@ -56,9 +56,9 @@ struct Sound {
     return message.filter_in_kernel <= 1 && in_range(message.link_type, LinkType::kLoopback);
   }
   bool operator()(const KnockEvent& event) const {
-    return in_range(event.kind, EventKind::kWrong) && event.door < doors && event.stage >= 1 &&
+    return in_range(event.kind, EventKind::kWrongCode) && event.door < doors && event.stage >= 1 &&
            event.stage <= kMaxKnocks && event.source.is_unicast() &&
-           is_protocol(event.came.protocol);
+           event.wrong_codes_untold <= 1 && is_protocol(event.came.protocol);
   }
   bool operator()(const Explanation& explanation) const {
     return in_range(explanation.verdict, Verdict::kScanCounted) &&
@@ -89,6 +89,9 @@ struct Sound {
                next.knocks.begin(), next.knocks.begin() + next.count,
                [](const Knock& knock) { return knock.port != 0 && is_protocol(knock.protocol); });
   }
+  bool operator()(const CodesPart& part) const {
+    return part.first <= 1 && part.last <= 1 && part.count <= CodesPart::kMost;
+  }
   bool operator()(const StatusRequest&) const { return true; }
 };
 
@@ -99,6 +102,21 @@ std::optional<Message> sound(std::optional<Message> message, size_t doors) {
 }
 
 }  // namespace
+
+std::vector<CodesPart> codes_parts(const std::vector<DoorCodes>& codes) {
+  std::vector<CodesPart> parts;
+  for (const DoorCodes& door : codes) {
+    const CodesPart empty{.door = door.door, .generation = door.generation};
+    parts.push_back(empty);
+    parts.back().first = 1;
+    for (const Code& code : door.codes) {
+      if (parts.back().count == CodesPart::kMost) parts.push_back(empty);
+      parts.back().codes[parts.back().count++] = code;
+    }
+  }
+  if (!parts.empty()) parts.back().last = 1;
+  return parts;
+}
 
 std::vector<AddressPart> address_parts(const std::vector<IpAddress>& addresses) {
   std::vector<AddressPart> parts(1);

@@ -81,6 +81,17 @@ TEST_F(DoorFile, PortThatTheDoorOpens) {
   EXPECT_FALSE(knocks_of_door(config, "again")->port);
 }
 
+TEST_F(DoorFile, PortThatADoorWithoutACommandOpens) {
+  const std::string config =
+      file("knockd.conf",
+           "[ssh]\nsequence = 1\nopen = 51820:udp, 22,23\n[wg]\nsequence = 1\nOpen = 51820:udp\n"
+           "[both]\nsequence = 1\nOpen = 22\nCommand = iptables -I INPUT --dport 80\n");
+  EXPECT_EQ(knocks_of_door(config, "ssh")->port, 22);
+  EXPECT_FALSE(knocks_of_door(config, "wg")->port);
+  EXPECT_EQ(knocks_of_door(config, "both")->port, 80);
+  EXPECT_FALSE(knocks_of_door(file("k.conf", "[a]\nsequence = 1\nopen = ssh\n"), "a"));
+}
+
 TEST_F(DoorFile, PlacesThatChange_WithTheirSecrets) {
   const std::string config = file("knockd.conf",
                                   "[one]\nsequence = 7000,totp,totp,8000:udp\n"

@@ -27,7 +27,7 @@ std::vector<std::string> configurations_in(const std::string& folder) {
   auto files = files_in(kData + folder, {".conf"});
 #ifndef KNOCKD_CODES
   std::erase_if(files, [](const std::string& file) {
-    return file == "codes.conf" || file == "secrets.conf";
+    return file.starts_with("codes") || file == "secrets.conf";
   });
 #endif
   return files;

@@ -137,6 +137,16 @@ TEST(StatusReportTest, TableOfLittle) {
   EXPECT_THAT(table, Not(HasSubstr("attempts")));
 }
 
+TEST(StatusReportTest, UsersOfCodesAreShown) {
+  StatusReport with = report();
+  with.doors[0].users = {"alice", "bob"};
+  with.openings[0].user = "bob";
+  EXPECT_THAT(to_json(with), HasSubstr(R"("commands_failed":17,"users":["alice","bob"]})"));
+  EXPECT_THAT(to_json(with), HasSubstr(R"("network":"192.0.2.0/24","user":"bob","interface")"));
+  EXPECT_THAT(to_table(with), HasSubstr("\nusers of ssh: alice, bob\n"));
+  EXPECT_THAT(to_table(with), HasSubstr("60 min left  eth0  by bob\n"));
+}
+
 TEST(StatusReportTest, TimesInTheTableAreRough) {
   StatusReport one = report();
   one.openings.resize(1);

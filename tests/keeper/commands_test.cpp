@@ -75,6 +75,16 @@ TEST_F(CommandsTest, FindsItsKnockInTheEnvironment) {
   EXPECT_EQ(read_file(folder_ / "found"), "192.0.2.7,ssh,eth0,stop\n");
 }
 
+TEST_F(CommandsTest, FindsTheUserOfACodeInTheEnvironment) {
+  RunCommand run = start_of(1, "echo ${KNOCKD_USER-none} >>" + (folder_ / "found"));
+  commands_.start(run);
+  wait_for_child();
+  run.user = "alice";
+  commands_.start(run);
+  wait_for_child();
+  EXPECT_EQ(read_file(folder_ / "found"), "none\nalice\n");
+}
+
 TEST_F(CommandsTest, AnotherTryIsNotLoggedAgain) {
   RunCommand run = start_of(1, "exit 0");
   run.again = true;

@@ -125,6 +125,18 @@ TEST_F(ConversationTest, OnceItListens_OnlyTheDeviceCanFailIt) {
   }
 }
 
+TEST_F(ConversationTest, CodesMayBeThoseThatWereInForce_NeverThoseToCome) {
+  begin();
+  EXPECT_FALSE(says(EventKind::kOpen, kThreeKnocks, 3, 5));
+  conversation_->told(CodesPart{.door = kThreeKnocks, .generation = 5});
+  EXPECT_TRUE(says(EventKind::kOpen, kThreeKnocks, 3, 5));
+  EXPECT_TRUE(says(EventKind::kWrongCode, kThreeKnocks, 2, 5));
+  EXPECT_FALSE(says(EventKind::kWrongCode, kThreeKnocks, 3, 5));
+  EXPECT_TRUE(says(EventKind::kOpen, kThreeKnocks, 3, 4)) << "it may not have read of them";
+  EXPECT_FALSE(says(EventKind::kOpen, kThreeKnocks, 3, 6));
+  EXPECT_TRUE(says(EventKind::kOpen, kOneTime, 2, 4)) << "another door";
+}
+
 TEST_F(ConversationTest, DoorOpensAtItsLastStage_AllElseIsBefore) {
   begin();
   for (uint8_t stage = 1; stage <= 4; ++stage) {

@@ -361,7 +361,7 @@ TEST_F(StateFileTest, ADamagedFileGivesWhatCanBeRead_AndSaysSo) {
 
 TEST_F(StateFileTest, AnotherVersionIsSetAside_NotOverwritten) {
   std::filesystem::create_directories(folder / "lib/knockd");
-  const std::string whole = with_sum("knockd-open-doors version=3 in=another form");
+  const std::string whole = summed("knockd-open-doors version=3 in=another form");
   write_file(path, whole);
   chmod(path.c_str(), 0600);
   write_file(path + ".set-aside.1", "an earlier one");

@@ -69,7 +69,7 @@ struct Writer {
   }
   // A line with a right checksum.
   Writer& line(const std::string& content) {
-    text += with_sum(content);
+    text += summed(content);
     return *this;
   }
 };
@@ -95,11 +95,11 @@ TEST(StateFormatTest, IsTextThatAPersonCanRead) {
   const std::string clocks = "boot=12345.678901234 clock=2026-11-26T00:45:07.000000005Z synced=";
   EXPECT_EQ(file.text,
             "21b60767 knockd-open-doors version=2 boot-id=0b3c1f52-6a0e-4d8e-9b41-0123456789ab\n" +
-                with_sum("open id=17 source=2001:db8::7 door=ssh interface=eth0 "
-                         "left=3600.000000000 " +
-                         clocks + "yes stop=iptables -D INPUT -s 2001:db8::7 -j ACCEPT") +
-                with_sum("extend id=17 left=60.000000000 " + clocks + "no") +
-                with_sum("close id=17 " + clocks + "yes") + with_sum("time " + clocks + "yes"));
+                summed("open id=17 source=2001:db8::7 door=ssh interface=eth0 "
+                       "left=3600.000000000 " +
+                       clocks + "yes stop=iptables -D INPUT -s 2001:db8::7 -j ACCEPT") +
+                summed("extend id=17 left=60.000000000 " + clocks + "no") +
+                summed("close id=17 " + clocks + "yes") + summed("time " + clocks + "yes"));
 }
 
 TEST(StateFormatTest, GivesBackWhatWasOpened) {
@@ -119,6 +119,18 @@ TEST(StateFormatTest, GivesBackWhatWasOpened) {
   }
 }
 
+TEST(StateFormatTest, GivesBackWhoseCodeItWas) {
+  OpenDoor opened = door(7, 10s);
+  for (const char* user : {"alice", "a b", "%41", "left=1"}) {
+    opened.user = user;
+    const std::string text = Writer().opened(opened, kept(1s, 0s)).text;
+    EXPECT_THAT(text, testing::HasSubstr(" user="));
+    const auto contents = parse_state(text);
+    ASSERT_EQ(contents.doors.size(), 1u) << user;
+    EXPECT_EQ(contents.doors[0].door, opened);
+  }
+}
+
 OpenDoor with(Admission admission) {
   OpenDoor opened = door(7, 10s);
   opened.admission = std::move(admission);
@@ -132,13 +144,13 @@ TEST(StateFormatTest, TellsWhomADoorWithoutAShellLetsIn) {
       "open id=7 source=2001:db8::7 door=ssh interface=eth0 left=9.000000000 boot=1.000000000 "
       "clock=1970-01-01T00:00:00.000000000Z synced=yes ";
   EXPECT_THAT(Writer().opened(opened, kept(1s, 0s)).text,
-              testing::EndsWith(with_sum(line + "ports=22,51820:udp prefix=64 set= stop=")));
+              testing::EndsWith(summed(line + "ports=22,51820:udp prefix=64 set= stop=")));
   opened = with({{}, SetName{TableFamily::kInet, "fw4", "knockd6"}, 128});
   EXPECT_THAT(Writer().opened(opened, kept(1s, 0s)).text,
-              testing::EndsWith(with_sum(line +
-                                         "ports= prefix=128 set=inet%20fw4%20knockd6 "
-                                         "stop=" +
-                                         opened.stop_command)));
+              testing::EndsWith(summed(line +
+                                       "ports= prefix=128 set=inet%20fw4%20knockd6 "
+                                       "stop=" +
+                                       opened.stop_command)));
 }
 
 TEST(StateFormatTest, GivesBackWhomADoorWithoutAShellLetsIn) {
@@ -285,7 +297,7 @@ TEST(StateFormatTest, OtherFilesAreForeign) {
 }
 
 TEST(StateFormatTest, AnotherVersionIsNotRead) {
-  const auto contents = parse_state(with_sum("knockd-open-doors version=3 whatever it says") +
+  const auto contents = parse_state(summed("knockd-open-doors version=3 whatever it says") +
                                     Writer().opened(door(1, 2s)).text);
   EXPECT_EQ(contents.header, Header::kOtherVersion);
   EXPECT_EQ(contents.version, 3u);
@@ -428,7 +440,7 @@ TEST(StateFormatTest, ARightChecksumIsNotEnough) {
     const auto contents = parse_state(Writer().line(bad).opened(door(5, 2s)).text);
     EXPECT_THAT(ids(contents), ElementsAre(5)) << bad;
     EXPECT_EQ(contents.facts, 1u) << bad;
-    EXPECT_EQ(contents.skipped, with_sum(bad).size()) << bad;
+    EXPECT_EQ(contents.skipped, summed(bad).size()) << bad;
   }
 }
 

@@ -11,7 +11,7 @@
 
 namespace knockd {
 
-inline std::string with_sum(std::string_view content) {
+inline std::string summed(std::string_view content) {
   const auto* const bytes = reinterpret_cast<const uint8_t*>(content.data());
   return format("%08" PRIx32 " ", crc32c({bytes, content.size()})) + std::string(content) + '\n';
 }

@@ -189,6 +189,57 @@ TEST_F(OpeningsTest, NothingOpens_WhenTheSequenceCannotBeMarked) {
   EXPECT_EQ(openings_.waiting(), 0u);
 }
 
+// --- Codes
+
+TEST_F(OpeningsTest, TheUserOfACodeIsToldBeforeItOpens_AndToWhoFollows) {
+  CompleteKnock knock{door("ssh", [](Terms& terms) { terms.one_time = true; }),
+                      *IpAddress::parse(kAlice), "eth0", 3};
+  knock.user = "alice";
+  knock.code = {7, 9};
+  openings_.knocked(knock, now());
+  bool is_used = false;
+  std::vector<std::string> said;
+  for (const Action& action : openings_.take_actions()) {
+    if (const auto* const say = std::get_if<Say>(&action)) said.push_back(say->text);
+    if (const auto* const use = std::get_if<UseSequence>(&action)) {
+      is_used = true;
+      EXPECT_EQ(use->code, (CodeTag{7, 9}));
+      EXPECT_EQ(use->source, *IpAddress::parse(kAlice));
+    }
+  }
+  EXPECT_TRUE(is_used);
+  EXPECT_THAT(said, ElementsAre("ssh: Stage 3", "ssh: knock of alice", "ssh: OPEN SESAME"));
+  openings_.sequence_used(1, true, now());
+  openings_.recorded(now());
+  size_t told = 0;
+  for (const Action& action : openings_.take_actions()) {
+    if (const auto* const record = std::get_if<Record>(&action)) {
+      EXPECT_EQ(record->door.user, "alice");
+      ++told;
+    } else if (const auto* const run = std::get_if<RunCommand>(&action)) {
+      EXPECT_EQ(run->user, "alice");
+      ++told;
+    } else if (const auto* const happened = std::get_if<Happened>(&action)) {
+      EXPECT_EQ(happened->door.user, "alice");
+      ++told;
+    }
+  }
+  EXPECT_EQ(told, 3u);
+}
+
+TEST_F(OpeningsTest, AfterARestartTheStopCommandKnowsTheUser) {
+  OpenDoor left{1,          "ssh", *IpAddress::parse(kAlice),      "eth0",
+                "close it", {},    now() + std::chrono::seconds(1)};
+  left.user = "alice";
+  openings_.take_up({left}, now());
+  openings_.time_passed(now() + std::chrono::seconds(2));
+  std::vector<std::string> users;
+  for (const Action& action : openings_.take_actions()) {
+    if (const auto* const run = std::get_if<RunCommand>(&action)) users.push_back(run->user);
+  }
+  EXPECT_THAT(users, ElementsAre("alice"));
+}
+
 // --- Ports that the kernel lets a knocker in to
 
 TEST_F(OpeningsTest, KnockerIsLetInAtOnce_AndDismissedWhenTheTimeIsOver) {

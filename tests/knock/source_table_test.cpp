@@ -242,7 +242,7 @@ TEST_F(SourceTableTest, RemovesAttemptsAtOneDoorAlone) {
   begin(2, 1);  // stage 0
   advanced(4, 2, 1);
   table().remove(advanced(3, 1, 1));  // and not once more
-  table().remove_attempts_at(1);
+  table().remove_attempts_at(1, [](SourceTable::Number) { return false; });
   EXPECT_EQ(doors_of(1), (std::vector{0}));
   EXPECT_TRUE(knows(2));
   EXPECT_FALSE(knows(4));

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <string>
@@ -47,6 +48,25 @@ class TrackerTest : public testing::Test, public TrackerSink {
     if (facts.target != nullptr) rule.target = address(facts.target);
     rules_.push_back(rule);
     names_.push_back(std::move(name));
+  }
+  // Each code is its ports; its tag is its number in the list.
+  using Ports = std::vector<std::array<uint16_t, kMostCodePlaces>>;
+  static std::vector<Code> codes(const Ports& ports) {
+    std::vector<Code> codes;
+    for (const auto& one : ports) codes.push_back({one, {static_cast<uint16_t>(codes.size()), 7}});
+    std::ranges::sort(codes);
+    return codes;
+  }
+  void door_with_codes(std::string name, std::string_view sequence, const Ports& ports,
+                       Duration cooldown = 0s) {
+    auto coded = std::get<CodedSequence>(parse_coded_sequence(sequence));
+    door(std::move(name), "1", {.cooldown = cooldown});
+    rules_.back().sequence = std::move(coded.sequence);
+    rules_.back().places = coded.places;
+    rules_.back().codes = codes(ports);
+  }
+  void new_codes(DoorNumber number, const Ports& ports, uint32_t generation = 0) {
+    tracker().set_codes({{number, generation, codes(ports)}});
   }
   void own_addresses(const std::vector<std::string_view>& texts) {
     std::vector<IpAddress> addresses;
@@ -146,6 +166,9 @@ class TrackerTest : public testing::Test, public TrackerSink {
         break;
       case EventKind::kScan:
         text += "port scan at " + std::to_string(told.stage);
+        break;
+      case EventKind::kWrongCode:
+        text += "wrong code at " + std::to_string(told.stage);
         break;
       case EventKind::kWrong:
         wrong.push_back(told);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -109,6 +110,23 @@ TEST_F(ReporterTest, KnockForWhichThereIsRoomAgainOvertakesNoneThatWaits) {
   for (uint32_t i = 1; i < sent; ++i) EXPECT_EQ(events[i - 1].interface_index, i);
 }
 
+TEST_F(ReporterTest, OpeningTellsWhetherWrongCodesWentUntold) {
+  KnockEvent wrong = stage();
+  wrong.kind = EventKind::kWrongCode;
+  const auto is_told = [&] {
+    open(1);
+    const auto events = read_all();
+    return events.back().kind == EventKind::kOpen && events.back().wrong_codes_untold == 1;
+  };
+  for (int i = 0; i < Reporter::kWrongCodesReported; ++i) {
+    EXPECT_FALSE(is_told()) << i;
+    reporter_->on_event(wrong);
+  }
+  EXPECT_TRUE(is_told());
+  reporter_->codes_changed();
+  EXPECT_FALSE(is_told());
+}
+
 TEST_F(ReporterTest, SixtyFourOfADoorWait_MoreAreCounted) {
   const uint32_t sent = fill(7) - 1;
   for (int i = 0; i < 100; ++i) open(7);
@@ -118,6 +136,45 @@ TEST_F(ReporterTest, SixtyFourOfADoorWait_MoreAreCounted) {
   read_all();
   EXPECT_EQ(left_out_.knocks, 101u - 64u);
   EXPECT_FALSE(reporter_->report_due());
+}
+
+KnockEvent wrong_code(DoorNumber door) {
+  KnockEvent event;
+  event.kind = EventKind::kWrongCode;
+  event.stage = 2;
+  event.door = door;
+  event.source = event.destination = IpAddress::parse("192.0.2.7").value();
+  return event;
+}
+
+// The keeper counts them, and what it does not hear of it cannot hold back.
+TEST_F(ReporterTest, FourWrongCodesOfADoorAreReportedInAnyCase_InOrderWithKnocks) {
+  const uint32_t sent = fill(7);
+  for (int i = 0; i < 63; ++i) open(7);
+  for (int i = 0; i < 6; ++i) reporter_->on_event(wrong_code(7));
+  open(7);
+  reporter_->on_event(wrong_code(9));
+  const auto events = read_all();
+  ASSERT_EQ(events.size(), sent + 63 + 4 + 1);
+  std::vector<EventKind> of_door;
+  for (const KnockEvent& event : events) {
+    if (event.door == 7) of_door.push_back(event.kind);
+  }
+  EXPECT_EQ(std::count(of_door.begin(), of_door.end(), EventKind::kWrongCode), 4);
+  EXPECT_EQ(of_door.back(), EventKind::kWrongCode) << "the knock behind them had no room";
+}
+
+TEST_F(ReporterTest, WithNewCodesWrongOnesCountAnew) {
+  fill(7);
+  for (int i = 0; i < 4; ++i) reporter_->on_event(wrong_code(7));
+  reporter_->codes_changed();
+  for (int i = 0; i < 4; ++i) reporter_->on_event(wrong_code(7));
+  const auto events = read_all();
+  EXPECT_EQ(std::ranges::count(events, EventKind::kWrongCode, &KnockEvent::kind), 8);
+}
+
+TEST_F(ReporterTest, MoreWrongCodesAreHeldToTheRate) {
+  EXPECT_EQ(sent_of(100, wrong_code(7)), 4u + 20u);
 }
 
 TEST_F(ReporterTest, FloodedDoorDelaysNoOther_DoorsGoByTurns) {

@@ -30,6 +30,7 @@ KnockEvent some_event() {
   event.interface_index = 7;
   event.source = IpAddress::parse("192.0.2.7").value();
   event.came = {8000, Protocol::kUdp};
+  event.code = {999, 0x8001};
   return event;
 }
 
@@ -67,6 +68,11 @@ NextSequence some_sequence() {
   return next;
 }
 
+CodesPart some_codes() {
+  const Code code{{10081, 20002, 65535, 1}, {7, 0xffff}};
+  return codes_parts({{2, 9, {code, code}}}).front();
+}
+
 std::vector<IpAddress> addresses(size_t count) {
   std::vector<IpAddress> list;
   for (size_t i = 0; i < count; ++i) {
@@ -98,7 +104,7 @@ std::vector<FromListener> one_of_each_from_listener() {
 }
 
 std::vector<ToListener> one_of_each_to_listener() {
-  return {address_parts(addresses(2)).front(), some_sequence(), StatusRequest()};
+  return {address_parts(addresses(2)).front(), some_sequence(), StatusRequest(), some_codes()};
 }
 
 // --- From a listener ---------------------------------------------------------------------------
@@ -186,7 +192,7 @@ TEST(FromListenerTest, ProtocolOfTheKnockIsKnown) {
 TEST(FromListenerTest, EventHasAKnownKind) {
   for (int value = 0; value < 256; ++value) {
     EXPECT_EQ(accepts(some_event(), offsetof(KnockEvent, kind), static_cast<uint8_t>(value)),
-              value <= static_cast<int>(EventKind::kWrong));
+              value <= static_cast<int>(EventKind::kWrongCode));
   }
 }
 

@@ -22,6 +22,10 @@ ListenerSettings some_settings() {
   settings.doors[2].sequence.assign(kMaxKnocks, {65535, Protocol::kTcp});
   settings.doors[2].target.reset();
   settings.generations = {1, 0, 0xffffffff};
+  settings.doors[2].places = {0b1010, true};
+  settings.doors[2].codes = {{{40001, 40102}, {3, 4}}, {{40002, 40103}, {5, 0xffff}}};
+  settings.doors[0].places = {0b1, false};
+  settings.doors[0].codes = {{{10081}, {}}};
   settings.own_addresses = {*IpAddress::parse("192.0.2.1"), *IpAddress::parse("2001:db8::1")};
   settings.bounds.scan_limit = 7;
   settings.bounds.max_sources = 1234;
@@ -77,6 +81,9 @@ TEST(ListenerSettings, WhatIsOutOfBoundsIsNotHandedOver) {
   settings.interface.pop_back();
   EXPECT_NE(encode(settings), std::nullopt);
   settings.doors[0].sequence.assign(kMaxKnocks + 1, {1, Protocol::kTcp});
+  EXPECT_EQ(encode(settings), std::nullopt);
+  settings = some_settings();
+  settings.doors[0].codes.resize(kMostCodes + 1);
   EXPECT_EQ(encode(settings), std::nullopt);
   settings = some_settings();
   settings.generations.pop_back();

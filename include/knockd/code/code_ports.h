@@ -12,6 +12,7 @@ namespace knockd {
 
 using Step = int64_t;  // of time: Unix time in units of 30 s (RFC 6238)
 inline constexpr int64_t kSecondsOfAStep = 30;
+inline Step step_at(int64_t unix_time) { return unix_time / kSecondsOfAStep; }
 
 // The ports at these places of a sequence in this step, in order, for knocks over this address
 // family; 0 behind the last. Typed ones are the same over both.

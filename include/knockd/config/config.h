@@ -102,6 +102,9 @@ ShutTable shut_table_of(const Config& config, const std::vector<std::string>& in
 // Where the last table that the kernel took is kept, beside the state file; empty: nowhere.
 std::string kept_table_file(const Config& config);
 
+// Where used codes are kept, beside the state file; empty: nowhere, and codes open nothing.
+std::string code_file_of(const Config& config);
+
 // A configuration that cannot be used: every error that was found in it, never none.
 struct ConfigError {
   std::vector<Complaint> complaints;

@@ -17,7 +17,8 @@ enum class AttemptEnd : uint8_t {
   kWrongKnock,
   kTooSlow,
   kPortScan,
-  kRefused  // it was complete, but there was no room for it
+  kRefused,    // it was complete, but there was no room for it
+  kNoSuchCode  // a wrong one, one that was used, or one that is not taken now
 };
 
 struct FailedAttempt {
@@ -29,7 +30,7 @@ struct FailedAttempt {
   AttemptEnd end = AttemptEnd::kWrongKnock;
   std::optional<Knock> came;      // the wrong one
   std::optional<Knock> expected;  // instead
-  std::string refused;            // why
+  std::string refused;            // why, of a complete one
 };
 
 // "wrong_knock"

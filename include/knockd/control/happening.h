@@ -18,6 +18,7 @@ enum class HappeningKind : uint8_t {
   kClosed,
   kTimeout,
   kWrong,
+  kWrongCode,
   kScan,
   kCommandFailed,
   kReload,
@@ -34,6 +35,7 @@ struct Happening {
   std::string network{};  // that is let in
   std::string interface {};
   std::optional<WallTime> until{};
+  std::string user{};  // whose code was knocked
   uint64_t id = 0;     // of the opening
   unsigned stage = 0;  // knocks that were accepted
   std::optional<Knock> came{};

@@ -44,6 +44,7 @@ struct DoorReport {
   std::string name;
   DoorTotals totals;
   uint64_t open = 0;
+  std::vector<std::string> users{};  // who have a secret
 };
 
 struct OpeningReport {
@@ -52,6 +53,7 @@ struct OpeningReport {
   IpAddress address;
   std::string network;  // that is let in: the address, or with a prefix
   std::string interface;
+  std::string user;               // whose code was knocked; empty: none was
   std::optional<WallTime> since;  // absent: it was opened in an earlier run
   WallTime until{};
   Duration left{};

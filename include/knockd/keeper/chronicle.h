@@ -34,6 +34,8 @@ class Chronicle : public DoorWatcher {
              std::optional<Knock> expected);
   // What listeners have counted since they were last asked.
   void add(const std::string& door, const DoorCount& count);
+  // A complete knock whose code may not open.
+  void code_refused(const CompleteKnock& knock, const std::string& door, const std::string& why);
   void on_happened(const Happened& happened) override;
   void on_command_ended(const CommandEnd& end) override;
   void reloaded(bool taken);

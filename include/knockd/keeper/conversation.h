@@ -32,6 +32,7 @@ class Conversation {
 
   void note(const AddressPart& part) { listening_due_ += part.last; }
   void note(const NextSequence& next);
+  void note(const CodesPart& part);
   void note(const StatusRequest&) { ++status_due_; }
 
   bool may_say(const Listening&);

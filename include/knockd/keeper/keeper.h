@@ -18,6 +18,7 @@
 #include "knockd/config/config.h"
 #include "knockd/config/door_terms.h"
 #include "knockd/keeper/chronicle.h"
+#include "knockd/keeper/code_book.h"
 #include "knockd/keeper/control.h"
 #include "knockd/keeper/door_keeper.h"
 #include "knockd/keeper/door_sequences.h"
@@ -81,10 +82,14 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   bool is_open(uint64_t opening) const override;
   std::string marks_of_config() const;
   void knocked(const KnockEvent& event, const std::string& interface);
+  bool has_codes(DoorNumber door) const;
+  bool may_open(CompleteKnock& knock, DoorNumber door);
+  uint32_t generation(DoorNumber door) const;
   std::optional<Knock> expected(const KnockEvent& event) const;
   const DoorRules& rules() const { return sequences_.rules(); }
 
   Status set_up();
+  void forget_secrets();
   void open_log();
   bool take_pid_file();
   void on_signal(int signal);
@@ -115,6 +120,7 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   ShutPorts ports_;
   DoorKeeper doors_;
   DoorSequences sequences_;
+  CodeBook codes_;
   ListenerSlots slots_;
   Chronicle chronicle_;
   Control control_;

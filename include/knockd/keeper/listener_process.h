@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -19,7 +20,7 @@
 namespace knockd {
 
 // What a listener process runs; its result is the exit status.
-using ListenerEntry = int (*)(const ListenerSettings& settings, Channel channel);
+using ListenerEntry = std::function<int(const ListenerSettings& settings, Channel channel)>;
 
 // Ends the process when it is destroyed. Its owner may destroy it from anywhere but its own calls.
 class ListenerProcess {
@@ -36,7 +37,7 @@ class ListenerProcess {
   // Forks. `loop` and `owner` must outlive it.
   static Result<std::unique_ptr<ListenerProcess>> create(EventLoop& loop,
                                                          const ListenerSettings& settings,
-                                                         ListenerEntry entry, Owner& owner);
+                                                         const ListenerEntry& entry, Owner& owner);
 
   // Never waits: what the channel has no room for is sent later, in order. A process that reads
   // nothing for long is ended.

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,8 +27,9 @@ std::string clean_host_name(std::string_view name);
 // A child that ends is replaced, after growing pauses; until then no further name becomes known.
 class Resolver {
  public:
-  // Forks the child. Both must outlive the resolver.
-  static Result<std::unique_ptr<Resolver>> create(EventLoop& loop, Log& log);
+  // Forks the child, which first calls `in_child`. Both must outlive the resolver.
+  static Result<std::unique_ptr<Resolver>> create(
+      EventLoop& loop, Log& log, std::function<void()> in_child = [] {});
 
   // The name if it is known, else an empty text; asks for one not asked for yet. Never waits.
   std::string name_of(const IpAddress& address);
@@ -38,7 +40,7 @@ class Resolver {
   void reaped(int status);
 
  private:
-  Resolver(EventLoop& loop, Log& log);
+  Resolver(EventLoop& loop, Log& log, std::function<void()> in_child);
   Status start();
   void start_again();
   Duration count_failure();
@@ -46,6 +48,7 @@ class Resolver {
 
   EventLoop& loop_;
   Log& log_;
+  const std::function<void()> in_child_;
   ChildProcess process_;
   Instant started_;
   GrowingPause pause_;

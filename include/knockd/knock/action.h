@@ -19,11 +19,14 @@ struct Say {
   bool may_be_left_out = false;  // for Log_Rate: strangers can cause it
 };
 
-// Mark the door's one-time sequence as used, on disk; then call Openings::sequence_used().
+// Mark the door's one-time sequence, or the code, as used, on disk; then call
+// Openings::sequence_used().
 struct UseSequence {
   uint64_t opening = 0;
   DoorNumber door = kNoDoor;
   DoorNumber rule = kNoDoor;  // of the tracker: which of the door's sequences was knocked
+  IpAddress source{};
+  CodeTag code{};  // at a door with codes: which
 };
 
 // Write down that this door is open until its deadline; `is_new` if it is not written down yet.
@@ -74,6 +77,7 @@ struct RunCommand {
   std::string interface;
   std::string command;  // rendered
   bool again = false;   // it could not be run before; that it runs was logged then
+  std::string user{};   // whose code it was
 };
 
 using Action = std::variant<Say, UseSequence, Admit, Dismiss, Record, Forget, RunCommand, Happened>;

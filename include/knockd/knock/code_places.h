@@ -9,6 +9,8 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -60,6 +62,18 @@ struct Code {
   CodeTag tag{};
   friend auto operator<=>(const Code&, const Code&) = default;
 };
+
+// Among sorted codes: the first that has the same ports as `like` at its first `places`, and
+// `port` next. Nothing if none has.
+std::optional<uint16_t> find_code(std::span<const Code> codes, const Code& like, size_t places,
+                                  uint16_t port);
+// The same without a next one.
+std::optional<uint16_t> find_code(std::span<const Code> codes, const Code& like, size_t places);
+
+// After so many wrong codes in a step a door takes no typed one until the next.
+inline constexpr uint8_t kMostWrongCodes = 3;
+
+inline constexpr size_t kMostCodes = 65535;  // of a door
 
 // Like parse_sequence(), and reads "totp" and "400xx" as well. At most kMostCodePlaces, of one
 // kind, tcp; typed ones are three or four different hundreds behind a fixed port.

@@ -4,6 +4,8 @@
 // configuration: the process that reads strangers' bytes needs neither.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -27,7 +29,22 @@ struct DoorRule {
   std::vector<Code> codes;          // those in force, sorted; one of them is knocked at the places
   std::optional<IpAddress> target;  // absent: the listening interface's addresses
 
+  // What is knocked at this place with this one of the codes.
+  Knock knock_at(size_t place, uint16_t code) const;
+  // Whether `knock` comes next, at this place, after those of `code` at the places before: with
+  // which code, then. Without places it is always the first.
+  std::optional<uint16_t> code_with(size_t place, const Knock& knock, uint16_t code) const;
+  // Whether the knock is one that could be typed here.
+  bool is_typed(const Knock& knock) const;
+
   friend bool operator==(const DoorRule&, const DoorRule&) = default;
+};
+
+// The codes of a door that are in force, all of them.
+struct DoorCodes {
+  DoorNumber door = kNoDoor;
+  uint32_t generation = 0;  // which users those in its tags are
+  std::vector<Code> codes;  // sorted; at most kMostCodes
 };
 
 }  // namespace knockd

@@ -37,14 +37,18 @@ class DoorIndex {
   // The addresses at which doors without a target are knocked at; none at construction.
   void set_own_addresses(const std::vector<IpAddress>& addresses);
   void set_sequence(DoorNumber door, Sequence sequence);
+  // Of doors with such places; sorted.
+  void set_codes(std::vector<DoorCodes> codes);
 
   size_t size() const { return doors_.size(); }
   const DoorRule& operator[](DoorNumber door) const { return doors_[door]; }
 
+  bool has_codes() const;
+
   // The most doors at one place that share their first knock.
   size_t most_side_by_side() const;
 
-  // Valid until the next set_sequence().
+  // Valid until the next set_sequence() or set_codes().
   DoorMatch match(const Packet& packet) const;
 
  private:
@@ -65,6 +69,8 @@ class DoorIndex {
   };
 
   void index();
+  void index(const DoorRule& door, const Knock& knock);
+  void index_begin(DoorNumber door, const Knock& knock);
 
   std::vector<DoorRule> doors_;
   const bool any_destination_;

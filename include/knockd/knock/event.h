@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "knockd/knock/code_places.h"
 #include "knockd/knock/sequence.h"
 #include "knockd/net/packet.h"
 
@@ -19,7 +20,8 @@ enum class EventKind : uint8_t {
   kOpen,     // the last knock was accepted, `stage` of them: OPEN SESAME (no kStage goes before it)
   kTimeout,  // the attempt took too long and is over, at `stage`
   kScan,     // the attempt is over because its source scans ports
-  kWrong     // the attempt is over because `came` was not the expected knock, after `stage` of them
+  kWrong,    // the attempt is over because `came` was not the expected knock, after `stage` of them
+  kWrongCode  // the same, and `came` is a port that could be typed there
 };
 
 struct KnockEvent {
@@ -32,6 +34,8 @@ struct KnockEvent {
   // Of the packet that was the cause; unset where it was time.
   IpAddress destination{};
   Knock came{};
+  CodeTag code{};                  // of kOpen, at a door with codes: which was knocked
+  uint8_t wrong_codes_untold = 0;  // of kOpen: whether there may have been some before it
 
   friend bool operator==(const KnockEvent&, const KnockEvent&) = default;
 };

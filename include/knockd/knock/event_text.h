@@ -26,6 +26,9 @@ std::string event_line(const KnockEvent& event, std::string_view door, std::stri
 // --- The life of an opening. A text stands behind "SOURCE: DOOR: ".
 
 std::string stage_text(unsigned stage);
+std::string too_many_wrong_codes_line(std::string_view door);
+std::string code_line(std::string_view source, std::string_view door, std::string_view text);
+std::string knock_of_text(std::string_view user);
 std::string open_sesame_text();
 std::string already_open_text(bool extended);
 std::string command_timeout_text();

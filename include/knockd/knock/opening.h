@@ -33,7 +33,7 @@ struct Terms {
   Duration cooldown{};                  // after OPEN SESAME the door ignores knocks, whoever knocks
   Reknock reknock = Reknock::kRun;
   uint32_t max_open = kDefaultMaxOpen;  // openings with something to undo, at a time
-  bool one_time = false;                // a sequence is used up by each knock
+  bool one_time = false;                // a sequence, or a code, is used up by each knock
 };
 
 // All that is needed to undo an opening, whatever the configuration says by then: what is written
@@ -46,6 +46,7 @@ struct OpenDoor {
   std::string stop_command;            // as the shell will get it, %IP% filled in; empty: none
   std::optional<Admission> admission;  // to be taken back as well
   Instant deadline;                    // when all of that is due
+  std::string user{};                  // whose code it was; empty: knocked without one
 
   friend bool operator==(const OpenDoor&, const OpenDoor&) = default;
 };

@@ -47,6 +47,8 @@ struct CompleteKnock {
   std::string interface;      // where the last packet came in; may be empty
   uint8_t stage = 1;          // knocks of the sequence
   DoorNumber rule = kNoDoor;  // of the tracker: which of the door's one-time sequences
+  CodeTag code{};             // at a door with codes: which, and whose
+  std::string user{};
 };
 
 // Commands that wait so long while none ends are reported.
@@ -153,6 +155,7 @@ class Openings {
     std::shared_ptr<const Terms> terms;
     IpAddress source;
     std::string interface;
+    std::string user;              // whose code it was
     Instant deadline;              // of kStartRuns and kOpen
     Instant began;                 // its start command, if that runs
     std::optional<Instant> since;  // when it was recorded
@@ -172,7 +175,7 @@ class Openings {
     bool let_in = false;         // to the ports of its admission
     bool is_told = false;        // that it is open
     bool by_hand = false;        // its time was ended by a person
-    uint32_t user = 0;           // who that was
+    uint32_t uid = 0;            // who that was
 
     bool has_start() const { return !terms->start.empty(); }
     bool has_stop() const { return !terms->stop.empty(); }
@@ -213,6 +216,7 @@ class Openings {
   void add(uint64_t id, const CompleteKnock& knock, Line& line);
   void remove(uint64_t id);
   void drop(uint64_t id);
+  void use_code(const CompleteKnock& knock);
   void refuse(Line& line, const CompleteKnock& knock, const std::string& why, Instant now);
   void report_refused(const std::string& door, Line& line, Instant now);
   std::optional<uint64_t> renewable(uint64_t id) const;

@@ -32,6 +32,7 @@ class SourceTable {
     uint32_t sources = 0;
     uint32_t entries = 0;     // not fewer
     uint32_t scan_ports = 0;  // of an entry
+    bool codes = false;       // entries have one
   };
   static constexpr size_t kSegments = 16;  // for an entry
 
@@ -60,7 +61,10 @@ class SourceTable {
   };
 
   SourceTable(const Limits& limits, const HashKey& hash_key);
-  bool has_memory() const { return entry_memory_ && older_segments_ && scan_ports_ && buckets_; }
+  bool has_memory() const {
+    return entry_memory_ && older_segments_ && scan_ports_ && buckets_ &&
+           (codes_ || !limits_.codes);
+  }
 
   // The same number for the same duration. Only before the first entry.
   Lifetime add_lifetime(Duration duration);
@@ -79,8 +83,8 @@ class SourceTable {
   // Stage 0, and a lifetime that begins now.
   void end(Number number, Lifetime lifetime, Instant now);
   void remove(Number number);
-  // All but those of stage 0.
-  void remove_attempts_at(DoorNumber door);
+  // All but those of stage 0 of which `stays` is false; it may set the code.
+  void remove_attempts_at(DoorNumber door, const std::function<bool(Number)>& stays);
 
   // Removes the entries whose lifetime is over and reports each before, the oldest of a lifetime
   // first.
@@ -98,6 +102,12 @@ class SourceTable {
   bool knows_segment(Number number, uint32_t segment) const;
   // Whether there was room for one more port. One that is known takes none.
   bool add_scan_port(Number number, uint16_t port);
+
+  // Only with Limits::codes: a number that stays what it was set to, whatever entry this becomes.
+  uint16_t code_of(Number number) const { return codes_ ? codes_[number] : uint16_t{0}; }
+  void set_code(Number number, uint16_t code) {
+    if (codes_) codes_[number] = code;
+  }
 
   // Bytes of memory for a source with one entry, its share of the buckets included.
   static constexpr size_t bytes_per_source(uint32_t scan_ports) {
@@ -140,6 +150,7 @@ class SourceTable {
   Entry* const entries_;  // the first is not used
   Array<OlderSegments> older_segments_;
   Array<uint16_t> scan_ports_;
+  Array<uint16_t> codes_;
   Array<Number> buckets_;  // two for each source
   Number last_used_ = 0;   // entries beyond were never used
   Number free_ = 0;        // used, and free again

@@ -51,6 +51,10 @@ class Tracker {
   // Events carry the generation of the sequence that they belong to; it is 0 at construction.
   void set_sequence(DoorNumber door, Sequence sequence, uint32_t generation);
 
+  // Gives doors the codes that are in force from now on. An attempt goes on where one of them
+  // agrees with what was knocked so far.
+  void set_codes(std::vector<DoorCodes> codes);
+
   void handle(const Packet& packet, Instant now) {
     handle(packet, sources_.place_of(packet.source), now);
   }
@@ -80,15 +84,15 @@ class Tracker {
                              Instant now);
   bool begin_attempts(const Packet& packet, const DoorMatch& match, const SourceTable::Place& place,
                       Instant now);
-  void accept(Number number, const Packet& packet, Instant now);
+  void accept(Number number, const Packet& packet, uint16_t code, Instant now);
   bool count_against_scan(const Packet& packet, const SourceTable::Place& place);
-  bool has_accepted(const Entry& attempt, const Knock& knock) const;
+  bool has_accepted(Number number, const Knock& knock) const;
   void remember_segment(Number number, const Packet& packet);
   std::optional<Instant>& cooling_until(DoorNumber door);
   bool is_cooling(DoorNumber door, Instant now);
 
   // `cause` is null if it was time.
-  void tell(EventKind kind, const Entry& attempt, const Packet* cause);
+  void tell(EventKind kind, const Entry& attempt, const Packet* cause, CodeTag code = {});
   void explain(const Packet& packet, Verdict verdict, DoorNumber door = kNoDoor, uint8_t stage = 0);
 
   const TrackerOptions options_;

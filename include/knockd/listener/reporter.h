@@ -3,6 +3,7 @@
 // flood at one door, must not make the listener deaf for the others.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -21,10 +22,12 @@ namespace knockd {
 // Complete knocks that the channel has no room for wait, at most kMostWaiting of each door, and are
 // sent by turns of the doors. More are counted. Other events that strangers can cause are limited
 // to Log_Rate here already, so that a flood does not reach the keeper. Events of first knocks have
-// a limit of their own, so that a flood of them hides no others.
+// a limit of their own, so that a flood of them hides no others. The keeper counts wrong codes: the
+// first of each step are sent like complete knocks.
 class Reporter : public TrackerSink {
  public:
   static constexpr size_t kMostWaiting = 64;
+  static constexpr uint8_t kWrongCodesReported = kMostWrongCodes + 1;  // at least, of each door
   static constexpr size_t kMostExplanations = 4096;
 
   // `loop` and `channel` must outlive this; the owner watches the channel and calls flush() when it
@@ -37,6 +40,9 @@ class Reporter : public TrackerSink {
   // Answers a StatusRequest, with what happened at the doors since the last answer. One that could
   // not be sent yet is replaced.
   void answer(const ListenerStatus& status);
+
+  // A new step of time: wrong codes count anew.
+  void codes_changed() { std::ranges::fill(wrong_codes_, uint8_t{0}); }
 
   // Sends what there is room for.
   void flush();
@@ -52,6 +58,7 @@ class Reporter : public TrackerSink {
   using Rates = std::array<RateLimit, 2>;
 
   bool send(const FromListener& message) const;
+  void send_surely(const KnockEvent& event, bool may_be_lost);
   void count(const KnockEvent& event);
   bool send_counts();
   void send_event(const KnockEvent& event);
@@ -62,6 +69,7 @@ class Reporter : public TrackerSink {
   Rates lines_;                                          // events that are lines of the log
   Rates wrong_;                                          // wrong knocks, which are not
   std::vector<DoorCount> counts_;                        // by door
+  std::vector<uint8_t> wrong_codes_;                     // by door, in this step
   std::map<DoorNumber, std::deque<KnockEvent>> knocks_;  // no door without one
   DoorNumber next_door_ = 0;
   std::optional<ListenerStatus> answer_;  // waits for room

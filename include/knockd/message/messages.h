@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "knockd/knock/door.h"
 #include "knockd/knock/event.h"
 #include "knockd/knock/sequence.h"
 #include "knockd/net/decoder.h"
@@ -101,16 +102,33 @@ struct NextSequence {
   std::array<Knock, kMaxKnocks> knocks{};
 };
 
+// A part of a door's codes, all that are in force from now on. The parts of a door follow each
+// other; the last one puts in force what came of all doors.
+struct CodesPart {
+  static constexpr size_t kMost = 78;
+  DoorNumber door = 0;
+  uint16_t count = 0;
+  uint8_t first = 0;  // of its door
+  uint8_t last = 0;   // of all
+  uint16_t padding = 0;
+  uint32_t generation = 0;
+  std::array<Code, kMost> codes{};
+};
+
 struct StatusRequest {};
 
-using ToListener = std::variant<AddressPart, NextSequence, StatusRequest>;
+using ToListener = std::variant<AddressPart, NextSequence, StatusRequest, CodesPart>;
+
+// The codes of some doors as parts; none without a door.
+std::vector<CodesPart> codes_parts(const std::vector<DoorCodes>& codes);
 
 // The list of own addresses as parts, at least one.
 std::vector<AddressPart> address_parts(const std::vector<IpAddress>& addresses);
 
 // --- As bytes ----------------------------------------------------------------------------------
 
-inline constexpr size_t kLongestMessage = 8 + std::max(sizeof(AddressPart), sizeof(DoorCounts));
+inline constexpr size_t kLongestMessage =
+    8 + std::max({sizeof(AddressPart), sizeof(DoorCounts), sizeof(CodesPart)});
 using MessageBytes = std::vector<uint8_t>;
 
 MessageBytes encode(const FromListener& message);

@@ -30,7 +30,8 @@ struct ListenerSettings {
 inline constexpr size_t kLongestInterfaceName = 31;
 inline constexpr size_t kMostSettingsDoors = 65535;
 inline constexpr size_t kMostSettingsAddresses = size_t{1} << 20;
-inline constexpr size_t kLongestSettings = size_t{64} << 20;  // bytes
+inline constexpr size_t kMostSettingsCodes = size_t{1} << 20;  // of all doors
+inline constexpr size_t kLongestSettings = size_t{64} << 20;   // bytes
 
 // As bytes, in the machine's own order: both ends are the same program. Nothing if the settings are
 // out of bounds.

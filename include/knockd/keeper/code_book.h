@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// The keeper's side of doors with secrets: follows the time, tells listeners the ports, and keeps
+// used codes on disk. It alone holds the secrets. Which codes may open is decided by CodeLedger.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "knockd/base/event_loop.h"
+#include "knockd/base/file_calls.h"
+#include "knockd/base/log.h"
+#include "knockd/base/unique_fd.h"
+#include "knockd/config/config.h"
+#include "knockd/keeper/code_file.h"
+#include "knockd/keeper/code_ledger.h"
+#include "knockd/knock/action.h"
+#include "knockd/knock/door.h"
+
+namespace knockd {
+
+class CodeBook {
+ public:
+  // The answer to use(), at once. `used`: it is on disk; else nothing opens.
+  using Answer = std::function<void(uint64_t opening, bool used)>;
+  // What listeners are to know from now on.
+  using Announce = std::function<void(const std::vector<DoorCodes>&)>;
+  using Clock = std::function<int64_t()>;  // Unix time in seconds
+
+  // `config` is read at each renew(), and its doors and users at any time.
+  CodeBook(EventLoop& loop, Log& log, const Config& config, Answer answer, Announce announce,
+           FileCalls& calls = FileCalls::real(), Clock clock = real_clock);
+  static int64_t real_clock();
+
+  // Takes the doors as they are now. If users are others than before, after forget_users().
+  void renew();
+  void forget_users() { ledger_.forget_users(); }
+  // To be called again when listeners that go on may know others.
+  void announce() const;
+  void add_to(std::vector<DoorRule>& rules) const { ledger_.add_to(rules, step_at(clock_())); }
+  uint32_t generation() const { return ledger_.generation(); }
+
+  CodeLedger::Judgement judge(DoorNumber door, const IpAddress& source, CodeTag code) const {
+    return ledger_.judge(door, source, code, clock_());
+  }
+  // A typed code was wrong.
+  void wrong(DoorNumber door);
+  void too_many_wrong(DoorNumber door);
+  // Uses up a code that was judged to be good.
+  void use(const UseSequence& use);
+
+  // The step has changed, or the clock was set.
+  void time_changed(bool was_set);
+
+ private:
+  void open_file();
+  void arm();
+  void on_timer();
+  void warn_of_clock(const char* what);
+
+  EventLoop& loop_;
+  Log& log_;
+  const Config& config_;
+  const Answer answer_;
+  const Announce announce_;
+  FileCalls& calls_;
+  const Clock clock_;
+  CodeLedger ledger_;
+  std::unique_ptr<CodeFile> file_;
+  UniqueFd timer_;  // for the next step
+  bool clock_warned_ = false;
+};
+
+}  // namespace knockd

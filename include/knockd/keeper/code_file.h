@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// The file of used codes, by which none opens twice whatever crashes: what decides over codes
+// (code/used_codes.h) is read from it at the start, and is written there before a door opens. Text,
+// a fact a line, each behind its checksum as in the state file:
+//
+//   used 1234567812345678 4 58933214 192.0.2.7     the secret's id, the address family, the step
+//   opened 1767996420 192.0.2.7 ssh                Unix time, who, which door
+#pragma once
+
+#include <string>
+
+#include "knockd/base/file_calls.h"
+#include "knockd/base/result.h"
+#include "knockd/code/used_codes.h"
+#include "knockd/keeper/own_file.h"
+
+namespace knockd {
+
+class CodeFile {
+ public:
+  // Both must outlive this; they are the truth, the file is its copy on disk.
+  CodeFile(std::string path, UsedCodes& used, KnownSources& known,
+           FileCalls& calls = FileCalls::real());
+
+  const std::string& path() const { return file_.path(); }
+
+  // Adds what the file says to what is known, if that was not done yet. Lines that are damaged do
+  // not count.
+  Status read();
+  size_t damaged() const { return damaged_; }  // lines
+
+  // Whether all that was gathered is on disk.
+  bool is_kept() const { return was_read_ && file_.is_appendable() && gathered_.empty(); }
+
+  // Gather what is true from now on.
+  void used(const CodeKnock& knock);
+  void opened(const std::string& door, const IpAddress& source, int64_t time);
+  // Brings it to the disk. After a failure the whole file is written anew the next time.
+  Status flush();
+
+ private:
+  bool read_lines();
+  bool write_anew();
+  Status failed() const;
+
+  UsedCodes& used_;
+  KnownSources& known_;
+  OwnFile file_;
+  std::string gathered_;
+  size_t damaged_ = 0;
+  size_t write_anew_at_ = 0;  // bytes
+  bool was_read_ = false;
+};
+
+}  // namespace knockd

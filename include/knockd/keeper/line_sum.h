@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// A line of a file behind its checksum (CRC-32C, eight digits and a blank): what a crash or a disk
+// damaged is told from what was written.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace knockd {
+
+inline constexpr size_t kSumSize = 8;  // digits
+
+// The line without its end.
+std::string with_sum(std::string_view content);
+
+}  // namespace knockd

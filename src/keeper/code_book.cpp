@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/keeper/code_book.h"
+
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "knockd/base/text.h"
+#include "knockd/knock/event_text.h"
+
+namespace knockd {
+
+CodeBook::CodeBook(EventLoop& loop, Log& log, const Config& config, Answer answer,
+                   Announce announce, FileCalls& calls, Clock clock)
+    : loop_(loop),
+      log_(log),
+      config_(config),
+      answer_(std::move(answer)),
+      announce_(std::move(announce)),
+      calls_(calls),
+      clock_(std::move(clock)),
+      ledger_(config.doors) {}
+
+int64_t CodeBook::real_clock() {
+  return std::chrono::duration_cast<std::chrono::seconds>(wall_now()).count();
+}
+
+void CodeBook::renew() {
+  ledger_.renew();
+  if (ledger_.is_empty()) {
+    if (timer_) loop_.unwatch(timer_.get());
+    timer_.reset();
+    return;
+  }
+  open_file();
+  if (!is_wall_clock_in_sync()) {
+    warn_of_clock("the clock is not in sync: good codes may be refused");
+  }
+  if (!timer_) {
+    timer_.reset(timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC));
+    loop_.watch(timer_.get(), EPOLLIN, [this] { on_timer(); });
+  }
+  arm();
+}
+
+void CodeBook::open_file() {
+  const std::string path = code_file_of(config_);
+  if (file_ && file_->path() == path) return;
+  file_ = std::make_unique<CodeFile>(path, ledger_.used(), ledger_.known(), calls_);
+  if (const Status read = file_->read(); !read) {
+    log_.error("used codes cannot be kept: " + read.error().text +
+               "; doors with secrets stay closed until they can");
+  }
+  if (const size_t damaged = file_->damaged()) {
+    log_.error(path + ": " + counted(damaged, "line") + " damaged and left out");
+  }
+}
+
+// --- Time ----------------------------------------------------------------------------------------
+
+// Set for the beginning of the next step. The kernel also tells when the clock is set.
+void CodeBook::arm() {
+  itimerspec when{};
+  when.it_value.tv_sec = static_cast<time_t>((step_at(clock_()) + 1) * kSecondsOfAStep);
+  timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &when, nullptr);
+}
+
+void CodeBook::on_timer() {
+  uint64_t expired = 0;
+  time_changed(read(timer_.get(), &expired, sizeof(expired)) < 0 && errno == ECANCELED);
+}
+
+void CodeBook::time_changed(bool was_set) {
+  if (was_set) warn_of_clock("the clock was set: codes are those of the time that it tells now");
+  arm();
+  announce();
+}
+
+void CodeBook::warn_of_clock(const char* what) {
+  if (!std::exchange(clock_warned_, true)) log_.warning(what);
+}
+
+void CodeBook::announce() const {
+  if (!ledger_.is_empty()) announce_(ledger_.codes(step_at(clock_())));
+}
+
+// --- Knocks --------------------------------------------------------------------------------------
+
+void CodeBook::wrong(DoorNumber door) {
+  if (ledger_.wrong(door, clock_())) {
+    log_.warning(too_many_wrong_codes_line(config_.doors[door].name));
+  }
+}
+
+void CodeBook::too_many_wrong(DoorNumber door) {
+  for (int i = 0; i < kMostWrongCodes; ++i) wrong(door);
+}
+
+void CodeBook::use(const UseSequence& use) {
+  const int64_t now = clock_();
+  const CodeKnock knock = ledger_.knock_of(use.door, use.source, use.code, now);
+  // Packets get lost, and are sent again, by anybody at any rate.
+  if (ledger_.used().contain(knock) && file_->is_kept()) return answer_(use.opening, true);
+  const Door& door = config_.doors[use.door];
+  ledger_.use(use.door, knock, now);
+  file_->used(knock);
+  if (door.rule.places.typed) file_->opened(door.name, use.source, now);
+  const Status kept = file_->flush();
+  if (!kept) {
+    log_.error(door.name + ": the code cannot be marked as used: " + kept.error().text +
+               "; the door stays closed");
+  }
+  answer_(use.opening, static_cast<bool>(kept));
+}
+
+}  // namespace knockd

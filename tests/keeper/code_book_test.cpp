@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// The keeper's codes in time, and on disk before anything opens; the clock is the test's.
+#include "knockd/keeper/code_book.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "knockd/base/text.h"
+#include "tests/base/faulty_calls.h"
+#include "tests/base/temporary_folder.h"
+#include "tests/keeper/recording_log.h"
+
+namespace knockd {
+namespace {
+
+#ifdef KNOCKD_CODES
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+const IpAddress kHome = *IpAddress::parse("192.0.2.7");
+const IpAddress kEve = *IpAddress::parse("203.0.113.9");
+
+class CodeBookTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    config_.state_file = folder_ / "state";
+    config_.doors.resize(2);
+    door(0, "ssh", "7000,totp,totp");
+    door(1, "typed", "7200,400xx,401xx,402xx,403xx");
+    begin();
+  }
+  void door(DoorNumber number, const char* name, const char* sequence) {
+    Door& door = config_.doors[number];
+    door.name = name;
+    const auto coded = std::get<CodedSequence>(parse_coded_sequence(sequence));
+    door.rule.sequence = coded.sequence;
+    door.rule.places = coded.places;
+    door.users.push_back({"alice", *Secret::parse("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")});
+  }
+  // Another run.
+  void begin() {
+    book_.reset();
+    book_ = std::make_unique<CodeBook>(
+        loop_, log_, config_,
+        [this](uint64_t opening, bool used) {
+          answers_.push_back(format("%d %s", static_cast<int>(opening), used ? "used" : "not"));
+        },
+        [this](const std::vector<DoorCodes>& codes) { told_.push_back(codes); }, calls_,
+        [this] { return now_; });
+    book_->renew();
+  }
+  CodeTag tag(int away = 0) const { return code_tag(0, step_at(now_) + away, true); }
+  bool may_open(const IpAddress& source, CodeTag code, DoorNumber door = 0) {
+    return book_->judge(door, source, code).refused.empty();
+  }
+  void use(uint64_t opening, const IpAddress& source, CodeTag code, DoorNumber door = 0) {
+    book_->use({opening, door, door, source, code});
+  }
+
+  TemporaryFolder folder_;
+  FaultyCalls calls_;
+  EventLoop loop_;
+  RecordingLog log_;
+  Config config_;
+  int64_t now_ = 1'767'996'427;
+  std::vector<std::string> answers_;
+  std::vector<std::vector<DoorCodes>> told_;
+  std::unique_ptr<CodeBook> book_;
+};
+
+TEST_F(CodeBookTest, ACodeIsUsedOnce_AlsoInTheNextRun) {
+  EXPECT_TRUE(may_open(kHome, tag()));
+  use(1, kHome, tag());
+  EXPECT_THAT(answers_, ElementsAre("1 used"));
+  begin();
+  EXPECT_TRUE(may_open(kHome, tag()));
+  EXPECT_FALSE(may_open(kEve, tag()));
+  EXPECT_FALSE(may_open(kEve, tag(-1)));
+  EXPECT_TRUE(may_open(kEve, tag(1)));
+}
+
+TEST_F(CodeBookTest, WhatIsNotOnDiskOpensNothing_AndIsUsedAllTheSame) {
+  calls_.only = "write";
+  calls_.first_fault = 0;
+  calls_.error = ENOSPC;
+  use(1, kHome, tag());
+  EXPECT_THAT(answers_, ElementsAre("1 not"));
+  EXPECT_THAT(log_.lines(), Contains(HasSubstr("ssh: the code cannot be marked as used: ")));
+  EXPECT_FALSE(may_open(kEve, tag()));
+  calls_.first_fault = FaultyCalls::kNever;
+  use(2, kHome, tag());
+  EXPECT_THAT(answers_, ElementsAre("1 not", "2 used"));
+  begin();
+  EXPECT_FALSE(may_open(kEve, tag()));
+}
+
+TEST_F(CodeBookTest, TheSameSourceMayRepeat_WithoutTheDisk) {
+  use(1, kHome, tag());
+  const int calls = calls_.calls;
+  for (uint64_t i = 2; i < 10; ++i) use(i, kHome, tag());
+  EXPECT_EQ(answers_.size(), 9u);
+  EXPECT_THAT(answers_, Contains("9 used"));
+  EXPECT_EQ(calls_.calls, calls);
+}
+
+TEST_F(CodeBookTest, EachStepIsTold_AndAClockThatIsSet) {
+  told_.clear();
+  now_ += 30;
+  book_->time_changed(false);
+  ASSERT_EQ(told_.size(), 1u);
+  const auto later = told_[0][0].codes;
+  now_ -= 3600;
+  EXPECT_THAT(log_.take(), ::testing::Not(Contains(HasSubstr("was set"))));
+  book_->time_changed(true);
+  ASSERT_EQ(told_.size(), 2u);
+  EXPECT_NE(told_[1][0].codes, later);
+}
+
+TEST_F(CodeBookTest, ThreeWrongCodesAreOneLine) {
+  log_.take();
+  for (int i = 0; i < 10; ++i) book_->wrong(1);
+  EXPECT_THAT(log_.take(), ElementsAre("typed: 3 wrong codes, no typed code is taken before the "
+                                       "next step"));
+  EXPECT_FALSE(may_open(kHome, tag(), 1));
+  now_ += 30;
+  EXPECT_TRUE(may_open(kHome, tag(), 1));
+}
+
+TEST_F(CodeBookTest, WhoOpenedATypedDoorIsKnownToTheNextRun) {
+  use(1, kHome, tag(), 1);
+  begin();
+  now_ += 60;
+  for (int i = 0; i < 3; ++i) book_->wrong(1);
+  EXPECT_TRUE(may_open(kHome, tag(), 1));
+  EXPECT_FALSE(may_open(kEve, tag(), 1));
+}
+
+TEST_F(CodeBookTest, WithoutAPlaceForUsedCodesNothingOpens) {
+  config_.state_file.clear();
+  begin();
+  EXPECT_THAT(log_.lines(), Contains(HasSubstr("used codes cannot be kept: ")));
+  use(1, kHome, tag());
+  EXPECT_THAT(answers_, ElementsAre("1 not"));
+}
+
+TEST_F(CodeBookTest, DoorsThatComeWithAReloadHaveTheirCodes) {
+  Config with = config_;
+  config_.doors.clear();
+  begin();
+  told_.clear();
+  book_->announce();
+  EXPECT_THAT(told_, IsEmpty());
+  config_ = with;
+  book_->renew();
+  book_->announce();
+  ASSERT_EQ(told_.size(), 1u);
+  use(1, kHome, tag());
+  EXPECT_THAT(answers_, ElementsAre("1 used"));
+}
+
+#endif
+
+}  // namespace
+}  // namespace knockd
