@@ -7,7 +7,9 @@
 //   flood INTERFACE DESTINATION-MAC DESTINATION-IPV4 PORT PACKETS-A-SECOND SECONDS [established]
 //
 // A rate of 0 is as fast as it goes. PORT may be a range, "5000-5015", whose ports take turns; 0
-// means a port that is another one each time. Prints how many packets were sent.
+// means a port that is another one each time. "7000,40000-40099,40100-40199" is an attempt: each
+// source knocks at one port of each of these ranges, drawn at random. Prints how many packets were
+// sent.
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
@@ -21,6 +23,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <random>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -80,6 +85,23 @@ FrameBytes make_frame(const char* mac, const char* destination, uint32_t port, u
   return frame;
 }
 
+using Range = std::pair<uint32_t, uint32_t>;
+
+Range parse_range(const char* text) {
+  const auto first = static_cast<uint32_t>(std::atoi(text));
+  const size_t length = std::strcspn(text, ",");
+  const void* const dash = std::memchr(text, '-', length);
+  return {first, dash == nullptr
+                     ? first
+                     : static_cast<uint32_t>(std::atoi(static_cast<const char*>(dash) + 1))};
+}
+
+std::vector<Range> parse_attempt(const char* text) {
+  std::vector<Range> ranges{parse_range(text)};
+  while ((text = std::strchr(text, ',')) != nullptr) ranges.push_back(parse_range(++text));
+  return ranges;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -88,10 +110,12 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: flood INTERFACE MAC IPV4 PORT RATE SECONDS [established]\n");
     return 1;
   }
-  const auto port = static_cast<uint32_t>(std::atoi(argv[4]));
-  const char* const dash = std::strchr(argv[4], '-');
-  const uint32_t ports =
-      dash == nullptr ? 1 : static_cast<uint32_t>(std::atoi(dash + 1)) - port + 1;
+  const std::vector<Range> attempt = parse_attempt(argv[4]);
+  const auto [port, last_port] = attempt.front();
+  const uint32_t ports = last_port - port + 1;
+  std::minstd_rand random(std::random_device{}());
+  // Runs one after another have other sources, if each has a source for each attempt.
+  const uint32_t first_source = attempt.size() == 1 ? 0 : static_cast<uint32_t>(random());
   const double rate = std::atof(argv[5]);
   const double seconds = std::min(std::atof(argv[6]), 60.0);
 
@@ -128,11 +152,17 @@ int main(int argc, char** argv) {
     const size_t count = due - sent;
     for (size_t i = 0; i < count; ++i) {
       const auto number = static_cast<uint32_t>(sent + i);
-      put32(&frames[i][26], 0x0b000000 + number * 2654435761u % 0xd0000000u);  // the source
+      const uint32_t source = first_source + static_cast<uint32_t>((sent + i) / attempt.size());
+      put32(&frames[i][26], 0x0b000000 + source * 2654435761u % 0xd0000000u);
       put_ip_checksum(frames[i]);
       put32(&frames[i][38], number);  // sequence number
       if (port == 0) put16(&frames[i][36], 1 + number * 40503u % 65535);
-      if (ports > 1) put16(&frames[i][36], port + number % ports);
+      if (attempt.size() > 1) {
+        const auto [first, last] = attempt[(sent + i) % attempt.size()];
+        put16(&frames[i][36], first + static_cast<uint32_t>(random()) % (last - first + 1));
+      } else if (ports > 1) {
+        put16(&frames[i][36], port + number % ports);
+      }
     }
     const int done = sendmmsg(out, messages.data(), static_cast<unsigned>(count), 0);
     if (done > 0) sent += static_cast<uint64_t>(done);

@@ -10,6 +10,7 @@ import socket
 
 import pytest
 
+import codes
 from fixtures import TREE
 from waiting import wait_until
 
@@ -19,7 +20,7 @@ CONFIG = """
 [options]
 Interface = eth0, none0
 Control = {control}
-StateFile = none
+StateFile = {folder}/state
 [ssh]
 Sequence = 7421,3096,5518
 Seq_Timeout = 1
@@ -31,6 +32,12 @@ Sequence = 6000:udp
 Start_Command = false
 Stop_Command = true
 Max_Open = 1
+[typed]
+Sequence = 7500,400xx,401xx,402xx,403xx
+Secrets = {folder}/secrets
+Seq_Timeout = 1
+Stop_Command = true
+Cmd_Timeout = 1h
 [{long}]
 Sequence = 6001:udp
 Stop_Command = true
@@ -85,8 +92,13 @@ def control(tmp_path):
 
 
 @pytest.fixture
-def daemon(start, control):
-    return start(CONFIG.format(control=control, long=LONG), interface=None)
+def alice(tmp_path):
+    return codes.Users(tmp_path / "secrets", "alice")["alice"]
+
+
+@pytest.fixture
+def daemon(start, control, alice, tmp_path):
+    return start(CONFIG.format(control=control, long=LONG, folder=tmp_path), interface=None)
 
 
 @pytest.fixture
@@ -106,11 +118,16 @@ def events(daemon, control):
     return wait_for
 
 
-def let_everything_happen(daemon, control, frames, stranger, events):
+def let_everything_happen(daemon, control, frames, stranger, events, alice):
     asker = Asker(control)
+    good = codes.typed(alice, codes.step_now())
+    wrong = [good[0], 40100 + (good[1] + 1) % 100]
+    for ports, event in ([7500, *wrong], "wrong_code"), ([7500, *good], "open"):
+        frames.knock(",".join(map(str, ports)))
+        events(event)
     frames.knock("7421,3096,5518")
     events("open")
-    assert asker.ask("close", "all") == {"status": 0, "text": "1 opening closed"}
+    assert asker.ask("close", "--door=ssh") == {"status": 0, "text": "1 opening closed"}
     events("closed")
     frames.knock("7421,3096,7421")  # the last is the first of another attempt
     events("wrong")
@@ -144,9 +161,9 @@ def fall_behind(control):
     return event
 
 
-def test_every_key_of_the_status(daemon, control, frames, stranger, events):
+def test_every_key_of_the_status(daemon, control, frames, stranger, events, alice):
     seen = keys(Asker(control).ask("status", "json"))
-    let_everything_happen(daemon, control, frames, stranger, events)
+    let_everything_happen(daemon, control, frames, stranger, events, alice)
     status = Asker(control).ask("status", "json")
     assert seen | keys(status) == documented("Keys of the status")
     reasons = re.search(r"^Why it ended:\n\.Cm (.*)\nor\n\.Cm (\w+) \.", section("Keys of the status"),
@@ -155,8 +172,8 @@ def test_every_key_of_the_status(daemon, control, frames, stranger, events):
         *reasons[1].split(" , "), reasons[2]}
 
 
-def test_every_key_of_events(daemon, control, frames, stranger, events):
-    seen = let_everything_happen(daemon, control, frames, stranger, events)
+def test_every_key_of_events(daemon, control, frames, stranger, events, alice):
+    seen = let_everything_happen(daemon, control, frames, stranger, events, alice)
     seen.append(fall_behind(control))
     listed, names = section("Keys of events").split("The events are:")
     assert {event["event"] for event in seen} == set(re.findall(r"^\.It Cm (\S+)$", names, re.M))

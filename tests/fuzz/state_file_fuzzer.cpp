@@ -20,7 +20,7 @@ std::string file_of(std::string_view input) {
   if (input.starts_with('=')) return std::string(input.substr(1));
   std::string file;
   append_header(file, kBoot);
-  for (const std::string_view line : split(input, '\n')) file += with_sum(line);
+  for (const std::string_view line : split(input, '\n')) file += summed(line);
   return file;
 }
 

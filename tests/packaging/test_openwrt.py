@@ -640,6 +640,7 @@ def test_the_packages_hold_what_they_should(packages):
             "etc/init.d/knockd": 0o755,
             "etc/knockd.conf": 0o600,
             "etc/uci-defaults/50-knockd": 0o755,
+            "lib/upgrade/keep.d/knockd": 0o644,
             "usr/share/nftables.d/chain-pre/input_wan/20-knockd.nft": 0o644,
             "usr/share/nftables.d/table-post/20-knockd.nft": 0o644,
         },
