@@ -256,6 +256,33 @@ def test_computed_places_get_the_ports_that_oathtool_computes(
                              for step in range(before, after + 1)]
 
 
+COMPUTED_WAYS = [way for way in itertools.product(["IPv4", "IPv6", "name"], ["drops", "rejects"],
+                                                 ["7000,", ""])
+                 if "KNOCKD_PAGE_TIMES" in os.environ or way[0] == "name"]
+
+
+@pytest.mark.parametrize("target, firewall, fixed", COMPUTED_WAYS)
+@pytest.mark.parametrize("_time", TIMES)
+def test_computed_places_open(server, client, start, ledger, browse, make_page_with_secret, tmp_path,
+                              target, firewall, fixed, _time):
+    """Over each family that the host has, though the ports of both are knocked over each."""
+    if firewall == "drops":
+        drop(server)
+    sequence = f"{fixed}totp,totp,totp,totp"
+    host = {"IPv4": server.ipv4, "IPv6": server.ipv6, "name": NAME}[target]
+    page = make_page_with_secret(host, *sequence.split(","))
+    daemon = start(f"[door]\nsequence = {sequence}\nsecrets = {tmp_path}/secrets\n"
+                   f"command = {ledger.command('opened')}\n", "-D")
+    browser = browse()
+    browser.open(page.as_uri())
+    press(browser)
+    for family in {"IPv4": [4], "IPv6": [6], "name": [4, 6]}[target]:
+        source = client.address(family)
+        ledger.wait_for(f"opened {source}", also_found=daemon.report)
+        daemon.wait_for(rf"{source}: door: knock of alice")
+    assert not [line for line in daemon.matching(r".*refused: .*") if "other address" not in line]
+
+
 VECTORS = {
     # RFC 4648, 10
     'String.fromCharCode(...base32("MZXW6YTBOI"))': "foobar",
