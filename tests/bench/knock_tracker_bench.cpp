@@ -5,8 +5,11 @@
 //   knock_bench --benchmark_filter=Flood --benchmark_repetitions=5
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <array>
 #include <random>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "knockd/knock/tracker.h"
@@ -44,11 +47,33 @@ std::vector<DoorRule> doors_with_ports_of_their_own(size_t count) {
   return doors;
 }
 
+// One whose first knock is the first of those, with the codes of so many users: over both address
+// families, of four steps.
+std::vector<DoorRule> door_with_codes(size_t users) {
+  const auto coded = std::get<CodedSequence>(parse_coded_sequence("1001,totp,totp,totp,totp"));
+  DoorRule door;
+  door.sequence = coded.sequence;
+  door.places = coded.places;
+  door.flags = {kTcpSyn, kTcpAck};
+  std::minstd_rand random(1);
+  for (size_t i = 0; i < users * 2 * 4; ++i) {
+    Code code;
+    for (uint16_t& port : code.ports) {
+      port = static_cast<uint16_t>(kFirstComputedPort + random() % kComputedPorts);
+    }
+    door.codes.push_back(code);
+  }
+  std::ranges::sort(door.codes);
+  return {door};
+}
+
 class Flood {
  public:
   explicit Flood(size_t door_count, uint32_t max_sources)
+      : Flood(doors_with_ports_of_their_own(door_count), max_sources) {}
+  Flood(std::vector<DoorRule> doors, uint32_t max_sources)
       : options_{.bounds = {.max_sources = max_sources}, .hash_key = *random_hash_key()},
-        tracker_(doors_with_ports_of_their_own(door_count), options_, counter_) {
+        tracker_(std::move(doors), options_, counter_) {
     tracker_.set_own_addresses({kOwn});
     packet_.destination = kOwn;
     packet_.tcp_flags = kTcpSyn;
@@ -71,6 +96,7 @@ class Flood {
     for (uint32_t source = 0; source < sources; ++source) knock(source, kFirstPort);
   }
   void pass(Duration time) { now_ += time; }
+  void change(const std::vector<Code>& codes) { tracker_.set_codes({{0, 0, codes}}); }
   const Tracker& tracker() const { return tracker_; }
 
   static constexpr uint16_t kFirstPort = 1001;
@@ -145,6 +171,33 @@ void KnocksAtDoors(benchmark::State& state) {
   state.SetItemsProcessed(3 * state.iterations());
 }
 BENCHMARK(KnocksAtDoors)->RangeMultiplier(10)->Range(1, 1'000);
+
+// Whole knocks with codes, of users in turn.
+void KnocksWithCodes(benchmark::State& state) {
+  const auto users = static_cast<size_t>(state.range(0));
+  const DoorRule door = door_with_codes(users).front();
+  Flood flood({door}, 65536);
+  uint32_t source = 0;
+  for (auto _ : state) {
+    flood.knock(source, Flood::kFirstPort);
+    for (const uint16_t port : door.codes[source % door.codes.size()].ports) {
+      flood.knock(source, port);
+    }
+    ++source;
+  }
+  state.SetItemsProcessed(5 * state.iterations());
+}
+BENCHMARK(KnocksWithCodes)->RangeMultiplier(10)->Range(1, 1'000);
+
+// What a change of step costs with as many sources at their first knock.
+void ChangeOfStep(benchmark::State& state) {
+  const auto sources = static_cast<uint32_t>(state.range(0));
+  const DoorRule door = door_with_codes(20).front();
+  Flood flood({door}, sources);
+  flood.fill(sources);
+  for (auto _ : state) flood.change(door.codes);
+}
+BENCHMARK(ChangeOfStep)->RangeMultiplier(100)->Range(100, 1'000'000)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace knockd
