@@ -3,16 +3,11 @@
 
 namespace knockd {
 
-Knock DoorRule::knock_at(size_t place, uint16_t code) const {
-  if (!places.contains(place)) return sequence[place];
+Knock DoorRule::code_knock_at(size_t place, uint16_t code) const {
   return {codes[code].ports[places.before(place)], Protocol::kTcp};
 }
 
-std::optional<uint16_t> DoorRule::code_with(size_t place, const Knock& knock, uint16_t code) const {
-  if (!places.contains(place)) {
-    if (sequence[place] != knock) return {};
-    return code;
-  }
+std::optional<uint16_t> DoorRule::next_code(size_t place, const Knock& knock, uint16_t code) const {
   if (knock.protocol != Protocol::kTcp || codes.empty()) return {};
   return find_code(codes, codes[code], places.before(place), knock.port);
 }

@@ -30,14 +30,24 @@ struct DoorRule {
   std::optional<IpAddress> target;  // absent: the listening interface's addresses
 
   // What is knocked at this place with this one of the codes.
-  Knock knock_at(size_t place, uint16_t code) const;
+  Knock knock_at(size_t place, uint16_t code) const {
+    return places.contains(place) ? code_knock_at(place, code) : sequence[place];
+  }
   // Whether `knock` comes next, at this place, after those of `code` at the places before: with
   // which code, then. Without places it is always the first.
-  std::optional<uint16_t> code_with(size_t place, const Knock& knock, uint16_t code) const;
+  std::optional<uint16_t> code_with(size_t place, const Knock& knock, uint16_t code) const {
+    if (places.contains(place)) return next_code(place, knock, code);
+    return sequence[place] == knock ? std::optional(code) : std::nullopt;
+  }
   // Whether the knock is one that could be typed here.
   bool is_typed(const Knock& knock) const;
 
   friend bool operator==(const DoorRule&, const DoorRule&) = default;
+
+ private:
+  // Of a place that changes.
+  Knock code_knock_at(size_t place, uint16_t code) const;
+  std::optional<uint16_t> next_code(size_t place, const Knock& knock, uint16_t code) const;
 };
 
 // The codes of a door that are in force, all of them.
