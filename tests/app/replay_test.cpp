@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -139,6 +140,45 @@ TEST(ReplayOfADoorWithoutAShell, TellsNetworksAndCommandsBeside) {
       "[2026-01-02 03:04:17.100000] ssh: would run: close 192.0.2.0/24\n"
       "exit status 0\n\n");
 }
+
+#ifdef KNOCKD_CODES
+// By the capture's time, in 2026. The ports were computed by oathtool. In a folder of its own,
+// because the file of secrets may be nobody else's.
+TEST(ReplayOfCodes, FollowsTheCapturesTime) {
+  const TemporaryFolder folder;
+  write_file(folder / "secrets", "alice GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n");
+  ASSERT_EQ(chmod((folder / "secrets").c_str(), 0600), 0);
+  const std::string secrets = "Secrets = " + (folder / "secrets") + "\n";
+  write_file(folder / "knockd.conf",
+             "[options]\nStateFile = " + (folder / "state") +
+                 "\n[ssh]\nSequence = 7000,totp,totp,totp,totp\n" + secrets +
+                 "Start_Command = open %IP%\n[typed]\nSequence = 7100,400xx,401xx,402xx,403xx\n" +
+                 secrets + "Start_Command = open %IP%\n");
+  const auto told = [&](bool explain) {
+    std::string lines;
+    const std::string all =
+        replay_of(folder / "knockd.conf", {kCaptures + "/codes/codes.pcap", explain, false});
+    for (const std::string_view line : split(all, '\n')) {
+      const bool is_of_code = line.find("code") != line.npos || line.find("OPEN") != line.npos ||
+                              line.find("knock of alice") != line.npos;
+      if (is_of_code) lines.append(line.substr(line.find("] ") + 2)) += '\n';
+    }
+    return lines;
+  };
+  const std::string opens = "192.0.2.7: ssh: knock of alice\n192.0.2.7: ssh: OPEN SESAME\n";
+  const std::string refused =
+      "203.0.113.9: ssh: code of alice for the step before, refused: it, or a later one, was used "
+      "before\n";
+  const std::string opens_6 = "2001:db8::7: ssh: knock of alice\n2001:db8::7: ssh: OPEN SESAME\n";
+  const std::string typed =
+      "typed: 3 wrong codes, no typed code is taken before the next step\n"
+      "192.0.2.8: typed: code of alice, refused: too many wrong codes in this step\n";
+  EXPECT_EQ(told(false), opens + refused + opens_6 + typed);
+  EXPECT_EQ(told(true), "192.0.2.7: ssh: code of alice for the step before, accepted\n" + opens +
+                            refused + "2001:db8::7: ssh: code of alice, accepted\n" + opens_6 +
+                            typed);
+}
+#endif
 
 TEST(ReplayOfWhatCannotBeRead, IsOneLineWithTheName) {
   const auto replay_file = [](const std::string& file) {
