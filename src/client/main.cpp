@@ -33,6 +33,8 @@ namespace {
 // look whether the own address has changed.
 constexpr Duration kMargin = std::chrono::seconds(30);
 constexpr Duration kAddressPause = std::chrono::seconds(2);
+// And whether the next code is in force.
+constexpr Duration kCodePause = std::chrono::milliseconds(200);
 
 void print(const Failure& failure) { std::fprintf(stderr, "knock: %s\n", failure.message.c_str()); }
 
@@ -117,9 +119,15 @@ class Run {
       std::this_thread::sleep_for(std::min(kAddressPause, next - now));
       const auto host = resolve(name_, options_.family);
       const auto own = host ? Knocker(*host, options_).own_address() : host.error();
-      if (own && (was_lost || *own != own_address_)) return;
+      if (own && (was_lost || *own != own_address_)) return wait_for_next_code();
       was_lost = !own;
     }
+  }
+
+  // A code that was used from one address opens for no other. Whether the address changed is not
+  // seen behind a router that translates addresses.
+  void wait_for_next_code() const {
+    while (user_ && step_at(::time(nullptr)) == step_) std::this_thread::sleep_for(kCodePause);
   }
 
   // The knocks of this moment, for the address family of the host.
@@ -127,8 +135,8 @@ class Run {
     knocks_ = options_.knocks;
     if (!user_) return;
     const CodedSequence coded{options_.knocks, options_.places};
-    const Step step = ::time(nullptr) / kSecondsOfAStep;
-    knocks_ = with_code(coded, {code_ports(user_->secret, coded, step, is_v4), {}});
+    step_ = step_at(::time(nullptr));
+    knocks_ = with_code(coded, {code_ports(user_->secret, coded, step_, is_v4), {}});
   }
 
   // Makes of the door's name what the command line could have said.
@@ -246,6 +254,7 @@ class Run {
 
   Options options_;
   std::optional<User> user_;  // of places that change with time
+  Step step_ = 0;             // of the code that was used last
   Sequence knocks_;           // that are sent
   std::string name_;          // the host's address, as text
   IpAddress own_address_;     // from where it was knocked, with --keep

@@ -172,6 +172,9 @@ def test_keep_knocks_when_the_own_address_changes(client, server, knock_binary, 
     client.run("ip", "addr", "del", f"{client.ipv4}/24", "dev", "eth0")  # takes its secondaries along
     client.run("ip", "addr", "replace", "192.0.2.77/24", "dev", "eth0")
     rounds.wait_for("knocked from 192.0.2.77; again")
+    # The code of the first round opens for the first address alone.
+    hits = [line for line in rounds.lines() if line.startswith("hitting ")]
+    assert len(hits) == 8 and not set(hits[1:4]) & set(hits[5:]), hits
     rounds.process.terminate()
     rounds.process.wait(timeout=10)
 
