@@ -140,10 +140,12 @@ OrFailure<std::string> knock_page(const Handout& handout) {
   if (!host) return host.error();
   if (auto failure = refuse(handout.sequence)) return std::move(*failure);
   const std::string name = escape_html(handout.name);
-  // An IPv6 address has no form in that policy.
+  // An IPv6 address and a name with '_' have no form in that policy: a browser would ignore it and
+  // then connect to nothing.
   const std::string sources =
-      host->text[0] == '[' ? "ws: wss:"
-                           : format("ws://%s:* wss://%s:*", host->text.c_str(), host->text.c_str());
+      host->text.find_first_of("[_") != host->text.npos
+          ? "ws: wss:"
+          : format("ws://%s:* wss://%s:*", host->text.c_str(), host->text.c_str());
   return fill({sources, name, host->text, to_string(handout.sequence),
                rounds(handout.sequence.places, host->family), handout.secret, name, host->text,
                handout.secret.empty() ? "" : " It needs the right time on this device."});

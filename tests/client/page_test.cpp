@@ -48,7 +48,9 @@ TEST(PageTest, LeavesNoMarkOfTheTemplate) {
 TEST(PageTest, AllowsConnectionsToTheHostAlone) {
   EXPECT_THAT(page(handout("gate.example", "7000")),
               HasSubstr("connect-src ws://gate.example:* wss://gate.example:*;"));
-  EXPECT_THAT(page(handout("2001:db8::1", "7000")), HasSubstr("connect-src ws: wss:;"));
+  for (const char* host : {"2001:db8::1", "my_gate.example"}) {
+    EXPECT_THAT(page(handout(host, "7000")), HasSubstr("connect-src ws: wss:;")) << host;
+  }
 }
 
 TEST(PageTest, EscapesTheNameOfTheDoor) {
