@@ -18,6 +18,7 @@ namespace {
 
 constexpr size_t kLongestName = 32;
 constexpr size_t kLargestFile = size_t{1} << 18;
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // that Windows' Notepad writes
 constexpr mode_t kOthers = S_IRWXG | S_IRWXO;
 
 Fault cannot_be_read(int error) { return {std::string("cannot be read: ") + ::strerror(error)}; }
@@ -73,6 +74,7 @@ std::variant<std::vector<User>, SecretsFault> parse_secrets(std::string_view tex
   std::vector<User> users;
   std::vector<int> lines;  // of the users
   int number = 0;
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   for (const std::string_view part : split(text, '\n')) {
     ++number;
     const std::string_view line = trim(part);

@@ -35,6 +35,7 @@ TEST(SecretsFileTest, LinesOfNamesAndSecrets) {
   const std::string text = std::string("# phones\r\n\r\n  alice\t") + kOne +
                            "\r\n\nBob.2_x-y jbsw y3dp ehpk 3pxp jbsw y3dp ehpk 3pxp";
   EXPECT_EQ(read(text), "alice Bob.2_x-y");
+  EXPECT_EQ(read("\xef\xbb\xbf" + text.substr(text.find('a'))), "alice Bob.2_x-y");
   const auto users = std::get<std::vector<User>>(parse_secrets(text));
   EXPECT_EQ(users[0].secret.base32(), kOne);
   EXPECT_EQ(users[1].secret.base32(), kOther);
