@@ -99,7 +99,7 @@ class Replay : TrackerSink {
       const DoorNumber door = rules_.door_of(event.door);
       if (event.generation != generation(door)) continue;  // a list may have a line twice
       CompleteKnock knock{terms_.of(door, event.source), event.source, "", event.stage, event.door};
-      if (has_codes(door) && !may_open(knock, door, event.code)) continue;
+      if (has_codes(door) && !may_open(knock, door, event)) continue;
       openings_.knocked(knock, now_);
       carry_out();
     }
@@ -148,9 +148,10 @@ class Replay : TrackerSink {
   uint32_t generation(DoorNumber door) const {
     return has_codes(door) ? codes_.generation() : generations_[door];
   }
-  int64_t unix_time() const {
-    return std::chrono::duration_cast<std::chrono::seconds>(now_.time_since_epoch()).count();
+  static int64_t unix_time(Instant time) {
+    return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
   }
+  int64_t unix_time() const { return unix_time(now_); }
 
   // Codes are those of the capture's time.
   void follow_codes() {
@@ -159,14 +160,21 @@ class Replay : TrackerSink {
     tracker_.set_codes(codes_.codes(step_));
   }
 
-  bool may_open(CompleteKnock& knock, DoorNumber door, CodeTag code) {
-    CodeLedger::Judgement judgement = codes_.judge(door, knock.source, code, unix_time());
-    knock.code = code;
+  bool may_open(CompleteKnock& knock, DoorNumber door, const KnockEvent& event) {
+    CodeLedger::Judgement judgement =
+        codes_.judge(door, knock.source, event.code, unix_time(), unix_time(now_ - event.took));
+    if (judgement.is_of_other_family) use_overheard(door, knock.source, event.code);
+    knock.code = event.code;
     knock.user = std::move(judgement.user);
     if (explains_ || !(judgement.refused.empty() || judgement.is_of_other_family)) {
       print(code_line(source_text(knock.source, ""), config_.doors[door].name, judgement.text));
     }
     return judgement.refused.empty();
+  }
+
+  void use_overheard(DoorNumber door, const IpAddress& source, CodeTag code) {
+    const auto overheard = codes_.overheard(door, source, code, unix_time());
+    if (overheard) codes_.used().add(*overheard);
   }
 
   void on_event(const KnockEvent& event) override {
@@ -214,6 +222,7 @@ class Replay : TrackerSink {
     if (has_codes(use.door)) {
       const int64_t time = unix_time();
       codes_.use(use.door, codes_.knock_of(use.door, use.source, use.code, time), time);
+      use_overheard(use.door, use.source, use.code);
       return openings_.sequence_used(use.opening, true, now_);
     }
     const std::vector<Sequence> skipped = rules_.sequences_before(use.rule);

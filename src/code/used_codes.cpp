@@ -31,6 +31,11 @@ bool UsedCodes::allow(const CodeKnock& knock) const {
   return knock.step > step || (knock.step == step && knock.source == source);
 }
 
+Step UsedCodes::last_step(const CodeKnock& knock) const {
+  const auto found = last_.find({knock.secret, knock.source.is_v4()});
+  return found == last_.end() ? -1 : found->second.first;
+}
+
 bool UsedCodes::contain(const CodeKnock& knock) const {
   const auto found = last_.find({knock.secret, knock.source.is_v4()});
   return found != last_.end() && found->second == std::pair(knock.step, knock.source);
@@ -43,16 +48,17 @@ void UsedCodes::add(const CodeKnock& knock) {
 // --- Wrong ones ----------------------------------------------------------------------------------
 
 bool WrongCodes::add(const std::string& door, Step now) {
-  auto& [step, count] = wrong_[door];
+  auto& [step, count, too_many] = wrong_[door];
   if (step != now) count = 0;
   step = now;
-  return ++count == kMostWrongCodes;
+  if (++count >= kMostWrongCodes) too_many = now;
+  return count == kMostWrongCodes;
 }
 
-bool WrongCodes::are_too_many(const std::string& door, Step now) const {
+bool WrongCodes::are_too_many(const std::string& door, Step begun, Step now) const {
   const auto found = wrong_.find(door);
-  return found != wrong_.end() && found->second.first == now &&
-         found->second.second >= kMostWrongCodes;
+  // What was in a later step was before the clock was set back.
+  return found != wrong_.end() && found->second.too_many >= begun && found->second.too_many <= now;
 }
 
 // --- Who is known --------------------------------------------------------------------------------

@@ -13,6 +13,17 @@
 #include "knockd/knock/event_text.h"
 
 namespace knockd {
+namespace {
+
+// What a listener tells is heard so much later, at most: nobody who sends much is to seem to have
+// begun in the next step.
+constexpr Duration kHeardLater = std::chrono::milliseconds(250);
+
+int64_t in_seconds(WallTime time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time).count();
+}
+
+}  // namespace
 
 CodeBook::CodeBook(EventLoop& loop, Log& log, const Config& config, Answer answer,
                    Announce announce, FileCalls& calls, Clock clock)
@@ -25,9 +36,7 @@ CodeBook::CodeBook(EventLoop& loop, Log& log, const Config& config, Answer answe
       clock_(std::move(clock)),
       ledger_(config.doors) {}
 
-int64_t CodeBook::real_clock() {
-  return std::chrono::duration_cast<std::chrono::seconds>(wall_now()).count();
-}
+int64_t CodeBook::now() const { return in_seconds(clock_()); }
 
 void CodeBook::renew() {
   ledger_.renew();
@@ -65,7 +74,7 @@ void CodeBook::open_file() {
 // Set for the beginning of the next step. The kernel also tells when the clock is set.
 void CodeBook::arm() {
   itimerspec when{};
-  when.it_value.tv_sec = static_cast<time_t>((step_at(clock_()) + 1) * kSecondsOfAStep);
+  when.it_value.tv_sec = static_cast<time_t>((step_at(now()) + 1) * kSecondsOfAStep);
   timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &when, nullptr);
 }
 
@@ -85,13 +94,19 @@ void CodeBook::warn_of_clock(const char* what) {
 }
 
 void CodeBook::announce() const {
-  if (!ledger_.is_empty()) announce_(ledger_.codes(step_at(clock_())));
+  if (!ledger_.is_empty()) announce_(ledger_.codes(step_at(now())));
 }
 
 // --- Knocks --------------------------------------------------------------------------------------
 
+CodeLedger::Judgement CodeBook::judge(DoorNumber door, const IpAddress& source, CodeTag code,
+                                      Duration took) const {
+  const WallTime time = clock_();
+  return ledger_.judge(door, source, code, in_seconds(time), in_seconds(time - kHeardLater - took));
+}
+
 void CodeBook::wrong(DoorNumber door) {
-  if (ledger_.wrong(door, clock_())) {
+  if (ledger_.wrong(door, now())) {
     log_.warning(too_many_wrong_codes_line(config_.doors[door].name));
   }
 }
@@ -100,15 +115,37 @@ void CodeBook::too_many_wrong(DoorNumber door) {
   for (int i = 0; i < kMostWrongCodes; ++i) wrong(door);
 }
 
+void CodeBook::gather_overheard(DoorNumber door, const IpAddress& source, CodeTag code) {
+  const auto knock = ledger_.overheard(door, source, code, now());
+  if (!knock) return;
+  ledger_.used().add(*knock);
+  file_->used(*knock);
+}
+
+void CodeBook::overheard(DoorNumber door, const IpAddress& source, CodeTag code) {
+  gather_overheard(door, source, code);
+  if (file_->is_kept()) return;
+  if (const Status kept = file_->flush(); !kept) {
+    log_.error(config_.doors[door].name +
+               ": the code cannot be marked as used: " + kept.error().text);
+  }
+}
+
 void CodeBook::use(const UseSequence& use) {
-  const int64_t now = clock_();
-  const CodeKnock knock = ledger_.knock_of(use.door, use.source, use.code, now);
+  const int64_t time = now();
+  const CodeKnock knock = ledger_.knock_of(use.door, use.source, use.code, time);
   // Packets get lost, and are sent again, by anybody at any rate.
   if (ledger_.used().contain(knock) && file_->is_kept()) return answer_(use.opening, true);
   const Door& door = config_.doors[use.door];
-  ledger_.use(use.door, knock, now);
+  // Until the file could be read nobody knew what had been used before this run.
+  if (!file_->was_read() && file_->read() && !ledger_.used().allow(knock)) {
+    log_.warning(door.name + ": the code, or a later one, was used before; the door stays closed");
+    return answer_(use.opening, false);
+  }
+  ledger_.use(use.door, knock, time);
   file_->used(knock);
-  if (door.rule.places.typed) file_->opened(door.name, use.source, now);
+  gather_overheard(use.door, use.source, use.code);
+  if (door.rule.places.typed) file_->opened(door.name, use.source, time);
   const Status kept = file_->flush();
   if (!kept) {
     log_.error(door.name + ": the code cannot be marked as used: " + kept.error().text +

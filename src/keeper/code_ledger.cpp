@@ -56,7 +56,7 @@ void CodeLedger::add_to(std::vector<DoorRule>& rules, Step now) const {
 }
 
 CodeLedger::Judgement CodeLedger::judge(DoorNumber number, const IpAddress& source, CodeTag code,
-                                        int64_t time) const {
+                                        int64_t time, int64_t begun) const {
   const Door& door = doors_[number];
   Judgement judgement;
   if (code.user >= door.users.size()) {
@@ -73,11 +73,14 @@ CodeLedger::Judgement CodeLedger::judge(DoorNumber number, const IpAddress& sour
   } else if (!typed && is_for_v4(code) != source.is_v4()) {
     judgement.refused = "it is for the other address family";
     judgement.is_of_other_family = true;
-  } else if (typed && wrong_.are_too_many(door.name, now) &&
+  } else if (typed && wrong_.are_too_many(door.name, step_at(begun), now) &&
              !known_.knows(door.name, source, time)) {
-    judgement.refused = "too many wrong codes in this step";
+    judgement.refused = step_at(begun) == now ? "too many wrong codes in this step"
+                                              : "too many wrong codes since its first knock";
   } else if (!used_.allow(knock)) {
-    judgement.refused = "it, or a later one, was used before";
+    judgement.refused = used_.last_step(knock) > now + kStepsThatOpen
+                            ? "one of a later time was used, when the clock was ahead"
+                            : "it, or a later one, was used before";
   }
   judgement.text = "code of " + judgement.user + name_of_step(knock.step - now) +
                    (judgement.refused.empty() ? ", accepted" : ", refused: " + judgement.refused);
@@ -86,6 +89,16 @@ CodeLedger::Judgement CodeLedger::judge(DoorNumber number, const IpAddress& sour
 
 bool CodeLedger::wrong(DoorNumber number, int64_t time) {
   return wrong_.add(doors_[number].name, step_at(time));
+}
+
+std::optional<CodeKnock> CodeLedger::overheard(DoorNumber number, const IpAddress& source,
+                                               CodeTag code, int64_t time) const {
+  const bool is_good_over_ipv6 = doors_[number].rule.places.typed || !is_for_v4(code);
+  if (!source.is_v4() || !is_good_over_ipv6) return {};
+  static const IpAddress nobody = IpAddress::parse("::").value();
+  CodeKnock knock = knock_of(number, nobody, code, time);
+  if (!used_.allow(knock) || used_.contain(knock)) return {};
+  return knock;
 }
 
 CodeKnock CodeLedger::knock_of(DoorNumber number, const IpAddress& source, CodeTag code,

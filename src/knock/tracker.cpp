@@ -186,7 +186,11 @@ void Tracker::accept(Number number, const Packet& packet, uint16_t code, Instant
   explain(packet, Verdict::kAccepted, attempt.door, attempt.stage);
   const DoorRule& door = doors_[attempt.door];
   if (attempt.stage < door.sequence.size()) return tell(EventKind::kStage, attempt, &packet);
-  tell(EventKind::kOpen, attempt, &packet, door.places.empty() ? CodeTag() : door.codes[code].tag);
+  if (door.places.empty()) {
+    tell(EventKind::kOpen, attempt, &packet);
+  } else {
+    tell(EventKind::kOpen, attempt, &packet, door.codes[code].tag, now - attempt.since);
+  }
   // A code may be a used one, which the tracker cannot know.
   const Duration cooldown = door.places.empty() ? door.seq_cooldown : Duration::zero();
   if (cooldown > Duration::zero()) cooling_until(attempt.door) = now + cooldown;
@@ -243,13 +247,15 @@ bool Tracker::has_accepted(Number number, const Knock& knock) const {
 
 // --- Events ------------------------------------------------------------------------------------
 
-void Tracker::tell(EventKind kind, const Entry& attempt, const Packet* cause, CodeTag code) {
+void Tracker::tell(EventKind kind, const Entry& attempt, const Packet* cause, CodeTag code,
+                   Duration took) {
   KnockEvent event{.kind = kind,
                    .stage = attempt.stage,
                    .door = attempt.door,
                    .generation = states_[attempt.door].generation,
                    .source = attempt.place.source,
-                   .code = code};
+                   .code = code,
+                   .took = took};
   if (cause != nullptr) {
     event.interface_index = cause->interface_index;
     event.destination = cause->destination;

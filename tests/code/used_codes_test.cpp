@@ -73,23 +73,23 @@ TEST(UsedCodes, WhatIsNotAllowedChangesNothing) {
 
 TEST(WrongCodes, TheThirdInAStepIsTheLast) {
   WrongCodes wrong;
-  EXPECT_FALSE(wrong.are_too_many("ssh", kNow));
+  EXPECT_FALSE(wrong.are_too_many("ssh", kNow, kNow));
   EXPECT_FALSE(wrong.add("ssh", kNow));
   EXPECT_FALSE(wrong.add("ssh", kNow));
-  EXPECT_FALSE(wrong.are_too_many("ssh", kNow));
+  EXPECT_FALSE(wrong.are_too_many("ssh", kNow, kNow));
   EXPECT_TRUE(wrong.add("ssh", kNow));
-  EXPECT_TRUE(wrong.are_too_many("ssh", kNow));
+  EXPECT_TRUE(wrong.are_too_many("ssh", kNow, kNow));
   EXPECT_FALSE(wrong.add("ssh", kNow)) << "that was reported";
-  EXPECT_TRUE(wrong.are_too_many("ssh", kNow));
-  EXPECT_FALSE(wrong.are_too_many("web", kNow));
+  EXPECT_TRUE(wrong.are_too_many("ssh", kNow, kNow));
+  EXPECT_FALSE(wrong.are_too_many("web", kNow, kNow));
 }
 
 TEST(WrongCodes, EachStepBeginsAnew) {
   WrongCodes wrong;
   for (int i = 0; i < 4; ++i) wrong.add("ssh", kNow);
-  EXPECT_FALSE(wrong.are_too_many("ssh", kNow + 1));
+  EXPECT_FALSE(wrong.are_too_many("ssh", kNow + 1, kNow + 1));
   EXPECT_FALSE(wrong.add("ssh", kNow + 1));
-  EXPECT_FALSE(wrong.are_too_many("ssh", kNow + 1));
+  EXPECT_FALSE(wrong.are_too_many("ssh", kNow + 1, kNow + 1));
   EXPECT_FALSE(wrong.add("ssh", kNow + 1));
   EXPECT_TRUE(wrong.add("ssh", kNow + 1));
 }

@@ -77,7 +77,9 @@ def test_over_ipv6_other_codes_open(begin, ledger, users):
     for away, source in [(-1, "2001:db8::a1"), (0, "2001:db8::a2"), (1, "2001:db8::a3")]:
         knocks.opens(computed(users["alice"], step + away, 6), source, "alice")
     knocks.stays_shut(computed(users["bob"], step, 4), A6)
-    knocks.stays_shut(computed(users["bob"], step, 6), A)
+    # Who listens where there is IPv4 alone is not to have a good one.
+    knocks.stays_shut(computed(users["bob"], step - 1, 6), A)
+    knocks.stays_shut(computed(users["bob"], step - 1, 6), A6, USED)
     # A browser with a name that has both knocks over both.
     knocks.opens(computed(users["bob"], step, 6), B6, "bob")
     knocks.opens(computed(users["bob"], step, 4), B, "bob")
@@ -89,6 +91,10 @@ def test_typed_codes_are_the_same_over_ipv6_and_used_up_for_it_alone(begin, ledg
     knocks.opens(ports, A6, "alice")
     knocks.opens(ports, A, "alice")
     knocks.stays_shut(ports, B, USED)
+    knocks.stays_shut(ports, B6, USED)
+    # Who heard it over IPv4 alone.
+    ports = typed(users["bob"], step_now())
+    knocks.opens(ports, A, "bob")
     knocks.stays_shut(ports, B6, USED)
 
 

@@ -53,12 +53,13 @@ class CodeBookTest : public ::testing::Test {
           answers_.push_back(format("%d %s", static_cast<int>(opening), used ? "used" : "not"));
         },
         [this](const std::vector<DoorCodes>& codes) { told_.push_back(codes); }, calls_,
-        [this] { return now_; });
+        [this] { return WallTime(std::chrono::seconds(now_)); });
     book_->renew();
   }
   CodeTag tag(int away = 0) const { return code_tag(0, step_at(now_) + away, true); }
-  bool may_open(const IpAddress& source, CodeTag code, DoorNumber door = 0) {
-    return book_->judge(door, source, code).refused.empty();
+  bool may_open(const IpAddress& source, CodeTag code, DoorNumber door = 0,
+                Duration took = std::chrono::milliseconds(200)) {
+    return book_->judge(door, source, code, took).refused.empty();
   }
   void use(uint64_t opening, const IpAddress& source, CodeTag code, DoorNumber door = 0) {
     book_->use({opening, door, door, source, code});
@@ -101,6 +102,42 @@ TEST_F(CodeBookTest, WhatIsNotOnDiskOpensNothing_AndIsUsedAllTheSame) {
   EXPECT_FALSE(may_open(kEve, tag()));
 }
 
+TEST_F(CodeBookTest, ACodeIsUsedOnce_AlsoIfTheFileCouldNotBeReadAtTheStart) {
+  use(1, kHome, tag());
+  calls_.only = "read";
+  calls_.first_fault = 0;
+  calls_.error = EIO;
+  begin();
+  EXPECT_THAT(log_.lines(), Contains(HasSubstr("used codes cannot be kept: ")));
+  calls_.first_fault = FaultyCalls::kNever;
+  use(2, kEve, tag());
+  EXPECT_THAT(answers_, ElementsAre("1 used", "2 not"));
+  use(3, kHome, tag());
+  EXPECT_THAT(answers_, ElementsAre("1 used", "2 not", "3 used"));
+}
+
+TEST_F(CodeBookTest, WhatWasOverheardIsUsedUp_AlsoInTheNextRun) {
+  const IpAddress home6 = *IpAddress::parse("2001:db8::7");
+  const CodeTag code = code_tag(0, step_at(now_), false);
+  EXPECT_TRUE(may_open(home6, code));
+  book_->overheard(0, kHome, code);
+  EXPECT_FALSE(may_open(home6, code));
+  begin();
+  EXPECT_FALSE(may_open(home6, code));
+  EXPECT_TRUE(may_open(home6, code_tag(0, step_at(now_) + 1, false)));
+}
+
+TEST_F(CodeBookTest, ATypedCodeThatWasUsedOverIpv4IsUsedUpOverIpv6) {
+  const IpAddress home6 = *IpAddress::parse("2001:db8::7");
+  use(1, kHome, tag(), 1);
+  EXPECT_FALSE(may_open(home6, tag(), 1));
+  EXPECT_TRUE(may_open(kHome, tag(), 1));
+  use(2, home6, tag(1), 1);
+  EXPECT_TRUE(may_open(kHome, tag(1), 1));
+  begin();
+  EXPECT_FALSE(may_open(home6, tag(), 1));
+}
+
 TEST_F(CodeBookTest, TheSameSourceMayRepeat_WithoutTheDisk) {
   use(1, kHome, tag());
   const int calls = calls_.calls;
@@ -131,6 +168,14 @@ TEST_F(CodeBookTest, ThreeWrongCodesAreOneLine) {
   EXPECT_FALSE(may_open(kHome, tag(), 1));
   now_ += 30;
   EXPECT_TRUE(may_open(kHome, tag(), 1));
+}
+
+TEST_F(CodeBookTest, WhatBeganInAStepWithThreeWrongCodesOpensNoLater) {
+  for (int i = 0; i < 3; ++i) book_->wrong(1);
+  now_ += 30;
+  EXPECT_TRUE(may_open(kHome, tag(), 1, std::chrono::seconds(6)));
+  EXPECT_FALSE(may_open(kHome, tag(), 1, std::chrono::seconds(7))) << "heard a moment later";
+  EXPECT_FALSE(may_open(kHome, tag(), 1, std::chrono::seconds(20)));
 }
 
 TEST_F(CodeBookTest, WhoOpenedATypedDoorIsKnownToTheNextRun) {

@@ -31,6 +31,8 @@ struct CodeKnock {
 class UsedCodes {
  public:
   bool allow(const CodeKnock& knock) const;
+  // Of which step the last one is that was used; before all others if none was.
+  Step last_step(const CodeKnock& knock) const;
   // Whether it is the last that was used, from the same source.
   bool contain(const CodeKnock& knock) const;
   // One that is older than what is known changes nothing.
@@ -46,15 +48,23 @@ class UsedCodes {
   std::map<Key, std::pair<Step, IpAddress>> last_;
 };
 
-// Wrong typed codes of each door in the present step: after kMostWrongCodes it takes none.
+// Wrong typed codes of each door in the present step: after kMostWrongCodes it takes none. Nor does
+// it later take one whose knock began before: else thousands of sources could have all but their
+// last port tried in one step, and the few that are left go on in the next.
 class WrongCodes {
  public:
   // Whether it was the last that the door takes.
   bool add(const std::string& door, Step now);
-  bool are_too_many(const std::string& door, Step now) const;
+  // For a knock that began in this step.
+  bool are_too_many(const std::string& door, Step begun, Step now) const;
 
  private:
-  std::map<std::string, std::pair<Step, unsigned>> wrong_;
+  struct Wrong {
+    Step step = 0;
+    unsigned count = 0;
+    Step too_many = -1;  // the last step in which they were
+  };
+  std::map<std::string, Wrong> wrong_;
 };
 
 // Who opened a door within the last days, the last kMost of each.

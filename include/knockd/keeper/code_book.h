@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "knockd/base/clock.h"
 #include "knockd/base/event_loop.h"
 #include "knockd/base/file_calls.h"
 #include "knockd/base/log.h"
@@ -26,27 +27,28 @@ class CodeBook {
   using Answer = std::function<void(uint64_t opening, bool used)>;
   // What listeners are to know from now on.
   using Announce = std::function<void(const std::vector<DoorCodes>&)>;
-  using Clock = std::function<int64_t()>;  // Unix time in seconds
+  using Clock = std::function<WallTime()>;  // Unix time
 
   // `config` is read at each renew(), and its doors and users at any time.
   CodeBook(EventLoop& loop, Log& log, const Config& config, Answer answer, Announce announce,
-           FileCalls& calls = FileCalls::real(), Clock clock = real_clock);
-  static int64_t real_clock();
+           FileCalls& calls = FileCalls::real(), Clock clock = wall_now);
 
   // Takes the doors as they are now. If users are others than before, after forget_users().
   void renew();
   void forget_users() { ledger_.forget_users(); }
   // To be called again when listeners that go on may know others.
   void announce() const;
-  void add_to(std::vector<DoorRule>& rules) const { ledger_.add_to(rules, step_at(clock_())); }
+  void add_to(std::vector<DoorRule>& rules) const { ledger_.add_to(rules, step_at(now())); }
   uint32_t generation() const { return ledger_.generation(); }
 
-  CodeLedger::Judgement judge(DoorNumber door, const IpAddress& source, CodeTag code) const {
-    return ledger_.judge(door, source, code, clock_());
-  }
+  // `took`: from the first knock until now.
+  CodeLedger::Judgement judge(DoorNumber door, const IpAddress& source, CodeTag code,
+                              Duration took) const;
   // A typed code was wrong.
   void wrong(DoorNumber door);
   void too_many_wrong(DoorNumber door);
+  // A complete knock was for the other address family.
+  void overheard(DoorNumber door, const IpAddress& source, CodeTag code);
   // Uses up a code that was judged to be good.
   void use(const UseSequence& use);
 
@@ -54,6 +56,8 @@ class CodeBook {
   void time_changed(bool was_set);
 
  private:
+  int64_t now() const;  // Unix time in seconds
+  void gather_overheard(DoorNumber door, const IpAddress& source, CodeTag code);
   void open_file();
   void arm();
   void on_timer();

@@ -27,6 +27,7 @@ class CodeFile {
   // Adds what the file says to what is known, if that was not done yet. Lines that are damaged do
   // not count.
   Status read();
+  bool was_read() const { return was_read_; }
   size_t damaged() const { return damaged_; }  // lines
 
   // Whether all that was gathered is on disk.

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,10 +45,17 @@ class CodeLedger {
     bool is_of_other_family = false;
   };
   // Of a complete knock at a door with secrets, by the present generation. `time`: Unix time in
-  // seconds.
-  Judgement judge(DoorNumber door, const IpAddress& source, CodeTag code, int64_t time) const;
+  // seconds; `begun`: that of the first knock.
+  Judgement judge(DoorNumber door, const IpAddress& source, CodeTag code, int64_t time,
+                  int64_t begun) const;
   // A typed code was wrong. Whether it was the last that the door takes.
   bool wrong(DoorNumber door, int64_t time);
+  // Who listens where there is IPv4 alone hears codes that are good over IPv6: typed ones, and
+  // those for IPv6, by which a page knocks at a name as well. What of a complete knock from this
+  // source is used up over IPv6, if it was not before. Nothing is over IPv4 of what was knocked
+  // over IPv6: browsers knock over that first, a moment before they do it over IPv4.
+  std::optional<CodeKnock> overheard(DoorNumber door, const IpAddress& source, CodeTag code,
+                                     int64_t time) const;
   // What is used up with a code that was judged to be good.
   CodeKnock knock_of(DoorNumber door, const IpAddress& source, CodeTag code, int64_t time) const;
   void use(DoorNumber door, const CodeKnock& knock, int64_t time);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "knockd/base/clock.h"
 #include "knockd/knock/code_places.h"
 #include "knockd/knock/sequence.h"
 #include "knockd/net/packet.h"
@@ -36,6 +37,7 @@ struct KnockEvent {
   Knock came{};
   CodeTag code{};                  // of kOpen, at a door with codes: which was knocked
   uint8_t wrong_codes_untold = 0;  // of kOpen: whether there may have been some before it
+  Duration took{};                 // of kOpen, at a door with codes: since the first knock
 
   friend bool operator==(const KnockEvent&, const KnockEvent&) = default;
 };

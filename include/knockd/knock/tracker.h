@@ -92,7 +92,8 @@ class Tracker {
   bool is_cooling(DoorNumber door, Instant now);
 
   // `cause` is null if it was time.
-  void tell(EventKind kind, const Entry& attempt, const Packet* cause, CodeTag code = {});
+  void tell(EventKind kind, const Entry& attempt, const Packet* cause, CodeTag code = {},
+            Duration took = {});
   void explain(const Packet& packet, Verdict verdict, DoorNumber door = kNoDoor, uint8_t stage = 0);
 
   const TrackerOptions options_;
