@@ -162,7 +162,8 @@ class Replay : TrackerSink {
 
   bool may_open(CompleteKnock& knock, DoorNumber door, const KnockEvent& event) {
     CodeLedger::Judgement judgement =
-        codes_.judge(door, knock.source, event.code, unix_time(), unix_time(now_ - event.took));
+        codes_.judge(door, knock.source, event.code, unix_time(), unix_time(now_ - event.took),
+                     event.guesses != 0);
     if (judgement.is_of_other_family) use_overheard(door, knock.source, event.code);
     knock.code = event.code;
     knock.user = std::move(judgement.user);

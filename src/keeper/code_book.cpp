@@ -100,9 +100,10 @@ void CodeBook::announce() const {
 // --- Knocks --------------------------------------------------------------------------------------
 
 CodeLedger::Judgement CodeBook::judge(DoorNumber door, const IpAddress& source, CodeTag code,
-                                      Duration took) const {
+                                      Duration took, bool guesses) const {
   const WallTime time = clock_();
-  return ledger_.judge(door, source, code, in_seconds(time), in_seconds(time - kHeardLater - took));
+  return ledger_.judge(door, source, code, in_seconds(time), in_seconds(time - kHeardLater - took),
+                       guesses);
 }
 
 void CodeBook::wrong(DoorNumber door) {

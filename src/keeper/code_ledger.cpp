@@ -56,7 +56,7 @@ void CodeLedger::add_to(std::vector<DoorRule>& rules, Step now) const {
 }
 
 CodeLedger::Judgement CodeLedger::judge(DoorNumber number, const IpAddress& source, CodeTag code,
-                                        int64_t time, int64_t begun) const {
+                                        int64_t time, int64_t begun, bool guesses) const {
   const Door& door = doors_[number];
   Judgement judgement;
   if (code.user >= door.users.size()) {
@@ -74,9 +74,8 @@ CodeLedger::Judgement CodeLedger::judge(DoorNumber number, const IpAddress& sour
     judgement.refused = "it is for the other address family";
     judgement.is_of_other_family = true;
   } else if (typed && wrong_.are_too_many(door.name, step_at(begun), now) &&
-             !known_.knows(door.name, source, time)) {
-    judgement.refused = step_at(begun) == now ? "too many wrong codes in this step"
-                                              : "too many wrong codes since its first knock";
+             (guesses || !known_.knows(door.name, source, time))) {
+    judgement.refused = "too many wrong codes in this step";
   } else if (!used_.allow(knock)) {
     judgement.refused = used_.last_step(knock) > now + kStepsThatOpen
                             ? "one of a later time was used, when the clock was ahead"

@@ -210,14 +210,15 @@ void Keeper::knocked(const KnockEvent& event, const std::string& interface) {
     // The listener may be in the step before still, and wrong codes of this one be among those that
     // it does not tell of any more. Without this a flood would have all of them tried meanwhile.
     if (event.wrong_codes_untold != 0) codes_.too_many_wrong(door);
-    if (may_open(knock, door, event.took)) doors_.knocked(knock);
+    if (may_open(knock, door, event)) doors_.knocked(knock);
   }
 }
 
 // Whether the code may open the door; then it has a user.
-bool Keeper::may_open(CompleteKnock& knock, DoorNumber number, Duration took) {
+bool Keeper::may_open(CompleteKnock& knock, DoorNumber number, const KnockEvent& event) {
   const std::string& door = config_.doors[number].name;
-  CodeLedger::Judgement judgement = codes_.judge(number, knock.source, knock.code, took);
+  CodeLedger::Judgement judgement =
+      codes_.judge(number, knock.source, knock.code, event.took, event.guesses != 0);
   const std::string line = code_line(name_source(knock.source), door, judgement.text);
   if (debug_) debug_->write(LogLevel::kInfo, line);
   if (judgement.refused.empty()) {

@@ -82,6 +82,10 @@ bool DoorIndex::has_codes() const {
   return std::ranges::any_of(doors_, [](const DoorRule& door) { return !door.places.empty(); });
 }
 
+bool DoorIndex::has_typed_codes() const {
+  return std::ranges::any_of(doors_, [](const DoorRule& door) { return door.places.typed; });
+}
+
 size_t DoorIndex::most_side_by_side() const {
   size_t most = 0;
   for (const auto& [place, port] : ports_) most = std::max(most, port.begins.size());

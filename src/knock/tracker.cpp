@@ -17,6 +17,10 @@ constexpr Duration kRetransmissionLinger = std::chrono::seconds(64);
 // all of one source.
 constexpr size_t kMostSideBySide = 16;
 
+// Two sources of 2.5 million that guess in a step seldom share one of these so often that it
+// counts.
+constexpr size_t kGuessPlaces = 1 << 18;
+
 SourceTable::Limits limits(const TrackerOptions& options, const DoorIndex& doors) {
   const size_t side_by_side = std::clamp<size_t>(doors.most_side_by_side(), 1, kMostSideBySide);
   return {.sources = options.bounds.max_sources,
@@ -41,6 +45,7 @@ Tracker::Tracker(std::vector<DoorRule> doors, const TrackerOptions& options, Tra
       doors_(std::move(doors), options.any_destination),
       states_(doors_.size()),
       sources_(limits(options, doors_), options.hash_key),
+      guesses_(doors_.has_typed_codes() ? kGuessPlaces : 1),
       linger_(sources_.add_lifetime(kRetransmissionLinger)) {
   for (size_t i = 0; i < states_.size(); ++i) {
     states_[i].seq_timeout = sources_.add_lifetime(doors_[static_cast<DoorNumber>(i)].seq_timeout);
@@ -70,6 +75,7 @@ void Tracker::set_codes(std::vector<DoorCodes> codes) {
     states_[fresh.door].generation = fresh.generation;
   }
   doors_.set_codes(std::move(codes));
+  std::ranges::fill(guesses_, uint8_t{0});
 }
 
 // Memory that many sources take is slow: without these rounds a packet of a flood takes ten times
@@ -147,7 +153,9 @@ bool Tracker::compare_with_attempts(const Packet& packet, const DoorMatch& match
       explain(packet, Verdict::kRepeated, attempt.door, attempt.stage);
     } else {
       explain(packet, Verdict::kWrongKnock, attempt.door, attempt.stage);
-      tell(rule.is_typed(knock) ? EventKind::kWrongCode : EventKind::kWrong, attempt, &packet);
+      const bool is_guess = rule.is_typed(knock);
+      if (is_guess && guesses_of(attempt) < kMostGuesses) ++guesses_of(attempt);
+      tell(is_guess ? EventKind::kWrongCode : EventKind::kWrong, attempt, &packet);
       sources_.remove(number);
     }
   }
@@ -195,6 +203,11 @@ void Tracker::accept(Number number, const Packet& packet, uint16_t code, Instant
   const Duration cooldown = door.places.empty() ? door.seq_cooldown : Duration::zero();
   if (cooldown > Duration::zero()) cooling_until(attempt.door) = now + cooldown;
   sources_.end(number, linger_, now);
+}
+
+uint8_t& Tracker::guesses_of(const Entry& attempt) {
+  const uint64_t hash = keyed_hash(options_.hash_key, attempt.place.source.bytes());
+  return guesses_[(hash + attempt.door) % guesses_.size()];
 }
 
 void Tracker::remember_segment(Number number, const Packet& packet) {
@@ -249,12 +262,14 @@ bool Tracker::has_accepted(Number number, const Knock& knock) const {
 
 void Tracker::tell(EventKind kind, const Entry& attempt, const Packet* cause, CodeTag code,
                    Duration took) {
+  const uint8_t guesses = kind == EventKind::kOpen && guesses_of(attempt) == kMostGuesses ? 1 : 0;
   KnockEvent event{.kind = kind,
                    .stage = attempt.stage,
                    .door = attempt.door,
                    .generation = states_[attempt.door].generation,
                    .source = attempt.place.source,
                    .code = code,
+                   .guesses = guesses,
                    .took = took};
   if (cause != nullptr) {
     event.interface_index = cause->interface_index;

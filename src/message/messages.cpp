@@ -58,7 +58,7 @@ struct Sound {
   bool operator()(const KnockEvent& event) const {
     return in_range(event.kind, EventKind::kWrongCode) && event.door < doors && event.stage >= 1 &&
            event.stage <= kMaxKnocks && event.source.is_unicast() &&
-           event.wrong_codes_untold <= 1 && event.took >= Duration::zero() &&
+           event.wrong_codes_untold <= 1 && event.guesses <= 1 && event.took >= Duration::zero() &&
            is_protocol(event.came.protocol);
   }
   bool operator()(const Explanation& explanation) const {

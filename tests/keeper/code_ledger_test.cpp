@@ -186,7 +186,7 @@ TEST_F(CodeLedgerTest, AfterThreeWrongCodesNoKnockThatBeganInThisStepIsTakenInTh
   for (int i = 0; i < 3; ++i) ledger_.wrong(kTyped, kNow);
   const int64_t next = kNow + 30;
   EXPECT_EQ(ledger_.judge(kTyped, kHome, tag(0, 1), next, kNow).text,
-            "code of alice, refused: too many wrong codes since its first knock");
+            "code of alice, refused: too many wrong codes in this step");
   EXPECT_NE(ledger_.judge(kTyped, kHome, tag(0, 1), next, kNow - 30).refused, "");
   EXPECT_EQ(ledger_.judge(kTyped, kHome, tag(0, 1), next, next - 5).refused, "");
   ledger_.wrong(kTyped, next);
@@ -203,6 +203,8 @@ TEST_F(CodeLedgerTest, WhoOpenedThisDoorBeforeIsNotHeldBack) {
   EXPECT_EQ(judge(kTyped, kHome, tag(0)), "code of alice, accepted");
   EXPECT_NE(ledger_.judge(kTyped, kEve, tag(0), kNow, kNow).refused, "")
       << "he opened another door";
+  // A public network's one address, behind which others guess.
+  EXPECT_NE(ledger_.judge(kTyped, kHome, tag(0), kNow, kNow, true).refused, "");
 }
 
 #endif

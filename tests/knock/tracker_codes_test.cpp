@@ -28,6 +28,30 @@ TEST_F(TrackerCodesTest, EachOfTheCodesOpens_AndItsTagIsTold) {
   }
 }
 
+// A source that is known may try again when others knock wrong codes, but not try them all.
+TEST_F(TrackerCodesTest, AnOpeningTellsWhetherItsSourceGuesses) {
+  const Ports codes = {{40012, 40134, 40256}};
+  door_with_codes("typed", "7000,400xx,401xx,402xx", codes);
+  const auto guesses_after = [&](int wrong_ones) {
+    for (int i = 0; i < wrong_ones; ++i) {
+      knock(7000);
+      knock(40013);
+    }
+    for (const uint16_t port : std::vector<uint16_t>{7000, 40012, 40134, 40256}) knock(port);
+    EXPECT_EQ(event.kind, EventKind::kOpen);
+    expect_anything();
+    return event.guesses;
+  };
+  EXPECT_EQ(guesses_after(kMostGuesses - 1), 0);
+  EXPECT_EQ(guesses_after(1), 1);
+  from("203.0.113.10");
+  EXPECT_EQ(guesses_after(0), 0) << "another source";
+  from("203.0.113.9");
+  EXPECT_EQ(guesses_after(0), 1);
+  new_codes(0, codes);
+  EXPECT_EQ(guesses_after(0), 0) << "another step";
+}
+
 TEST_F(TrackerCodesTest, CodesAreNotMixed) {
   door_with_codes("ssh", "7000,totp,totp", {{20001, 20002}, {30001, 30002}});
   knock(7000);

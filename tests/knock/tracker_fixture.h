@@ -120,6 +120,7 @@ class TrackerTest : public testing::Test, public TrackerSink {
     happened_.clear();
   }
   void expect_nothing() { expect(""); }
+  void expect_anything() { happened_.clear(); }  // whatever it was
   // Whatever else happened.
   void expect_all_shut() {
     EXPECT_EQ(happened_.find("OPEN SESAME"), std::string::npos) << happened_;

@@ -41,9 +41,9 @@ class CodeBook {
   void add_to(std::vector<DoorRule>& rules) const { ledger_.add_to(rules, step_at(now())); }
   uint32_t generation() const { return ledger_.generation(); }
 
-  // `took`: from the first knock until now.
-  CodeLedger::Judgement judge(DoorNumber door, const IpAddress& source, CodeTag code,
-                              Duration took) const;
+  // `took`: from the first knock until now; `guesses`: its source knocks wrong codes.
+  CodeLedger::Judgement judge(DoorNumber door, const IpAddress& source, CodeTag code, Duration took,
+                              bool guesses = false) const;
   // A typed code was wrong.
   void wrong(DoorNumber door);
   void too_many_wrong(DoorNumber door);

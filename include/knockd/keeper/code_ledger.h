@@ -45,9 +45,9 @@ class CodeLedger {
     bool is_of_other_family = false;
   };
   // Of a complete knock at a door with secrets, by the present generation. `time`: Unix time in
-  // seconds; `begun`: that of the first knock.
+  // seconds; `begun`: that of the first knock. `guesses`: its source knocks wrong codes.
   Judgement judge(DoorNumber door, const IpAddress& source, CodeTag code, int64_t time,
-                  int64_t begun) const;
+                  int64_t begun, bool guesses = false) const;
   // A typed code was wrong. Whether it was the last that the door takes.
   bool wrong(DoorNumber door, int64_t time);
   // Who listens where there is IPv4 alone hears codes that are good over IPv6: typed ones, and

@@ -83,7 +83,7 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   std::string marks_of_config() const;
   void knocked(const KnockEvent& event, const std::string& interface);
   bool has_codes(DoorNumber door) const;
-  bool may_open(CompleteKnock& knock, DoorNumber door, Duration took);
+  bool may_open(CompleteKnock& knock, DoorNumber door, const KnockEvent& event);
   uint32_t generation(DoorNumber door) const;
   std::optional<Knock> expected(const KnockEvent& event) const;
   const DoorRules& rules() const { return sequences_.rules(); }

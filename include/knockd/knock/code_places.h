@@ -73,6 +73,9 @@ std::optional<uint16_t> find_code(std::span<const Code> codes, const Code& like,
 // After so many wrong codes in a step a door takes no typed one until the next.
 inline constexpr uint8_t kMostWrongCodes = 3;
 
+// So many of one source, and it is no longer one that may try again because it is known.
+inline constexpr uint8_t kMostGuesses = 16;
+
 inline constexpr size_t kMostCodes = 65535;  // of a door
 
 // Like parse_sequence(), and reads "totp" and "400xx" as well. At most kMostCodePlaces, of one

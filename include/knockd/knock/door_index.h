@@ -44,6 +44,7 @@ class DoorIndex {
   const DoorRule& operator[](DoorNumber door) const { return doors_[door]; }
 
   bool has_codes() const;
+  bool has_typed_codes() const;
 
   // The most doors at one place that share their first knock.
   size_t most_side_by_side() const;

@@ -37,6 +37,7 @@ struct KnockEvent {
   Knock came{};
   CodeTag code{};                  // of kOpen, at a door with codes: which was knocked
   uint8_t wrong_codes_untold = 0;  // of kOpen: whether there may have been some before it
+  uint8_t guesses = 0;             // of kOpen: whether its source knocked too many wrong codes
   Duration took{};                 // of kOpen, at a door with codes: since the first knock
 
   friend bool operator==(const KnockEvent&, const KnockEvent&) = default;

@@ -94,6 +94,7 @@ class Tracker {
   // `cause` is null if it was time.
   void tell(EventKind kind, const Entry& attempt, const Packet* cause, CodeTag code = {},
             Duration took = {});
+  uint8_t& guesses_of(const Entry& attempt);
   void explain(const Packet& packet, Verdict verdict, DoorNumber door = kNoDoor, uint8_t stage = 0);
 
   const TrackerOptions options_;
@@ -101,6 +102,9 @@ class Tracker {
   DoorIndex doors_;
   std::vector<DoorState> states_;
   SourceTable sources_;
+  // Wrong codes since the codes changed, by door and source: two can share a place, but nobody can
+  // choose with whom. Only a flood of millions in a step fills it.
+  std::vector<uint8_t> guesses_;
   SourceTable::Lifetime linger_ = 0;
 };
 
