@@ -274,12 +274,12 @@ def test_scans_open_nothing(network, knockd, knock_binary, tmp_path, kind, recor
 # --- Rest ------------------------------------------------------------------------------------------
 
 def wakeups(host):
-    """By process name, how often it was put on the processor."""
+    """By process name, how often it has gone to sleep."""
     counts = {}
     for pid in host.processes():
         text = pathlib.Path(f"/proc/{pid}/status").read_text()
-        counts[re.search(r"Name:\s+(\S+)", text)[1]] = sum(
-            int(count) for count in re.findall(r"ctxt_switches:\s+(\d+)", text))
+        sleeps = re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.MULTILINE)
+        counts[re.search(r"Name:\s+(\S+)", text)[1]] = int(sleeps[1])
     return counts
 
 
@@ -296,5 +296,5 @@ def test_a_change_of_step_costs_one_wakeup(start, ledger, server, tmp_path, coun
     after = wakeups(server)
     woken = {name: after[name] - before[name] for name in after}
     tell(record_property, f"{count} users, {STEPS} changes of step: {woken}")
-    # One wake-up may be several turns on the processor, where others want it too.
-    assert STEPS <= woken["knockd"] <= 3 * STEPS and STEPS <= woken["knockd-listen"] <= 3 * STEPS
+    # The codes of 20 users are three messages: a listener may be faster than the keeper sends them.
+    assert STEPS <= woken["knockd"] <= 2 * STEPS and STEPS <= woken["knockd-listen"] <= 3 * STEPS
