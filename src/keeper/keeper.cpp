@@ -51,13 +51,7 @@ Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload
           [this](const std::vector<DoorCodes>& codes) {
             for (const CodesPart& part : codes_parts(codes)) slots_.send(part);
           }),
-      slots_(
-          loop_, log_,
-          [this, entry = std::move(entry)](const ListenerSettings& settings, Channel channel) {
-            forget_secrets();
-            return entry(settings, std::move(channel));
-          },
-          *this),
+      slots_(loop_, log_, entry, *this),
       chronicle_(loop_),
       control_(loop_, log_, *this),
       started_(loop_.now()),

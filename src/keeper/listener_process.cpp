@@ -29,12 +29,16 @@ ListenerProcess::ListenerProcess(EventLoop& loop, const ListenerSettings& settin
 
 Result<std::unique_ptr<ListenerProcess>> ListenerProcess::create(EventLoop& loop,
                                                                  const ListenerSettings& settings,
-                                                                 const ListenerEntry& entry,
+                                                                 ListenerEntry entry,
                                                                  Owner& owner) {
   std::unique_ptr<ListenerProcess> listener(new ListenerProcess(loop, settings, owner));
-  const Status started =
-      listener->process_.start([&](Channel channel) { _exit(entry(settings, std::move(channel))); },
-                               [listener = listener.get()] { listener->on_channel(); });
+  // The channel stays open until the process has ended: one that is closed is ended by force.
+  const Status started = listener->process_.start(
+      [&](Channel channel) {
+        owner.in_child();
+        _exit(entry(settings, std::move(channel)));
+      },
+      [listener = listener.get()] { listener->on_channel(); });
   if (!started) return started.error();
   return listener;
 }

@@ -150,6 +150,7 @@ class ListenerSlotsTest : public OwnNetwork, public ListenerSlots::Owner {
   }
   void on_network() override { ++network_changes_; }
   void on_settled() override { said_.push_back("settled"); }
+  void in_child() override {}
   void on_no_rights(const std::string& why) override { said_.push_back(why); }
 
   // Turns, as the keeper would, until it is so. Time stands still.

@@ -74,6 +74,7 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   void on_network() override;
   void on_settled() override;
   void on_no_rights(const std::string& why) override;
+  void in_child() override { forget_secrets(); }
   bool ask_listeners() override { return slots_.ask(); }
   StatusReport status() const override;
   void log_status(const StatusReport& report) override;

@@ -5,7 +5,6 @@
 #include <sys/types.h>
 
 #include <deque>
-#include <functional>
 #include <memory>
 #include <optional>
 
@@ -20,7 +19,7 @@
 namespace knockd {
 
 // What a listener process runs; its result is the exit status.
-using ListenerEntry = std::function<int(const ListenerSettings& settings, Channel channel)>;
+using ListenerEntry = int (*)(const ListenerSettings& settings, Channel channel);
 
 // Ends the process when it is destroyed. Its owner may destroy it from anywhere but its own calls.
 class ListenerProcess {
@@ -32,12 +31,14 @@ class ListenerProcess {
     // The process has ended, though nobody here asked it to, and was reaped: no message follows.
     // `status` is that of waitpid(). One that sent an invalid message was killed.
     virtual void on_gone(ListenerProcess& from, int status) = 0;
+    // In the new process, which has a copy of all memory.
+    virtual void in_child() {}
   };
 
   // Forks. `loop` and `owner` must outlive it.
   static Result<std::unique_ptr<ListenerProcess>> create(EventLoop& loop,
                                                          const ListenerSettings& settings,
-                                                         const ListenerEntry& entry, Owner& owner);
+                                                         ListenerEntry entry, Owner& owner);
 
   // Never waits: what the channel has no room for is sent later, in order. A process that reads
   // nothing for long is ended.

@@ -48,6 +48,8 @@ class ListenerSlots : ListenerProcess::Owner {
     virtual void on_settled() = 0;
     // The rights for any listener are missing.
     virtual void on_no_rights(const std::string& why) = 0;
+    // In the process of a new listener, which has a copy of all memory.
+    virtual void in_child() = 0;
   };
 
   ListenerSlots(EventLoop& loop, Log& log, ListenerEntry entry, Owner& owner);
@@ -120,6 +122,7 @@ class ListenerSlots : ListenerProcess::Owner {
 
   void on_message(ListenerProcess& from, const FromListener& message) override;
   void on_gone(ListenerProcess& from, int status) override;
+  void in_child() override { owner_.in_child(); }
   void on_report(Slot& slot, const Listening& message);
   void on_report(Slot& slot, const KnockEvent& event);
   void on_report(Slot& slot, const Explanation& explanation);
