@@ -13,9 +13,10 @@ constexpr Step kStepsBehind = 1;
 constexpr Step kStepsAhead = 2;
 constexpr Step kStepsThatOpen = 1;  // before and after this one
 
+// Of those that open; the others have no name.
 const char* name_of_step(Step difference) {
-  if (difference < 0) return " for the step before";
-  return difference > 0 ? " for the next step" : "";
+  if (difference == -1) return " for the step before";
+  return difference == 1 ? " for the next step" : "";
 }
 
 }  // namespace
