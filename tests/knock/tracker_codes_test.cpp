@@ -225,6 +225,23 @@ TEST_F(TrackerCodesTest, UdpIsNoCode) {
   expect("ssh: Stage 1, ssh: OPEN SESAME");
 }
 
+TEST_F(TrackerCodesTest, UdpIsNoCode_AlsoWhereAnotherDoorHasIt) {
+  door_with_codes("ssh", "7000,totp", {{20001}});
+  door("web", "20001:udp,8000");
+  knock(7000);
+  knock_udp(20001);
+  expect("ssh: Stage 1, web: Stage 1");
+  ASSERT_EQ(wrong.size(), 1u);
+  EXPECT_EQ(wrong[0].door, 0);
+}
+
+TEST_F(TrackerCodesTest, WithoutCodesNoneOpens) {
+  door_with_codes("ssh", "7000,400xx,401xx,402xx", {});
+  knock(7000);
+  knock(40012);
+  expect("ssh: Stage 1, ssh: wrong code at 1");
+}
+
 // ---- typed ----
 
 TEST_F(TrackerCodesTest, TypedPairsOpen) {
@@ -262,6 +279,22 @@ TEST_F(TrackerCodesTest, PortsBesideTheHundredsAreNoCodes) {
   expect("ssh: Stage 1, ssh: Stage 2, ssh: Stage 3");
   knock(8000);
   ASSERT_EQ(wrong.size(), 1u) << "a fixed knock at the wrong place is no wrong code";
+}
+
+TEST_F(TrackerCodesTest, FixedKnocksNextToTheHundredsAreNoCodes) {
+  door_with_codes("ssh", "39999,40300,400xx,401xx,402xx", {{40012, 40134, 40256}});
+  knock(39999);
+  knock(40300);
+  knock(40012);
+  knock(40300);
+  expect("ssh: Stage 1, ssh: Stage 2, ssh: Stage 3");
+  EXPECT_EQ(wrong.size(), 1u);
+  knock(39999);
+  knock(40300);
+  knock(40012);
+  knock(39999);
+  expect("ssh: Stage 1, ssh: Stage 2, ssh: Stage 3, ssh: Stage 1");
+  EXPECT_EQ(wrong.size(), 2u);
 }
 
 // ---- against a simple model ----
