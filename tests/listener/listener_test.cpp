@@ -21,6 +21,7 @@
 
 #include "knockd/base/text.h"
 #include "knockd/knock/event_text.h"
+#include "knockd/listener/reporter.h"
 #include "knockd/message/messages.h"
 #include "tests/base/ends_soon.h"
 #include "tests/listener/capture_network.h"
@@ -113,6 +114,9 @@ class ListenerTest : public CaptureNetwork {
     const auto message =
         decode_from_listener({buffer.data(), received.length}, settings_.doors.size());
     if (!message) return "garbage";
+    if (const auto* const event = std::get_if<KnockEvent>(&*message)) {
+      wrong_codes_untold_ = event->wrong_codes_untold;
+    }
     if (const auto* const counts = std::get_if<DoorCounts>(&*message)) {
       counts_.assign(counts->doors.begin(),
                      counts->doors.begin() + static_cast<ptrdiff_t>(counts->count));
@@ -149,6 +153,7 @@ class ListenerTest : public CaptureNetwork {
   static constexpr int kDeadline = 10'000;  // ms
   ListenerSettings settings_;
   std::vector<DoorCount> counts_;  // as they were told last
+  uint8_t wrong_codes_untold_ = 0;
   std::unique_ptr<FrameSender> sender_;
   Channel keeper_{UniqueFd()};
   pid_t pid_ = 0;
@@ -249,6 +254,86 @@ TEST_F(ListenerTest, NextSequencePassesTheFilter_AndTheOldOneNoMore) {
   ASSERT_EQ(next(), "192.0.2.7: door 0: OPEN SESAME, generation 4") << "port 9000 is not heard";
   send(StatusRequest());
   EXPECT_EQ(packets_in(next()), before + 1) << "port 7000 is still let through";
+}
+
+// Ports of two doors, of which one has more codes than a message holds.
+TEST_F(ListenerTest, NewCodesTakeTheOldOnesPlace_WhenThoseOfAllDoorsHaveCome) {
+  settings_.doors[0].sequence = {{7000}, {kFirstComputedPort}};
+  settings_.doors[0].places = {.places = 0b10};
+  settings_.doors.push_back(settings_.doors[0]);
+  settings_.doors[1].sequence[0].port = 8000;
+  for (DoorRule& door : settings_.doors) door.codes = {{{20001}, {}}};
+  settings_.generations = {5, 5};
+  settings_.bounds.log_rate = 0;
+  start();
+  ASSERT_EQ(next(), "listening");
+  sender_->syn("192.0.2.7", 7000);
+  sender_->syn("192.0.2.7", 20001);
+  EXPECT_EQ(next(), "192.0.2.7: door 0: Stage 1, generation 5");
+  EXPECT_EQ(next(), "192.0.2.7: door 0: OPEN SESAME, generation 5");
+
+  std::vector<DoorCodes> fresh = {{0, 6, {}}, {1, 6, {}}};
+  for (size_t i = 0; i <= CodesPart::kMost; ++i) {
+    fresh[0].codes.push_back({{static_cast<uint16_t>(30000 + i)}, {}});
+  }
+  fresh[1].codes = {{{40001}, {}}};
+  const std::vector<CodesPart> parts = codes_parts(fresh);
+  ASSERT_EQ(parts.size(), 3u);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    send(StatusRequest());  // answered in order: what was sent before is taken
+    ASSERT_THAT(next(), StartsWith(format("%zu sources", i + 1)));
+    const std::string source = format("192.0.2.%zu", i + 10);
+    sender_->syn(source, 8000);
+    sender_->syn(source, 20001);
+    EXPECT_EQ(next(), source + ": door 1: Stage 1, generation 5");
+    EXPECT_EQ(next(), source + ": door 1: OPEN SESAME, generation 5") << "before part " << i;
+    send(parts[i]);
+  }
+  send(StatusRequest());
+  ASSERT_THAT(next(), StartsWith("4 sources"));
+  for (const size_t port : {size_t{30000}, 30000 + CodesPart::kMost}) {
+    sender_->syn("192.0.2.8", 7000);
+    sender_->syn("192.0.2.8", static_cast<uint16_t>(port));
+    EXPECT_EQ(next(), "192.0.2.8: door 0: Stage 1, generation 6");
+    EXPECT_EQ(next(), "192.0.2.8: door 0: OPEN SESAME, generation 6") << port;
+  }
+  sender_->syn("192.0.2.9", 8000);
+  sender_->syn("192.0.2.9", 40001);
+  EXPECT_EQ(next(), "192.0.2.9: door 1: Stage 1, generation 6");
+  EXPECT_EQ(next(), "192.0.2.9: door 1: OPEN SESAME, generation 6");
+}
+
+// An attempt goes on with the codes that are told, whatever was told before them.
+TEST_F(ListenerTest, CodesThatWereToldBeforeAreForgotten_AndWrongOnesCountAnew) {
+  settings_.doors[0].sequence = {{7000}, {40000}, {40100}, {40200}};
+  settings_.doors[0].places = {.places = 0b1110, .typed = true};
+  settings_.bounds.log_rate = 0;
+  const auto tell = [&](uint16_t pair) {
+    const Code code{{static_cast<uint16_t>(40000 + pair), static_cast<uint16_t>(40100 + pair),
+                     static_cast<uint16_t>(40200 + pair)},
+                    {}};
+    for (const CodesPart& part : codes_parts({{0, 0, {code}}})) send(part);
+    send(StatusRequest());
+    ASSERT_THAT(next(), ::testing::HasSubstr("sources"));
+  };
+  const auto knock = [&](const std::string& source, std::initializer_list<uint16_t> ports) {
+    for (const uint16_t port : ports) sender_->syn(source, port);
+  };
+  start();
+  ASSERT_EQ(next(), "listening");
+  tell(1);
+  for (int i = 0; i <= Reporter::kWrongCodesReported; ++i) {
+    knock("192.0.2.1", {7000, 40099});
+    ASSERT_THAT(next(), ::testing::HasSubstr("Stage 1"));
+    next();
+  }
+  tell(2);
+  knock("192.0.2.2", {7000, 40002, 40102});
+  for (int i = 0; i < 3; ++i) ASSERT_THAT(next(), ::testing::HasSubstr(": Stage "));
+  tell(2);
+  knock("192.0.2.2", {40202});
+  EXPECT_THAT(next(), StartsWith("192.0.2.2: door 0: OPEN SESAME"));
+  EXPECT_EQ(wrong_codes_untold_, 0);
 }
 
 TEST_F(ListenerTest, OnlyIPv4IsLetThrough_IfThatIsWanted) {
@@ -357,6 +442,7 @@ TEST_F(ListenerTest, GarbageFromTheKeeperIsPassedOver) {
   NextSequence of_no_door;
   of_no_door.door = 99;
   send(of_no_door);
+  for (const CodesPart& part : codes_parts({{1, 0, {Code()}}})) send(part);
   sender_->syn("192.0.2.7", 7000);
   EXPECT_EQ(next(), "192.0.2.7: door 0: Stage 1, generation 0");
 }

@@ -348,6 +348,20 @@ TEST(ToListenerTest, SequenceOutOfRangeIsRefused) {
   EXPECT_FALSE(decode_to_listener(encode(ToListener(next))).has_value());
 }
 
+TEST(ToListenerTest, CodesPartOutOfRangeIsRefused) {
+  CodesPart part;
+  part.count = CodesPart::kMost;
+  EXPECT_TRUE(decode_to_listener(encode(ToListener(part))).has_value());
+  part.count = CodesPart::kMost + 1;
+  EXPECT_FALSE(decode_to_listener(encode(ToListener(part))).has_value());
+  part = CodesPart();
+  part.first = 2;
+  EXPECT_FALSE(decode_to_listener(encode(ToListener(part))).has_value());
+  part = CodesPart();
+  part.last = 2;
+  EXPECT_FALSE(decode_to_listener(encode(ToListener(part))).has_value());
+}
+
 // --- Lists of addresses ------------------------------------------------------------------------
 
 TEST(AddressParts, TogetherAreTheList_FirstAndLastMarked) {
@@ -363,6 +377,38 @@ TEST(AddressParts, TogetherAreTheList_FirstAndLastMarked) {
     }
     EXPECT_EQ(together, list);
     EXPECT_THAT(parts, SizeIs(std::max<size_t>((count + 59) / 60, 1))) << count;
+  }
+}
+
+// --- Codes -------------------------------------------------------------------------------------
+
+TEST(CodesParts, TogetherAreTheCodesOfEachDoor_ItsFirstAndTheLastOfAllMarked) {
+  EXPECT_THAT(codes_parts({}), SizeIs(0));
+  std::vector<DoorCodes> doors = {{3, 1, {}}, {5, 2, {}}, {7, 3, {}}};
+  for (const size_t count : std::initializer_list<size_t>{0, 1, 78, 79, 156, 157}) {
+    for (DoorCodes& door : doors) door.codes.clear();
+    for (size_t i = 0; i < count; ++i) {
+      doors[0].codes.push_back({{static_cast<uint16_t>(i + 1)}, {1, 2}});
+      doors[1].codes.push_back({{static_cast<uint16_t>(i + 1000)}, {3, 4}});
+    }
+    const std::vector<CodesPart> parts = codes_parts(doors);
+    std::vector<DoorCodes> together;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const CodesPart& part = parts[i];
+      EXPECT_EQ(part.last, i == parts.size() - 1 ? 1 : 0) << count;
+      if (part.first != 0) together.push_back({part.door, part.generation, {}});
+      ASSERT_FALSE(together.empty());
+      EXPECT_EQ(part.door, together.back().door);
+      EXPECT_EQ(part.generation, together.back().generation);
+      together.back().codes.insert(together.back().codes.end(), part.codes.begin(),
+                                   part.codes.begin() + part.count);
+    }
+    ASSERT_THAT(together, SizeIs(3)) << count;
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(together[i].door, doors[i].door);
+      EXPECT_EQ(together[i].generation, doors[i].generation);
+      EXPECT_EQ(together[i].codes, doors[i].codes) << count;
+    }
   }
 }
 

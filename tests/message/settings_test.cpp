@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <string>
 #include <vector>
 
@@ -67,7 +68,12 @@ TEST(ListenerSettings, NoByteLeadsOutOfBounds) {
         EXPECT_LE(door.sequence.size(), kMaxKnocks);
         EXPECT_GE(door.seq_timeout.count(), 0);
         for (const Knock& knock : door.sequence) EXPECT_NE(knock.port, 0);
+        EXPECT_LE(door.places.count(), kMostCodePlaces);
+        EXPECT_LE(std::bit_width(door.places.places), static_cast<int>(door.sequence.size()));
       }
+      const auto again = encode(*settings);
+      ASSERT_TRUE(again) << at;
+      EXPECT_EQ(again->size(), bytes.size()) << at << ": something was left over";
     }
   }
 }
