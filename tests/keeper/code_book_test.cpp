@@ -160,6 +160,18 @@ TEST_F(CodeBookTest, EachStepIsTold_AndAClockThatIsSet) {
   EXPECT_NE(told_[1][0].codes, later);
 }
 
+// By a clock that stands still in the past each step is over at once.
+TEST_F(CodeBookTest, TheTimerIsSetAnewEachTime) {
+  now_ = 1000;
+  book_->time_changed(false);
+  told_.clear();
+  bool waits = true;
+  EventLoop::Alarm patience(loop_, [&] { waits = false; });
+  patience.set(loop_.now() + std::chrono::seconds(10));
+  while (waits && told_.size() < 3) loop_.turn();
+  EXPECT_EQ(told_.size(), 3u) << "within 10 s";
+}
+
 TEST_F(CodeBookTest, ThreeWrongCodesAreOneLine) {
   log_.take();
   for (int i = 0; i < 10; ++i) book_->wrong(1);
@@ -193,6 +205,14 @@ TEST_F(CodeBookTest, WithoutAPlaceForUsedCodesNothingOpens) {
   EXPECT_THAT(log_.lines(), Contains(HasSubstr("used codes cannot be kept: ")));
   use(1, kHome, tag());
   EXPECT_THAT(answers_, ElementsAre("1 not"));
+}
+
+TEST_F(CodeBookTest, WithAnotherStateFileUsedCodesAreKeptBesideThatOne) {
+  use(1, kHome, tag());
+  config_.state_file = folder_ / "other";
+  book_->renew();
+  begin();
+  EXPECT_FALSE(may_open(kEve, tag()));
 }
 
 TEST_F(CodeBookTest, DoorsThatComeWithAReloadHaveTheirCodes) {

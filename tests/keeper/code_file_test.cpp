@@ -95,6 +95,7 @@ TEST_F(CodeFileTest, WhatCouldNotBeWrittenIsWrittenLater) {
     EXPECT_FALSE(run_->use(kKnock)) << call;
     run_->calls.first_fault = FaultyCalls::kNever;
     EXPECT_TRUE(run_->use({"8765432187654321", 7, kAlice})) << call;
+    EXPECT_TRUE(run_->file.is_kept()) << call;
     begin();
     EXPECT_TRUE(run_->used.contain(kKnock)) << call;
     EXPECT_TRUE(run_->used.contain({"8765432187654321", 7, kAlice})) << call;

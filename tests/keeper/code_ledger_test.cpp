@@ -94,6 +94,15 @@ TEST_F(CodeLedgerTest, OtherUsersAreAnotherGeneration) {
   EXPECT_EQ(ledger_.codes(step_at(kNow))[0].generation, ledger_.generation());
 }
 
+TEST_F(CodeLedgerTest, DoorsAreThoseOfTheRenewal) {
+  doors_.pop_back();
+  ledger_.renew();
+  EXPECT_EQ(ledger_.codes(step_at(kNow)).size(), 2u);
+  doors_.clear();
+  ledger_.renew();
+  EXPECT_TRUE(ledger_.is_empty());
+}
+
 TEST_F(CodeLedgerTest, UsersAreThoseOfTheRenewal) {
   ledger_.codes(step_at(kNow));
   doors_[kSsh].users.pop_back();
@@ -177,6 +186,9 @@ TEST_F(CodeLedgerTest, AfterThreeWrongCodesNoTypedOneIsTakenInThisStep) {
   EXPECT_TRUE(ledger_.wrong(kTyped, kNow));
   EXPECT_EQ(judge(kTyped, kHome, tag(0)),
             "code of alice, refused: too many wrong codes in this step");
+  for (const int away : {-1, 1}) {
+    EXPECT_NE(ledger_.judge(kTyped, kHome, tag(0, away), kNow).refused, "") << away;
+  }
   EXPECT_EQ(judge(kSsh, kHome, tag(0)), "code of alice, accepted") << "computed ones are";
   EXPECT_EQ(judge(kTyped, kHome, tag(0, 1), kNow + 30), "code of alice, accepted");
 }
@@ -206,6 +218,7 @@ TEST_F(CodeLedgerTest, WhoOpenedThisDoorBeforeIsNotHeldBack) {
       << "he opened another door";
   // A public network's one address, behind which others guess.
   EXPECT_NE(ledger_.judge(kTyped, kHome, tag(0), kNow, kNow, true).refused, "");
+  EXPECT_FALSE(ledger_.known().knows("ssh", kEve, kNow)) << "nobody asks who opened that one";
 }
 
 #endif
