@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "knockd/base/text.h"
+#include "knockd/code/code_ports.h"
 #include "knockd/config/parser.h"
 #include "tests/base/child.h"
 #include "tests/base/folder_cases.h"
@@ -25,6 +26,7 @@
 namespace knockd {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
@@ -191,6 +193,149 @@ TEST(ReplayOfWhatCannotBeRead, IsOneLineWithTheName) {
   EXPECT_THAT(folder, testing::StartsWith("knockd: .: "));
   EXPECT_THAT(folder, EndsWith("exit status 1\n"));
 }
+
+#ifdef KNOCKD_CODES
+
+// --- Codes -------------------------------------------------------------------------------------
+
+constexpr const char* kAliceSecret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+constexpr int64_t kMoment = 1'767'323'047;  // 2026-01-02 03:04:07, 7 s into a step
+
+using Ports = std::vector<uint16_t>;
+
+// A capture of connection attempts, each of which comes a hundredth of a second later.
+class Capture {
+ public:
+  // As of tcpdump, of raw IP packets.
+  Capture() {
+    for (const uint32_t word : {0xa1b2c3d4u, 0x00040002u, 0u, 0u, 65535u, 101u}) put(word);
+  }
+  void syn(const std::string& source, uint16_t port) {
+    const bool is_v4 = source.find(':') == source.npos;
+    const auto bytes = [&](const std::string& text) {
+      const auto all = IpAddress::parse(text)->bytes();
+      return std::string(all.begin() + (is_v4 ? 12 : 0), all.end());
+    };
+    std::string packet = is_v4 ? std::string("\x45\0\0\x28\0\0\0\0\x40\x06\0\0", 12)
+                               : std::string("\x60\0\0\0\0\x14\x06\x40", 8);
+    packet += bytes(source) + bytes(is_v4 ? "198.51.100.1" : "2001:db8::1");
+    packet += {'\x9c', static_cast<char>(++knocks_), static_cast<char>(port >> 8),
+               static_cast<char>(port)};
+    packet += std::string("\0\0\0\x01\0\0\0\0\x50\x02\x04\0\0\0\0\0", 16);
+    const auto length = static_cast<uint32_t>(packet.size());
+    for (const uint32_t word : {static_cast<uint32_t>(time), knocks_ * 10'000, length, length}) {
+      put(word);
+    }
+    bytes_ += packet;
+  }
+  // The fixed knock and these.
+  void knock(const std::string& source, uint16_t fixed, const Ports& ports) {
+    syn(source, fixed);
+    for (const uint16_t port : ports) syn(source, port);
+  }
+  const std::string& bytes() const { return bytes_; }
+
+  int64_t time = kMoment;
+
+ private:
+  void put(uint32_t word) { bytes_.append(reinterpret_cast<const char*>(&word), sizeof(word)); }
+  std::string bytes_;
+  uint32_t knocks_ = 0;
+};
+
+class ReplayOfCodes : public testing::Test {
+ protected:
+  // A door with computed places and one with typed ones, for one user.
+  ReplayOfCodes() {
+    write_file(folder_ / "phones", std::string("alice ") + kAliceSecret + '\n');
+    chmod((folder_ / "phones").c_str(), 0600);
+    for (const char* door : {"[ssh]\nSequence = 7000,totp,totp,totp\n",
+                             "[typed]\nSequence = 7100,400xx,401xx,402xx,403xx\n"}) {
+      config_ += door + ("Secrets = " + (folder_ / "phones")) + "\nStart_Command = open %IP%\n";
+    }
+  }
+  // Alice's ports so many steps from that of the capture.
+  Ports ports_of(std::string_view sequence, int away, bool is_v4) const {
+    const auto coded = std::get<CodedSequence>(parse_coded_sequence(sequence));
+    const auto ports =
+        code_ports(*Secret::parse(kAliceSecret), coded, step_at(capture_.time) + away, is_v4);
+    return {ports.begin(), ports.begin() + static_cast<ptrdiff_t>(coded.places.count())};
+  }
+  Ports computed(int away = 0, bool is_v4 = true) const {
+    return ports_of("7000,totp,totp,totp", away, is_v4);
+  }
+  Ports typed() const { return ports_of("7100,400xx,401xx,402xx,403xx", 0, true); }
+  // What is told besides the stages, without its time.
+  std::vector<std::string> told(bool explain = false) const {
+    write_file(folder_ / "knockd.conf", config_);
+    write_file(folder_ / "some.pcap", capture_.bytes());
+    const std::string all =
+        replay_of(folder_ / "knockd.conf", {folder_ / "some.pcap", explain, false});
+    std::vector<std::string> lines;
+    for (std::string_view line : split(all, '\n')) {
+      if (line.starts_with('[')) line = line.substr(line.find("] ") + 2);
+      const bool is_stage = line.find(": Stage ") != line.npos;
+      if (!is_stage && !line.empty()) lines.emplace_back(line);
+    }
+    return lines;
+  }
+
+  const TemporaryFolder folder_;
+  std::string config_;
+  Capture capture_;
+};
+
+TEST_F(ReplayOfCodes, AreThoseOfTheCapturesTime) {
+  capture_.knock("192.0.2.1", 7000, computed(-2));
+  capture_.knock("192.0.2.2", 7000, computed(-1));
+  capture_.knock("192.0.2.3", 7000, computed(2));
+  capture_.time += 300;
+  capture_.knock("192.0.2.4", 7000, computed());
+  capture_.knock("2001:db8::4", 7000, computed(0, false));
+  EXPECT_THAT(
+      told(),
+      ElementsAre("192.0.2.2: ssh: knock of alice", "192.0.2.2: ssh: OPEN SESAME",
+                  "ssh: would run: open 192.0.2.2",
+                  "192.0.2.3: ssh: code of alice, refused: it is of another time",
+                  "192.0.2.1: ssh: sequence timeout (stage 1)", "192.0.2.4: ssh: knock of alice",
+                  "192.0.2.4: ssh: OPEN SESAME", "ssh: would run: open 192.0.2.4",
+                  "2001:db8::4: ssh: knock of alice", "2001:db8::4: ssh: OPEN SESAME",
+                  "ssh: would run: open 2001:db8::4", "exit status 0"));
+}
+
+TEST_F(ReplayOfCodes, OpenOnce) {
+  capture_.knock("192.0.2.1", 7000, computed());
+  capture_.knock("192.0.2.2", 7000, computed());
+  capture_.knock("192.0.2.3", 7100, typed());
+  EXPECT_THAT(told(),
+              ElementsAre("192.0.2.1: ssh: knock of alice", "192.0.2.1: ssh: OPEN SESAME",
+                          "ssh: would run: open 192.0.2.1",
+                          "192.0.2.2: ssh: code of alice, refused: it, or a later one, was used "
+                          "before",
+                          "192.0.2.3: typed: code of alice, refused: it, or a later one, was used "
+                          "before",
+                          "exit status 0"));
+}
+
+// A browser knocks by both.
+TEST_F(ReplayOfCodes, OfTheOtherAddressFamilyAreToldByDAlone) {
+  capture_.knock("192.0.2.1", 7000, computed(0, false));
+  EXPECT_THAT(told(), ElementsAre("exit status 0"));
+  EXPECT_THAT(told(true), testing::Contains("192.0.2.1: ssh: code of alice, refused: it is for the "
+                                            "other address family"));
+}
+
+TEST_F(ReplayOfCodes, AfterThreeWrongOnesNoTypedOneIsTaken) {
+  for (int i = 0; i < 4; ++i) capture_.knock("192.0.2.1", 7100, {40199});
+  capture_.knock("192.0.2.2", 7100, typed());
+  EXPECT_THAT(told(),
+              ElementsAre("typed: 3 wrong codes, no typed code is taken before the next step",
+                          "192.0.2.2: typed: code of alice, refused: too many wrong codes in this "
+                          "step",
+                          "exit status 0"));
+}
+
+#endif
 
 }  // namespace
 }  // namespace knockd
