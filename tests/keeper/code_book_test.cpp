@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -170,6 +172,17 @@ TEST_F(CodeBookTest, TheTimerIsSetAnewEachTime) {
   patience.set(loop_.now() + std::chrono::seconds(10));
   while (waits && told_.size() < 3) loop_.turn();
   EXPECT_EQ(told_.size(), 3u) << "within 10 s";
+}
+
+// No test can set the clock of the machine, but the kernel says what was asked of it (proc(5)).
+TEST_F(CodeBookTest, TheKernelIsAskedToTellWhenTheClockIsSet) {
+  std::vector<std::string> timers;
+  for (int fd = 0; fd < 100; ++fd) {
+    std::ifstream file("/proc/self/fdinfo/" + std::to_string(fd));
+    const std::string text(std::istreambuf_iterator<char>(file), {});
+    if (text.find("clockid: 0\n") != text.npos) timers.push_back(text);
+  }
+  EXPECT_THAT(timers, ElementsAre(HasSubstr("settime flags: 03\n"))) << "absolute, told when set";
 }
 
 TEST_F(CodeBookTest, ThreeWrongCodesAreOneLine) {
