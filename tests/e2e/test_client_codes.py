@@ -139,7 +139,7 @@ def test_what_is_refused(knock, server, mine, phones, tmp_path, capture):
 
 
 class Rounds:
-    """`knock --keep` and its lines."""
+    """A `knock` that goes on, and its lines."""
 
     def __init__(self, client, binary, output, *arguments):
         self._output = output
@@ -153,6 +153,18 @@ class Rounds:
     def wait_for(self, text, count=1):
         wait_until(lambda: sum(text in line for line in self.lines()) >= count,
                    f"{count} lines with {text!r}", lambda: "\n".join(self.lines()), deadline=60)
+
+
+def test_another_round_knocks_by_the_codes_of_its_time(client, server, knock_binary, mine, tmp_path):
+    before = int(time.time()) // 30
+    rounds = Rounds(client, knock_binary, tmp_path / "output", server.ipv4, "7000", "totp", "totp",
+                    "totp", "--secret", mine, "--check", "9", "--timeout", "31s", "--retry", "1")
+    rounds.wait_for(f"hitting tcp {server.ipv4}:", count=8)
+    ports = [int(line.rsplit(":", 1)[1]) for line in rounds.lines() if line.startswith("hitting ")]
+    steps = [computed(before + n, count=3) for n in range(5)]
+    assert steps.index(ports[5:]) > steps.index(ports[1:4]), rounds.lines()
+    rounds.process.terminate()
+    rounds.process.wait(timeout=10)
 
 
 def test_keep_knocks_again_until_a_signal_comes(client, server, knock_binary, mine, tmp_path):
