@@ -146,7 +146,7 @@ TEST(ReplayOfADoorWithoutAShell, TellsNetworksAndCommandsBeside) {
 #ifdef KNOCKD_CODES
 // By the capture's time, in 2026. The ports were computed by oathtool. In a folder of its own,
 // because the file of secrets may be nobody else's.
-TEST(ReplayOfCodes, FollowsTheCapturesTime) {
+TEST(ReplayOfRecordedCodes, FollowsTheCapturesTime) {
   const TemporaryFolder folder;
   write_file(folder / "secrets", "alice GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n");
   ASSERT_EQ(chmod((folder / "secrets").c_str(), 0600), 0);

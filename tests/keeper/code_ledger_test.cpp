@@ -187,7 +187,7 @@ TEST_F(CodeLedgerTest, AfterThreeWrongCodesNoTypedOneIsTakenInThisStep) {
   EXPECT_EQ(judge(kTyped, kHome, tag(0)),
             "code of alice, refused: too many wrong codes in this step");
   for (const int away : {-1, 1}) {
-    EXPECT_NE(ledger_.judge(kTyped, kHome, tag(0, away), kNow).refused, "") << away;
+    EXPECT_NE(ledger_.judge(kTyped, kHome, tag(0, away), kNow, kNow).refused, "") << away;
   }
   EXPECT_EQ(judge(kSsh, kHome, tag(0)), "code of alice, accepted") << "computed ones are";
   EXPECT_EQ(judge(kTyped, kHome, tag(0, 1), kNow + 30), "code of alice, accepted");
