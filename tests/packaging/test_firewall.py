@@ -356,6 +356,17 @@ def test_a_door_that_cannot_have_a_secret_is_not_printed(shell, tmp_path, argume
     assert told.splitlines()[-1] == f"knockd-firewall: {said}"
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_no_file_of_secrets(shell, tmp_path, make):
+    """As root it would have changed the mode of a device."""
+    path = tmp_path / "secrets"
+    make(path, 0o755)
+    mode = path.stat().st_mode
+    assert new_totp_door(shell, tmp_path, "--secrets", str(path), "ssh", "22") == (
+        "", f"knockd-firewall: {path}: expected a regular file\n", 1)
+    assert path.stat().st_mode == mode
+
+
 def test_the_qr_code_is_the_address(tmp_path):
     """As a camera sees it on a dark terminal: a photograph of the printed blocks."""
     _, told, _ = new_totp_door(["/bin/sh"], tmp_path, "--secrets", str(tmp_path / "secrets"), "ssh", "22")
