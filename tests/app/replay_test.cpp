@@ -208,7 +208,9 @@ class Capture {
  public:
   // As of tcpdump, of raw IP packets.
   Capture() {
-    for (const uint32_t word : {0xa1b2c3d4u, 0x00040002u, 0u, 0u, 65535u, 101u}) put(word);
+    put(0xa1b2c3d4u);
+    for (const int version : {2, 4}) put(static_cast<uint16_t>(version));
+    for (const uint32_t word : {0u, 0u, 65535u, 101u}) put(word);
   }
   void syn(const std::string& source, uint16_t port) {
     const bool is_v4 = source.find(':') == source.npos;
@@ -238,7 +240,11 @@ class Capture {
   int64_t time = kMoment;
 
  private:
-  void put(uint32_t word) { bytes_.append(reinterpret_cast<const char*>(&word), sizeof(word)); }
+  // In the byte order of this machine.
+  template <typename Number>
+  void put(Number number) {
+    bytes_.append(reinterpret_cast<const char*>(&number), sizeof(number));
+  }
   std::string bytes_;
   uint32_t knocks_ = 0;
 };

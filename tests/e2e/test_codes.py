@@ -494,6 +494,10 @@ def reload(daemon):
     count = len(daemon.matching("re-reading config file: .*"))
     daemon.send(signal.SIGHUP)
     daemon.wait_for("re-reading config file: .*", count + 1)
+    # A listener that has answered knows what it was told before: packets could overtake that.
+    answers = len(daemon.matching("status: up .*"))
+    daemon.send(signal.SIGUSR1)
+    daemon.wait_for("status: up .*", answers + 1)
 
 
 FAULTY = "the configuration is faulty, the old one stays in force"
