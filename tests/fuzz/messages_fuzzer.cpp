@@ -27,8 +27,9 @@ struct Use {
 
   void operator()(const KnockEvent& event) const {
     require(event.door < doors);
-    require(event.kind == EventKind::kOpen || event.kind == EventKind::kWrong ||
-            !event_line(event, "door", source_text(event.source, "")).empty());
+    const bool has_no_line = event.kind == EventKind::kOpen || event.kind == EventKind::kWrong ||
+                             event.kind == EventKind::kWrongCode;
+    require(has_no_line || !event_line(event, "door", source_text(event.source, "")).empty());
   }
   void operator()(const Explanation& explanation) const {
     require(explanation.door == kNoDoor || explanation.door < doors);
@@ -66,6 +67,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     if (const auto* next = std::get_if<NextSequence>(&*message)) {
       require(next->count <= next->knocks.size());
+    }
+    if (const auto* part = std::get_if<CodesPart>(&*message)) {
+      require(part->count <= part->codes.size());
     }
   }
   return 0;
