@@ -41,9 +41,7 @@ int64_t CodeBook::now() const { return in_seconds(clock_()); }
 void CodeBook::renew() {
   ledger_.renew();
   if (ledger_.is_empty()) {
-    if (timer_) loop_.unwatch(timer_.get());
-    timer_.reset();
-    return;
+    return stop_timer();
   }
   open_file();
   if (!is_wall_clock_in_sync()) {
@@ -76,6 +74,11 @@ void CodeBook::arm() {
   itimerspec when{};
   when.it_value.tv_sec = static_cast<time_t>((step_at(now()) + 1) * kSecondsOfAStep);
   timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &when, nullptr);
+}
+
+void CodeBook::stop_timer() {
+  if (timer_) loop_.unwatch(timer_.get());
+  timer_.reset();
 }
 
 void CodeBook::on_timer() {
@@ -125,11 +128,15 @@ void CodeBook::gather_overheard(DoorNumber door, const IpAddress& source, CodeTa
 
 void CodeBook::overheard(DoorNumber door, const IpAddress& source, CodeTag code) {
   gather_overheard(door, source, code);
-  if (file_->is_kept()) return;
-  if (const Status kept = file_->flush(); !kept) {
-    log_.error(config_.doors[door].name +
-               ": the code cannot be marked as used: " + kept.error().text);
-  }
+  if (!file_->is_kept()) flush(config_.doors[door], "");
+}
+
+// Whether all is on disk.
+bool CodeBook::flush(const Door& door, const char* consequence) {
+  const Status kept = file_->flush();
+  if (kept) return true;
+  log_.error(door.name + ": the code cannot be marked as used: " + kept.error().text + consequence);
+  return false;
 }
 
 void CodeBook::use(const UseSequence& use) {
@@ -147,12 +154,7 @@ void CodeBook::use(const UseSequence& use) {
   file_->used(knock);
   gather_overheard(use.door, use.source, use.code);
   if (door.rule.places.typed) file_->opened(door.name, use.source, time);
-  const Status kept = file_->flush();
-  if (!kept) {
-    log_.error(door.name + ": the code cannot be marked as used: " + kept.error().text +
-               "; the door stays closed");
-  }
-  answer_(use.opening, static_cast<bool>(kept));
+  answer_(use.opening, flush(door, "; the door stays closed"));
 }
 
 }  // namespace knockd

@@ -45,7 +45,7 @@ Tracker::Tracker(std::vector<DoorRule> doors, const TrackerOptions& options, Tra
       doors_(std::move(doors), options.any_destination),
       states_(doors_.size()),
       sources_(limits(options, doors_), options.hash_key),
-      guesses_(doors_.has_typed_codes() ? kGuessPlaces : 1),
+      guesses_(doors_.has_typed_codes() ? kGuessPlaces : 0),
       linger_(sources_.add_lifetime(kRetransmissionLinger)) {
   for (size_t i = 0; i < states_.size(); ++i) {
     states_[i].seq_timeout = sources_.add_lifetime(doors_[static_cast<DoorNumber>(i)].seq_timeout);
@@ -194,11 +194,13 @@ void Tracker::accept(Number number, const Packet& packet, uint16_t code, Instant
   explain(packet, Verdict::kAccepted, attempt.door, attempt.stage);
   const DoorRule& door = doors_[attempt.door];
   if (attempt.stage < door.sequence.size()) return tell(EventKind::kStage, attempt, &packet);
-  if (door.places.empty()) {
-    tell(EventKind::kOpen, attempt, &packet);
-  } else {
-    tell(EventKind::kOpen, attempt, &packet, door.codes[code].tag, now - attempt.since);
+  KnockEvent open = event_of(EventKind::kOpen, attempt, &packet);
+  if (!door.places.empty()) {
+    open.code = door.codes[code].tag;
+    open.took = now - attempt.since;
+    open.guesses = door.places.typed && guesses_of(attempt) == kMostGuesses ? 1 : 0;
   }
+  sink_.on_event(open);
   // A code may be a used one, which the tracker cannot know.
   const Duration cooldown = door.places.empty() ? door.seq_cooldown : Duration::zero();
   if (cooldown > Duration::zero()) cooling_until(attempt.door) = now + cooldown;
@@ -260,23 +262,22 @@ bool Tracker::has_accepted(Number number, const Knock& knock) const {
 
 // --- Events ------------------------------------------------------------------------------------
 
-void Tracker::tell(EventKind kind, const Entry& attempt, const Packet* cause, CodeTag code,
-                   Duration took) {
-  const uint8_t guesses = kind == EventKind::kOpen && guesses_of(attempt) == kMostGuesses ? 1 : 0;
+KnockEvent Tracker::event_of(EventKind kind, const Entry& attempt, const Packet* cause) const {
   KnockEvent event{.kind = kind,
                    .stage = attempt.stage,
                    .door = attempt.door,
                    .generation = states_[attempt.door].generation,
-                   .source = attempt.place.source,
-                   .code = code,
-                   .guesses = guesses,
-                   .took = took};
+                   .source = attempt.place.source};
   if (cause != nullptr) {
     event.interface_index = cause->interface_index;
     event.destination = cause->destination;
     event.came = {cause->destination_port, cause->protocol};
   }
-  sink_.on_event(event);
+  return event;
+}
+
+void Tracker::tell(EventKind kind, const Entry& attempt, const Packet* cause) {
+  sink_.on_event(event_of(kind, attempt, cause));
 }
 
 void Tracker::explain(const Packet& packet, Verdict verdict, DoorNumber door, uint8_t stage) {

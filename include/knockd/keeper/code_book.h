@@ -32,6 +32,7 @@ class CodeBook {
   // `config` is read at each renew(), and its doors and users at any time.
   CodeBook(EventLoop& loop, Log& log, const Config& config, Answer answer, Announce announce,
            FileCalls& calls = FileCalls::real(), Clock clock = wall_now);
+  ~CodeBook() { stop_timer(); }
 
   // Takes the doors as they are now. If users are others than before, after forget_users().
   void renew();
@@ -59,7 +60,9 @@ class CodeBook {
   int64_t now() const;  // Unix time in seconds
   void gather_overheard(DoorNumber door, const IpAddress& source, CodeTag code);
   void open_file();
+  bool flush(const Door& door, const char* consequence);
   void arm();
+  void stop_timer();
   void on_timer();
   void warn_of_clock(const char* what);
 

@@ -92,8 +92,8 @@ class Tracker {
   bool is_cooling(DoorNumber door, Instant now);
 
   // `cause` is null if it was time.
-  void tell(EventKind kind, const Entry& attempt, const Packet* cause, CodeTag code = {},
-            Duration took = {});
+  KnockEvent event_of(EventKind kind, const Entry& attempt, const Packet* cause) const;
+  void tell(EventKind kind, const Entry& attempt, const Packet* cause);
   uint8_t& guesses_of(const Entry& attempt);
   void explain(const Packet& packet, Verdict verdict, DoorNumber door = kNoDoor, uint8_t stage = 0);
 
