@@ -10,6 +10,7 @@ import time
 import pytest
 from scapy.layers.inet import TCP, UDP
 
+import codes as oath
 from client_fixtures import capture, knock  # noqa: F401: fixtures
 from waiting import wait_until
 
@@ -18,19 +19,12 @@ OTHER = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 MAN = pathlib.Path(__file__).resolve().parents[2] / "man/knock.1"
 
 
-def oathtool(*arguments):
-    return subprocess.run(["oathtool", "-b", *map(str, arguments)], check=True, timeout=30,
-                          capture_output=True, text=True).stdout.strip()
-
-
 def computed(step, family=4, secret=SECRET, count=4):
-    first = 2**40 + 8 * step + (4 if family == 6 else 0)
-    return [10081 + int(oathtool("-d", 8, "-c", first + n, secret)) % 55455 for n in range(count)]
+    return oath.computed(secret, step, family, count)
 
 
 def typed(step, digits=8, secret=SECRET):
-    code = oathtool("--totp", "-d", digits, "-N", f"@{step * 30}", secret)
-    return [40000 + 100 * n + int(code[2 * n:2 * n + 2]) for n in range(digits // 2)]
+    return oath.typed(secret, step, range(400, 400 + digits // 2))
 
 
 def knocked_ports(packets):

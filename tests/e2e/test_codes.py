@@ -19,6 +19,7 @@ import codes
 from codes import COMPUTED, FIXED, TYPED, Knocks, Users, computed, door, plain, step_now, typed
 from daemon import Daemon, Ledger
 from network import run
+from small_disk import fill, tmpfs  # noqa: F401: fixture
 from test_control import Following
 from test_fresh_listeners import WARNING, in_other_root
 from waiting import wait_until
@@ -542,25 +543,6 @@ def test_a_reload_adds_and_removes_users_at_once(begin, ledger, users, server):
 
 
 # --- Used codes on disk ----------------------------------------------------------------------------
-
-@pytest.fixture
-def tmpfs(tmp_path):
-    """A small file system of its own."""
-    folder = tmp_path / "tmpfs"
-    folder.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "none", str(folder))
-    yield folder
-    run("umount", "-l", str(folder))
-
-
-def fill(folder):
-    filler = folder / "filler"
-    with open(filler, "wb", buffering=0) as file:
-        with contextlib.suppress(OSError):
-            while True:
-                file.write(b"x" * 4096)
-    return filler
-
 
 def test_while_the_disk_is_full_no_code_opens(begin, ledger, users, tmpfs):
     knocks = begin(f"StateFile = {tmpfs}/open-doors\n" + door(ledger, "door", users))

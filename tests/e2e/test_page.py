@@ -16,6 +16,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
+import codes
 from browser import Browser
 from network import run
 from waiting import wait_until
@@ -200,18 +202,6 @@ def test_each_place_gets_one_syn_in_order(client, server, syns, start, ledger, b
 
 # ---- What the page computes
 
-def oath(secret, counter):
-    """Eight digits, by another's program."""
-    return run("oathtool", "--hotp", "--base32", "--digits=8", f"--counter={counter}", secret,
-               ).stdout.strip()
-
-
-def computed_ports(secret, step, family, count=4):
-    """docs/code-scheme.md."""
-    first = 2**40 + 8 * step + (4 if family == 6 else 0)
-    return [10081 + int(oath(secret, first + n)) % 55455 for n in range(count)]
-
-
 @pytest.fixture
 def shown(browse, make_page):
     """A browser that shows a page of plain knocks at the name."""
@@ -252,7 +242,7 @@ def test_computed_places_get_the_ports_that_oathtool_computes(
         places = [seen[5 * at:5 * at + 5] for at in range(len(rounds))]
         assert len(seen) == 5 * len(rounds)
         for theirs, ports in zip(rounds, places):
-            assert ports in [[7000, *computed_ports(SECRET, step, theirs)]
+            assert ports in [[7000, *codes.computed(SECRET, step, theirs)]
                              for step in range(before, after + 1)]
 
 
@@ -330,7 +320,7 @@ def test_the_page_computes_the_ports_that_oathtool_does(shown):
                 ports = shown.evaluate(f'ports_at({step}, ["totp", "7000", "totp", "totp", "totp"],'
                                        f' "{secret}", {family})')
                 assert ports.pop(1) == 7000
-                assert ports == computed_ports(secret, step, family)
+                assert ports == codes.computed(secret, step, family)
 
 
 # ---- What a person sees

@@ -12,6 +12,7 @@ import signal
 import pytest
 
 from network import run
+from small_disk import fill, tmpfs  # noqa: F401: fixture
 from waiting import wait_until
 
 TROUBLE = r"state file .*; open doors are remembered in memory alone.*"
@@ -29,27 +30,6 @@ def config(ledger, state_file, cmd_timeout=1):
     cmd_timeout   = {cmd_timeout}
     stop_command  = {ledger.command('stop')}
 """
-
-
-@pytest.fixture
-def tmpfs(tmp_path):
-    """A small file system of its own; remount(options) changes it."""
-    folder = tmp_path / "tmpfs"
-    folder.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "none", str(folder))
-    yield folder
-    run("umount", "-l", str(folder))
-
-
-def fill(folder):
-    """Leaves no byte free; the path of what is in the way."""
-    filler = folder / "filler"
-    with open(filler, "wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"x" * 4096)
-        except OSError:
-            return filler
 
 
 def knock_and_see_it_shut(frames, ledger, daemon, source):
