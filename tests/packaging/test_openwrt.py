@@ -488,7 +488,7 @@ def test_a_reload_sees_what_is_included(router, procd, server, client):
     included = router.root / "etc/more.conf"
     included.write_text("")
     included.chmod(0o600)
-    router.by_hand.write_text(f"[options]\nInterface = eth0\nStateFile = none\n"
+    router.by_hand.write_text(f"[options]\nInterface = eth0\nStateFile = none\nControl = none\n"
                               f"Include = {included}\n")
     procd.call("start")
     included.write_text("[late]\nsequence = 7000:udp\ncommand = true\n")
@@ -501,7 +501,7 @@ def test_a_reload_sees_what_is_included(router, procd, server, client):
 
 def test_an_interface_that_comes_and_goes_reads_nothing_again(router, procd):
     """Its trigger is a start, by which procd sees no change."""
-    router.by_hand.write_text("[options]\nInterface = eth0\nStateFile = none\n")
+    router.by_hand.write_text("[options]\nInterface = eth0\nStateFile = none\nControl = none\n")
     for action, signals in (("start", 0), ("reload", 1), ("start", 1), ("reload", 2)):
         procd.call(action)
         assert procd.signals == signals

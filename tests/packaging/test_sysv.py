@@ -22,6 +22,7 @@ class Service:
             [options]
             LogFile = {self.log}
             StateFile = {folder}/open-doors
+            Control = {folder}/control
             [ssh]
             sequence = 7000,8000,9000
             command = true
