@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "knockd/base/text.h"
-#include "knockd/client/options.h"
+#include "knockd/client/words.h"
 
 namespace knockd::client {
 namespace {

@@ -2,13 +2,12 @@
 #include "knockd/client/options.h"
 
 #include <getopt.h>
-#include <netdb.h>
-#include <netinet/in.h>
 
 #include <vector>
 
 #include "knockd/base/refused_option.h"
 #include "knockd/base/text.h"
+#include "knockd/client/words.h"
 #include "knockd/config/config.h"
 #include "knockd/config/values.h"
 
@@ -18,7 +17,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr uint64_t kMostSeconds = uint64_t{24} * 60 * 60;
 constexpr uint64_t kMostRetries = 1000;
 constexpr Duration kShortestKeep = seconds(10);
 // `--check` alone with `--target`, as a client of a guide has it: the port that
@@ -259,50 +257,15 @@ class Reader {
     }
   }
 
-  // A list of knocks. A port may also be the name of a service, as 0.8 takes it.
-  void append_knocks(std::string_view list) {
-    if (trim(list).empty()) {
-      return fail("empty sequence: expected a list of ports like 7000,8000:udp,9000");
-    }
-    for (const std::string_view part : split(list, ',')) append_knock(part);
-  }
-
-  void append_knock(std::string_view text) {
-    const auto result = parse_knock(text, unsaid_);
-    if (const auto* knock = std::get_if<Knock>(&result)) return append_knock(*knock);
-
-    const size_t colon = text.find(':');
-    const std::string any_port =
-        colon == std::string_view::npos ? "1" : "1" + std::string(text.substr(colon));
-    const auto stand_in = parse_knock(any_port, unsaid_);
-    if (const auto* knock = std::get_if<Knock>(&stand_in)) {
-      const auto port = parse_port(trim(text.substr(0, colon)), knock->protocol);
-      if (port) return append_knock(Knock{*port, knock->protocol});
-    }
-    parts_.emplace_back(trim(text));
-    is_plain_ = false;
-  }
-
-  void append_knock(const Knock& knock) {
-    options_.knocks.push_back(knock);
-    parts_.push_back(to_string(Sequence{knock}));
-  }
-
-  // Of a list with something in it that is no knock: a place that changes with time, or a fault.
-  void read_places() {
-    auto result = parse_coded_sequence(join(parts_, ","));
-    if (auto* fault = std::get_if<TextFault>(&result)) return fail(std::move(fault->message));
-    auto& coded = std::get<CodedSequence>(result);
-    options_.knocks = std::move(coded.sequence);
-    options_.places = coded.places;
-  }
-
   void take_words(char** first, char** end) {
     if (!target_said_ && first != end) options_.host = *first++;
     check_host();
     lists_.insert(lists_.end(), first, end);
-    for (const std::string& list : lists_) append_knocks(list);
-    if (!is_plain_) read_places();
+    auto result = parse_knock_lists(lists_, unsaid_);
+    if (auto* fault = std::get_if<TextFault>(&result)) return fail(std::move(fault->message));
+    auto& knocks = std::get<CodedSequence>(result);
+    options_.knocks = std::move(knocks.sequence);
+    options_.places = std::move(knocks.places);
   }
 
   // getaddrinfo takes 7000 for the address 0.0.27.88, which nobody means.
@@ -376,8 +339,6 @@ class Reader {
   std::optional<Failure> failure_;
   Protocol unsaid_ = Protocol::kTcp;  // of knocks without one: only known when all options are read
   std::vector<std::string> lists_;
-  std::vector<std::string> parts_;  // of the lists: knocks, and what is none
-  bool is_plain_ = true;            // there are only knocks
   bool target_said_ = false;
   bool check_said_ = false;
   bool timeout_said_ = false;
@@ -388,83 +349,5 @@ class Reader {
 }  // namespace
 
 OrFailure<Options> parse_options(int argc, char** argv) { return Reader().read(argc, argv); }
-
-std::optional<Duration> parse_duration(std::string_view text, Duration unit) {
-  if (text.ends_with("ms")) {
-    unit = milliseconds(1);
-    text.remove_suffix(2);
-  } else if (text.ends_with("s")) {
-    unit = seconds(1);
-    text.remove_suffix(1);
-  } else if (text.find('.') != std::string_view::npos) {
-    unit = seconds(1);
-  }
-  const size_t point = text.find('.');
-  const std::string_view before = point == 0 ? "0" : text.substr(0, point);
-  const auto whole = parse_number(before, kMostSeconds * 1000);
-  if (!whole) return std::nullopt;
-  Duration duration = unit * static_cast<Duration::rep>(*whole);
-
-  if (point != std::string_view::npos) {
-    const std::string_view digits = text.substr(point + 1);
-    const auto parts = parse_number(digits, 999'999'999);
-    if (!parts || digits.size() > 9) return std::nullopt;
-    Duration::rep ten_power = 1;
-    for (size_t i = 0; i < digits.size(); ++i) ten_power *= 10;
-    duration += unit * static_cast<Duration::rep>(*parts) / ten_power;
-  }
-  if (duration > seconds(kMostSeconds)) return std::nullopt;
-  return duration;
-}
-
-std::optional<uint16_t> parse_port(std::string_view text, Protocol protocol) {
-  const uint64_t number = parse_number(text, 65535).value_or(0);
-  if (number != 0) return static_cast<uint16_t>(number);
-  const servent* service = getservbyname(std::string(text).c_str(), protocol_name(protocol));
-  if (service == nullptr) return std::nullopt;
-  return ntohs(static_cast<uint16_t>(service->s_port));
-}
-
-const char* usage_text() {
-  return "usage: knock [options] HOST PORT[:PROTO]...\n"
-         "       knock [options] HOST --door NAME [--config FILE]\n"
-         "       knock [options] HOST --one-time FILE\n"
-         "       knock --page HOST PORT...|--door NAME >knock.html\n"
-         "       knock [options] HOST PORT|totp... --secret FILE [--user NAME]\n"
-         "\n"
-         "Sends a packet to each PORT of HOST, in order. PROTO is tcp or udp; ports may also\n"
-         "stand in one list, 7000,8000:udp,9000.\n"
-         "\n"
-         "  -u, --udp              knock by udp where no PROTO is given (else by tcp)\n"
-         "  -d, --delay TIME       wait TIME between knocks: 300, 300ms, 0.3 or 0.3s (50ms)\n"
-         "  -4, --ipv4             use IPv4\n"
-         "  -6, --ipv6             use IPv6\n"
-         "  -v, --verbose          say what is done\n"
-         "  -V, --version          print the version and leave\n"
-         "  -h, --help             print this and leave\n"
-         "\n"
-         "      --check [PORT]     then connect to PORT (that of the door) and say whether it\n"
-         "                         opened\n"
-         "      --proxy PORT       the same, and carry standard input and output over it\n"
-         "      --timeout TIME     for how long to try this: 5, 5s or 500ms (5s)\n"
-         "      --retry N          knock up to N times again if it did not open\n"
-         "\n"
-         "      --door NAME        take the knocks from this door of a knockd.conf\n"
-         "      --config FILE      the knockd.conf to look in\n"
-         "      --one-time FILE    take the next of the sequences in FILE and mark it as used\n"
-         "      --secret FILE      for ports that change with time: totp, or 400xx and the like\n"
-         "      --user NAME        whose secret of those in FILE\n"
-         "      --keep TIME        knock again before the door shuts, which is open for TIME, and\n"
-         "                         when the own address changes; until a signal comes\n"
-         "      --target HOST      HOST, as an option\n"
-         "      --sequence LIST    ports, as an option\n"
-         "\n"
-         "      --page             print a page with which any browser knocks\n"
-         "      --export FORMAT    print the knocks for an app: knockonports (Android)\n"
-         "\n"
-         "      --interface IF     send by this interface\n"
-         "      --source ADDRESS   send from this address\n"
-         "      --flags LIST       TCP flags to knock with, such as fin,!ack (needs privilege)\n";
-}
 
 }  // namespace knockd::client

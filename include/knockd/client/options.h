@@ -57,13 +57,6 @@ struct Options {
 // kUsage.
 OrFailure<Options> parse_options(int argc, char** argv);
 
-// "300ms", "0.3s" or "2s"; without a unit, a number with a decimal point is seconds and a whole one
-// is taken in `unit`. At most a day. Nothing for any other text.
-std::optional<Duration> parse_duration(std::string_view text, Duration unit);
-
-// The port of a number or of a service that the system knows by name (getservbyname).
-std::optional<uint16_t> parse_port(std::string_view text, Protocol protocol);
-
 const char* usage_text();
 
 }  // namespace knockd::client
