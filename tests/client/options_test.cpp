@@ -262,26 +262,5 @@ TEST(Options, BadInput_IsNamedInOneLine) {
   }
 }
 
-TEST(Duration, UnitOrPointDecides) {
-  const auto in_ms = [](std::string_view text) { return parse_duration(text, milliseconds(1)); };
-  EXPECT_EQ(in_ms("300"), milliseconds(300));
-  EXPECT_EQ(in_ms("300ms"), milliseconds(300));
-  EXPECT_EQ(in_ms("0.3"), milliseconds(300));
-  EXPECT_EQ(in_ms(".3"), milliseconds(300));
-  EXPECT_EQ(in_ms("0.3s"), milliseconds(300));
-  EXPECT_EQ(in_ms("1.5ms"), std::chrono::microseconds(1500));
-  EXPECT_EQ(in_ms("2s"), seconds(2));
-  EXPECT_EQ(in_ms("0"), Duration::zero());
-  EXPECT_EQ(in_ms("86400s"), seconds(86400));
-  EXPECT_EQ(parse_duration("2", seconds(1)), seconds(2));
-}
-
-TEST(Duration, OtherTextIsNone) {
-  for (const char* text : {"", "s", "ms", ".", "1.", ".s", "-1", "+1", " 1", "1 ms", "1m", "1e3",
-                           "1,5", "0.1234567890", "86400.1s", "99999999999999999999"}) {
-    EXPECT_FALSE(parse_duration(text, milliseconds(1))) << text;
-  }
-}
-
 }  // namespace
 }  // namespace knockd::client
