@@ -27,6 +27,21 @@ constexpr int kMostTries = 3;
 constexpr int kMostReads = 1 << 16;
 constexpr int kReceiveBuffer = 1 << 20;  // bytes
 
+// Calls list(text) until no change disturbed the listing. What others change all the time is
+// mostly not what is listed: so it is true, too, if it is the same text twice.
+template <typename List>
+int list_steadily(const List& list) {
+  std::string last;
+  for (int dumps = 0; dumps < kMostDumps; ++dumps) {
+    std::string text;
+    const int error = list(text);
+    if (error != EINTR) return error;
+    if (dumps > 0 && text == last) return 0;
+    last = std::move(text);
+  }
+  return EINTR;
+}
+
 }  // namespace
 
 Result<NftSets> NftSets::create() {
@@ -107,28 +122,38 @@ Result<std::optional<NftSets::Found>, int> NftSets::find(const SetElement& eleme
 }
 
 Result<std::vector<NftSets::Found>, int> NftSets::list(const SetName& set) {
-  int error = EINTR;
-  for (int dumps = 0; dumps < kMostDumps && error == EINTR; ++dumps) {
+  std::vector<Found> found;
+  const int error = list_steadily([&](std::string& keys) {
     const uint32_t sequence = ++sequence_;
-    std::vector<Found> found;
-    error = ask(list_request(set, sequence), sequence, [&](const nlmsghdr& answer) {
-      for (Found& one : elements_in(answer)) found.push_back(std::move(one));
+    found.clear();
+    return ask(list_request(set, sequence), sequence, [&](const nlmsghdr& answer) {
+      for (Found& one : elements_in(answer)) {
+        keys += one.key;
+        found.push_back(std::move(one));
+      }
     });
-    if (error == 0) return found;
-  }
-  return error;
+  });
+  if (error != 0) return error;
+  return found;
 }
 
 Result<std::string, int> NftSets::picture(const std::string& inet_table,
                                           const std::vector<std::string>& fixed_sets) {
   std::string picture;
   for (const auto part : {TablePart::kTable, TablePart::kChains, TablePart::kRules}) {
-    const uint32_t sequence = ++sequence_;
-    const int error =
-        ask(table_request(inet_table, part, sequence), sequence, [&](const nlmsghdr& answer) {
-          if (table_in(answer) == inet_table) picture += attributes_in(answer);
-        });
+    std::string seen;
+    const int error = list_steadily([&](std::string& text) {
+      const uint32_t sequence = ++sequence_;
+      seen.clear();
+      const int end =
+          ask(table_request(inet_table, part, sequence), sequence, [&](const nlmsghdr& answer) {
+            if (table_in(answer) == inet_table) seen += attributes_in(answer);
+          });
+      text = seen;
+      return end;
+    });
     if (error != 0) return error;
+    picture += seen;
   }
   for (const std::string& name : fixed_sets) {
     auto elements = list({TableFamily::kInet, inet_table, name});

@@ -7,10 +7,12 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "knockd/base/text.h"
@@ -231,6 +233,31 @@ TEST_F(NftSetsTest, ThirtyThousandElementsOfOthersOverrunNothing) {
   nft("table ip own { set many { type ipv4_addr; elements = { " + elements + " }; }\n}\n");
   EXPECT_TRUE(monitor->read());
   EXPECT_EQ(put(kOpen4, set_key(address("192.0.2.7"), kSsh), seconds(60)), 0);
+}
+
+// As fast as the kernel takes them: each one disturbs a listing that is under way.
+TEST_F(NftSetsTest, InAStormOfOthersChangesATableIsSeenAsItIs) {
+  nft("table ip own { set many { type ipv4_addr; flags timeout; }\n}\n");
+  const std::vector<std::string> fixed = {"shut", "kept", "interfaces"};
+  const std::string before = *sets_->picture("knockd", fixed);
+  std::atomic<bool> ends = false;
+  std::atomic<int> changes = 0;
+  std::thread storm([&] {
+    auto others = NftSets::create();
+    const TimedElement element{{{TableFamily::kIp, "own", "many"}, set_key(address("192.0.2.1"))},
+                               seconds(60)};
+    while (!ends && others && others->put({&element, 1}) == 0) ++changes;
+  });
+  int disturbed = 0;
+  for (int looks = 0; looks < 2000 || (changes < 2000 && looks < 1'000'000); ++looks) {
+    const auto picture = sets_->picture("knockd", fixed);
+    const auto shut = sets_->list({TableFamily::kInet, "knockd", "shut"});
+    if (!picture || *picture != before || !shut || shut->size() != 3) ++disturbed;
+  }
+  ends = true;
+  storm.join();
+  EXPECT_GE(changes, 2000);
+  EXPECT_EQ(disturbed, 0);
 }
 
 }  // namespace
