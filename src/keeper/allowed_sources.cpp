@@ -17,6 +17,11 @@ constexpr Duration kSlack = std::chrono::seconds(1);
 // Elements of one batch.
 constexpr size_t kMostAtOnce = 500;
 
+std::string fault_text(const SetName& set, int error) {
+  if (error == ENOENT) return "there is no set " + to_string(set);
+  return to_string(set) + ": " + nft_reason(error);
+}
+
 bool is_near(Duration one, Duration other) {
   return one <= other + kSlack && other <= one + kSlack;
 }
@@ -61,7 +66,7 @@ std::vector<std::string> AllowedSources::withdraw(NftSets& sets, std::span<const
     for (const auto& [element, until] : elements) {
       if (admissions_.until(element)) {
         shared.push_back(element);
-      } else if (!is_others(sets, element, until)) {
+      } else if (can_have(sets, element) && !is_others(sets, element, until)) {
         last.push_back(element);
       }
     }
@@ -87,6 +92,14 @@ Result<NftSets::Description, int> AllowedSources::describe(NftSets& sets, const 
   return description;
 }
 
+// Others may have made a set anew, of another kind: nobody is in it by an element of ours then, and
+// there it may mean anything.
+bool AllowedSources::can_have(NftSets& sets, const SetElement& element) {
+  if (is_own(element.set)) return true;
+  const auto description = describe(sets, element.set);
+  return description ? takes_key(*description, element.key) : description.error() != ENOENT;
+}
+
 AllowedSources::Place AllowedSources::place_of(NftSets& sets, const OpenDoor& door) {
   const Admission& admission = *door.admission;
   const IpAddress address = network_of(door.source, admission.prefix);
@@ -103,9 +116,7 @@ AllowedSources::Place AllowedSources::place_of(NftSets& sets, const OpenDoor& do
   const SetName& set = *admission.set;
   const auto description = describe(sets, set);
   if (!description) {
-    place.fault = description.error() == ENOENT
-                      ? "there is no set " + to_string(set)
-                      : to_string(set) + ": " + nft_reason(description.error());
+    place.fault = fault_text(set, description.error());
   } else if (!description->key || description->is_v4 != address.is_v4()) {
     place.fault = "set " + to_string(set) + " is not of type " +
                   (address.is_v4() ? "ipv4_addr" : "ipv6_addr") +
@@ -131,17 +142,25 @@ bool AllowedSources::is_others(NftSets& sets, const SetElement& element, Instant
   return !(*found)->left || *(*found)->left > until - loop_.now() + kSlack;
 }
 
+// What kept an element from being put in or taken out. Who had no right at all could not have
+// looked at the set of others either.
+std::string AllowedSources::change_fault(const SetName& set, int error) const {
+  if (error != EPERM || is_own(set)) return fault_text(set, error);
+  return to_string(set) + ": the table belongs to another program (flags owner)";
+}
+
 // As long as they are held.
 std::string AllowedSources::put(NftSets& sets, const std::vector<SetElement>& elements) {
   std::vector<TimedElement> timed;
   for (const SetElement& element : elements) {
     const auto until = admissions_.until(element);
-    if (until && *until > loop_.now()) timed.push_back({element, *until - loop_.now()});
+    if (!until || *until <= loop_.now() || !can_have(sets, element)) continue;
+    timed.push_back({element, *until - loop_.now()});
   }
   for (size_t at = 0; at < timed.size(); at += kMostAtOnce) {
     const size_t size = std::min(kMostAtOnce, timed.size() - at);
     const int error = sets.put({timed.data() + at, size});
-    if (error != 0) return to_string(timed[at].element.set) + ": " + nft_reason(error);
+    if (error != 0) return change_fault(timed[at].element.set, error);
   }
   return {};
 }
@@ -152,45 +171,69 @@ std::string AllowedSources::remove(NftSets& sets, const std::vector<SetElement>&
     const size_t size = std::min(kMostAtOnce, elements.size() - at);
     const int error = sets.remove({elements.data() + at, size});
     // Without its set, or its table, nobody is let in.
-    if (error != 0 && error != ENOENT) {
-      return to_string(elements.front().set) + ": " + nft_reason(error);
-    }
+    if (error != 0 && error != ENOENT) return change_fault(elements.front().set, error);
   }
   return {};
 }
 
 bool AllowedSources::put_right(NftSets& sets) {
+  const std::set<SetName> used = admissions_.sets();
+  std::erase_if(said_, [&](const auto& one) { return !used.contains(one.first); });
   bool was_wrong = false;
-  for (const SetName& set : admissions_.sets()) was_wrong |= put_right(sets, set);
+  for (const SetName& set : used) {
+    const Look look = is_own(set) ? put_right_own(sets, set) : put_right_others(sets, set);
+    was_wrong |= look.was_wrong;
+    std::string& said = said_[set];
+    if (!look.fault.empty() && look.fault != said) log_.error("cannot let in again: " + look.fault);
+    said = look.fault;
+  }
   return was_wrong;
 }
 
-bool AllowedSources::put_right(NftSets& sets, const SetName& set) {
+AllowedSources::Look AllowedSources::put_right_own(NftSets& sets, const SetName& set) {
   const auto found = sets.list(set);
-  if (!found) return false;  // there is none: its table may come back, and is looked at then
+  if (!found) return {};  // there is none: its table may come back, and is looked at then
   std::map<std::string_view, std::optional<Duration>> present;
   for (const NftSets::Found& one : *found) present[one.key] = one.left;
   std::vector<SetElement> wrong;
   admissions_.for_each_of(set, [&](const SetElement& element, Instant until) {
     const auto there = present.find(element.key);
     const bool is_right =
-        there != present.end() &&
-        (!is_own(set) || (there->second && is_near(*there->second, until - loop_.now())));
+        there != present.end() && there->second && is_near(*there->second, until - loop_.now());
     if (!is_right && until > loop_.now()) wrong.push_back(element);
   });
   std::vector<SetElement> strange;
-  if (is_own(set)) {
-    for (const NftSets::Found& one : *found) {
-      const SetElement element{set, one.key};
-      if (!admissions_.until(element)) strange.push_back(element);
-    }
+  for (const NftSets::Found& one : *found) {
+    const SetElement element{set, one.key};
+    if (!admissions_.until(element)) strange.push_back(element);
   }
-  if (wrong.empty() && strange.empty()) return false;
-  const std::string fault = put(sets, wrong);
-  if (!fault.empty()) log_.error("cannot let in again: " + fault);
+  if (wrong.empty() && strange.empty()) return {};
+  std::string fault = put(sets, wrong);
   const std::string not_removed = remove(sets, strange);
   if (!not_removed.empty()) log_.error(not_removed);
-  return true;
+  return {true, std::move(fault)};
+}
+
+// Of a set that may have many more elements only ours are looked at.
+AllowedSources::Look AllowedSources::put_right_others(NftSets& sets, const SetName& set) {
+  const auto description = describe(sets, set);
+  if (!description && description.error() == ENOENT) return {};  // it may come back, as above
+  if (!description) return {true, fault_text(set, description.error())};
+  Look look;
+  std::vector<SetElement> absent;
+  admissions_.for_each_of(set, [&](const SetElement& element, Instant until) {
+    if (until <= loop_.now()) return;
+    if (!takes_key(*description, element.key)) {
+      look.fault = "set " + to_string(set) + " has another type now, or no 'flags timeout'";
+      return;
+    }
+    const auto found = sets.find(element);
+    if (!found) look = {true, fault_text(set, found.error())};
+    if (found && !*found) absent.push_back(element);
+  });
+  if (absent.empty()) return look;
+  std::string fault = put(sets, absent);
+  return {true, fault.empty() ? look.fault : std::move(fault)};
 }
 
 }  // namespace knockd

@@ -157,6 +157,13 @@ std::string set_key(const IpAddress& address, const Knock& port) {
              static_cast<char>(port.port & 0xff), 0, 0};
 }
 
+bool takes_key(const SetDescription& set, std::string_view key) {
+  constexpr size_t kProtocolAndPort = 8;  // bytes
+  if (!set.key || !set.has_timeout) return false;
+  const size_t address = set.is_v4 ? 4 : 16;
+  return key.size() == address + (*set.key == SetKey::kAddressAndPort ? kProtocolAndPort : 0);
+}
+
 std::optional<Knock> port_of_key(std::string_view key) {
   if (key.size() != 8) return std::nullopt;
   const auto protocol = static_cast<Protocol>(key[0]);
@@ -244,7 +251,9 @@ SetDescription description_in(const nlmsghdr& message) {
   description.has_timeout = (flags & NFT_SET_TIMEOUT) != 0;
   description.is_v4 = address == kTypeIpv4;
   if (address != kTypeIpv4 && address != kTypeIpv6) return description;
-  if ((flags & (NFT_SET_INTERVAL | NFT_SET_MAP | NFT_SET_CONSTANT)) != 0) return description;
+  if ((flags & (NFT_SET_INTERVAL | NFT_SET_MAP | NFT_SET_OBJECT | NFT_SET_CONSTANT)) != 0) {
+    return description;
+  }
   if (type == address) description.key = SetKey::kAddress;
   if (type == (address << kTypeBits | kTypeProtocolAndService)) {
     description.key = SetKey::kAddressAndPort;

@@ -138,6 +138,7 @@ TEST_F(NftSetsTest, TellsSetsThatADoorCanUseFromOthers) {
       " set six { type ipv6_addr . inet_proto . inet_service; flags timeout; }\n"
       " set fixed { type ipv4_addr; flags constant; elements = { 192.0.2.1 }; }\n"
       " map verdicts { type ipv4_addr : verdict; flags timeout; }\n"
+      " map counters { type ipv4_addr : counter; flags timeout; }\n"
       "}\n");
   const auto describe = [&](const char* name) {
     const auto set = sets_->describe({TableFamily::kIp, "own", name});
@@ -153,6 +154,7 @@ TEST_F(NftSetsTest, TellsSetsThatADoorCanUseFromOthers) {
   EXPECT_EQ(describe("swapped").key, std::nullopt);
   EXPECT_EQ(describe("fixed").key, std::nullopt);
   EXPECT_EQ(describe("verdicts").key, std::nullopt);
+  EXPECT_EQ(describe("counters").key, std::nullopt);
   EXPECT_EQ(describe("full").key, SetKey::kAddressAndPort);
   EXPECT_EQ(describe("six").key, SetKey::kAddressAndPort);
   EXPECT_FALSE(describe("six").is_v4);

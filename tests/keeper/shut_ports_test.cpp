@@ -6,12 +6,17 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +34,7 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using ::testing::StartsWith;
 
 constexpr Knock kSsh{22, Protocol::kTcp};
 const SetName kOpen4{TableFamily::kInet, "knockd", "open4_32"};
@@ -303,6 +309,105 @@ TEST_F(ShutPortsTest, ASetOfOthersThatIsMadeAnewIsLookedUpAnew) {
   EXPECT_EQ(elements(kTheirs)[0].key, set_key(IpAddress::parse("192.0.2.8").value(), kSsh));
   nft("delete table inet own\n");
   EXPECT_EQ(ports_->admit(opening(3, "192.0.2.9", 60s, kTheirs)),
+            "there is no set inet own allowed");
+}
+
+// Whatever the administrator makes of a set while somebody is in it, only what a knock would be put
+// into is put right.
+class SetMadeAnewTest : public ShutPortsTest, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(SetMadeAnewTest, OfAnotherKindGetsNoElementAndOneLine) {
+  nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
+  const OpenDoor door = opening(1, "192.0.2.7", 1h, kTheirs);
+  ASSERT_EQ(ports_->admit(door), "");
+  nft(std::string("delete table inet own\ntable inet own { ") + GetParam() + "\n}\n");
+  for (int looks = 0; looks < 5; ++looks) {
+    look();
+    now_ += 5s;
+  }
+  EXPECT_THAT(elements(kTheirs), IsEmpty());
+  EXPECT_THAT(log_.take(), ElementsAre(StartsWith("cannot let in again: set inet own allowed ")));
+  EXPECT_EQ(dismiss(door), "") << "nothing is open";
+}
+
+TEST_P(SetMadeAnewTest, OfTheFirstKindAgainHasItsElementAgain) {
+  nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
+  ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 1h, kTheirs)), "");
+  nft(std::string("delete table inet own\ntable inet own { ") + GetParam() + "\n}\n");
+  look();
+  nft("delete table inet own\ntable inet own { set allowed { type ipv4_addr; flags timeout; "
+      "}\n}\n");
+  look();
+  EXPECT_THAT(elements(kTheirs), SizeIs(1));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, SetMadeAnewTest,
+    ::testing::Values("set allowed { type ipv4_addr; flags interval, timeout; }",
+                      "set allowed { type mark; flags timeout; }",
+                      "set allowed { type ipv4_addr; }",
+                      "set allowed { type ipv6_addr; flags timeout; }",
+                      "set allowed { type ipv4_addr . inet_proto . inet_service; flags timeout; }",
+                      "map allowed { type ipv4_addr : verdict; flags timeout; }"));
+
+TEST_F(ShutPortsTest, ThatASetHasNoRoomForThoseWhoWereInIsSaidOnce) {
+  nft("table inet own { set allowed { type ipv4_addr; flags timeout; size 1; }\n}\n");
+  ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 1h, kTheirs)), "");
+  const auto fill = [this] {
+    nft("flush set inet own allowed\nadd element inet own allowed { 192.0.2.99 }\n");
+    for (int looks = 0; looks < 5; ++looks) {
+      look();
+      now_ += 5s;
+    }
+  };
+  fill();
+  EXPECT_THAT(log_.take(), ElementsAre("cannot let in again: inet own allowed: the set is full"));
+  nft("flush set inet own allowed\n");
+  look();
+  EXPECT_THAT(elements(kTheirs), SizeIs(1));
+  fill();
+  EXPECT_THAT(log_.take(), SizeIs(1)) << "it was put right in between";
+}
+
+// What others change all the time may have a million elements.
+TEST_F(ShutPortsTest, ALookAtASetOfOthersIsNotAtAllOfIt) {
+  nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
+  ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 1h, kTheirs)), "");
+  for (int batch = 0; batch < 200; ++batch) {
+    std::vector<TimedElement> some;
+    for (int i = 0; i < 500; ++i) {
+      const std::string address = format("10.%d.%d.%d", batch, i / 250, i % 250);
+      some.push_back({{kTheirs, set_key(IpAddress::parse(address).value())}, 1h});
+    }
+    ASSERT_EQ(sets_->put(some), 0);
+  }
+  look();
+  nft("delete element inet own allowed { 192.0.2.7 }\n");
+  malloc_trim(0);
+  const auto most_memory = [] {  // kB
+    const std::string status = read_file("/proc/self/status");
+    return std::atol(status.c_str() + status.find("VmHWM:") + std::strlen("VmHWM:"));
+  };
+  std::ofstream("/proc/self/clear_refs") << "5";  // from now on
+  const long before = most_memory();
+  look();
+  EXPECT_LT(most_memory() - before, 4000) << "a list of 100,000 is some 20 MB";
+  EXPECT_TRUE(*sets_->find({kTheirs, set_key(IpAddress::parse("192.0.2.7").value())}));
+}
+
+// nft(8) holds its tables as long as it runs; that they go with it, the kernel tells nobody.
+TEST_F(ShutPortsTest, ATableThatBelongsToAnotherProgramIsNamedAsSuch) {
+  FILE* const owner = popen("nft -i >/dev/null", "w");
+  ASSERT_NE(owner, nullptr);
+  std::fputs("table inet own { flags owner; set allowed { type ipv4_addr; flags timeout; }; }\n",
+             owner);
+  std::fflush(owner);
+  for (int i = 0; i < 1000 && !sets_->describe(kTheirs); ++i) usleep(10'000);
+  ASSERT_TRUE(sets_->describe(kTheirs)) << "nft -i made no table in 10 s";
+  EXPECT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s, kTheirs)),
+            "inet own allowed: the table belongs to another program (flags owner)");
+  pclose(owner);
+  EXPECT_EQ(ports_->admit(opening(2, "192.0.2.7", 60s, kTheirs)),
             "there is no set inet own allowed");
 }
 

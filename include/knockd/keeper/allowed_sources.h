@@ -44,19 +44,28 @@ class AllowedSources {
     std::string fault;  // or why it cannot be
   };
 
+  struct Look {  // at a set
+    bool was_wrong = false;
+    std::string fault;  // why somebody is not in who is to be
+  };
+
+  bool can_have(NftSets& sets, const SetElement& element);
+  std::string change_fault(const SetName& set, int error) const;
   Place place_of(NftSets& sets, const OpenDoor& door);
   Result<NftSets::Description, int> describe(NftSets& sets, const SetName& set);
   bool is_own(const SetName& set) const;
   bool is_others(NftSets& sets, const SetElement& element, Instant until);
   std::string put(NftSets& sets, const std::vector<SetElement>& elements);
   std::string remove(NftSets& sets, const std::vector<SetElement>& elements);
-  bool put_right(NftSets& sets, const SetName& set);
+  Look put_right_own(NftSets& sets, const SetName& set);
+  Look put_right_others(NftSets& sets, const SetName& set);
 
   const EventLoop& loop_;
   Log& log_;
   const std::string table_;
   Admissions admissions_;
   std::map<SetName, NftSets::Description> descriptions_;  // of others' sets, as far as known
+  std::map<SetName, std::string> said_;  // the fault of the last look, which was logged
 };
 
 }  // namespace knockd

@@ -50,6 +50,9 @@ struct SetDescription {
   friend bool operator==(const SetDescription&, const SetDescription&) = default;
 };
 
+// Whether elements with this key, of set_key(), can be put into such a set for a time.
+bool takes_key(const SetDescription& set, std::string_view key);
+
 // An element that was found.
 struct FoundElement {
   std::string key;
