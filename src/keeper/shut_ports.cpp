@@ -247,7 +247,10 @@ std::string ShutPorts::admit(const OpenDoor& door) {
   if (unready.empty()) unready = make_own_set_for(door);
   if (!unready.empty()) return unready;
   if (door.admission->set) on_change();
-  return allowed_.allow(*sets_, door, nft_.runs() && !door.admission->set);
+  std::string fault = allowed_.allow(*sets_, door, nft_.runs() && !door.admission->set);
+  if (fault.empty() || door.admission->set || !own_.is_changed(*sets_)) return fault;
+  // Others have changed the table, which is heard soon: who comes is in when that is put right.
+  return allowed_.allow(*sets_, door, true);
 }
 
 std::vector<std::string> ShutPorts::dismiss(std::span<const OpenDoor> doors) {

@@ -411,6 +411,15 @@ TEST_F(ShutPortsTest, ATableThatBelongsToAnotherProgramIsNamedAsSuch) {
             "there is no set inet own allowed");
 }
 
+// Repairs in a row have pauses.
+TEST_F(ShutPortsTest, WhoComesBeforeTheTableIsMadeAnewIsIn) {
+  ASSERT_TRUE(ports_->shut(ssh_table()));
+  nft("flush ruleset\n");
+  EXPECT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s)), "");
+  look();
+  EXPECT_THAT(elements(kOpen4), SizeIs(1));
+}
+
 TEST_F(ShutPortsTest, WhoComesWhileTheTableIsMadeAnewIsIn) {
   ASSERT_TRUE(ports_->shut(ssh_table()));
   nft("flush ruleset\n");
