@@ -165,6 +165,7 @@ TEST_F(NftSetsTest, AMissingSetIsNoEntryAndHasNoElement) {
   const std::string key = set_key(address("192.0.2.1"), kSsh);
   EXPECT_EQ(sets_->describe(missing).error(), ENOENT);
   EXPECT_EQ(*sets_->find({missing, key}), std::nullopt);
+  EXPECT_EQ(sets_->find({kOpen4, "odd"}).error(), EINVAL) << "which is not to say it is absent";
   EXPECT_EQ(remove(missing, key), 0);
   EXPECT_EQ(sets_->list(missing).error(), ENOENT);
   EXPECT_EQ(put(missing, key, seconds(1)), ENOENT);
@@ -223,6 +224,18 @@ TEST_F(NftSetsTest, ChangesOfOthersAreHeardAndOwnOnesAreNot) {
   nft("add table inet other\n");
   EXPECT_TRUE(monitor->read());
   EXPECT_FALSE(monitor->read());
+}
+
+TEST_F(NftSetsTest, MoreChangesThanTheSocketHoldsAreOne) {
+  auto monitor = RulesetMonitor::create(sets_->port());
+  auto others = NftSets::create();
+  ASSERT_TRUE(monitor && others);
+  const TimedElement element{{kOpen4, set_key(address("192.0.2.7"), kSsh)}, seconds(60)};
+  for (int i = 0; i < 20000; ++i) ASSERT_EQ(others->put({&element, 1}), 0);
+  EXPECT_TRUE(monitor->read());
+  EXPECT_FALSE(monitor->read()) << "there was more to read";
+  ASSERT_EQ(others->put({&element, 1}), 0);
+  EXPECT_TRUE(monitor->read());
 }
 
 TEST_F(NftSetsTest, ThirtyThousandElementsOfOthersOverrunNothing) {

@@ -307,9 +307,23 @@ TEST_F(ShutPortsTest, ASetOfOthersThatIsMadeAnewIsLookedUpAnew) {
   ASSERT_EQ(ports_->admit(opening(2, "192.0.2.8", 60s, kTheirs)), "");
   ASSERT_THAT(elements(kTheirs), SizeIs(1));
   EXPECT_EQ(elements(kTheirs)[0].key, set_key(IpAddress::parse("192.0.2.8").value(), kSsh));
-  nft("delete table inet own\n");
+  nft("delete table inet own\ntable inet own { set allowed { type ipv4_addr; }\n}\n");
   EXPECT_EQ(ports_->admit(opening(3, "192.0.2.9", 60s, kTheirs)),
+            "set inet own allowed has no 'flags timeout'");
+  nft("delete table inet own\n");
+  EXPECT_EQ(ports_->admit(opening(4, "192.0.2.9", 60s, kTheirs)),
             "there is no set inet own allowed");
+}
+
+TEST_F(ShutPortsTest, EachSetOfOthersIsKnownByItsName) {
+  nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n"
+      " set ports { type ipv4_addr . inet_proto . inet_service; flags timeout; }\n}\n");
+  const SetName ports{TableFamily::kInet, "own", "ports"};
+  for (uint64_t id = 1; id < 5; ++id) {
+    EXPECT_EQ(ports_->admit(opening(id, "192.0.2.7", 60s, id % 2 == 0 ? kTheirs : ports)), "");
+  }
+  EXPECT_THAT(elements(kTheirs), SizeIs(1));
+  EXPECT_THAT(elements(ports), SizeIs(1));
 }
 
 // Whatever the administrator makes of a set while somebody is in it, only what a knock would be put
@@ -319,15 +333,18 @@ class SetMadeAnewTest : public ShutPortsTest, public ::testing::WithParamInterfa
 TEST_P(SetMadeAnewTest, OfAnotherKindGetsNoElementAndOneLine) {
   nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
   const OpenDoor door = opening(1, "192.0.2.7", 1h, kTheirs);
+  const OpenDoor shares = opening(2, "192.0.2.7", 2h, kTheirs);
   ASSERT_EQ(ports_->admit(door), "");
+  ASSERT_EQ(ports_->admit(shares), "");
   nft(std::string("delete table inet own\ntable inet own { ") + GetParam() + "\n}\n");
+  EXPECT_EQ(dismiss(door), "") << "nothing is open";
   for (int looks = 0; looks < 5; ++looks) {
     look();
     now_ += 5s;
   }
   EXPECT_THAT(elements(kTheirs), IsEmpty());
   EXPECT_THAT(log_.take(), ElementsAre(StartsWith("cannot let in again: set inet own allowed ")));
-  EXPECT_EQ(dismiss(door), "") << "nothing is open";
+  EXPECT_EQ(dismiss(shares), "") << "nothing is open";
 }
 
 TEST_P(SetMadeAnewTest, OfTheFirstKindAgainHasItsElementAgain) {
@@ -352,7 +369,8 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_F(ShutPortsTest, ThatASetHasNoRoomForThoseWhoWereInIsSaidOnce) {
   nft("table inet own { set allowed { type ipv4_addr; flags timeout; size 1; }\n}\n");
-  ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 1h, kTheirs)), "");
+  OpenDoor door = opening(1, "192.0.2.7", 1h, kTheirs);
+  ASSERT_EQ(ports_->admit(door), "");
   const auto fill = [this] {
     nft("flush set inet own allowed\nadd element inet own allowed { 192.0.2.99 }\n");
     for (int looks = 0; looks < 5; ++looks) {
@@ -367,6 +385,27 @@ TEST_F(ShutPortsTest, ThatASetHasNoRoomForThoseWhoWereInIsSaidOnce) {
   EXPECT_THAT(elements(kTheirs), SizeIs(1));
   fill();
   EXPECT_THAT(log_.take(), SizeIs(1)) << "it was put right in between";
+  ASSERT_EQ(dismiss(door), "");
+  nft("flush set inet own allowed\n");
+  look();
+  door = opening(2, "192.0.2.7", 1h, kTheirs);
+  ASSERT_EQ(ports_->admit(door), "");
+  fill();
+  EXPECT_THAT(log_.take(), SizeIs(1)) << "who is in is another";
+}
+
+// That an element runs out is no change that is heard of.
+TEST_F(ShutPortsTest, WhoWasInIsInAgainWhenASetHasRoomAgain) {
+  nft("table inet own { set allowed { type ipv4_addr; flags timeout; size 1; }\n}\n");
+  ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 1000h, kTheirs)), "");
+  nft("flush set inet own allowed\nadd element inet own allowed { 192.0.2.99 timeout 1s }\n");
+  const std::string key = set_key(IpAddress::parse("192.0.2.7").value());
+  for (int tries = 0; tries < 1000 && !*sets_->find({kTheirs, key}); ++tries) {
+    look();
+    now_ += 5s;
+    usleep(10'000);
+  }
+  EXPECT_TRUE(*sets_->find({kTheirs, key})) << "the other's time is over since 9 s";
 }
 
 // What others change all the time may have a million elements.
