@@ -246,6 +246,13 @@ bool ControlSocket::follow(Caller caller) {
   return true;
 }
 
+bool ControlSocket::let_stay(Caller caller) {
+  if (staying_ != 0 && staying_ != caller) return false;
+  staying_ = caller;
+  listen_if_room();
+  return true;
+}
+
 void ControlSocket::tell(std::string_view line, std::string_view overrun) {
   for (auto& [caller, call] : calls_) {
     if (!call->follows || call->ends) continue;
@@ -266,6 +273,7 @@ void ControlSocket::hang_up(Caller caller) {
   if (gone.mapped()->follows) --followers_;
   loop_.unwatch(gone.mapped()->fd.get());
   owner_.on_gone(caller);
+  if (stays(caller)) staying_ = 0;
   listen_if_room();
 }
 
@@ -275,7 +283,7 @@ void ControlSocket::send_away() {
   if (deaf_until_ && *deaf_until_ <= loop_.now()) deaf_until_.reset();
   std::vector<Caller> tiresome;  // all of them, also when the first has made room
   for (const auto& [caller, call] : calls_) {
-    const auto end = end_of_patience(*call);
+    const auto end = end_of_patience(caller, *call);
     if (end && *end <= loop_.now()) tiresome.push_back(caller);
   }
   for (const Caller caller : tiresome) hang_up(caller);
@@ -284,15 +292,16 @@ void ControlSocket::send_away() {
 }
 
 // Nothing for one who may wait as long as it likes.
-std::optional<Instant> ControlSocket::end_of_patience(const Call& call) const {
+std::optional<Instant> ControlSocket::end_of_patience(Caller caller, const Call& call) const {
   if (call.asked || (call.follows && !call.ends)) return std::nullopt;
+  if (stays(caller) && call.behind() == 0) return std::nullopt;
   return call.since + (is_full() && !call.follows ? kShortPatience : kPatience);
 }
 
 void ControlSocket::set_alarm() {
   std::optional<Instant> next = deaf_until_;
   for (const auto& [caller, call] : calls_) {
-    const auto end = end_of_patience(*call);
+    const auto end = end_of_patience(caller, *call);
     if (end) next = std::min(next.value_or(Instant::max()), *end);
   }
   impatience_.set(next);

@@ -9,9 +9,9 @@ namespace knockd {
 namespace {
 
 // By HappeningKind.
-constexpr const char* kNames[] = {"stage",          "open",   "refused",    "closed",
-                                  "timeout",        "wrong",  "wrong_code", "scan",
-                                  "command_failed", "reload", "interface",  "overrun"};
+constexpr const char* kNames[] = {"stage",     "open",       "refused", "closed",         "timeout",
+                                  "wrong",     "wrong_code", "scan",    "command_failed", "reload",
+                                  "interface", "code",       "overrun"};
 static_assert(std::size(kNames) == static_cast<size_t>(HappeningKind::kOverrun) + 1);
 
 void write(JsonWriter& json, const char* key, const std::string& text) {
@@ -34,13 +34,18 @@ std::string to_json(const Happening& happening) {
   write(json, "door", happening.door);
   if (happening.address) json.key("address").text(happening.address->to_string());
   write(json, "network", happening.network);
+  if (happening.renewed) json.key("renewed").yes_no(true);
   write(json, "user", happening.user);
+  write(json, "fleet", happening.fleet);
   write(json, "interface", happening.interface);
   if (happening.until) json.key("until").seconds(*happening.until);
   if (happening.stage != 0) json.key("stage").number(happening.stage);
   write_knock(json, "came", happening.came);
   write_knock(json, "expected", happening.expected);
   write(json, "why", happening.why);
+  if (happening.by != nullptr) json.key("by").text(happening.by);
+  write(json, "secret", happening.secret);
+  if (happening.step != 0) json.key("step").number(happening.step);
   return json.end_object().take();
 }
 

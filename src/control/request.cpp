@@ -13,6 +13,10 @@ namespace {
 using Words = std::span<const std::string_view>;
 
 constexpr std::string_view kDoorOption = "--door=";
+constexpr size_t kLongestGateway = 64;
+constexpr size_t kLongestUser = 32;
+constexpr size_t kSecretId = 16;  // digits
+constexpr uint64_t kMostSteps = uint64_t{1} << 40;
 
 // The door that a word names by the option; nothing for any other word.
 std::optional<std::string> named_door(std::string_view word) {
@@ -75,6 +79,92 @@ Result<Request> read_open(Words words) {
   return Request(std::move(open));
 }
 
+// --- Of knockd-fleet
+
+// "12.345". Nothing for other text, and for no time.
+std::optional<Duration> read_seconds(std::string_view word) {
+  const size_t point = std::min(word.find('.'), word.size());
+  std::string part(word.substr(point));
+  if (part.size() == 1 || part.size() > 10) return std::nullopt;
+  part.resize(10, '0');
+  constexpr uint64_t kMost = kLongestTime / std::chrono::seconds(1);
+  const auto whole = parse_number(word.substr(0, point), kMost);
+  const auto nanoseconds = parse_number(part.substr(1), 999'999'999);
+  if (!whole || !nanoseconds || *whole + *nanoseconds == 0) return std::nullopt;
+  return std::chrono::seconds(*whole) + std::chrono::nanoseconds(*nanoseconds);
+}
+
+bool is_name(std::string_view word, size_t longest) {
+  return !word.empty() && word.size() <= longest && std::ranges::all_of(word, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  });
+}
+
+Fault bad_word(std::string_view request, const char* expected, std::string_view word) {
+  return {std::string(request) + ": expected " + expected + ", not " + in_quotes(word)};
+}
+
+Result<Request> read_fleet_open(std::string_view request, Words words) {
+  const auto address = read_address(words[1]);
+  if (!address) return Fault{std::string(request) + ": " + address.error().text};
+  const auto left = read_seconds(words[2]);
+  if (!left) return bad_word(request, "seconds like 12.345", words[2]);
+  if (!is_name(words[3], kLongestGateway)) return bad_word(request, "a gateway", words[3]);
+  const std::string_view user = words.size() > 4 ? words[4] : "";
+  if (words.size() > 4 && !is_name(user, kLongestUser)) return bad_word(request, "a user", user);
+  return Request(AskFleetOpen{std::string(words[0]), *address, *left, std::string(words[3]),
+                              std::string(user)});
+}
+
+Result<Request> read_fleet_close(std::string_view request, Words words) {
+  const auto address = read_address(words[1]);
+  if (!address) return Fault{std::string(request) + ": " + address.error().text};
+  if (!is_name(words[2], kLongestGateway)) return bad_word(request, "a gateway", words[2]);
+  return Request(AskFleetClose{{std::string(words[0]), *address}, std::string(words[2])});
+}
+
+Result<Request> read_fleet_used(std::string_view request, Words words) {
+  const bool is_secret = words[0].size() == kSecretId &&
+                         words[0].find_first_not_of("0123456789") == std::string_view::npos;
+  if (!is_secret) return bad_word(request, "16 digits", words[0]);
+  const auto step = parse_number(words[1], kMostSteps);
+  if (!step) return bad_word(request, "a step", words[1]);
+  // "::" as well: used over IPv6, by nobody.
+  const auto address = IpAddress::parse(words[2]);
+  if (!address) return bad_word(request, "an address", words[2]);
+  if (!is_name(words[3], kLongestGateway)) return bad_word(request, "a gateway", words[3]);
+  return Request(AskFleetUsed{{std::string(words[0]), static_cast<Step>(*step), *address}});
+}
+
+Result<Request> read_fleet_share(std::string_view request, Words words) {
+  const bool share = words[0] == "yes";
+  if (!share && words[0] != "no") return bad_word(request, "yes or no", words[0]);
+  return Request(AskFleetShare{share});
+}
+
+Result<Request> read_fleet_shared(std::string_view request, Words words) {
+  const auto id = parse_number(words[0], UINT64_MAX);
+  if (!id) return bad_word(request, "the id of a code", words[0]);
+  return Request(AskFleetShared{*id});
+}
+
+struct FleetRequest {
+  std::string_view name;
+  const char* words;
+  size_t least;  // words
+  size_t most;
+  Result<Request> (*read)(std::string_view request, Words words);
+};
+
+constexpr FleetRequest kFleetRequests[] = {
+    {"fleet-open", "DOOR ADDRESS SECONDS GATEWAY [USER]", 4, 5, read_fleet_open},
+    {"fleet-close", "DOOR ADDRESS GATEWAY", 3, 3, read_fleet_close},
+    {"fleet-used", "SECRET STEP ADDRESS GATEWAY", 4, 4, read_fleet_used},
+    {"fleet-share", "yes or no", 1, 1, read_fleet_share},
+    {"fleet-shared", "ID", 1, 1, read_fleet_shared},
+};
+
 }  // namespace
 
 Result<Request> parse_request(std::string_view line) {
@@ -83,6 +173,13 @@ Result<Request> parse_request(std::string_view line) {
   if (all[0] == "status") return read_status(words);
   if (all[0] == "close") return read_close(words);
   if (all[0] == "open") return read_open(words);
+  for (const FleetRequest& request : kFleetRequests) {
+    if (all[0] != request.name) continue;
+    if (words.size() >= request.least && words.size() <= request.most) {
+      return request.read(request.name, words);
+    }
+    return Fault{std::string(request.name) + ": expected " + request.words};
+  }
   if (all[0] != "events") {
     return Fault{"expected status, close, open or events, not " + in_quotes(all[0])};
   }

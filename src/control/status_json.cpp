@@ -30,6 +30,7 @@ void write(JsonWriter& json, const DoorReport& door) {
   json.key("timed_out").number(totals.timed_out).key("wrong").number(totals.wrong);
   json.key("discarded").number(totals.discarded).key("refused").number(totals.refused);
   json.key("commands_failed").number(totals.commands_failed);
+  json.key("open_for").seconds(door.open_for).key("closes").yes_no(door.closes);
   if (!door.users.empty()) {
     json.key("users").begin_array();
     for (const std::string& user : door.users) json.text(user);
@@ -42,6 +43,7 @@ void write(JsonWriter& json, const OpeningReport& opening) {
   json.begin_object().key("id").number(opening.id).key("door").text(opening.door);
   json.key("address").text(opening.address.to_string()).key("network").text(opening.network);
   if (!opening.user.empty()) json.key("user").text(opening.user);
+  if (!opening.fleet.empty()) json.key("fleet").text(opening.fleet);
   json.key("interface").text(opening.interface).key("since");
   opening.since ? json.seconds(*opening.since) : json.null();
   json.key("until").seconds(opening.until).key("left").seconds(opening.left).end_object();

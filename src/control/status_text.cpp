@@ -103,7 +103,8 @@ std::string openings_text(const StatusReport& report) {
     table.add({printable(opening.door), opening.network,
                opening.since ? "since " + time_text(*opening.since) : "since an earlier run",
                rough_text(opening.left) + " left",
-               opening.interface + (opening.user.empty() ? "" : "  by " + opening.user)});
+               opening.interface + (opening.user.empty() ? "" : "  by " + opening.user) +
+                   (opening.fleet.empty() ? "" : "  gateway " + opening.fleet)});
   }
   return table.text();
 }

@@ -45,6 +45,19 @@ AttemptEnd end_of(EventKind kind) {
   }
 }
 
+const char* name_of(Happened::By by) {
+  switch (by) {
+    case Happened::By::kHand:
+      return "hand";
+    case Happened::By::kFleet:
+      return "fleet";
+    case Happened::By::kShutdown:
+      return "shutdown";
+    default:
+      return "time";
+  }
+}
+
 std::string network_of_door(const OpenDoor& door) {
   return door.admission ? network_text(door.source, door.admission->prefix)
                         : door.source.to_string();
@@ -100,6 +113,19 @@ void Chronicle::code_refused(const CompleteKnock& knock, const std::string& door
   tell(std::move(happening));
 }
 
+void Chronicle::code_used(uint64_t opening, const std::string& door, const std::string& user,
+                          const CodeKnock& knock) {
+  Happening happening;
+  happening.event = HappeningKind::kCode;
+  happening.id = opening;
+  happening.door = door;
+  happening.address = knock.source;
+  happening.user = user;
+  happening.secret = knock.secret;
+  happening.step = static_cast<uint64_t>(knock.step);
+  tell(std::move(happening));
+}
+
 void Chronicle::add(const std::string& door, const DoorCount& count) {
   DoorTotals& totals = totals_[door];
   totals.begun += count.begun;
@@ -132,9 +158,12 @@ void Chronicle::on_happened(const Happened& happened) {
   happening.door = door.door;
   happening.address = door.source;
   happening.network = network_of_door(door);
+  happening.renewed = happened.what == What::kRenewed;
   happening.user = door.user;
+  happening.fleet = door.gateway;
   happening.interface = door.interface;
   happening.why = happened.why;
+  if (happened.what == What::kClosed) happening.by = name_of(happened.by);
   const bool is_open = happened.what == What::kOpened || happened.what == What::kRenewed;
   const bool has_end = door.admission || !door.stop_command.empty();
   if (is_open && has_end) happening.until = wall_time(door.deadline);

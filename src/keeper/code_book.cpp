@@ -19,6 +19,9 @@ namespace {
 // begun in the next step.
 constexpr Duration kHeardLater = std::chrono::milliseconds(250);
 
+// Of a code that opens nothing.
+constexpr uint64_t kNoOpening = 0;
+
 int64_t in_seconds(WallTime time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time).count();
 }
@@ -26,12 +29,13 @@ int64_t in_seconds(WallTime time) {
 }  // namespace
 
 CodeBook::CodeBook(EventLoop& loop, Log& log, const Config& config, Answer answer,
-                   Announce announce, FileCalls& calls, Clock clock)
+                   Announce announce, Tell tell, FileCalls& calls, Clock clock)
     : loop_(loop),
       log_(log),
       config_(config),
       answer_(std::move(answer)),
       announce_(std::move(announce)),
+      tell_(std::move(tell)),
       calls_(calls),
       clock_(std::move(clock)),
       ledger_(config.doors) {}
@@ -119,16 +123,24 @@ void CodeBook::too_many_wrong(DoorNumber door) {
   for (int i = 0; i < kMostWrongCodes; ++i) wrong(door);
 }
 
-void CodeBook::gather_overheard(DoorNumber door, const IpAddress& source, CodeTag code) {
-  const auto knock = ledger_.overheard(door, source, code, now());
-  if (!knock) return;
+std::optional<CodeKnock> CodeBook::gather_overheard(DoorNumber door, const IpAddress& source,
+                                                    CodeTag code) {
+  auto knock = ledger_.overheard(door, source, code, now());
+  if (!knock) return {};
   ledger_.used().add(*knock);
   file_->used(*knock);
+  return knock;
 }
 
 void CodeBook::overheard(DoorNumber door, const IpAddress& source, CodeTag code) {
-  gather_overheard(door, source, code);
-  if (!file_->is_kept()) flush(config_.doors[door], "");
+  const auto knock = gather_overheard(door, source, code);
+  if (file_->is_kept() || flush(config_.doors[door], "")) tell(door, code, kNoOpening, knock);
+}
+
+void CodeBook::tell(DoorNumber number, CodeTag code, uint64_t opening,
+                    const std::optional<CodeKnock>& knock) const {
+  const Door& door = config_.doors[number];
+  if (knock) tell_(opening, door, door.users[code.user].name, *knock);
 }
 
 // Whether all is on disk.
@@ -143,7 +155,10 @@ void CodeBook::use(const UseSequence& use) {
   const int64_t time = now();
   const CodeKnock knock = ledger_.knock_of(use.door, use.source, use.code, time);
   // Packets get lost, and are sent again, by anybody at any rate.
-  if (ledger_.used().contain(knock) && file_->is_kept()) return answer_(use.opening, true);
+  if (ledger_.used().contain(knock) && file_->is_kept()) {
+    tell(use.door, use.code, use.opening, knock);
+    return answer_(use.opening, true);
+  }
   const Door& door = config_.doors[use.door];
   // Until the file could be read nobody knew what had been used before this run.
   if (!file_->was_read() && file_->read() && !ledger_.used().allow(knock)) {
@@ -152,9 +167,24 @@ void CodeBook::use(const UseSequence& use) {
   }
   ledger_.use(use.door, knock, time);
   file_->used(knock);
-  gather_overheard(use.door, use.source, use.code);
+  const auto over_ipv6 = gather_overheard(use.door, use.source, use.code);
   if (door.rule.places.typed) file_->opened(door.name, use.source, time);
-  answer_(use.opening, flush(door, "; the door stays closed"));
+  const bool kept = flush(door, "; the door stays closed");
+  if (kept) {
+    tell(use.door, use.code, kNoOpening, over_ipv6);
+    tell(use.door, use.code, use.opening, knock);
+  }
+  answer_(use.opening, kept);
+}
+
+Status CodeBook::used_elsewhere(const CodeKnock& knock) {
+  if (!ledger_.may_be_used(knock.step, now())) return Fault{"the step of the code is yet to come"};
+  if (!ledger_.has_secret(knock.secret)) return {};
+  if (ledger_.used().allow(knock) && !ledger_.used().contain(knock)) {
+    ledger_.used().add(knock);
+    file_->used(knock);
+  }
+  return file_->is_kept() ? Status() : file_->flush();
 }
 
 }  // namespace knockd

@@ -23,6 +23,7 @@ const char* name_of_step(Step difference) {
 
 void CodeLedger::renew() {
   numbers_.clear();
+  ids_.clear();
   for (size_t door = 0; door < doors_.size(); ++door) {
     if (!doors_[door].users.empty()) numbers_.push_back(static_cast<DoorNumber>(door));
   }
@@ -110,6 +111,19 @@ void CodeLedger::use(DoorNumber number, const CodeKnock& knock, int64_t time) {
   used_.add(knock);
   const Door& door = doors_[number];
   if (door.rule.places.typed) known_.add(door.name, knock.source, time);
+}
+
+bool CodeLedger::has_secret(const std::string& id) const {
+  if (ids_.empty()) {
+    for (const DoorNumber number : numbers_) {
+      for (const User& user : doors_[number].users) ids_.insert(user.secret.id());
+    }
+  }
+  return ids_.contains(id);
+}
+
+bool CodeLedger::may_be_used(Step step, int64_t time) {
+  return step <= step_at(time) + kStepsAhead;
 }
 
 }  // namespace knockd

@@ -6,7 +6,6 @@
 #include <variant>
 
 #include "knockd/base/text.h"
-#include "knockd/control/json.h"
 
 namespace knockd {
 namespace {
@@ -41,10 +40,6 @@ void Control::on_request(Caller caller, uid_t user, const std::string& line) {
   const auto request = parse_request(line);
   if (!request) return answer(caller, 1, request.error().text);
   std::visit([&](const auto& ask) { act(caller, user, ask); }, *request);
-}
-
-void Control::answer(Caller caller, int status, const std::string& text) {
-  socket_.answer(caller, to_json(Answer{status, text}));
 }
 
 // --- Status --------------------------------------------------------------------------------------
@@ -170,6 +165,37 @@ void Control::finish(const Wait& wait) {
   if (running != 0) text += "; " + counted(running, command) + " still running";
   if (wait.failed != 0) text += "; " + counted(wait.failed, command) + " failed, see the log";
   answer(wait.caller, 1, text);
+}
+
+// --- The fleet -----------------------------------------------------------------------------------
+
+void Control::act(Caller caller, uid_t, const AskFleetOpen& ask) {
+  answer(caller, owner_.fleet_open(ask));
+}
+
+void Control::act(Caller caller, uid_t, const AskFleetClose& ask) {
+  answer(caller, owner_.fleet_close(ask));
+}
+
+void Control::act(Caller caller, uid_t, const AskFleetUsed& ask) {
+  answer(caller, owner_.fleet_used(ask));
+}
+
+// By "no" as well: who has no broker at times is to stay, too.
+void Control::act(Caller caller, uid_t, const AskFleetShare& ask) {
+  if (!socket_.let_stay(caller)) return answer(caller, 1, "another connection is the fleet's");
+  owner_.share_codes(ask.share);
+  answer(caller, 0, ask.share ? "codes wait for the fleet" : "codes do not wait for the fleet");
+}
+
+void Control::act(Caller caller, uid_t, const AskFleetShared& ask) {
+  if (!socket_.stays(caller)) return answer(caller, 1, "fleet-share is to come first");
+  owner_.code_shared(ask.id);
+  answer(caller, 0, "");
+}
+
+void Control::on_gone(Caller caller) {
+  if (socket_.stays(caller)) owner_.share_codes(false);
 }
 
 }  // namespace knockd

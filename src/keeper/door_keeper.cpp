@@ -89,9 +89,17 @@ void DoorKeeper::sequence_used(uint64_t opening, bool used) {
 }
 
 Result<OpenedByHand> DoorKeeper::open_by_hand(const CompleteKnock& knock, uint32_t user) {
+  return opened(knock, openings_.open_by_hand(knock, user, loop_.now()));
+}
+
+Result<OpenedByHand> DoorKeeper::open_by_gateway(const CompleteKnock& knock) {
+  return opened(knock, openings_.open_by_gateway(knock, loop_.now()));
+}
+
+Result<OpenedByHand> DoorKeeper::opened(const CompleteKnock& knock,
+                                        const Openings::ByHand& by_hand) {
   refused_.clear();
   const Instant now = loop_.now();
-  const Openings::ByHand by_hand = openings_.open_by_hand(knock, user, now);
   carry_out();
   settle();
   if (by_hand.id == 0) {
@@ -108,10 +116,18 @@ Result<OpenedByHand> DoorKeeper::open_by_hand(const CompleteKnock& knock, uint32
   return OpenedByHand{by_hand.id, runs_start, std::move(text)};
 }
 
-// That their time is over is on disk before anything is undone: a crash opens none of them again.
 ClosedByHand DoorKeeper::close_by_hand(const Selection& selection, uint32_t user) {
+  return closed(openings_.close_by_hand(selection, user, loop_.now()));
+}
+
+ClosedByHand DoorKeeper::close_by_gateway(const Selection& selection, const std::string& gateway) {
+  return closed(openings_.close_by_gateway(selection, gateway, loop_.now()));
+}
+
+// That their time is over is on disk before anything is undone: a crash opens none of them again.
+ClosedByHand DoorKeeper::closed(std::vector<uint64_t> ids) {
   ClosedByHand closed;
-  closed.running = openings_.close_by_hand(selection, user, loop_.now());
+  closed.running = std::move(ids);
   closed.count = closed.running.size();
   carry_out();
   flush();

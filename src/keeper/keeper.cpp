@@ -45,11 +45,18 @@ Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload
           loop_, log_, config_.doors,
           [this](uint64_t opening, bool used) { doors_.sequence_used(opening, used); },
           [this](const NextSequence& next) { slots_.send(next); }),
+      sharing_(loop_, log_, [this](uint64_t opening) { doors_.sequence_used(opening, true); }),
       codes_(
           loop_, log_, config_,
-          [this](uint64_t opening, bool used) { doors_.sequence_used(opening, used); },
+          [this](uint64_t opening, bool used) {
+            used ? sharing_.wait_for(opening) : doors_.sequence_used(opening, false);
+          },
           [this](const std::vector<DoorCodes>& codes) {
             for (const CodesPart& part : codes_parts(codes)) slots_.send(part);
+          },
+          [this](uint64_t opening, const Door& door, const std::string& user,
+                 const CodeKnock& knock) {
+            chronicle_.code_used(opening, door.name, user, knock);
           }),
       slots_(loop_, log_, entry, *this),
       chronicle_(loop_),

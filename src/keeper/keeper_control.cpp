@@ -54,10 +54,16 @@ StatusReport Keeper::status() const {
   report.commands_waiting = doors_.waiting();
   report.interfaces = slots_.report();
   std::map<std::string, uint64_t> open;  // of doors, by name: two of one name are told as one
+  const IpAddress some_v4 = *IpAddress::parse("0.0.0.0");
   for (const Door& door : config_.doors) {
     if (!open.emplace(door.name, 0).second) continue;
     report.doors.push_back({door.name, chronicle_.totals(door.name)});
-    for (const User& user : door.users) report.doors.back().users.push_back(user.name);
+    DoorReport& told = report.doors.back();
+    told.open_for = door.cmd_timeout;
+    const auto number = static_cast<DoorNumber>(&door - config_.doors.data());
+    told.closes = terms_.of(number, some_v4)->has_something_to_undo() ||
+                  terms_.of(number, IpAddress())->has_something_to_undo();
+    for (const User& user : door.users) told.users.push_back(user.name);
   }
   const WallTime boot = chronicle_.wall_time(Instant());
   doors_.openings().for_each_since([&](const OpenDoor& door, std::optional<Instant> since) {
@@ -69,6 +75,7 @@ StatusReport Keeper::status() const {
     opening.network = network_text(door.source, door.admission ? door.admission->prefix : 128);
     opening.interface = door.interface;
     opening.user = door.user;
+    opening.fleet = door.gateway;
     if (since) opening.since = boot + since->time_since_epoch();
     opening.until = boot + door.deadline.time_since_epoch();
     opening.left = std::max(door.deadline - loop_.now(), Duration::zero());
@@ -84,26 +91,61 @@ void Keeper::log_status(const StatusReport& report) {
   for (const std::string& line : to_log_lines(report)) log_.notice(line);
 }
 
-Result<OpenedByHand> Keeper::open_by_hand(const AskOpen& open, uid_t user) {
-  const auto door = std::ranges::find(config_.doors, open.door, &Door::name);
+// A copy of what it does for this source.
+Result<std::shared_ptr<Terms>> Keeper::terms_of(const std::string& name,
+                                                const IpAddress& source) const {
+  const auto door = std::ranges::find(config_.doors, name, &Door::name);
   if (door == config_.doors.end()) {
     std::vector<std::string> names;
     for (const Door& one : config_.doors) names.push_back(printable(one.name));
-    return Fault{"no door is called " + printable(open.door) +
+    return Fault{"no door is called " + printable(name) +
                  (names.empty() ? "" : "; there are: " + join(names, ", "))};
   }
   const auto number = static_cast<DoorNumber>(door - config_.doors.begin());
-  const std::shared_ptr<Terms> terms(new Terms(*terms_.of(number, open.address)));
+  return std::shared_ptr<Terms>(new Terms(*terms_.of(number, source)));
+}
+
+Result<OpenedByHand> Keeper::open_by_hand(const AskOpen& open, uid_t user) {
+  const auto terms = terms_of(open.door, open.address);
+  if (!terms) return terms.error();
   // Reknock = ignore is for knocks alone.
-  if (terms->reknock == Reknock::kIgnore) terms->reknock = Reknock::kExtend;
-  if (open.time) terms->open_for = *open.time;
-  return doors_.open_by_hand({terms, open.address, "", 0, kNoDoor}, user);
+  if ((*terms)->reknock == Reknock::kIgnore) (*terms)->reknock = Reknock::kExtend;
+  if (open.time) (*terms)->open_for = *open.time;
+  return doors_.open_by_hand({*terms, open.address, "", 0, kNoDoor}, user);
 }
 
 bool Keeper::is_open(uint64_t opening) const { return doors_.openings().is_open(opening); }
 
 ClosedByHand Keeper::close_by_hand(const Selection& selection, uid_t user) {
   return doors_.close_by_hand(selection, user);
+}
+
+// For no longer than a knock here would open it.
+Answer Keeper::fleet_open(const AskFleetOpen& ask) {
+  const auto terms = terms_of(ask.door, ask.address);
+  if (!terms) return {1, terms.error().text};
+  if (!(*terms)->has_something_to_undo()) {
+    return {1,
+            "door " + printable(ask.door) + " has nothing to undo: it is opened by knocks alone"};
+  }
+  (*terms)->open_for = std::min((*terms)->open_for, ask.left);
+  (*terms)->reknock = Reknock::kExtend;
+  CompleteKnock knock{*terms, ask.address, "", 0, kNoDoor};
+  knock.user = ask.user;
+  knock.gateway = ask.gateway;
+  const auto opened = doors_.open_by_gateway(knock);
+  return opened ? Answer{0, opened->text} : Answer{1, opened.error().text};
+}
+
+Answer Keeper::fleet_close(const AskFleetClose& ask) {
+  const ClosedByHand closed = doors_.close_by_gateway(ask.selection, ask.gateway);
+  if (closed.count == 0) return {1, "nothing was open there"};
+  return {0, "closing " + counted(closed.count, "opening")};
+}
+
+Answer Keeper::fleet_used(const AskFleetUsed& ask) {
+  const Status used = codes_.used_elsewhere(ask.knock);
+  return used ? Answer{} : Answer{1, used.error().text};
 }
 
 }  // namespace knockd

@@ -154,6 +154,7 @@ std::optional<Line> parse_line(std::string_view text, Fact fact) {
   line.door.door = unescape(take(rest, " door="));
   line.door.interface = unescape(take(rest, " interface="));
   line.door.user = unescape(take(rest, " user="));
+  line.door.gateway = unescape(take(rest, " fleet="));
   const nanoseconds left = parse_seconds(take(rest, " left="));
   line.moment.boot = Instant(parse_seconds(take(rest, " boot=")));
   line.moment.wall = parse_clock(take(rest, " clock="));
@@ -182,6 +183,7 @@ class Reckoning {
         if (oldest != end) {
           auto& stored = *doors_[std::prev(end)->second];
           stored.door.deadline = line.door.deadline;
+          stored.door.gateway = std::move(line.door.gateway);
           stored.written = line.moment.boot;
         }
         break;
@@ -290,6 +292,8 @@ void append_fact(std::string& text, Fact fact, const OpenDoor& door, const Momen
     append_escaped(content, door.user, Blanks::kEscaped);
   }
   if (fact == Fact::kOpen || fact == Fact::kExtend) {
+    if (!door.gateway.empty()) content += " fleet=";
+    append_escaped(content, door.gateway, Blanks::kEscaped);
     content += " left=" + seconds_text(within_reason(door.deadline.time_since_epoch()) - boot);
   }
   content += " boot=" + seconds_text(boot) + " clock=" + clock_text(now.wall);

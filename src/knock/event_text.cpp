@@ -112,6 +112,13 @@ std::string is_open_text(const Terms& terms, const IpAddress& source, Duration l
 }
 std::string opened_by_hand_text(uint32_t user) { return format("opened by hand (uid %u)", user); }
 std::string closed_by_hand_text(uint32_t user) { return format("closed by hand (uid %u)", user); }
+std::string opened_by_gateway_text(std::string_view gateway, std::string_view user) {
+  std::string text = "opened by gateway " + std::string(gateway);
+  return user.empty() ? text : text + " for " + std::string(user);
+}
+std::string closed_by_gateway_text(std::string_view gateway) {
+  return "closed by gateway " + std::string(gateway);
+}
 std::string start_ended_text() { return "the start command has ended"; }
 std::string still_running_text() {
   return "the start command is still running; running the stop command";

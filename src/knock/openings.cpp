@@ -11,6 +11,8 @@ namespace {
 
 // Refused knocks of a door are reported at once, and then at most so often.
 constexpr Duration kBetweenReports = std::chrono::minutes(1);
+// What a gateway says of the time left was true a moment ago: one end, said twice, is no later one.
+constexpr Duration kOnTheWay = std::chrono::milliseconds(10);
 
 }  // namespace
 
@@ -31,6 +33,7 @@ void Openings::take_up(const std::vector<OpenDoor>& doors, Instant now) {
     last_id_ = std::max(last_id_, id);
     CompleteKnock knock{.terms = terms, .source = door.source, .interface = door.interface};
     knock.user = door.user;
+    knock.gateway = door.gateway;
     add(id, knock, line_of(door.door));
     --waiting_;
     ++open_;
@@ -78,8 +81,29 @@ Openings::ByHand Openings::open_by_hand(const CompleteKnock& knock, uint32_t use
   if (leaving_) return {.refused = shutting_down_text()};
   std::string refused = begin(knock, line_of(knock.terms->door));
   if (!refused.empty()) return {.refused = std::move(refused)};
+  return open_at_once(opened_by_hand_text(user), now);
+}
+
+Openings::ByHand Openings::open_by_gateway(const CompleteKnock& knock, Instant now) {
+  if (leaving_) return {.refused = shutting_down_text()};
+  Line& line = line_of(knock.terms->door);
+  if (std::string why = begin(knock, line); !why.empty()) {
+    refuse(line, knock, why, now);
+    return {.refused = std::move(why)};
+  }
+  // One that lasts as long stays as it is, without a line: gateways repeat what they say.
+  const auto older = renewable(last_id_);
+  if (older && now + knock.terms->open_for <= opening(*older).deadline + kOnTheWay) {
+    remove(last_id_);
+    return {*older, false, {}, opening(*older).deadline};
+  }
+  return open_at_once(opened_by_gateway_text(knock.gateway, knock.user), now);
+}
+
+// One that begin() has added.
+Openings::ByHand Openings::open_at_once(const std::string& text, Instant now) {
   const uint64_t fresh = last_id_;
-  say(LogLevel::kNotice, opening(fresh), opened_by_hand_text(user));
+  say(LogLevel::kNotice, opening(fresh), text);
   const uint64_t id = proceed(fresh, now);
   return {id, id == fresh, {}, id == 0 ? now : opening(id).deadline};
 }
@@ -104,6 +128,16 @@ std::string Openings::begin(const CompleteKnock& knock, Line& line) {
 
 std::vector<uint64_t> Openings::close_by_hand(const Selection& selection, uint32_t user,
                                               Instant now) {
+  return close(selection, user, {}, now);
+}
+
+std::vector<uint64_t> Openings::close_by_gateway(const Selection& selection,
+                                                 const std::string& gateway, Instant now) {
+  return close(selection, 0, gateway, now);
+}
+
+std::vector<uint64_t> Openings::close(const Selection& selection, uint32_t user,
+                                      const std::string& gateway, Instant now) {
   std::vector<uint64_t> closed;
   if (leaving_) return closed;
   for (auto next = openings_.begin(); next != openings_.end();) {
@@ -112,6 +146,7 @@ std::vector<uint64_t> Openings::close_by_hand(const Selection& selection, uint32
     closed.push_back(id);
     opening.by_hand = true;
     opening.uid = user;
+    opening.closed_at = gateway;
     if (opening.has_not_begun()) {
       const Lane lane = lane_of(opening);
       report_stop(opening);
@@ -174,9 +209,11 @@ uint64_t Openings::proceed(uint64_t id, Instant now) {
   const Instant deadline = now + terms.open_for;
   const bool extend = terms.reknock == Reknock::kExtend && deadline > renewed.deadline;
   say(LogLevel::kNotice, fresh, already_open_text(extend));
+  const std::string gateway = fresh.gateway;
   remove(id);
   if (!extend) return *older;
   renewed.deadline = deadline;
+  renewed.gateway = gateway;
   if (!renewed.has_not_begun()) set_alarm(*older, deadline);
   if (renewed.let_in) admit(*older, false);
   record(*older, false);
@@ -199,19 +236,21 @@ void Openings::begin_recording(uint64_t id) {
   record(id, true);
 }
 
-// The youngest opening of the same door and source whose time is not over; nothing for a door that
-// has nothing to undo.
+// The youngest opening of the same door and source whose time is not over, for a gateway the one
+// that lasts longest; nothing for a door that has nothing to undo.
 std::optional<uint64_t> Openings::renewable(uint64_t id) const {
   const Opening& knocking = openings_.at(id);
   if (!knocking.has_something_to_undo()) return std::nullopt;
   const Lane lane = lane_of(knocking);
+  const bool by_age = knocking.gateway.empty();
   std::optional<uint64_t> youngest;
   for (const Part part : {Part::kBusy, Part::kStarts, Part::kRest}) {
     const auto first = lanes_.lower_bound({lane, part, 0});
     for (auto member = lanes_.lower_bound({lane, part, id}); member != first;) {
       const uint64_t candidate = std::get<uint64_t>(*--member);
-      if (youngest && candidate < *youngest) break;
+      if (by_age && youngest && candidate < *youngest) break;
       const Opening& older = openings_.at(candidate);
+      if (!by_age && youngest && older.deadline <= openings_.at(*youngest).deadline) continue;
       if (older.is_open() && !older.by_hand && older.state > State::kAdmitting &&
           older.terms->admission == knocking.terms->admission) {
         youngest = candidate;
@@ -228,7 +267,8 @@ void Openings::refuse(Line& line, const CompleteKnock& knock, const std::string&
   refused.source = knock.source;
   refused.interface = knock.interface;
   refused.user = knock.user;
-  tell(Happened::What::kRefused, std::move(refused), why);
+  refused.gateway = knock.gateway;
+  tell(Happened::What::kRefused, std::move(refused)).why = why;
   ++line.refused;
   line.why_refused = why;
   if (!line.report_at || now >= *line.report_at) {
@@ -354,6 +394,7 @@ void Openings::add(uint64_t id, const CompleteKnock& knock, Line& line) {
   added.source = knock.source;
   added.interface = knock.interface;
   added.user = knock.user;
+  added.gateway = knock.gateway;
   added.line = line.number;
   lanes_.insert({lane_of(added), added.part, id});
   if (added.has_start()) ++line.starts;
@@ -389,7 +430,9 @@ void Openings::forget(uint64_t id) {
   OpenDoor door = open_door(id, undone);
   actions_.emplace_back(Forget{door});
   if (undone.is_told) {
-    tell(Happened::What::kClosed, std::move(door), why_closed(undone));
+    Happened& closed = tell(Happened::What::kClosed, std::move(door));
+    closed.why = why_closed(undone);
+    closed.by = closed_by(undone);
   }
   --open_;
   remove(id);
@@ -397,14 +440,14 @@ void Openings::forget(uint64_t id) {
 
 void Openings::tell_open(uint64_t id, Happened::What what) {
   opening(id).is_told = true;
-  tell(what, open_door(id, opening(id)), {});
+  tell(what, open_door(id, opening(id)));
 }
 
-void Openings::tell(Happened::What what, OpenDoor door, std::string why) {
+Happened& Openings::tell(Happened::What what, OpenDoor door) {
   Happened& happened = std::get<Happened>(actions_.emplace_back(Happened()));
   happened.what = what;
   happened.door = std::move(door);
-  happened.why = std::move(why);
+  return happened;
 }
 
 void Openings::record(uint64_t id, bool is_new) {
@@ -429,7 +472,8 @@ OpenDoor Openings::open_door(uint64_t id, const Opening& opening) {
           render_command(opening.terms->stop, opening.source, opening.terms->prefix),
           opening.terms->admission,
           opening.deadline,
-          opening.user};
+          opening.user,
+          opening.gateway};
 }
 
 Openings::Line& Openings::line_of(const std::string& door) {

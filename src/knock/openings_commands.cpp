@@ -63,7 +63,15 @@ void Openings::report_stop(Opening& opening) {
 std::string Openings::why_closed(const Opening& opening) {
   if (opening.why == Why::kStartEnded) return start_ended_text();
   if (opening.why == Why::kShutdown) return shutting_down_text();
-  return opening.by_hand ? closed_by_hand_text(opening.uid) : command_timeout_text();
+  if (!opening.by_hand) return command_timeout_text();
+  return opening.closed_at.empty() ? closed_by_hand_text(opening.uid)
+                                   : closed_by_gateway_text(opening.closed_at);
+}
+
+Happened::By Openings::closed_by(const Opening& opening) {
+  using By = Happened::By;
+  if (opening.by_hand) return opening.closed_at.empty() ? By::kHand : By::kFleet;
+  return opening.why == Why::kShutdown ? By::kShutdown : By::kTime;
 }
 
 // Lets the lane's stops pass the start command that hangs.
@@ -143,7 +151,8 @@ void Openings::start_begins(uint64_t id, Instant now) {
   --line_of(terms.door).starts;
   --waiting_;
   if (starting.has_something_to_undo()) {
-    if (now + terms.open_for > starting.deadline + kLate) {
+    // Not one of the fleet, which ends everywhere at once.
+    if (starting.gateway.empty() && now + terms.open_for > starting.deadline + kLate) {
       starting.deadline = now + terms.open_for;
       if (starting.let_in) admit(id, false);
       record(id, false);

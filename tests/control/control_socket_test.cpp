@@ -309,6 +309,57 @@ TEST_F(ControlSocketTest, SilentCallerIsSentAway_SoonIfOthersWait) {
   EXPECT_LE(passes, 15) << "eight silent ones are to go at a time";
 }
 
+TEST_F(ControlSocketTest, OneMayStay_InAPlaceOfItsOwn_UntilItIsGone) {
+  bool is_let = false;
+  act_ = [&](ControlSocket::Caller caller) {
+    is_let = socket_.let_stay(caller);
+    socket_.answer(caller, "{}");
+  };
+  const auto ask_to_stay = [&](Call& call) {
+    const size_t before = asked_.size();
+    call.say("stay\n");
+    turn_until("it has asked", [&] { return asked_.size() > before; });
+    turn_until("it is answered", [&] { return call.heard().ends_with("{}\n"); });
+    return is_let;
+  };
+  auto staying = std::make_unique<Call>(path_);
+  EXPECT_TRUE(ask_to_stay(*staying));
+  EXPECT_TRUE(ask_to_stay(*staying)) << "as often as it likes";
+  Call other(path_);
+  EXPECT_FALSE(ask_to_stay(other));
+  pass(10s);
+  EXPECT_TRUE(other.is_over());
+  pass(3600s);
+  EXPECT_FALSE(staying->is_over());
+  std::vector<std::unique_ptr<Call>> eight;
+  const size_t before = asked_.size();
+  for (size_t i = 0; i < ControlSocket::kMostCallers; ++i) {
+    eight.push_back(std::make_unique<Call>(path_));
+    eight.back()->say("x\n");
+  }
+  turn_until("eight others", [&] { return asked_.size() == before + ControlSocket::kMostCallers; });
+  eight.clear();
+  const int gone = gone_;
+  staying.reset();
+  turn_until("all are gone",
+             [&] { return gone_ == gone + 1 + static_cast<int>(ControlSocket::kMostCallers); });
+  Call next(path_);
+  EXPECT_TRUE(ask_to_stay(next));
+}
+
+TEST_F(ControlSocketTest, WhoStaysButDoesNotReadIsSentAway) {
+  act_ = [&](ControlSocket::Caller caller) {
+    EXPECT_TRUE(socket_.let_stay(caller));
+    socket_.answer(caller, std::string(size_t{8} << 20, 'x'));
+  };
+  Call call(path_);
+  call.say("stay\n");
+  turn_until("it has asked", [&] { return asked_.size() == 1; });
+  pass(0s);
+  pass(11s);
+  EXPECT_EQ(gone_, 1);
+}
+
 TEST_F(ControlSocketTest, CallerIsServedLater_WhenDescriptorsHadRunOut) {
   Call call(path_);
   call.say("status\n");

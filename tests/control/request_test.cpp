@@ -89,6 +89,83 @@ TEST(RequestTest, OpenToNobody) {
   }
 }
 
+// --- Of knockd-fleet
+
+TEST(RequestTest, FleetOpens) {
+  const auto open = ask<AskFleetOpen>("fleet-open\tmy door\t2001:db8::7\t12.345\tsite-b");
+  EXPECT_EQ(open.door, "my door");
+  EXPECT_EQ(open.address, address("2001:db8::7"));
+  EXPECT_EQ(open.left, 12'345ms);
+  EXPECT_EQ(open.gateway, "site-b");
+  EXPECT_EQ(open.user, "");
+  EXPECT_EQ(ask<AskFleetOpen>("fleet-open\td\t192.0.2.7\t1\tb\talice").user, "alice");
+  EXPECT_EQ(ask<AskFleetOpen>("fleet-open\t--door=all\t192.0.2.7\t1\tb").door, "--door=all");
+  const std::pair<const char*, Duration> kTable[] = {
+      {"0.001", 1ms}, {"1", 1s}, {"0.000000001", 1ns}, {"2147483.999", 2147483'999ms}};
+  for (const auto& [text, left] : kTable) {
+    EXPECT_EQ(ask<AskFleetOpen>(std::string("fleet-open\td\t192.0.2.7\t") + text + "\tb").left,
+              left);
+  }
+}
+
+TEST(RequestTest, FleetOpensNothingByWordsWithoutSense) {
+  EXPECT_EQ(refusal("fleet-open\tssh\t192.0.2.7\t1"),
+            "fleet-open: expected DOOR ADDRESS SECONDS GATEWAY [USER]");
+  EXPECT_NE(refusal("fleet-open\tssh\t192.0.2.7\t1\tb\talice\tx"), "");
+  EXPECT_EQ(refusal("fleet-open\tssh\t192.0.2\t1\tb"),
+            "fleet-open: expected an address, not \"192.0.2\"");
+  EXPECT_EQ(refusal("fleet-open\tssh\tff02::1\t1\tb"),
+            "fleet-open: \"ff02::1\" is no address that a knocker can have");
+  for (const char* const time : {"0", "0.0", "", ".", ".5", "5.", "-1", "1h", "1e3", "1.0000000001",
+                                 "1.2.3", " 1", "2147484", "nan"}) {
+    EXPECT_EQ(refusal(std::string("fleet-open\tssh\t192.0.2.7\t") + time + "\tb"),
+              std::string("fleet-open: expected seconds like 12.345, not \"") + time + '"');
+  }
+  for (const std::string& gateway : {std::string(), std::string("a b"), std::string("a/b"),
+                                     std::string("\xc3\xa4"), std::string(65, 'a')}) {
+    EXPECT_NE(refusal("fleet-open\tssh\t192.0.2.7\t1\t" + gateway), "") << gateway;
+    EXPECT_NE(refusal("fleet-close\tssh\t192.0.2.7\t" + gateway), "") << gateway;
+    EXPECT_NE(refusal("fleet-open\tssh\t192.0.2.7\t1\tb\t" + gateway), "") << gateway;
+  }
+  const std::string longest(64, 'a');
+  EXPECT_EQ(ask<AskFleetOpen>("fleet-open\tssh\t192.0.2.7\t1\t" + longest).gateway, longest);
+  EXPECT_NE(refusal("fleet-open\tssh\t192.0.2.7\t1\tb\t" + longest), "") << "no user's name";
+}
+
+TEST(RequestTest, FleetCloses) {
+  const auto close = ask<AskFleetClose>("fleet-close\tall\t192.0.2.7\tsite-b");
+  EXPECT_EQ(close.selection.door, "all");
+  EXPECT_EQ(close.selection.address, address("192.0.2.7"));
+  EXPECT_EQ(close.gateway, "site-b");
+  EXPECT_EQ(refusal("fleet-close\tssh\t192.0.2.7"), "fleet-close: expected DOOR ADDRESS GATEWAY");
+}
+
+TEST(RequestTest, FleetHasUsedACode) {
+  const auto used = ask<AskFleetUsed>("fleet-used\t0123456789012345\t58933214\t192.0.2.7\tb");
+  EXPECT_EQ(used.knock.secret, "0123456789012345");
+  EXPECT_EQ(used.knock.step, 58933214);
+  EXPECT_EQ(used.knock.source, address("192.0.2.7"));
+  EXPECT_EQ(ask<AskFleetUsed>("fleet-used\t0123456789012345\t1\t::\tb").knock.source,
+            address("::"));
+  for (const char* const words :
+       {"012345678901234\t1\t::\tb", "01234567890123456\t1\t::\tb", "012345678901234x\t1\t::\tb",
+        "0123456789012345\t-1\t::\tb", "0123456789012345\t1099511627777\t::\tb",
+        "0123456789012345\t1\thost\tb", "0123456789012345\t1\t::\t", "0123456789012345\t1\t::"}) {
+    EXPECT_NE(refusal(std::string("fleet-used\t") + words), "") << words;
+  }
+}
+
+TEST(RequestTest, FleetShares) {
+  EXPECT_TRUE(ask<AskFleetShare>("fleet-share\tyes").share);
+  EXPECT_FALSE(ask<AskFleetShare>("fleet-share\tno").share);
+  EXPECT_EQ(refusal("fleet-share\tmaybe"), "fleet-share: expected yes or no, not \"maybe\"");
+  EXPECT_EQ(refusal("fleet-share"), "fleet-share: expected yes or no");
+  EXPECT_EQ(ask<AskFleetShared>("fleet-shared\t18446744073709551615").id, UINT64_MAX);
+  EXPECT_EQ(refusal("fleet-shared\tx"), "fleet-shared: expected the id of a code, not \"x\"");
+  EXPECT_EQ(refusal("fleet-opens\t1"),
+            "expected status, close, open or events, not \"fleet-opens\"");
+}
+
 TEST(RequestTest, AnythingElseIsRefusedInOneLine) {
   EXPECT_EQ(refusal(""), "expected status, close, open or events, not \"\"");
   EXPECT_EQ(refusal("status "), "expected status, close, open or events, not \"status \"");

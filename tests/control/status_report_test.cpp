@@ -48,7 +48,8 @@ StatusReport report() {
   ppp.name = "ppp0";
   ppp.waits_because = "interface ppp0 does not exist, waiting for it";
   report.interfaces = {wan, ppp};
-  report.doors = {{"ssh", {11, 12, 13, 14, 15, 16, 17}, 1}, {"<img \"a\\b\">\n", {}, 0}};
+  report.doors = {{"ssh", {11, 12, 13, 14, 15, 16, 17}, 1, 60500ms, true},
+                  {"<img \"a\\b\">\n", {}, 0}};
   OpeningReport opening;
   opening.id = 42;
   opening.door = "ssh";
@@ -85,9 +86,9 @@ TEST(StatusReportTest, Json) {
       R"("age":0.020},{"name":"ppp0","listening":false,)"
       R"("waits_because":"interface ppp0 does not exist, waiting for it","addresses":[]}],)"
       R"("doors":[{"name":"ssh","open":1,"begun":11,"opened":12,"timed_out":13,"wrong":14,)"
-      R"("discarded":15,"refused":16,"commands_failed":17},)"
+      R"("discarded":15,"refused":16,"commands_failed":17,"open_for":60.500,"closes":true},)"
       R"({"name":"<img \"a\\b\">\n","open":0,"begun":0,"opened":0,"timed_out":0,"wrong":0,)"
-      R"("discarded":0,"refused":0,"commands_failed":0}],)"
+      R"("discarded":0,"refused":0,"commands_failed":0,"open_for":0.000,"closes":false}],)"
       R"("openings":[{"id":42,"door":"ssh","address":"192.0.2.7","network":"192.0.2.0/24",)"
       R"("interface":"eth0","since":1799999000.000,"until":1800003600.000,"left":3600.000},)"
       R"({"id":43,"door":"ssh","address":"192.0.2.7","network":"192.0.2.0/24",)"
@@ -141,10 +142,13 @@ TEST(StatusReportTest, UsersOfCodesAreShown) {
   StatusReport with = report();
   with.doors[0].users = {"alice", "bob"};
   with.openings[0].user = "bob";
-  EXPECT_THAT(to_json(with), HasSubstr(R"("commands_failed":17,"users":["alice","bob"]})"));
+  EXPECT_THAT(to_json(with), HasSubstr(R"("closes":true,"users":["alice","bob"]})"));
   EXPECT_THAT(to_json(with), HasSubstr(R"("network":"192.0.2.0/24","user":"bob","interface")"));
   EXPECT_THAT(to_table(with), HasSubstr("\nusers of ssh: alice, bob\n"));
   EXPECT_THAT(to_table(with), HasSubstr("60 min left  eth0  by bob\n"));
+  with.openings[0].fleet = "site-b";
+  EXPECT_THAT(to_json(with), HasSubstr(R"("user":"bob","fleet":"site-b","interface")"));
+  EXPECT_THAT(to_table(with), HasSubstr("60 min left  eth0  by bob  gateway site-b\n"));
 }
 
 TEST(StatusReportTest, TimesInTheTableAreRough) {

@@ -42,6 +42,27 @@ struct Check {
     require(line.starts_with("open\t") && ask.address.is_unicast());
     require(!ask.time || (*ask.time > Duration::zero() && *ask.time <= Duration(kLongest)));
   }
+  void operator()(const AskFleetOpen& ask) const {
+    require(line.starts_with("fleet-open\t") && ask.address.is_unicast());
+    require(ask.left > Duration::zero() && ask.left <= Duration(kLongest));
+    require(is_name(ask.gateway, 64) && (ask.user.empty() || is_name(ask.user, 32)));
+  }
+  void operator()(const AskFleetClose& ask) const {
+    require(line.starts_with("fleet-close\t") && is_name(ask.gateway, 64));
+    require(ask.selection.door && ask.selection.address);
+  }
+  void operator()(const AskFleetUsed& ask) const {
+    require(line.starts_with("fleet-used\t"));
+    require(ask.knock.secret.size() == 16 && is_clean(ask.knock.secret) && ask.knock.step >= 0);
+  }
+  void operator()(const AskFleetShare& ask) const {
+    require(line == (ask.share ? "fleet-share\tyes" : "fleet-share\tno"));
+  }
+  void operator()(const AskFleetShared&) const { require(line.starts_with("fleet-shared\t")); }
+  static bool is_name(std::string_view text, size_t longest) {
+    return !text.empty() && text.size() <= longest && is_clean(text) &&
+           text.find_first_of(" /%\\:") == text.npos;
+  }
   static constexpr Duration kLongest = std::chrono::hours(24 * 25);
 };
 

@@ -110,8 +110,39 @@ TEST_F(ChronicleTest, OpeningHasAnEndOnlyIfThereIsSomethingToUndo) {
   EXPECT_THAT(told_.back(), HasSubstr(R"("network":"192.0.2.0/24",)"));
   EXPECT_THAT(told_.back(), HasSubstr("until"));
   chronicle_.on_happened({Happened::What::kClosed, with_ports, "command timeout"});
-  EXPECT_THAT(told_.back(), HasSubstr(R"("why":"command timeout"})"));
+  EXPECT_THAT(told_.back(), HasSubstr(R"("why":"command timeout","by":"time"})"));
   EXPECT_THAT(told_.back(), Not(HasSubstr("until")));
+}
+
+TEST_F(ChronicleTest, OpeningThatIsRenewedOrOfTheFleetIsToldAsSuch) {
+  OpenDoor one = door();
+  chronicle_.on_happened({Happened::What::kOpened, one, {}});
+  EXPECT_THAT(told_.back(), AllOf(Not(HasSubstr("renewed")), Not(HasSubstr("fleet"))));
+  one.gateway = "site-b";
+  chronicle_.on_happened({Happened::What::kRenewed, one, {}});
+  EXPECT_THAT(told_.back(), HasSubstr(R"("renewed":true,"fleet":"site-b",)"));
+  chronicle_.on_happened({Happened::What::kRefused, one, "why"});
+  EXPECT_THAT(told_.back(), AllOf(HasSubstr(R"("fleet":"site-b")"), Not(HasSubstr("\"by\""))));
+}
+
+TEST_F(ChronicleTest, WhoClosedItIsAWordForPrograms) {
+  using By = Happened::By;
+  const std::pair<By, const char*> kTable[] = {
+      {By::kTime, "time"}, {By::kHand, "hand"}, {By::kFleet, "fleet"}, {By::kShutdown, "shutdown"}};
+  for (const auto& [by, word] : kTable) {
+    chronicle_.on_happened({Happened::What::kClosed, door(), "why", by});
+    EXPECT_THAT(told_.back(), HasSubstr(std::string("\"why\":\"why\",\"by\":\"") + word + "\"}"));
+  }
+}
+
+TEST_F(ChronicleTest, CodeIsTold) {
+  const CodeKnock knock{"1234567890123456", 58933214, door().source};
+  chronicle_.code_used(7, "ssh", "alice", knock);
+  chronicle_.code_used(0, "ssh", "alice", knock);
+  EXPECT_THAT(told_, ElementsAre(R"({"event":"code","id":7,"door":"ssh","address":"192.0.2.7",)"
+                                 R"("user":"alice","secret":"1234567890123456","step":58933214})",
+                                 R"({"event":"code","door":"ssh","address":"192.0.2.7",)"
+                                 R"("user":"alice","secret":"1234567890123456","step":58933214})"));
 }
 
 TEST_F(ChronicleTest, FloodOfRefusalsIsCounted_ButNotAllTold) {

@@ -54,8 +54,14 @@ class CodeBookTest : public ::testing::Test {
         [this](uint64_t opening, bool used) {
           answers_.push_back(format("%d %s", static_cast<int>(opening), used ? "used" : "not"));
         },
-        [this](const std::vector<DoorCodes>& codes) { told_.push_back(codes); }, calls_,
-        [this] { return WallTime(std::chrono::seconds(now_)); });
+        [this](const std::vector<DoorCodes>& codes) { told_.push_back(codes); },
+        [this](uint64_t opening, const Door& door, const std::string& user,
+               const CodeKnock& knock) {
+          events_.push_back(format("%d %s %s %d ", static_cast<int>(opening), door.name.c_str(),
+                                   user.c_str(), static_cast<int>(knock.step)) +
+                            knock.source.to_string());
+        },
+        calls_, [this] { return WallTime(std::chrono::seconds(now_)); });
     book_->renew();
   }
   CodeTag tag(int away = 0) const { return code_tag(0, step_at(now_) + away, true); }
@@ -75,6 +81,7 @@ class CodeBookTest : public ::testing::Test {
   int64_t now_ = 1'767'996'427;
   std::vector<std::string> answers_;
   std::vector<std::vector<DoorCodes>> told_;
+  std::vector<std::string> events_;
   std::unique_ptr<CodeBook> book_;
 };
 
@@ -241,6 +248,95 @@ TEST_F(CodeBookTest, DoorsThatComeWithAReloadHaveTheirCodes) {
   ASSERT_EQ(told_.size(), 1u);
   use(1, kHome, tag());
   EXPECT_THAT(answers_, ElementsAre("1 used"));
+}
+
+// --- The fleet
+
+std::string id_of_alice() { return Secret::parse("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")->id(); }
+
+TEST_F(CodeBookTest, UsedCodeIsTold_AlsoThatItIsUsedUpOverIpv6_AndEachTime) {
+  const std::string step = std::to_string(step_at(now_));
+  use(1, kHome, tag());
+  use(2, kHome, tag());
+  use(3, kHome, tag(1), 1);
+  EXPECT_THAT(
+      events_,
+      ElementsAre("1 ssh alice " + step + " 192.0.2.7", "2 ssh alice " + step + " 192.0.2.7",
+                  "0 typed alice " + std::to_string(step_at(now_) + 1) + " ::",
+                  "3 typed alice " + std::to_string(step_at(now_) + 1) + " 192.0.2.7"));
+  events_.clear();
+  book_->overheard(0, kHome, code_tag(0, step_at(now_) + 2, false));
+  EXPECT_THAT(events_, ElementsAre("0 ssh alice " + std::to_string(step_at(now_) + 2) + " ::"));
+}
+
+TEST_F(CodeBookTest, WhatIsNotOnDiskIsNotTold) {
+  calls_.only = "write";
+  calls_.first_fault = 0;
+  calls_.error = ENOSPC;
+  use(1, kHome, tag());
+  EXPECT_THAT(events_, IsEmpty());
+}
+
+TEST_F(CodeBookTest, CodeThatWasUsedElsewhereIsUsedUp_OverItsFamilyAlone_AndOnDisk) {
+  const IpAddress home6 = *IpAddress::parse("2001:db8::7");
+  EXPECT_TRUE(book_->used_elsewhere({id_of_alice(), step_at(now_), kHome}));
+  EXPECT_THAT(events_, IsEmpty()) << "those of the fleet know";
+  for (int run = 0; run < 2; ++run, begin()) {
+    EXPECT_FALSE(may_open(kEve, tag()));
+    EXPECT_FALSE(may_open(kEve, tag(-1)));
+    EXPECT_TRUE(may_open(kEve, tag(1)));
+    EXPECT_TRUE(may_open(kHome, tag())) << "who used it there may do so here";
+    EXPECT_TRUE(may_open(home6, code_tag(0, step_at(now_), false)));
+  }
+}
+
+TEST_F(CodeBookTest, OlderCodeFromElsewhereChangesNothing) {
+  use(1, kHome, tag());
+  const int calls = calls_.calls;
+  EXPECT_TRUE(book_->used_elsewhere({id_of_alice(), step_at(now_) - 1, kEve}));
+  EXPECT_TRUE(book_->used_elsewhere({id_of_alice(), step_at(now_), kEve}));
+  EXPECT_TRUE(may_open(kHome, tag()));
+  EXPECT_FALSE(may_open(kEve, tag()));
+  EXPECT_EQ(calls_.calls, calls) << "nor is it written";
+}
+
+TEST_F(CodeBookTest, CodeOfASecretThatNoDoorHasIsNotKept) {
+  const int calls = calls_.calls;
+  EXPECT_TRUE(book_->used_elsewhere({"0123456789012345", step_at(now_), kHome}));
+  EXPECT_EQ(calls_.calls, calls);
+}
+
+TEST_F(CodeBookTest, CodeOfAStepThatIsFarAwayIsNotBelieved) {
+  EXPECT_TRUE(book_->used_elsewhere({id_of_alice(), step_at(now_) + 2, kHome}));
+  const Status refused = book_->used_elsewhere({id_of_alice(), step_at(now_) + 3, kHome});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().text, "the step of the code is yet to come");
+  now_ += 90;
+  EXPECT_TRUE(may_open(kEve, tag()));
+}
+
+TEST_F(CodeBookTest, CodeFromElsewhereThatCannotBeKeptIsAFault_AndUsedAllTheSame) {
+  calls_.only = "write";
+  calls_.first_fault = 0;
+  calls_.error = ENOSPC;
+  EXPECT_FALSE(book_->used_elsewhere({id_of_alice(), step_at(now_), kHome}));
+  EXPECT_FALSE(may_open(kEve, tag()));
+  calls_.first_fault = FaultyCalls::kNever;
+  EXPECT_TRUE(book_->used_elsewhere({id_of_alice(), step_at(now_), kHome}));
+  begin();
+  EXPECT_FALSE(may_open(kEve, tag()));
+}
+
+TEST_F(CodeBookTest, SecretsThatComeAndGoWithAReloadAreKnown) {
+  Config with = config_;
+  config_.doors.clear();
+  book_->renew();
+  EXPECT_TRUE(book_->used_elsewhere({id_of_alice(), step_at(now_), kHome}));
+  config_ = with;
+  book_->renew();
+  EXPECT_TRUE(may_open(kEve, tag())) << "it was not kept";
+  EXPECT_TRUE(book_->used_elsewhere({id_of_alice(), step_at(now_), kHome}));
+  EXPECT_FALSE(may_open(kEve, tag()));
 }
 
 #endif

@@ -52,6 +52,20 @@ class ControlTest : public ::testing::Test, public Control::Owner, protected Tur
   }
 
   bool is_open(uint64_t) const override { return is_open_; }
+  Answer fleet_open(const AskFleetOpen& ask) override {
+    words_.push_back("fleet-open " + ask.door + " of " + ask.gateway);
+    return {0, "open"};
+  }
+  Answer fleet_close(const AskFleetClose& ask) override {
+    words_.push_back("fleet-close " + *ask.selection.door + " of " + ask.gateway);
+    return {1, "nothing"};
+  }
+  Answer fleet_used(const AskFleetUsed& ask) override {
+    words_.push_back("fleet-used " + ask.knock.secret);
+    return {};
+  }
+  void share_codes(bool share) override { words_.push_back(share ? "share" : "do not share"); }
+  void code_shared(uint64_t id) override { words_.push_back("shared " + std::to_string(id)); }
 
   // What a caller is answered.
   std::string ask(const std::string& line) {
@@ -326,6 +340,45 @@ TEST_F(ControlTest, ReloadLeavesTheSocketAsItIs_WithThoseWhoFollow) {
   control_.open("", "");
   EXPECT_TRUE(call.is_over());
   EXPECT_NE(access(path_.c_str(), F_OK), 0);
+}
+
+// --- The fleet
+
+TEST_F(ControlTest, FleetIsAnsweredAtOnce) {
+  EXPECT_EQ(ask("fleet-open\tssh\t192.0.2.7\t1\tb"), "{\"status\":0,\"text\":\"open\"}\n");
+  EXPECT_EQ(ask("fleet-close\tssh\t192.0.2.7\tb"), "{\"status\":1,\"text\":\"nothing\"}\n");
+  EXPECT_EQ(ask("fleet-used\t0123456789012345\t1\t::\tb"), "{\"status\":0,\"text\":\"\"}\n");
+  EXPECT_THAT(words_, ElementsAre("fleet-open ssh of b", "fleet-close ssh of b",
+                                  "fleet-used 0123456789012345"));
+}
+
+TEST_F(ControlTest, SharingEndsWithItsConnection_AndIsOneConnections) {
+  Call fleet(path_);
+  const auto answered = [&](Call& call, const char* request) {
+    call.drop();
+    call.say(std::string(request) + '\n');
+    turn_until(request, [&] { return call.heard().ends_with("}\n"); });
+    return call.heard().substr(0, 11);
+  };
+  EXPECT_EQ(answered(fleet, "fleet-shared\t7"), "{\"status\":1");
+  EXPECT_EQ(answered(fleet, "fleet-share\tyes"), "{\"status\":0");
+  EXPECT_EQ(answered(fleet, "fleet-shared\t7"), "{\"status\":0");
+  EXPECT_EQ(answered(fleet, "fleet-share\tno"), "{\"status\":0");
+  EXPECT_EQ(answered(fleet, "fleet-share\tyes"), "{\"status\":0");
+  Call other(path_);
+  for (const char* const request : {"fleet-share\tyes", "fleet-share\tno", "fleet-shared\t7"}) {
+    EXPECT_EQ(answered(other, request), "{\"status\":1") << request;
+  }
+  other.hang_up();
+  pass(3600s);
+  EXPECT_EQ(answered(fleet, "fleet-shared\t8"), "{\"status\":0");
+  EXPECT_THAT(words_, ElementsAre("share", "shared 7", "do not share", "share", "shared 8"));
+  words_.clear();
+  fleet.hang_up();
+  turn_until("it is gone", [&] { return !words_.empty(); });
+  EXPECT_THAT(words_, ElementsAre("do not share"));
+  Call next(path_);
+  EXPECT_EQ(answered(next, "fleet-share\tyes"), "{\"status\":0");
 }
 
 }  // namespace

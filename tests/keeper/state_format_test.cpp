@@ -131,6 +131,40 @@ TEST(StateFormatTest, GivesBackWhoseCodeItWas) {
   }
 }
 
+TEST(StateFormatTest, GivesBackByWhoseWordItIsOpen) {
+  OpenDoor opened = door(7, 10s);
+  for (const char* user : {"", "alice"}) {
+    for (const char* gateway : {"site-b", "a b", "%41", "left=1"}) {
+      opened.user = user;
+      opened.gateway = gateway;
+      const std::string text = Writer().opened(opened, kept(1s, 0s)).text;
+      EXPECT_THAT(text, testing::HasSubstr(" fleet="));
+      const auto contents = parse_state(text);
+      ASSERT_EQ(contents.doors.size(), 1u) << gateway;
+      EXPECT_EQ(contents.doors[0].door, opened);
+      const auto doors = doors_to_close(parse_state(text), kBoot, kept(2s, 0s));
+      ASSERT_EQ(doors.size(), 1u);
+      EXPECT_EQ(doors[0].gateway, gateway);
+    }
+  }
+}
+
+TEST(StateFormatTest, WhoExtendsItIsByWhoseWordItIsOpen) {
+  OpenDoor opened = door(7, 10s);
+  std::string text = Writer().opened(opened).text;
+  OpenDoor longer = door(7, 20s);
+  longer.gateway = "site-b";
+  append_fact(text, Fact::kExtend, longer, kept(1s, 0s));
+  auto contents = parse_state(text);
+  ASSERT_EQ(contents.doors.size(), 1u);
+  EXPECT_EQ(contents.doors[0].door.gateway, "site-b");
+  EXPECT_EQ(contents.doors[0].door.deadline, at(20s));
+  append_fact(text, Fact::kExtend, door(7, 30s), kept(1s, 0s));  // knocked here
+  contents = parse_state(text);
+  ASSERT_EQ(contents.doors.size(), 1u);
+  EXPECT_EQ(contents.doors[0].door.gateway, "");
+}
+
 OpenDoor with(Admission admission) {
   OpenDoor opened = door(7, 10s);
   opened.admission = std::move(admission);

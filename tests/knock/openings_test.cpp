@@ -7,6 +7,7 @@ namespace knockd {
 namespace {
 
 using std::chrono::seconds;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
@@ -238,6 +239,200 @@ TEST_F(OpeningsTest, AfterARestartTheStopCommandKnowsTheUser) {
     if (const auto* const run = std::get_if<RunCommand>(&action)) users.push_back(run->user);
   }
   EXPECT_THAT(users, ElementsAre("alice"));
+}
+
+// --- The fleet
+
+class OpeningsFleetTest : public OpeningsTest {
+ protected:
+  // Another gateway opened it, so many milliseconds are left.
+  Openings::ByHand open(const std::shared_ptr<const Terms>& door, int64_t left) {
+    Terms terms = *door;
+    terms.open_for = std::chrono::milliseconds(left);
+    terms.reknock = Reknock::kExtend;
+    CompleteKnock knock{std::make_shared<const Terms>(terms), *IpAddress::parse(kAlice), "", 0};
+    knock.user = "alice";
+    knock.gateway = "site-b";
+    return openings_.open_by_gateway(knock, now());
+  }
+  // By whose word each is open.
+  std::string gateways() {
+    std::string text;
+    openings_.for_each_open(
+        [&](const OpenDoor& door) { text += std::to_string(door.id) + ' ' + door.gateway + '\n'; });
+    return text;
+  }
+
+  std::string said_;
+};
+
+TEST_F(OpeningsFleetTest, GatewayOpensWhereNothingIsOpen) {
+  const auto opened = open(door("ssh"), 7000);
+  EXPECT_EQ(opened.id, 1u);
+  EXPECT_TRUE(opened.is_new);
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: opened by gateway site-b for alice",
+                                      "record 1 until 7000 ms, then close 192.0.2.7"));
+  sync();
+  EXPECT_THAT(happened(), ElementsAre("run 1: open 192.0.2.7 (ssh, )"));
+  EXPECT_THAT(told(), ElementsAre("opened ssh 1 until 7000 ms"));
+  EXPECT_EQ(gateways(), "1 site-b\n");
+}
+
+TEST_F(OpeningsFleetTest, GatewayLengthensWhatIsOpen_WithoutAnotherStart) {
+  const auto terms = door("ssh");
+  knock(terms);
+  sync();
+  time_is(4000);
+  forget_what_happened();
+  const auto longer = open(terms, 10000);
+  EXPECT_EQ(longer.id, 1u);
+  EXPECT_FALSE(longer.is_new);
+  EXPECT_EQ(longer.deadline, Instant(std::chrono::milliseconds(14000)));
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: opened by gateway site-b for alice",
+                                      "192.0.2.7: ssh: already open, time extended",
+                                      "record anew 1 until 14000 ms, then close 192.0.2.7"));
+  EXPECT_THAT(told(), ElementsAre("renewed ssh 1 until 14000 ms"));
+  EXPECT_EQ(gateways(), "1 site-b\n");
+}
+
+TEST_F(OpeningsFleetTest, GatewayNeverShortens_AndNothingIsSaidOfIt) {
+  const auto terms = door("ssh");
+  knock(terms);
+  sync();
+  start_ends(1);
+  time_is(2000);
+  forget_what_happened();
+  for (const int64_t left : {1, 7999, 8000, 8010}) {
+    const auto same = open(terms, left);
+    EXPECT_EQ(same.id, 1u);
+    EXPECT_FALSE(same.is_new);
+    EXPECT_EQ(same.deadline, Instant(std::chrono::milliseconds(10000)));
+  }
+  EXPECT_THAT(happened(), IsEmpty());
+  EXPECT_THAT(told(), IsEmpty());
+  EXPECT_EQ(gateways(), "1 \n") << "it is still that of who knocked here";
+  EXPECT_EQ(openings_.open(), 1u);
+  EXPECT_EQ(openings_.waiting(), 0u);
+  open(terms, 8011);
+  EXPECT_EQ(gateways(), "1 site-b\n");
+}
+
+TEST_F(OpeningsFleetTest, TheLongestOfSeveralCounts) {
+  const auto terms = door("ssh");
+  knock(door("ssh", [](Terms& changed) { changed.open_for = std::chrono::seconds(60); }));
+  knock(terms);
+  sync();
+  forget_what_happened();
+  EXPECT_EQ(open(terms, 30000).id, 1u);
+  EXPECT_THAT(happened(), IsEmpty());
+  EXPECT_EQ(open(terms, 70000).id, 1u);
+  EXPECT_EQ(gateways(), "1 site-b\n2 \n");
+}
+
+TEST_F(OpeningsFleetTest, KnockHereTakesItOver) {
+  const auto terms = port_door("ssh", [](Terms& changed) { changed.reknock = Reknock::kExtend; });
+  open(terms, 7000);
+  let_in(1);
+  sync();
+  time_is(1000);
+  forget_what_happened();
+  knock(terms);
+  EXPECT_THAT(happened(), Contains("let in again 1 until 11000 ms"));
+  EXPECT_EQ(gateways(), "1 \n");
+}
+
+TEST_F(OpeningsFleetTest, AnotherSourceOrDoorIsAnotherOpening) {
+  knock(door("ssh"));
+  knock(door("ssh"), kBob);
+  EXPECT_EQ(open(door("web"), 7000).id, 3u);
+}
+
+TEST_F(OpeningsFleetTest, NoCooldownBeginsOrCounts) {
+  const auto terms =
+      door("ssh", [](Terms& changed) { changed.cooldown = std::chrono::seconds(60); });
+  open(terms, 7000);
+  forget_what_happened();
+  knock(terms, kBob);
+  EXPECT_THAT(happened(), Contains("2001:db8::b: ssh: OPEN SESAME"));
+  EXPECT_NE(open(terms, 9000).id, 0u);
+}
+
+TEST_F(OpeningsFleetTest, NoRoomIsToldAsOfTheGateway) {
+  const auto terms = door("ssh", [](Terms& changed) { changed.max_open = 1; });
+  knock(terms, kBob);
+  forget_what_happened();
+  const auto refused = open(terms, 7000);
+  EXPECT_EQ(refused.id, 0u);
+  EXPECT_EQ(refused.refused, "1 opening is open (Max_Open)");
+  std::string gateway;
+  for (const Action& action : openings_.take_actions()) {
+    if (const auto* const told = std::get_if<Happened>(&action)) gateway = told->door.gateway;
+  }
+  EXPECT_EQ(gateway, "site-b");
+  openings_.shut_down(true, now());
+  EXPECT_EQ(open(terms, 7000).refused, "closing, knockd is shutting down");
+}
+
+// One that began late at another place would end late there.
+TEST_F(OpeningsFleetTest, StartThatIsLateGivesNoTimeAnew) {
+  const auto terms = door("ssh");
+  knock(terms);
+  sync();
+  open(door("ssh", [](Terms& changed) { changed.admission = kSsh; }), 7000);  // not renewable
+  let_in(2);
+  sync();
+  time_is(5000);
+  forget_what_happened();
+  start_ends(1);
+  EXPECT_THAT(happened(), ElementsAre("run 2: open 192.0.2.7 (ssh, )"));
+  time_is(7000);
+  EXPECT_THAT(happened(), Contains("192.0.2.7: ssh: command timeout"));
+}
+
+TEST_F(OpeningsFleetTest, WhoClosedItIsToldToPrograms) {
+  using By = Happened::By;
+  const auto terms = port_door("ssh");
+  const auto closed_by = [this] {
+    std::optional<By> by;
+    for (const Action& action : openings_.take_actions()) {
+      const auto* const told = std::get_if<Happened>(&action);
+      if (told != nullptr && told->what == Happened::What::kClosed) by = told->by;
+      const auto* const said = std::get_if<Say>(&action);
+      if (said != nullptr) said_ = said->text;
+    }
+    return by;
+  };
+  const auto begin = [&] {
+    knock(terms);
+    let_in(++last_);
+    sync();
+    forget_what_happened();
+  };
+  begin();
+  time_is(10000);
+  EXPECT_EQ(closed_by(), By::kTime);
+  begin();
+  openings_.close_by_hand({}, 1000, now());
+  openings_.time_passed(now());
+  EXPECT_EQ(closed_by(), By::kHand);
+  begin();
+  EXPECT_THAT(openings_.close_by_gateway({"ssh", *IpAddress::parse(kAlice)}, "site-b", now()),
+              ElementsAre(3));
+  EXPECT_THAT(openings_.close_by_gateway({"ssh", *IpAddress::parse(kAlice)}, "site-b", now()),
+              IsEmpty());
+  openings_.time_passed(now());
+  EXPECT_EQ(closed_by(), By::kFleet);
+  EXPECT_EQ(said_, "ssh: closed by gateway site-b");
+  begin();
+  openings_.shut_down(true, now());
+  EXPECT_EQ(closed_by(), By::kShutdown);
+}
+
+TEST_F(OpeningsFleetTest, AfterARestartItIsStillTheGateways) {
+  OpenDoor left = recorded_door(1, "ssh", 9000);
+  left.gateway = "site-b";
+  openings_.take_up({left}, now());
+  EXPECT_EQ(gateways(), "1 site-b\n");
 }
 
 // --- Ports that the kernel lets a knocker in to

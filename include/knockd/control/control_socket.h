@@ -23,6 +23,7 @@ namespace knockd {
 // Never waits. Eight callers are served at a time, the others wait in the kernel until one is gone;
 // who follows what happens leaves its place to another, and eight may follow. A caller is sent away
 // who is silent, or does not read, for kPatience; for kShortPatience while others may be waiting.
+// One may stay: silent as long as it likes, in a place of its own.
 class ControlSocket {
  public:
   static constexpr size_t kMostCallers = 8;
@@ -64,6 +65,9 @@ class ControlSocket {
   bool follow(Caller caller);
   void tell(std::string_view line, std::string_view overrun);
   bool has_followers() const { return followers_ != 0; }
+  // From now on this caller may stay. False: another one does.
+  bool let_stay(Caller caller);
+  bool stays(Caller caller) const { return staying_ == caller; }
 
  private:
   struct Call;
@@ -78,8 +82,10 @@ class ControlSocket {
   void hang_up(Caller caller);
   void send_away();
   void set_alarm();
-  std::optional<Instant> end_of_patience(const Call& call) const;
-  bool is_full() const { return calls_.size() - followers_ >= kMostCallers; }
+  std::optional<Instant> end_of_patience(Caller caller, const Call& call) const;
+  bool is_full() const {
+    return calls_.size() - followers_ - (staying_ != 0 ? 1 : 0) >= kMostCallers;
+  }
 
   EventLoop& loop_;
   Owner& owner_;
@@ -90,6 +96,7 @@ class ControlSocket {
   std::map<Caller, std::unique_ptr<Call>> calls_;
   Caller last_ = 0;
   size_t followers_ = 0;
+  Caller staying_ = 0;
   std::optional<Instant> deaf_until_;  // no descriptor was to be had
   EventLoop::Alarm impatience_;
 };

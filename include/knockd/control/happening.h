@@ -23,6 +23,7 @@ enum class HappeningKind : uint8_t {
   kCommandFailed,
   kReload,
   kInterface,
+  kCode,    // one was used up
   kOverrun  // the reader was too slow: the last it gets
 };
 
@@ -35,12 +36,17 @@ struct Happening {
   std::string network{};  // that is let in
   std::string interface {};
   std::optional<WallTime> until{};
-  std::string user{};  // whose code was knocked
-  uint64_t id = 0;     // of the opening
-  unsigned stage = 0;  // knocks that were accepted
+  bool renewed = false;  // of kOpen
+  std::string user{};    // whose code was knocked
+  std::string fleet{};   // the gateway by whose word this happens
+  uint64_t id = 0;       // of the opening
+  unsigned stage = 0;    // knocks that were accepted
   std::optional<Knock> came{};
   std::optional<Knock> expected{};
   std::string why{};
+  const char* by = nullptr;  // of kClosed: "time", "hand", "fleet" or "shutdown"
+  std::string secret{};      // of kCode: its id
+  uint64_t step = 0;         // and the step of time
 };
 
 std::string to_json(const Happening& happening);

@@ -8,6 +8,14 @@
 //   open DOOR ADDRESS [TIME]
 //
 // Where a door is expected, --door=NAME names one that is called like an address, or "all".
+//
+// And those of knockd-fleet, which no person gives, with doors as they are called:
+//
+//   fleet-open DOOR ADDRESS SECONDS GATEWAY [USER]
+//   fleet-close DOOR ADDRESS GATEWAY
+//   fleet-used SECRET STEP ADDRESS GATEWAY
+//   fleet-share yes|no
+//   fleet-shared ID
 #pragma once
 
 #include <optional>
@@ -18,6 +26,7 @@
 
 #include "knockd/base/clock.h"
 #include "knockd/base/result.h"
+#include "knockd/code/used_codes.h"
 #include "knockd/knock/opening.h"
 
 namespace knockd {
@@ -35,7 +44,33 @@ struct AskOpen {
   std::optional<Duration> time;  // absent: the door's own
 };
 
-using Request = std::variant<AskStatus, AskEvents, AskClose, AskOpen>;
+// A door was opened at another gateway, and has so much time left.
+struct AskFleetOpen {
+  std::string door;
+  IpAddress address;
+  Duration left{};
+  std::string gateway;
+  std::string user;  // may be empty
+};
+// It was closed there by hand.
+struct AskFleetClose {
+  Selection selection;
+  std::string gateway;
+};
+// A code was used there.
+struct AskFleetUsed {
+  CodeKnock knock;
+};
+// Whether codes that are used here wait until they are known there.
+struct AskFleetShare {
+  bool share = false;
+};
+struct AskFleetShared {
+  uint64_t id = 0;
+};
+
+using Request = std::variant<AskStatus, AskEvents, AskClose, AskOpen, AskFleetOpen, AskFleetClose,
+                             AskFleetUsed, AskFleetShare, AskFleetShared>;
 
 // Longer lines are no requests.
 inline constexpr size_t kLongestRequest = 4096;

@@ -44,6 +44,8 @@ struct DoorReport {
   std::string name;
   DoorTotals totals;
   uint64_t open = 0;
+  Duration open_for{};               // Cmd_Timeout
+  bool closes = false;               // it has something to undo
   std::vector<std::string> users{};  // who have a secret
 };
 
@@ -54,6 +56,7 @@ struct OpeningReport {
   std::string network;  // that is let in: the address, or with a prefix
   std::string interface;
   std::string user;               // whose code was knocked; empty: none was
+  std::string fleet;              // by the word of which gateway; empty: opened here
   std::optional<WallTime> since;  // absent: it was opened in an earlier run
   WallTime until{};
   Duration left{};

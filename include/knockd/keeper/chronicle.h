@@ -9,6 +9,7 @@
 
 #include "knockd/base/event_loop.h"
 #include "knockd/base/rate_limit.h"
+#include "knockd/code/used_codes.h"
 #include "knockd/control/happening.h"
 #include "knockd/control/status_report.h"
 #include "knockd/keeper/door_keeper.h"
@@ -36,6 +37,9 @@ class Chronicle : public DoorWatcher {
   void add(const std::string& door, const DoorCount& count);
   // A complete knock whose code may not open.
   void code_refused(const CompleteKnock& knock, const std::string& door, const std::string& why);
+  // A code is used up: for this knock, or (0) for none.
+  void code_used(uint64_t opening, const std::string& door, const std::string& user,
+                 const CodeKnock& knock);
   void on_happened(const Happened& happened) override;
   void on_command_ended(const CommandEnd& end) override;
   void reloaded(bool taken);

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "knockd/base/clock.h"
@@ -27,11 +29,14 @@ class CodeBook {
   using Answer = std::function<void(uint64_t opening, bool used)>;
   // What listeners are to know from now on.
   using Announce = std::function<void(const std::vector<DoorCodes>&)>;
+  // A code is on disk as used, before the answer: for this opening, or (0) for none.
+  using Tell = std::function<void(uint64_t opening, const Door& door, const std::string& user,
+                                  const CodeKnock& knock)>;
   using Clock = std::function<WallTime()>;  // Unix time
 
   // `config` is read at each renew(), and its doors and users at any time.
   CodeBook(EventLoop& loop, Log& log, const Config& config, Answer answer, Announce announce,
-           FileCalls& calls = FileCalls::real(), Clock clock = wall_now);
+           Tell tell, FileCalls& calls = FileCalls::real(), Clock clock = wall_now);
   ~CodeBook() { stop_timer(); }
 
   // Takes the doors as they are now. If users are others than before, after forget_users().
@@ -52,13 +57,18 @@ class CodeBook {
   void overheard(DoorNumber door, const IpAddress& source, CodeTag code);
   // Uses up a code that was judged to be good.
   void use(const UseSequence& use);
+  // One was used at another gateway; on disk when this returns. Nothing is kept of a secret that no
+  // door here has.
+  Status used_elsewhere(const CodeKnock& knock);
 
   // The step has changed, or the clock was set.
   void time_changed(bool was_set);
 
  private:
   int64_t now() const;  // Unix time in seconds
-  void gather_overheard(DoorNumber door, const IpAddress& source, CodeTag code);
+  std::optional<CodeKnock> gather_overheard(DoorNumber door, const IpAddress& source, CodeTag code);
+  void tell(DoorNumber door, CodeTag code, uint64_t opening,
+            const std::optional<CodeKnock>& knock) const;
   void open_file();
   bool flush(const Door& door, const char* consequence);
   void arm();
@@ -71,6 +81,7 @@ class CodeBook {
   const Config& config_;
   const Answer answer_;
   const Announce announce_;
+  const Tell tell_;
   FileCalls& calls_;
   const Clock clock_;
   CodeLedger ledger_;

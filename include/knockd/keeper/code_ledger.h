@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,10 @@ class CodeLedger {
   // What is used up with a code that was judged to be good.
   CodeKnock knock_of(DoorNumber door, const IpAddress& source, CodeTag code, int64_t time) const;
   void use(DoorNumber door, const CodeKnock& knock, int64_t time);
+  // Whether a door here has the secret of this id.
+  bool has_secret(const std::string& id) const;
+  // Whether one of this step may have been used anywhere by now.
+  static bool may_be_used(Step step, int64_t time);
 
   UsedCodes& used() { return used_; }
   KnownSources& known() { return known_; }
@@ -72,6 +77,7 @@ class CodeLedger {
   KnownSources known_;
   // Of each door, by step: computed once.
   mutable std::map<DoorNumber, std::map<Step, std::vector<Code>>> computed_;
+  mutable std::set<std::string> ids_;  // of all secrets, once somebody has asked
 };
 
 }  // namespace knockd

@@ -12,6 +12,7 @@
 #include "knockd/base/event_loop.h"
 #include "knockd/base/log.h"
 #include "knockd/control/control_socket.h"
+#include "knockd/control/json.h"
 #include "knockd/control/request.h"
 #include "knockd/control/status_report.h"
 #include "knockd/keeper/chronicle.h"
@@ -33,6 +34,14 @@ class Control : ControlSocket::Owner, public Chronicle::Follower {
     virtual Result<OpenedByHand> open_by_hand(const AskOpen& open, uid_t user) = 0;
     // The ids of those whose time was ended, and how many of them are closed already.
     virtual ClosedByHand close_by_hand(const Selection& selection, uid_t user) = 0;
+    // By the word of another gateway. The answers are for knockd-fleet, which does not wait for
+    // commands.
+    virtual Answer fleet_open(const AskFleetOpen& ask) = 0;
+    virtual Answer fleet_close(const AskFleetClose& ask) = 0;
+    virtual Answer fleet_used(const AskFleetUsed& ask) = 0;
+    // Whether codes wait until code_shared(), of the id that was told.
+    virtual void share_codes(bool share) = 0;
+    virtual void code_shared(uint64_t id) = 0;
     // Not when it is being closed.
     virtual bool is_open(uint64_t opening) const = 0;
   };
@@ -74,12 +83,21 @@ class Control : ControlSocket::Owner, public Chronicle::Follower {
   void act(Caller caller, uid_t user, const AskEvents& ask);
   void act(Caller caller, uid_t user, const AskClose& ask);
   void act(Caller caller, uid_t user, const AskOpen& ask);
+  void act(Caller caller, uid_t user, const AskFleetOpen& ask);
+  void act(Caller caller, uid_t user, const AskFleetClose& ask);
+  void act(Caller caller, uid_t user, const AskFleetUsed& ask);
+  void act(Caller caller, uid_t user, const AskFleetShare& ask);
+  void act(Caller caller, uid_t user, const AskFleetShared& ask);
+  void on_gone(Caller caller) override;
   void ask_for_status(StatusWish wish);
   void answer_status();
   void is_closed(uint64_t opening);
   void lose_patience();
   void finish(const Wait& wait);
-  void answer(Caller caller, int status, const std::string& text);
+  void answer(Caller caller, int status, const std::string& text) {
+    answer(caller, {status, text});
+  }
+  void answer(Caller caller, const Answer& answer) { socket_.answer(caller, to_json(answer)); }
 
   EventLoop& loop_;
   Log& log_;

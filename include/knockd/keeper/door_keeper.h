@@ -73,6 +73,9 @@ class DoorKeeper {
   // By hand; on disk when this returns. `user`: the uid of the caller. The error is one line.
   Result<OpenedByHand> open_by_hand(const CompleteKnock& knock, uint32_t user);
   ClosedByHand close_by_hand(const Selection& selection, uint32_t user);
+  // The same by the word of a gateway of the fleet.
+  Result<OpenedByHand> open_by_gateway(const CompleteKnock& knock);
+  ClosedByHand close_by_gateway(const Selection& selection, const std::string& gateway);
   // A command without a knock (On_Start, On_Stop).
   void run(const std::string& name, const std::string& command);
   // To be called for each child that has ended. False: it was none of ours.
@@ -95,6 +98,8 @@ class DoorKeeper {
   size_t waiting() const { return openings_.waiting(); }
 
  private:
+  Result<OpenedByHand> opened(const CompleteKnock& knock, const Openings::ByHand& by_hand);
+  ClosedByHand closed(std::vector<uint64_t> ids);
   void take_up(const std::vector<OpenDoor>& doors);
   void settle();
   void carry_out();

@@ -19,6 +19,7 @@
 #include "knockd/config/door_terms.h"
 #include "knockd/keeper/chronicle.h"
 #include "knockd/keeper/code_book.h"
+#include "knockd/keeper/code_sharing.h"
 #include "knockd/keeper/control.h"
 #include "knockd/keeper/door_keeper.h"
 #include "knockd/keeper/door_sequences.h"
@@ -81,6 +82,12 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   Result<OpenedByHand> open_by_hand(const AskOpen& open, uid_t user) override;
   ClosedByHand close_by_hand(const Selection& selection, uid_t user) override;
   bool is_open(uint64_t opening) const override;
+  Answer fleet_open(const AskFleetOpen& ask) override;
+  Answer fleet_close(const AskFleetClose& ask) override;
+  Answer fleet_used(const AskFleetUsed& ask) override;
+  void share_codes(bool share) override { sharing_.share(share); }
+  void code_shared(uint64_t id) override { sharing_.shared(id); }
+  Result<std::shared_ptr<Terms>> terms_of(const std::string& door, const IpAddress& source) const;
   std::string marks_of_config() const;
   void knocked(const KnockEvent& event, const std::string& interface);
   bool has_codes(DoorNumber door) const;
@@ -121,6 +128,7 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   ShutPorts ports_;
   DoorKeeper doors_;
   DoorSequences sequences_;
+  CodeSharing sharing_;
   CodeBook codes_;
   ListenerSlots slots_;
   Chronicle chronicle_;

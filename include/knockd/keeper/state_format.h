@@ -11,8 +11,9 @@
 //   <sum> time <clocks>
 //
 // <sum> is the CRC-32C of what follows the blank behind it, as 8 hexadecimal digits. <time> is in
-// seconds, with nine decimals. A door of `Open` has ports=22,51820:udp prefix=128 set= before
-// stop=. <clocks> are
+// seconds, with nine decimals. Before left= stand user=, whose code it was, of `open`, and fleet=,
+// the gateway by whose word the door is open until then; both only where there is one. A door of
+// `Open` has ports=22,51820:udp prefix=128 set= before stop=. <clocks> are
 //
 //   boot=12345.678901234 clock=2026-11-26T00:45:07.123456789Z synced=yes
 //

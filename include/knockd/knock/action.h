@@ -65,7 +65,9 @@ struct Happened {
   };
   What what = What::kOpened;
   OpenDoor door;
-  std::string why;  // of kClosed and kRefused
+  enum class By : uint8_t { kTime, kHand, kFleet, kShutdown };
+  std::string why;    // of kClosed and kRefused
+  By by = By::kTime;  // of kClosed
 };
 
 // Run a command; then call Openings::ended() or could_not_run().

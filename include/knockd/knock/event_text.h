@@ -37,6 +37,8 @@ std::string shutting_down_text();
 std::string is_open_text(const Terms& terms, const IpAddress& source, Duration left);
 std::string opened_by_hand_text(uint32_t user);
 std::string closed_by_hand_text(uint32_t user);
+std::string opened_by_gateway_text(std::string_view gateway, std::string_view user);
+std::string closed_by_gateway_text(std::string_view gateway);
 std::string start_ended_text();
 std::string still_running_text();
 

@@ -34,6 +34,8 @@ struct Terms {
   Reknock reknock = Reknock::kRun;
   uint32_t max_open = kDefaultMaxOpen;  // openings with something to undo, at a time
   bool one_time = false;                // a sequence, or a code, is used up by each knock
+
+  bool has_something_to_undo() const { return !stop.empty() || admission; }
 };
 
 // All that is needed to undo an opening, whatever the configuration says by then: what is written
@@ -47,6 +49,7 @@ struct OpenDoor {
   std::optional<Admission> admission;  // to be taken back as well
   Instant deadline;                    // when all of that is due
   std::string user{};                  // whose code it was; empty: knocked without one
+  std::string gateway{};  // of the fleet, by whose word it is open until then; empty: opened here
 
   friend bool operator==(const OpenDoor&, const OpenDoor&) = default;
 };

@@ -49,6 +49,7 @@ struct CompleteKnock {
   DoorNumber rule = kNoDoor;  // of the tracker: which of the door's one-time sequences
   CodeTag code{};             // at a door with codes: which, and whose
   std::string user{};
+  std::string gateway{};  // of the fleet, where it was knocked; empty: here
 };
 
 // Commands that wait so long while none ends are reported.
@@ -73,9 +74,15 @@ class Openings {
     Instant deadline{};     // until when it is open, if there is something to undo
   };
   ByHand open_by_hand(const CompleteKnock& knock, uint32_t user, Instant now);
+  // The same by the word of a gateway of the fleet, for the time of the terms: where the door is
+  // open to this source for less, that opening gets the later end, whatever the terms say of it.
+  ByHand open_by_gateway(const CompleteKnock& knock, Instant now);
   // A person ends the time of these. It is over once that is recorded and time_passed() was called;
   // what has not begun is dropped at once. Returns their ids, the oldest first.
   std::vector<uint64_t> close_by_hand(const Selection& selection, uint32_t user, Instant now);
+  // The same, by the word of a gateway of the fleet.
+  std::vector<uint64_t> close_by_gateway(const Selection& selection, const std::string& gateway,
+                                         Instant now);
   // A command of nobody's knock, with a place as that of a door of this name; runs as soon as it
   // may, also after shut_down().
   void run(const std::string& name, const std::string& command, Instant now);
@@ -156,6 +163,7 @@ class Openings {
     IpAddress source;
     std::string interface;
     std::string user;              // whose code it was
+    std::string gateway;           // by whose word it has its deadline; empty: by one of here
     Instant deadline;              // of kStartRuns and kOpen
     Instant began;                 // its start command, if that runs
     std::optional<Instant> since;  // when it was recorded
@@ -176,10 +184,11 @@ class Openings {
     bool is_told = false;        // that it is open
     bool by_hand = false;        // its time was ended by a person
     uint32_t uid = 0;            // who that was
+    std::string closed_at{};     // gateway where he is; empty: here
 
     bool has_start() const { return !terms->start.empty(); }
     bool has_stop() const { return !terms->stop.empty(); }
-    bool has_something_to_undo() const { return has_stop() || terms->admission; }
+    bool has_something_to_undo() const { return terms->has_something_to_undo(); }
     bool has_not_begun() const { return state <= State::kStartWaits; }
     bool is_open() const { return state <= State::kOpen && has_something_to_undo(); }
     bool start_holds_lane() const { return holds_lane && start_runs && state != State::kStopRuns; }
@@ -212,6 +221,9 @@ class Openings {
   std::optional<uint64_t> oldest(const Lane& lane, Part part) const;
   void arrange(uint64_t id);
 
+  ByHand open_at_once(const std::string& text, Instant now);
+  std::vector<uint64_t> close(const Selection& selection, uint32_t user, const std::string& gateway,
+                              Instant now);
   std::string begin(const CompleteKnock& knock, Line& line);
   void add(uint64_t id, const CompleteKnock& knock, Line& line);
   void remove(uint64_t id);
@@ -233,9 +245,10 @@ class Openings {
   bool is_selected(const Opening& opening, const Selection& selection) const;
   void report_stop(Opening& opening);
   static std::string why_closed(const Opening& opening);
+  static Happened::By closed_by(const Opening& opening);
   void forget(uint64_t id);
   void tell_open(uint64_t id, Happened::What what);
-  void tell(Happened::What what, OpenDoor door, std::string why);
+  Happened& tell(Happened::What what, OpenDoor door);
   void is_undone(uint64_t id);
   void overtake(const Lane& lane);
   void offer(const Lane& lane);
