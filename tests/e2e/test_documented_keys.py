@@ -142,6 +142,8 @@ def let_everything_happen(daemon, control, frames, stranger, events, alice):
     frames.udp(6000, source=stranger.ipv4)
     events("refused")
     assert asker.ask("open", "ssh", "192.0.2.9", "5m")["status"] == 0
+    for seconds in "60", "120":
+        assert asker.ask("fleet-open", "ssh", "192.0.2.10", seconds, "site-b")["status"] == 0
     daemon.send(signal.SIGHUP)
     events("reload")
     daemon.host.run("ip", "link", "add", "none0", "type", "veth")
@@ -206,4 +208,9 @@ def test_what_the_page_says_of_requests(daemon, control):
     assert asker.ask("open", "--door=ssh", "192.0.2.9")["status"] == 0
     assert asker.ask("close", "--door=ssh", "192.0.2.9") == {"status": 0, "text": "1 opening closed"}
     assert asker.ask("close", "--door=all")["status"] == 1
+    shown = re.search(r"^\.Bd -literal.*?\n(.*?)\.Ed", section("Requests of knockd-fleet"), re.S | re.M)[1]
+    for request in shown.splitlines():
+        name, words = request.split(maxsplit=1)
+        refused = asker.ask(name)
+        assert refused == {"status": 1, "text": f"{name}: expected {words.replace('|', ' or ')}"}
     wait_until(lambda: not asker.ask("status")["openings"], "nothing open", daemon.report)
