@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// What `knockd --status=json` says, as rows and words for a page: who is in and for how long, doors,
+// interfaces, losses, the clock, the last failed attempts. Pure: a status and an age in, text out, no
+// document and no network. Nothing here is HTML, and names are whatever an administrator or a stranger
+// made them: a page sets them as textContent.
+//
+// One file for Cockpit, LuCI and the tests, included unchanged. A page loads it by <script>, node by
+// require(). A module of LuCI is a function's body that returns a class, so what builds LuCI's package
+// copies this file between two lines:
+//
+//   'use strict'; 'require baseclass';
+//   return baseclass.extend(knockd_doors);
+//
+// Where there is a function _() for translation (LuCI), words go through it.
+
+const knockd_doors = (() => {
+  const _ = text => typeof globalThis._ == 'function' ? globalThis._(text) : text;
+
+  // fill("%s of %s", 1, 2). In one go: a name that contains %s stays as it is.
+  function fill(text, ...values) {
+    return text.split('%s').map((part, at) => at == 0 ? part : String(values[at - 1]) + part).join('');
+  }
+
+  const two = number => String(number).padStart(2, '0');
+
+  // "0:09", "12:34", "1:02:03", "3d 04:12:09"
+  function duration_text(seconds) {
+    const total = Math.max(0, Math.floor(seconds));
+    const days = Math.floor(total / 86400), hours = Math.floor(total / 3600) % 24;
+    const minutes = Math.floor(total / 60) % 60, rest = two(total % 60);
+    if (days > 0) return fill('%sd %s:%s:%s', days, two(hours), two(minutes), rest);
+    if (hours > 0) return fill('%s:%s:%s', hours, two(minutes), rest);
+    return fill('%s:%s', minutes, rest);
+  }
+
+  // Of the reader's time zone: "2026-01-31 09:05:07".
+  function time_text(seconds) {
+    const time = new Date(seconds * 1000);
+    return fill('%s-%s-%s %s:%s:%s', time.getFullYear(), two(time.getMonth() + 1), two(time.getDate()),
+                two(time.getHours()), two(time.getMinutes()), two(time.getSeconds()));
+  }
+
+  // The status; throws an Error whose message is for the reader.
+  function read_status(text) {
+    let status = null;
+    try {
+      status = JSON.parse(text);
+    } catch (_error) { /* the same as an answer that is none */ }
+    if (status === null || !Array.isArray(status.doors) || !Array.isArray(status.openings)) {
+      throw new Error(_('knockd gave an answer that cannot be read'));
+    }
+    return status;
+  }
+
+  // Why there is no answer, from the exit status of the command (null if it did not run) and what it
+  // printed on standard error.
+  function failure_text(exit_status, message) {
+    if (exit_status === 3) return _('knockd is not running');
+    const line = String(message ?? '').trim();
+    return (line.startsWith('knockd: ') ? line.slice('knockd: '.length) : line) ||
+           _('knockd could not be asked');
+  }
+
+  // Who is in, the oldest first. `age` is how many seconds ago the status was read, by a clock that
+  // nobody sets: the time left is not that of the reader's wall clock.
+  function openings(status, age) {
+    return status.openings.map(opening => {
+      const left = opening.left - age;
+      return {
+        key: String(opening.id),
+        door: opening.door,
+        address: opening.address,
+        network: opening.network,
+        user: opening.user ?? '',
+        interface: opening.interface || _('by hand'),
+        since: opening.since === null ? _('an earlier run') : time_text(opening.since),
+        left: left > 0 ? duration_text(Math.ceil(left)) : _('closing'),
+      };
+    });
+  }
+
+  // The words behind `knockd` that close an opening. The option and not the bare name: a door may be
+  // called like an address, `all` or an option.
+  function close_arguments(row) {
+    return ['--close', '--door=' + row.door, row.address];
+  }
+
+  function doors(status) {
+    return status.doors.map(door => ({
+      key: door.name,
+      door: door.name,
+      user: (door.users ?? []).join(', '),
+      open: String(door.open),
+      begun: String(door.begun),
+      opened: String(door.opened),
+      timed_out: String(door.timed_out),
+      wrong: String(door.wrong),
+      discarded: String(door.discarded),
+      refused: String(door.refused),
+      commands_failed: String(door.commands_failed),
+    }));
+  }
+
+  function interfaces(status) {
+    return (status.interfaces ?? []).map(one => ({
+      key: one.name,
+      interface: one.name,
+      state: one.listening ? _('listening') : one.waits_because,
+      is_bad: !one.listening || one.lost > 0 || !one.filter_in_kernel,
+      addresses: (one.addresses ?? []).join(', '),
+      link_type: one.link_type ?? '',
+      filter: !one.listening ? '' : one.filter_in_kernel ? _('in the kernel') : _('refused by the kernel'),
+      packets: one.listening ? String(one.packets) : '',
+      lost: one.listening ? String(one.lost) : '',
+      sources: one.listening ? fill(_('%s of %s'), one.sources, status.max_sources) : '',
+      // A listener that did not answer in time: its last numbers.
+      age: one.age >= 1 ? fill(_('%s ago'), duration_text(one.age)) : '',
+    }));
+  }
+
+  // The last attempts that opened nothing, the newest first.
+  function attempts(status) {
+    return (status.attempts ?? []).map((attempt, at) => ({
+      key: String(at),
+      time: time_text(attempt.time),
+      address: attempt.address,
+      door: attempt.door,
+      interface: attempt.interface,
+      stage: attempt.stage > 0 ? fill(_('after knock %s'), attempt.stage) : _('complete'),
+      reason: attempt.text,
+    })).reverse();
+  }
+
+  function packets_lost(status) {
+    return (status.interfaces ?? []).reduce((sum, one) => sum + (one.lost ?? 0), 0);
+  }
+
+  // What there is to say of the daemon as a whole.
+  function summary(status, age) {
+    const lost = packets_lost(status);
+    const has_users = status.doors.some(door => (door.users ?? []).length > 0);
+    return [
+      {key: 'open', label: _('Open'), text: String(status.openings.length), is_bad: false},
+      {key: 'lost', label: _('Packets lost'), text: String(lost), is_bad: lost > 0},
+      {
+        key: 'clock',
+        label: _('Clock'),
+        text: status.clock_is_kept ? _('in sync')
+          : has_users ? _('not in sync: good codes may be refused') : _('not in sync'),
+        is_bad: !status.clock_is_kept && has_users,
+      },
+      {
+        key: 'config',
+        label: _('Configuration'),
+        text: status.config.changed
+          ? fill(_('%s, changed since it was read at %s'), status.config.file, time_text(status.config.read))
+          : fill(_('%s, read at %s'), status.config.file, time_text(status.config.read)),
+        is_bad: status.config.changed,
+      },
+      {
+        key: 'commands',
+        label: _('Commands'),
+        text: fill(_('%s running, %s waiting'), status.commands.running, status.commands.waiting),
+        is_bad: status.commands.waiting > 0,
+      },
+      {
+        key: 'version',
+        label: _('Version'),
+        text: fill(_('%s, running for %s'), status.version, duration_text(status.uptime + age)),
+        is_bad: false,
+      },
+    ];
+  }
+
+  // Rows whose door, user, address or network contains what somebody typed, in any case.
+  function matching(rows, typed) {
+    const wanted = typed.trim().toLowerCase();
+    return rows.filter(row => [row.door, row.user, row.address, row.network].some(
+      text => (text ?? '').toLowerCase().includes(wanted)));
+  }
+
+  return {read_status, failure_text, openings, close_arguments, doors, interfaces, attempts, summary,
+          matching, duration_text, time_text};
+})();
+
+if (typeof module == 'object') module.exports = knockd_doors;
