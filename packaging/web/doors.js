@@ -14,11 +14,11 @@
 // Where there is a function _() for translation (LuCI), words go through it.
 
 const knockd_doors = (() => {
-  const _ = text => typeof globalThis._ == 'function' ? globalThis._(text) : text;
+  const _ = text => typeof globalThis._ === 'function' ? globalThis._(text) : text;
 
   // fill("%s of %s", 1, 2). In one go: a name that contains %s stays as it is.
   function fill(text, ...values) {
-    return text.split('%s').map((part, at) => at == 0 ? part : String(values[at - 1]) + part).join('');
+    return text.split('%s').map((part, at) => at === 0 ? part : String(values[at - 1]) + part).join('');
   }
 
   const two = number => String(number).padStart(2, '0');
@@ -52,8 +52,8 @@ const knockd_doors = (() => {
     return status;
   }
 
-  // Why there is no answer, from the exit status of the command (null if it did not run) and what it
-  // printed on standard error.
+  // Why there is no answer, from the exit status of the command and what it printed on standard
+  // error.
   function failure_text(exit_status, message) {
     if (exit_status === 3) return _('knockd is not running');
     const line = String(message ?? '').trim();
@@ -71,6 +71,8 @@ const knockd_doors = (() => {
         door: opening.door,
         address: opening.address,
         network: opening.network,
+        who: opening.network === opening.address ? opening.address
+          : fill(_('%s, by %s'), opening.network, opening.address),
         user: opening.user ?? '',
         interface: opening.interface || _('by hand'),
         since: opening.since === null ? _('an earlier run') : time_text(opening.since),
@@ -105,16 +107,15 @@ const knockd_doors = (() => {
     return (status.interfaces ?? []).map(one => ({
       key: one.name,
       interface: one.name,
-      state: one.listening ? _('listening') : one.waits_because,
-      is_bad: !one.listening || one.lost > 0 || !one.filter_in_kernel,
+      state: !one.listening ? one.waits_because
+        : one.age >= 1 ? fill(_('listening, but silent for %s'), duration_text(one.age)) : _('listening'),
+      is_bad: !one.listening || one.age >= 1 || one.lost > 0 || !one.filter_in_kernel,
       addresses: (one.addresses ?? []).join(', '),
       link_type: one.link_type ?? '',
       filter: !one.listening ? '' : one.filter_in_kernel ? _('in the kernel') : _('refused by the kernel'),
       packets: one.listening ? String(one.packets) : '',
       lost: one.listening ? String(one.lost) : '',
       sources: one.listening ? fill(_('%s of %s'), one.sources, status.max_sources) : '',
-      // A listener that did not answer in time: its last numbers.
-      age: one.age >= 1 ? fill(_('%s ago'), duration_text(one.age)) : '',
     }));
   }
 
@@ -140,7 +141,6 @@ const knockd_doors = (() => {
     const lost = packets_lost(status);
     const has_users = status.doors.some(door => (door.users ?? []).length > 0);
     return [
-      {key: 'open', label: _('Open'), text: String(status.openings.length), is_bad: false},
       {key: 'lost', label: _('Packets lost'), text: String(lost), is_bad: lost > 0},
       {
         key: 'clock',
@@ -183,4 +183,4 @@ const knockd_doors = (() => {
           matching, duration_text, time_text};
 })();
 
-if (typeof module == 'object') module.exports = knockd_doors;
+if (typeof module === 'object') module.exports = knockd_doors;
