@@ -18,6 +18,12 @@ function ask(words) {
   return cockpit.spawn(['knockd', ...words], {superuser: 'try', err: 'message'});
 }
 
+// Of a command that failed, or did not run.
+function why(error) {
+  if (error.problem === 'not-found') return 'knockd is not installed';
+  return knockd_doors.failure_text(error.exit_status, error.message);
+}
+
 function say(id, text) {
   set_text(element(id), text);
   element(id).hidden = text === '';
@@ -138,7 +144,7 @@ async function refresh() {
   } catch (error) {
     // What was true is no longer known.
     page.status = null;
-    say('trouble', knockd_doors.failure_text(error.exit_status ?? null, error.message));
+    say('trouble', why(error));
   }
   page.is_asking = false;
   show();
@@ -151,7 +157,7 @@ async function close_opening(item) {
     const text = await ask(knockd_doors.close_arguments(item));
     say('said', text.trim());
   } catch (error) {
-    say('said', knockd_doors.failure_text(error.exit_status ?? null, error.message));
+    say('said', why(error));
   }
   page.closing.delete(item.key);
   await refresh();

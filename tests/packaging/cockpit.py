@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""Cockpit for real: cockpit-ws with a local session on a host of the test network, with the page as it
+is installed, and a Chromium that shows it. What the page runs is noted, and asks the test's daemon."""
+
+import os
+import subprocess
+
+from browser import Browser
+from network import run
+from waiting import wait_until
+
+PORT = 9090
+PATH = "/cockpit/@localhost/knockd/index.html"
+# In place of knockd on the PATH: notes its words, and asks the daemon of the test.
+NOTED = """#!/bin/sh
+{{ printf '%s|' "$@"; echo; }} >>{folder}/asked
+exec {knockd} --control {control} "$@"
+"""
+
+
+class Cockpit:
+    """A session of root on `host`. Ends with the network."""
+
+    def __init__(self, host, folder, build, knockd, control):
+        folder.mkdir()
+        self._folder, self._knockd, self._control = folder, knockd, control
+        self._asked = folder / "asked"
+        self._asked.touch()
+        programs = folder / "bin"
+        programs.mkdir()
+        (programs / "knockd").write_text(NOTED.format(folder=folder, knockd=knockd, control=control))
+        (programs / "knockd").chmod(0o755)
+        run("cmake", "--install", build, "--component", "cockpit", "--prefix", "/usr",
+            env={**os.environ, "DESTDIR": str(folder / "root")})
+        self._log = folder / "cockpit.log"
+        environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(folder),
+                       "XDG_DATA_DIRS": f"{folder}/root/usr/share:/usr/share", "LC_ALL": "C.UTF-8"}
+        with open(self._log, "wb") as log:
+            host.start("/usr/lib/cockpit/cockpit-ws", "--local-session=cockpit-bridge",
+                       "--address=127.0.0.1", f"--port={PORT}", env=environment, stdout=log,
+                       stderr=subprocess.STDOUT)
+        wait_until(lambda: self._listens(host), "cockpit-ws listens", self.log)
+        self.browser = Browser(host, folder / "browser")
+        self.browser.open(f"http://127.0.0.1:{PORT}{PATH}")
+
+    @staticmethod
+    def _listens(host):
+        return f"127.0.0.1:{PORT}" in host.run("ss", "-Hltn").stdout
+
+    def close(self):
+        self.browser.close()
+
+    def log(self):
+        return self._log.read_text(errors="replace")
+
+    def report(self):
+        return f"{self.browser.evaluate('document.body.innerText')}\n{self.browser.report()}\n{self.log()}"
+
+    def asked(self):
+        """The words of each knockd that the page has run."""
+        return [line.split("|")[:-1] for line in self._asked.read_text().splitlines()]
+
+    def knockd(self, *words):
+        """Asks the daemon, as from a shell."""
+        return run(self._knockd, "--control", self._control, *words)
+
+    def emulate(self, scheme, width, height=844):
+        """Of a browser that prefers light or dark, with so many pixels."""
+        self.browser.call("Emulation.setEmulatedMedia",
+                          features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.browser.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
+                          deviceScaleFactor=1, mobile=width < 600)
+
+    def rows(self, table):
+        """Of a table by its id: for each row what is shown, by the keys of the columns."""
+        return self.browser.evaluate(
+            f"[...document.querySelectorAll('#{table} tbody tr')].map(row => Object.fromEntries("
+            f"[...document.querySelectorAll('#{table} th')].map((head, at) =>"
+            " [head.dataset.key ?? 'button', row.cells[at].textContent])))")
+
+    def wait_for(self, condition, what, **options):
+        return wait_until(condition, what, self.report, **options)
+
+    def wait_for_rows(self, table, count, **options):
+        self.wait_for(lambda: len(self.rows(table)) == count, f"{count} rows in {table}", **options)
+        return self.rows(table)
+
+    def visible(self, selector):
+        return self.browser.evaluate(f"document.querySelector('{selector}').checkVisibility()")
+
+    def said(self, selector):
+        """What stands in a message; nothing while it is hidden."""
+        return self.browser.text(selector) if self.visible(selector) else ""
+
+    def go_to(self, place):
+        self.browser.click(f"#to-{place}")
+
+    def close_row(self, number):
+        """By its button."""
+        button = f"#openings tbody tr:nth-child({number + 1}) button"
+        self.browser.evaluate(f"document.querySelector('{button}').scrollIntoView({{block: 'center'}})")
+        self.browser.click(button)
+
+    def disabled_buttons(self):
+        return self.browser.evaluate("document.querySelectorAll('button:disabled').length")
+
+    def remove_knockd(self):
+        """Takes the program off its PATH."""
+        (self._folder / "bin" / "knockd").unlink()
+
+    def type(self, text):
+        """In place of what is in the filter."""
+        self.browser.evaluate("document.getElementById('filter').select()")
+        if text:
+            self.browser.call("Input.insertText", text=text)
+        else:
+            for kind in ("keyDown", "keyUp"):
+                self.browser.call("Input.dispatchKeyEvent", type=kind, key="Delete", code="Delete",
+                                  windowsVirtualKeyCode=46)
