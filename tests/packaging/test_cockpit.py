@@ -234,7 +234,7 @@ def test_a_thousand_doors(start, look, frames):
 
 
 HOSTILE = ["<img src=x onerror=document.title='!'>", "all", "192.0.2.2", "--help", "a %s $& b",
-           "--door=all", "</td><script>document.title='!'</script>", "\u202egnp.exe"]
+           "--door=all", "</td><script>document.title='!'</script>", "\u202egnp.exe", "w" * 200]
 
 
 def test_names_are_text_and_close_what_they_name(start, look):
@@ -249,8 +249,11 @@ def test_names_are_text_and_close_what_they_name(start, look):
     page.go_to("doors")
     page.wait_for(lambda: page.visible("#doors"), "the doors")
     assert [row["door"] for row in page.rows("all-doors")] == HOSTILE
-    page.go_to("overview")
-    page.wait_for(lambda: page.visible("#openings"), "the overview")
+    for place, width in itertools.product(("doors", "overview"), (390, 1000)):
+        page.go_to(place)
+        page.emulate("light", width)
+        page.wait_for(lambda place=place: page.visible(f"#{place}"), place)
+        assert page.browser.evaluate(FAULTS) == []
     there = list(HOSTILE)
     for name in HOSTILE[::2] + HOSTILE[1::2]:
         page.close_row(there.index(name))
