@@ -2,6 +2,7 @@
 """Cockpit for real: cockpit-ws with a local session on a host of the test network, with the page as it
 is installed, and a Chromium that shows it. What the page runs is noted, and asks the test's daemon."""
 
+import json
 import os
 import subprocess
 
@@ -41,7 +42,10 @@ class Cockpit:
                        stderr=subprocess.STDOUT)
         wait_until(lambda: self._listens(host), "cockpit-ws listens", self.log)
         self.browser = Browser(host, folder / "browser")
-        self.browser.open(f"http://127.0.0.1:{PORT}{PATH}")
+        self.load()
+
+    def load(self, path=PATH):
+        self.browser.open(f"http://127.0.0.1:{PORT}{path}")
 
     @staticmethod
     def _listens(host):
@@ -70,6 +74,20 @@ class Cockpit:
                           features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.browser.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                           deviceScaleFactor=1, mobile=width < 600)
+
+    def rights(self):
+        """With which the page has run something, as it asked Cockpit for them."""
+        sent = [params["response"]["payloadData"] for method, params in self.browser.events
+                if method == "Network.webSocketFrameSent"]
+        return {json.loads(text).get("superuser") for text in sent if '"spawn"' in text}
+
+    def policy(self):
+        """The Content-Security-Policy of the page, by its directives."""
+        headers = next(params["response"]["headers"] for method, params in self.browser.events
+                       if method == "Network.responseReceived"
+                       and params["response"]["url"].endswith(PATH))
+        return dict(part.split(maxsplit=1)
+                    for part in headers["Content-Security-Policy"].split(";") if " " in part.strip())
 
     def rows(self, table):
         """Of a table by its id: for each row what is shown, by the keys of the columns."""

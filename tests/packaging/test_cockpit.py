@@ -128,7 +128,10 @@ def test_a_knock_appears_counts_down_and_is_closed(start, look, frames, server, 
     assert row == {"door": "ssh", "who": client.ipv4, "user": "", "interface": "eth0", "button": "Close"}
     assert page.browser.text("#overview .count") == "1" and not page.visible("#overview .none")
     assert client.reaches(server.ipv4, 22)
+    # The same row is filled anew: a button keeps its focus, and a click hits what it was aimed at.
+    page.browser.evaluate("document.querySelector('#openings button').focus()")
     wait_until_counted_down(page)
+    assert page.browser.evaluate("document.activeElement.textContent") == "Close"
 
     page.close_row(0)
     page.wait_for(lambda: page.said("#said") == "1 opening closed", "it is said that it is closed")
@@ -137,6 +140,7 @@ def test_a_knock_appears_counts_down_and_is_closed(start, look, frames, server, 
     asked = page.asked()
     assert asked.count(["--close", "--door=ssh", client.ipv4]) == 1
     assert {tuple(words) for words in asked if words[0] != "--close"} == {("--status=json",)}
+    assert page.rights() == {"try"}
 
 
 def test_an_opening_goes_when_its_time_is_over(start, look, frames):
@@ -179,6 +183,7 @@ def test_a_close_that_is_refused_is_said(start, look, frames, server):
     page.knockd("--close", "ssh")
     page.close_row(0)
     page.wait_for(lambda: page.said("#said") == "nothing was open there", "it is said")
+    page.wait_for(lambda: page.disabled_buttons() == 0, "Close can be pressed again")
     asked = len(page.asked())
     wait_until_counted_down(page)
     wait_until_counted_down(page)
@@ -324,11 +329,17 @@ def test_the_shell_of_cockpit_chooses_the_colors(look):
         page.browser.evaluate("window.dispatchEvent(new CustomEvent('cockpit-style',"
                               f" {{detail: {{style: '{style}'}}}}))")
         assert page.browser.evaluate("document.documentElement.className") == ("dark" if is_dark else "")
+    page.browser.evaluate("localStorage.setItem('shell:style', 'dark')")
+    page.load()
+    assert page.browser.evaluate("document.documentElement.className") == "dark"
 
 
-def test_cockpit_lists_the_page(look):
+def test_cockpit_lists_the_page_and_no_other_script_runs(look):
     page = look()
-    page.browser.open("http://127.0.0.1:9090/cockpit/@localhost/manifests.json")
+    policy = page.policy()
+    own = "'self' http://127.0.0.1:9090"  # as Cockpit completes it
+    assert (policy["default-src"], policy["script-src"], policy["style-src"]) == ("'none'", own, own)
+    page.load("/cockpit/@localhost/manifests.json")
     manifests = json.loads(page.browser.text("body"))
     assert manifests["knockd"]["tools"]["index"]["label"] == "Port knocking"
 
