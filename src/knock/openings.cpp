@@ -214,6 +214,7 @@ uint64_t Openings::proceed(uint64_t id, Instant now) {
   if (!extend) return *older;
   renewed.deadline = deadline;
   renewed.gateway = gateway;
+  if (gateway.empty()) renewed.is_of_fleet = false;
   if (!renewed.has_not_begun()) set_alarm(*older, deadline);
   if (renewed.let_in) admit(*older, false);
   record(*older, false);
@@ -395,6 +396,7 @@ void Openings::add(uint64_t id, const CompleteKnock& knock, Line& line) {
   added.interface = knock.interface;
   added.user = knock.user;
   added.gateway = knock.gateway;
+  added.is_of_fleet = !knock.gateway.empty();
   added.line = line.number;
   lanes_.insert({lane_of(added), added.part, id});
   if (added.has_start()) ++line.starts;

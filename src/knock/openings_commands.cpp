@@ -143,17 +143,25 @@ void Openings::report_stuck() {
 void Openings::start_begins(uint64_t id, Instant now) {
   Opening& starting = opening(id);
   const Terms& terms = *starting.terms;
-  starting.state = State::kStartRuns;
   starting.queued = false;
+  if (starting.is_of_fleet && starting.deadline <= now) {
+    const Lane lane = lane_of(starting);
+    starts_.give_back(starting.line);
+    report_stop(starting);
+    drop(id);
+    return offer(lane);
+  }
+  starting.state = State::kStartRuns;
   starting.start_runs = starting.holds_lane = true;
   arrange(id);
   starting.began = now;
   --line_of(terms.door).starts;
   --waiting_;
   if (starting.has_something_to_undo()) {
-    // Not one of the fleet, which ends everywhere at once.
-    if (starting.gateway.empty() && now + terms.open_for > starting.deadline + kLate) {
+    // One of the fleet ends everywhere at once.
+    if (!starting.is_of_fleet && now + terms.open_for > starting.deadline + kLate) {
       starting.deadline = now + terms.open_for;
+      starting.gateway.clear();
       if (starting.let_in) admit(id, false);
       record(id, false);
     }

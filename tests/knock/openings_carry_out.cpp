@@ -109,7 +109,8 @@ void World::carry_out(const Dismiss& dismiss) {
   require(life->source == source_number(dismiss.door.source) &&
               dismiss.door.admission == setting_->doors[life->door]->admission,
           "dismisses somebody else");
-  require(is_due(*life) || (leaving_ && !life->begun) || life->dropped,
+  const bool is_too_late = life->of_fleet && life->deadline <= now_;  // to begin at all
+  require(is_due(*life) || (leaving_ && !life->begun) || life->dropped || is_too_late,
           "dismisses before the time is over");
   std::erase_if(elements_, [&](const Element& one) { return one.opening == id; });
   life->let_in = false;
@@ -128,6 +129,10 @@ void World::carry_out(const Record& record) {
     life = life_of_new(door.id, number, source_number(door.source));
   }
   if (!require(life != nullptr, "a record of an opening that nobody knocked for")) return;
+  // A start that is late gives it its full time anew, by the word of here.
+  const bool may_start_late = life->has_start && !life->begun && !life->of_fleet;
+  require(door.gateway == (life->of_gateway ? "b" : "") || (door.gateway.empty() && may_start_late),
+          "a record has the word of another gateway");
   require(life->door == number && life->source == source_number(door.source) &&
               door.stop_command == render_command(terms.stop, door.source) &&
               door.admission == terms.admission && life->has_something_to_undo(),
@@ -223,7 +228,11 @@ void World::begin_start(const RunCommand& run, Life& life) {
   require(!lane_has_due_stop(life.door, life.source), "a start goes before a stop that is due");
   life.begun = life.start_running = true;
   life.start_again = false;
-  if (now_ + terms.open_for - life.deadline > kPrompt) life.deadline = now_ + terms.open_for;
+  if (now_ + terms.open_for - life.deadline > kPrompt && !life.of_fleet) {
+    life.deadline = now_ + terms.open_for;
+    life.of_gateway = false;
+  }
+  require(life.deadline > now_, "a start begins when its time is over");
   if (life.has_ports) check_in(life, "a start begins whose knocker is not in for all of its time");
 }
 

@@ -12,9 +12,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // In the order of Event::Kind.
-constexpr std::array<std::string_view, 16> kWords = {
-    "knock", "unmarked", "full", "let",  "shut",  "end",   "again", "never",
-    "sync",  "alarm",    "half", "late", "crash", "close", "keep",  "leave"};
+constexpr std::array<std::string_view, 17> kWords = {
+    "knock", "unmarked", "full", "let",  "fleet", "shut",  "end",  "again", "never",
+    "sync",  "alarm",    "half", "late", "crash", "close", "keep", "leave"};
 
 bool is_knock(Event::Kind kind) { return kind <= Event::Kind::kShutByHand; }
 bool has_number(Event::Kind kind) {

@@ -389,6 +389,39 @@ TEST_F(OpeningsFleetTest, StartThatIsLateGivesNoTimeAnew) {
   EXPECT_THAT(happened(), Contains("192.0.2.7: ssh: command timeout"));
 }
 
+TEST_F(OpeningsFleetTest, StartThatIsSoLateIsNotRun) {
+  knock(door("ssh", [](Terms& changed) { changed.stop.clear(); }));
+  sync();
+  open(door("ssh"), 7000);
+  sync();
+  knock(door("ssh"));
+  sync();
+  time_is(8000);
+  forget_what_happened();
+  start_ends(1);
+  EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: command timeout", "forget 2",
+                                      "record anew 3 until 18000 ms, then close 192.0.2.7",
+                                      "run 3: open 192.0.2.7 (ssh, eth0)"));
+  EXPECT_THAT(told(), Contains("closed ssh 2: command timeout"));
+  start_ends(3);
+  EXPECT_EQ(openings_.running() + openings_.waiting(), 0u);
+}
+
+TEST_F(OpeningsFleetTest, OneThatWasKnockedHereAndIsLateHasItsFullTimeByTheWordOfHere) {
+  knock(door("ssh", [](Terms& changed) { changed.stop.clear(); }));
+  sync();
+  knock(door("ssh"));
+  sync();
+  time_is(1000);
+  open(door("ssh"), 10000);
+  EXPECT_EQ(gateways(), "2 site-b\n");
+  time_is(12000);
+  forget_what_happened();
+  start_ends(1);
+  EXPECT_THAT(happened(), Contains("record anew 2 until 22000 ms, then close 192.0.2.7"));
+  EXPECT_EQ(gateways(), "2 \n");
+}
+
 TEST_F(OpeningsFleetTest, WhoClosedItIsToldToPrograms) {
   using By = Happened::By;
   const auto terms = port_door("ssh");

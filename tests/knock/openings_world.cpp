@@ -52,6 +52,9 @@ void World::apply(const Event& event) {
     case Event::Kind::kKnockByHand:
       knock(event.a, event.b, Mishap::kNone, true);
       break;
+    case Event::Kind::kGateway:
+      open_by_gateway(event.a, event.b);
+      break;
     case Event::Kind::kShutByHand:
       shut(event.a, event.b);
       break;
@@ -113,6 +116,7 @@ void World::list_events(std::vector<Event>& events) const {
     }
   }
   if (hand_ < kMostByHand && !leaving_) add(Kind::kKnockByHand, 0, 0);
+  if (gateway_ < kMostByGateway && !leaving_) add(Kind::kGateway, 0, 0);
   for (size_t i = 0; i < processes_.size(); ++i) {
     add(Kind::kEnd, i);
     if (processes_[i].began != now_ || processes_[i].runs) continue;
@@ -156,6 +160,9 @@ void World::knock(size_t door, size_t source, Mishap mishap, bool by_hand) {
     if (by_hand) lives_.back().id = id;
   } else if (answer == Answer::kRenewed && terms->reknock == Reknock::kExtend && works) {
     renewed->knocked = now_;
+    if (now_ + terms->open_for > renewed->deadline) {
+      renewed->of_gateway = renewed->of_fleet = false;
+    }
     renewed->deadline = std::max(renewed->deadline, now_ + terms->open_for);
   }
   if (!batch.empty()) carry_out(batch);
@@ -192,6 +199,55 @@ uint64_t World::let_knock(size_t door, size_t source, bool by_hand, std::vector<
     const Say* say = std::get_if<Say>(&action);
     return say != nullptr && say->source;
   });
+}
+
+// What is open for longest gets the later end and nothing else happens, nothing at all if it lasts
+// as long. Where nothing is open, it is opened as by a knock.
+void World::open_by_gateway(size_t door, size_t source) {
+  const Terms& own = *setting_->doors[door];
+  if (leaving_ || !own.has_something_to_undo()) return;
+  Life* longest = nullptr;
+  for (Life& life : lives_) {
+    if (life.door != door || life.source != source) continue;
+    if (is_due(life) || life.stopped_once) continue;
+    if (longest == nullptr || life.deadline > longest->deadline) longest = &life;
+  }
+  ++gateway_;
+  ran_ = false;
+  const Answer answer = longest != nullptr ? Answer::kRenewed : expected_answer(door, source, true);
+  const Instant deadline = now_ + own.open_for;
+  const Instant before = longest != nullptr ? longest->deadline : now_;
+  Terms terms = own;
+  terms.reknock = Reknock::kExtend;
+  CompleteKnock knock{std::make_shared<const Terms>(terms), sources()[source], "", 0};
+  knock.gateway = "b";
+  const auto opened = machine_->open_by_gateway(knock, now_);
+  const std::vector<Action> batch = machine_->take_actions();
+  if (opened.id == 0) {
+    require(answer == Answer::kRefused || answer == Answer::kRefusedOrOpened,
+            "a gateway was refused without a reason");
+    ++refused_[door];
+  } else if (longest == nullptr) {
+    require(answer != Answer::kRefused && opened.is_new, "a gateway was not refused");
+    lives_.push_back(new_life(door, source));
+    lives_.back().id = opened.id;
+    lives_.back().marked = lives_.back().of_gateway = lives_.back().of_fleet = true;
+  } else {
+    Life* const renewed = life(opened.id);
+    if (!require(renewed != nullptr && !opened.is_new, "a gateway opened what is open")) return;
+    require(renewed->deadline == before, "a gateway lengthened another than what lasts longest");
+    if (deadline > before + kOnTheWay) {
+      renewed->knocked = now_;
+      renewed->deadline = deadline;
+      renewed->of_gateway = true;
+    } else {
+      require(batch.empty(), "a gateway that changes nothing did something");
+    }
+    require(opened.deadline == renewed->deadline, "a gateway was told another end");
+  }
+  carry_out(batch);
+  carry_out();
+  require(!ran_, "a gateway ran a command at once");
 }
 
 // As the keeper does it: what is to be recorded is on disk before anything else happens.
@@ -355,6 +411,7 @@ void World::restart(size_t surviving) {
     life.begun = life.synced = true;
     life.knocked = door.deadline - setting_->doors[life.door]->open_for;
     life.deadline = door.deadline;
+    life.of_gateway = !door.gateway.empty();
     lives_.push_back(life);
     told_.insert(life.id);
     last_taken_ = std::max(last_taken_, door.id);

@@ -28,6 +28,9 @@ inline constexpr Duration kPrompt = std::chrono::milliseconds(100);
 
 // A person lets somebody in so often; more would only make more orders of events.
 inline constexpr size_t kMostByHand = 1;
+inline constexpr size_t kMostByGateway = 1;
+// An end that is later by no more than this is the same, of a gateway's.
+inline constexpr Duration kOnTheWay = std::chrono::milliseconds(10);
 
 // Doors and limits of a world. It must outlive its worlds.
 struct Setting {
@@ -43,6 +46,7 @@ struct Event {
     kKnockUnmarked,  // the same, but its one-time sequence cannot be marked
     kKnockFull,      // the same, but the kernel lets nobody in
     kKnockByHand,    // a person lets source b in at door a
+    kGateway,        // one of the fleet lets source b in at door a, or lengthens that
     kShutByHand,     // and ends that
     kEnd,            // of running command a
     kTryAgain,       // running command a, which has just begun, could not be run
@@ -103,6 +107,8 @@ class World {
     bool stop_failed = false;  // for good
     bool closed = false;       // a stop has ended that followed the start
     bool dropped = false;      // by hand, before it began
+    bool of_gateway = false;   // by whose word it has its deadline
+    bool of_fleet = false;     // nobody knocked for it here
     Instant knocked;           // last
     Instant deadline;
     Instant in_until;  // what the kernel was last asked for, and took
@@ -136,6 +142,7 @@ class World {
   void knock(size_t door, size_t source, Mishap mishap, bool by_hand = false);
   // Lets the machine hear of it. The id of what a person opened; 1 for a knock that is not refused.
   uint64_t let_knock(size_t door, size_t source, bool by_hand, std::vector<Action>& batch);
+  void open_by_gateway(size_t door, size_t source);
   void shut(size_t door, size_t source);
   static bool opens(const Terms& terms, Mishap mishap);
   void check_knock(Answer answer, const Terms& terms, size_t entries);
@@ -216,6 +223,7 @@ class World {
   uint64_t kept_out_ = 0;    // of the last that the kernel let in nowhere
   size_t restarts_ = 0;
   size_t hand_ = 0;                // times that a person let somebody in
+  size_t gateway_ = 0;             // and that a gateway did
   Mishap mishap_ = Mishap::kNone;  // of the knock that is being carried out
   bool sesame_ = false;            // said by the knock that is being carried out
   bool ran_ = false;               // by the event that is being carried out, a command

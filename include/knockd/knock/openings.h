@@ -180,6 +180,7 @@ class Openings {
     bool stop_again = false;     // its overtaken start ended while the stop ran
     bool stop_reported = false;  // why it is closed
     bool is_knock = true;        // else a command of nobody's knock
+    bool is_of_fleet = false;    // nobody knocked for it here
     bool let_in = false;         // to the ports of its admission
     bool is_told = false;        // that it is open
     bool by_hand = false;        // its time was ended by a person
