@@ -3,9 +3,10 @@
 
 namespace knockd {
 
-void Admissions::hold(uint64_t opening, const std::vector<SetElement>& elements, Instant until) {
+void Admissions::hold(uint64_t opening, const std::vector<SetElement>& elements, Instant until,
+                      Instant awake_until) {
   release(opening);
-  openings_[opening] = {elements, until};
+  openings_[opening] = {elements, until, awake_until};
   for (const SetElement& element : elements) holders_[element].insert({until, opening});
 }
 
@@ -31,6 +32,12 @@ std::optional<Instant> Admissions::until(const SetElement& element) const {
   const auto held = holders_.find(element);
   if (held == holders_.end()) return std::nullopt;
   return held->second.rbegin()->first;
+}
+
+std::optional<Instant> Admissions::awake_until(const SetElement& element) const {
+  const auto held = holders_.find(element);
+  if (held == holders_.end()) return std::nullopt;
+  return openings_.at(held->second.rbegin()->second).awake_until;
 }
 
 std::set<SetName> Admissions::sets() const {

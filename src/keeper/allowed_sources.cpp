@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -22,6 +23,8 @@ std::string fault_text(const SetName& set, int error) {
   return to_string(set) + ": " + nft_reason(error);
 }
 
+Instant awake_now() { return Instant(std::chrono::steady_clock::now().time_since_epoch()); }
+
 bool is_near(Duration one, Duration other) {
   return one <= other + kSlack && other <= one + kSlack;
 }
@@ -34,11 +37,12 @@ AllowedSources::AllowedSources(const EventLoop& loop, Log& log, std::string tabl
 std::string AllowedSources::allow(NftSets& sets, const OpenDoor& door, bool is_being_repaired) {
   Place place = place_of(sets, door);
   if (!place.fault.empty()) return place.fault;
+  const Instant awake_until = awake_now() + (door.deadline - loop_.now());
   std::erase_if(place.elements, [&](const SetElement& element) {
-    return is_others(sets, element, admissions_.until(element).value_or(door.deadline));
+    return is_others(sets, element, admissions_.awake_until(element).value_or(awake_until));
   });
   const bool is_new = admissions_.of(door.id).empty();
-  admissions_.hold(door.id, place.elements, door.deadline);
+  admissions_.hold(door.id, place.elements, door.deadline, awake_until);
   std::string fault = put(sets, place.elements);
   if (is_being_repaired) return {};
   if (!fault.empty() && is_new) admissions_.release(door.id);
@@ -48,14 +52,14 @@ std::string AllowedSources::allow(NftSets& sets, const OpenDoor& door, bool is_b
 // Set by set: what fails in one does not keep the others from it.
 std::vector<std::string> AllowedSources::withdraw(NftSets& sets, std::span<const OpenDoor> doors) {
   std::vector<std::string> faults(doors.size());
-  std::map<SetName, std::map<SetElement, Instant>> held;  // until when
+  std::map<SetName, std::map<SetElement, Instant>> held;  // until when, awake
   std::vector<std::set<SetName>> sets_of(doors.size());
   for (size_t i = 0; i < doors.size(); ++i) {
     // Of an opening of an earlier run that is overdue already nothing is held yet.
     std::vector<SetElement> elements = admissions_.of(doors[i].id);
     if (elements.empty()) elements = place_of(sets, doors[i]).elements;
     for (const SetElement& element : elements) {
-      held[element.set][element] = admissions_.until(element).value_or(loop_.now());
+      held[element.set][element] = admissions_.awake_until(element).value_or(awake_now());
       sets_of[i].insert(element.set);
     }
   }
@@ -135,11 +139,11 @@ AllowedSources::Place AllowedSources::place_of(NftSets& sets, const OpenDoor& do
 
 // Whether an element of the administrator's set was put there by somebody else, to stay at least as
 // long as we would have it.
-bool AllowedSources::is_others(NftSets& sets, const SetElement& element, Instant until) {
+bool AllowedSources::is_others(NftSets& sets, const SetElement& element, Instant awake_until) {
   if (is_own(element.set)) return false;
   const auto found = sets.find(element);
   if (!found || !*found) return false;
-  return !(*found)->left || *(*found)->left > until - loop_.now() + kSlack;
+  return !(*found)->left || *(*found)->left > awake_until - awake_now() + kSlack;
 }
 
 // What kept an element from being put in or taken out. Who had no right at all could not have

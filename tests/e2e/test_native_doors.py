@@ -286,6 +286,31 @@ def test_an_administrators_set(network, start, knock, key):
     assert not client.reaches(server.ipv4, SSH)
 
 
+def test_a_set_that_becomes_one_of_networks_lets_in_nobody(network, start, knock):
+    """An address alone would be a network there, up to the last address of all."""
+    server, client, stranger = network.server, network.client, network.stranger
+
+    def ruleset(flags):
+        nft(server, "table inet own", "delete table inet own", "table inet own {",
+            f"set allowed {{ type ipv4_addr; flags {flags}; }}",
+            "chain input { type filter hook input priority 0; ip saddr @allowed accept;",
+            f"tcp dport {SSH} drop", "}", "}")
+
+    ruleset("timeout")
+    daemon = start(config("Open_Set = inet own allowed"))
+    knock(server.ipv4)
+    daemon.wait_for("ssh: opened .*")
+    ruleset("interval, timeout")
+    daemon.wait_for("cannot let in again: set inet own allowed has another type now, .*")
+    assert elements(server, "allowed", ("inet", "own")) == {}
+    assert not stranger.reaches(server.ipv4, SSH)
+    ruleset("timeout")
+    wait_for_elements(server, {client.ipv4}, "allowed", table=("inet", "own"))
+    assert client.reaches(server.ipv4, SSH)
+    assert daemon.stop() == 0
+    assert daemon.matching("ssh: cannot .*") == []
+
+
 def test_an_administrators_permanent_element_outlives_the_knock(network, start, knock):
     server, client = network.server, network.client
     nft(server, "table inet own {",

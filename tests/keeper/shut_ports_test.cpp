@@ -231,6 +231,28 @@ TEST_F(ShutPortsTest, AnElementOfOursWhoseNewTimeIsShorterIsStillOurs) {
   EXPECT_THAT(elements(kTheirs), IsEmpty());
 }
 
+// The kernel's timeouts stand still meanwhile; the time of an opening does not.
+TEST_F(ShutPortsTest, AnElementOfOursIsOursAfterTheMachineSlept) {
+  nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
+  const OpenDoor door = opening(1, "192.0.2.7", 1h, kTheirs);
+  ASSERT_EQ(ports_->admit(door), "");
+  now_ += 2h;
+  loop_.poll();
+  EXPECT_EQ(dismiss(door), "");
+  EXPECT_THAT(elements(kTheirs), IsEmpty());
+}
+
+TEST_F(ShutPortsTest, WhoKnocksAgainAfterTheMachineSleptHasTheTimeOfANewKnock) {
+  nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
+  ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 2h, kTheirs)), "");
+  now_ += 1h;
+  loop_.poll();
+  const OpenDoor renewed = opening(1, "192.0.2.7", 70min, kTheirs);
+  ASSERT_EQ(ports_->admit(renewed), "");
+  ASSERT_THAT(elements(kTheirs), SizeIs(1));
+  EXPECT_LE(elements(kTheirs)[0].left.value(), 70min);
+}
+
 TEST_F(ShutPortsTest, AnOverdueOpeningOfAnEarlierRunIsTakenOut) {
   ASSERT_TRUE(ports_->shut(ssh_table()));
   const OpenDoor door = opening(1, "192.0.2.7", 0s);

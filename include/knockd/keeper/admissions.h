@@ -17,8 +17,10 @@ namespace knockd {
 
 class Admissions {
  public:
-  // `opening` holds these elements until then, and no others.
-  void hold(uint64_t opening, const std::vector<SetElement>& elements, Instant until);
+  // `opening` holds these elements until then, and no others. `awake_until` is the same by a clock
+  // that stands still while the machine sleeps, as the kernel's timeouts of elements do.
+  void hold(uint64_t opening, const std::vector<SetElement>& elements, Instant until,
+            Instant awake_until);
   // It holds nothing any longer.
   void release(uint64_t opening);
 
@@ -26,6 +28,7 @@ class Admissions {
   const std::vector<SetElement>& of(uint64_t opening) const;
   // Until when an element is to be in; nothing if nobody holds it.
   std::optional<Instant> until(const SetElement& element) const;
+  std::optional<Instant> awake_until(const SetElement& element) const;
   // Calls visit(element, until) for each element that is held of this set.
   template <typename Visit>
   void for_each_of(const SetName& set, Visit&& visit) const {
@@ -42,6 +45,7 @@ class Admissions {
   struct Opening {
     std::vector<SetElement> elements;
     Instant until;
+    Instant awake_until;
   };
 
   std::map<uint64_t, Opening> openings_;

@@ -54,7 +54,7 @@ class AllowedSources {
   Place place_of(NftSets& sets, const OpenDoor& door);
   Result<NftSets::Description, int> describe(NftSets& sets, const SetName& set);
   bool is_own(const SetName& set) const;
-  bool is_others(NftSets& sets, const SetElement& element, Instant until);
+  bool is_others(NftSets& sets, const SetElement& element, Instant awake_until);
   std::string put(NftSets& sets, const std::vector<SetElement>& elements);
   std::string remove(NftSets& sets, const std::vector<SetElement>& elements);
   Look put_right_own(NftSets& sets, const SetName& set);
