@@ -80,7 +80,10 @@ class FileSink : public LogSink {
 
 class SyslogSink : public LogSink {
  public:
-  explicit SyslogSink(const std::string& socket_path) : socket_path_(socket_path) { connect(); }
+  SyslogSink(const std::string& socket_path, const std::string& ident)
+      : socket_path_(socket_path), ident_(ident) {
+    connect();
+  }
 
   bool write(LogLevel level, std::string_view line) override {
     // RFC 3164's form, which every /dev/log reads; facility user is 1.
@@ -88,8 +91,8 @@ class SyslogSink : public LogSink {
     const tm time = local_time();
     // Month names are not the locale's: the program never calls setlocale.
     strftime(time_text, sizeof(time_text), "%b %e %H:%M:%S", &time);
-    std::string text =
-        format("<%d>%s knockd[%d]: ", 1 * 8 + static_cast<int>(level), time_text, getpid());
+    std::string text = format("<%d>%s %s[%d]: ", 1 * 8 + static_cast<int>(level), time_text,
+                              ident_.c_str(), getpid());
     text += line;
     return send(text) || (connect() && send(text));
   }
@@ -115,6 +118,7 @@ class SyslogSink : public LogSink {
   }
 
   const std::string socket_path_;
+  const std::string ident_;
   UniqueFd fd_;
 };
 
@@ -161,8 +165,9 @@ std::unique_ptr<LogSink> make_file_sink(const std::string& path, int& error) {
   return sink;
 }
 
-std::unique_ptr<LogSink> make_syslog_sink(const std::string& socket_path) {
-  return std::make_unique<SyslogSink>(socket_path);
+std::unique_ptr<LogSink> make_syslog_sink(const std::string& socket_path,
+                                          const std::string& ident) {
+  return std::make_unique<SyslogSink>(socket_path, ident);
 }
 
 std::unique_ptr<LogSink> make_descriptor_sink(int fd, LogLevel least, std::string_view prefix) {

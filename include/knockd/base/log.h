@@ -30,9 +30,10 @@ class LogSink {
 // opened, else 0; the sink tries again with each line.
 std::unique_ptr<LogSink> make_file_sink(const std::string& path, int& error);
 
-// A datagram to /dev/log as libc's syslog() sends it: ident knockd with pid, facility user. Not
+// A datagram to /dev/log as libc's syslog() sends it: ident with pid, facility user. Not
 // libc's own: that waits when the log daemon does not read. Connects again when it was restarted.
-std::unique_ptr<LogSink> make_syslog_sink(const std::string& socket_path = "/dev/log");
+std::unique_ptr<LogSink> make_syslog_sink(const std::string& socket_path = "/dev/log",
+                                          const std::string& ident = "knockd");
 
 // The line, behind a prefix, on a descriptor that stays the caller's; a pipe or terminal that
 // nobody reads is left alone. Lines less urgent than `least` are passed over.

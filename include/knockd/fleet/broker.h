@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// The connection to the MQTT 5 broker, by libmosquitto in the event loop: made anew with growing
+// pauses, each time as a new session, so that nothing that was said before comes later than what is
+// said now. What the messages mean is the owner's business.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "knockd/base/clock.h"
+#include "knockd/base/event_loop.h"
+#include "knockd/base/growing_pause.h"
+#include "knockd/base/log.h"
+#include "knockd/fleet/fleet_config.h"
+
+struct mosquitto;
+
+namespace knockd {
+
+class Broker {
+ public:
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    // It has let us in. Filters and messages may be sent from here on.
+    virtual void on_connected() = 0;
+    virtual void on_lost() = 0;
+    // `expiry`: what is left of the message's, where it has one.
+    virtual void on_message(std::string_view topic, std::string_view payload,
+                            std::optional<Duration> expiry) = 0;
+    // The broker has it, or refuses it.
+    virtual void on_published(uint64_t token) = 0;
+  };
+
+  struct Message {
+    std::string topic{};
+    std::string payload{};
+    bool retain = false;
+    uint32_t expiry = 0;  // seconds; 0: none
+    uint64_t token = 0;   // for on_published(); 0: not to be called
+  };
+
+  Broker(EventLoop& loop, Log& log, const FleetConfig& config, Owner& owner);
+  ~Broker();
+  Broker(const Broker&) = delete;
+  Broker& operator=(const Broker&) = delete;
+
+  void start() { connect(); }
+  // Says goodbye.
+  void stop();
+  // Nothing happens while there is no connection.
+  void subscribe(const std::vector<std::string>& filters);
+  void publish(const Message& message);
+
+ private:
+  struct Callbacks;
+  enum class State : uint8_t { kAway, kConnecting, kConnected };
+
+  void connect();
+  bool make_session();
+  void on_ready();
+  void read_all();
+  void on_second();
+  void watch();
+  // Nothing of ours is destroyed while the library calls us: what ended is seen to afterwards.
+  void end(std::string why);
+  void see_to_end();
+  void on_connack(int reason);
+  void on_disconnect(int reason);
+  std::string name() const;
+
+  EventLoop& loop_;
+  Log& log_;
+  const FleetConfig& config_;
+  Owner& owner_;
+  mosquitto* session_ = nullptr;
+  int socket_ = -1;
+  State state_ = State::kAway;
+  std::optional<std::string> ended_{};  // why
+  bool is_twin_ = false;                // it ended because another has our name
+  bool acl_told_ = false;               // that a message was refused
+  bool was_called_ = false;             // by the library
+  std::string library_error_;           // the last that it has logged
+  std::map<int, uint64_t> tokens_;      // by the message's number
+  Instant connected_{};
+  GrowingPause pause_;
+  GrowingPause twin_pause_;
+  EventLoop::Alarm again_;
+  EventLoop::Alarm second_;
+  EventLoop::Alarm patience_;
+};
+
+}  // namespace knockd
