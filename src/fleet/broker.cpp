@@ -23,8 +23,9 @@ constexpr Duration kFirstPause = milliseconds(250);
 constexpr Duration kLongestPause = seconds(10);
 constexpr Duration kFirstTwinPause = seconds(5);
 constexpr Duration kLongestTwinPause = seconds(300);
-// A connection that lasted so long is no failure when it ends.
+// A connection that lasted so long is no failure when it ends; twins take turns.
 constexpr Duration kStable = seconds(60);
+constexpr Duration kAlone = 3 * kLongestTwinPause;
 constexpr Duration kPatience = seconds(10);  // from the first packet to being let in
 constexpr int kKeepAlive = 10;               // seconds
 constexpr int kReceiveMaximum = 1000;        // messages on the way to us
@@ -65,7 +66,7 @@ struct Broker::Callbacks {
   static void published(mosquitto*, void* object, int number, int reason,
                         const mosquitto_property*) {
     Broker& broker = of(object);
-    if (reason >= MQTT_RC_UNSPECIFIED && !std::exchange(broker.acl_told_, true)) {
+    if (reason >= MQTT_RC_UNSPECIFIED && !std::exchange(broker.is_refused_, true)) {
       broker.log_.error(
           broker.name() + " refuses our messages: " + mosquitto_reason_string(reason) +
           "; expected that user \"" + printable(broker.config_.user) + "\" may write knockd/" +
@@ -129,20 +130,18 @@ std::string Broker::name() const {
 
 void Broker::connect() {
   library_error_.clear();
-  is_twin_ = acl_told_ = false;
+  has_twin_ = false;
   ended_.reset();
   tokens_.clear();
   state_ = State::kConnecting;
   if (!make_session()) {
-    end(library_error_.empty() ? "no session can be made" : library_error_);
+    end(text_of(MOSQ_ERR_UNKNOWN));
     return see_to_end();
   }
   const int status =
       mosquitto_connect_async(session_, config_.host.c_str(), config_.port, kKeepAlive);
   if (status != MOSQ_ERR_SUCCESS) {
-    end(status == MOSQ_ERR_ERRNO ? strerror(errno)
-        : status == MOSQ_ERR_EAI ? "this name has no address"
-                                 : mosquitto_strerror(status));
+    end(status == MOSQ_ERR_EAI ? "this name has no address" : text_of(status));
   }
   patience_.set(BootClock::now() + kPatience);
   second_.set(BootClock::now() + seconds(1));
@@ -194,17 +193,11 @@ void Broker::see_to_end() {
   const Instant now = BootClock::now();
   if (was_connected && now - connected_ >= kStable) {
     pause_.reset();
-    twin_pause_.reset();
+    is_refused_ = false;
   }
-  GrowingPause& pause = is_twin_ ? twin_pause_ : pause_;
-  const Duration wait = jittered(pause.next());
-  again_.set(now + wait);
-  if (is_twin_) {
-    log_.error("another knockd-fleet is gateway " + config_.gateway + " of fleet " + config_.fleet +
-               " at " + name() + " and has taken our place: expected a name of " +
-               "its own for each (Gateway); next try in " +
-               format("%lld s", static_cast<long long>(std::chrono::ceil<seconds>(wait).count())));
-  } else if (pause.is_worth_a_line()) {
+  if (was_connected && now - connected_ >= kAlone) twin_pause_.reset();
+  again_.set(now + jittered(has_twin_ ? twin_pause_.next() : pause_.next()));
+  if (!has_twin_ && pause_.is_worth_a_line()) {
     log_.warning(name() + ": " + printable(*ended_) + "; local doors go on, trying again");
   }
   if (was_connected) owner_.on_lost();
@@ -225,16 +218,34 @@ void Broker::on_connack(int reason) {
   state_ = State::kConnected;
   connected_ = BootClock::now();
   patience_.set(std::nullopt);
-  log_.notice("connected to " + name() + " as gateway " + config_.gateway + " of fleet " +
-              config_.fleet);
+  // Some brokers hang up on who may not write: it is not said again each time.
+  if (!is_refused_) {
+    log_.notice("connected to " + name() + " as gateway " + config_.gateway + " of fleet " +
+                config_.fleet);
+  }
   owner_.on_connected();
 }
 
 void Broker::on_disconnect(int reason) {
-  if (reason == MQTT_RC_SESSION_TAKEN_OVER) is_twin_ = true;
-  if (!library_error_.empty()) return end(library_error_);
+  if (reason == MQTT_RC_SESSION_TAKEN_OVER) name_twin();
   // A reason of the broker, or an error of the library.
-  end(reason >= MQTT_RC_UNSPECIFIED ? mosquitto_reason_string(reason) : mosquitto_strerror(reason));
+  end(reason >= MQTT_RC_UNSPECIFIED ? mosquitto_reason_string(reason) : text_of(reason));
+}
+
+// What the library says of its errors is less than what it logs: "OpenSSL Error[0]: error:0A000086:
+// SSL routines::certificate verify failed".
+std::string Broker::text_of(int status) const {
+  if (const size_t at = library_error_.rfind("::"); at != std::string::npos) {
+    return "TLS: " + library_error_.substr(at + 2);
+  }
+  if (!library_error_.empty()) return library_error_;
+  return status == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(status);
+}
+
+void Broker::name_twin() {
+  if (std::exchange(has_twin_, true)) return;
+  log_.error("another knockd-fleet is gateway " + config_.gateway + " of fleet " + config_.fleet +
+             " at " + name() + ": expected a name of its own for each (Gateway)");
 }
 
 // --- Reading and writing -------------------------------------------------------------------------
@@ -260,7 +271,7 @@ void Broker::on_ready() {
   read_all();
   if (!ended_ && mosquitto_want_write(session_)) {
     const int status = mosquitto_loop_write(session_, 1);
-    if (status != MOSQ_ERR_SUCCESS) end(mosquitto_strerror(status));
+    if (status != MOSQ_ERR_SUCCESS) end(text_of(status));
   }
   watch();
   see_to_end();
@@ -275,7 +286,7 @@ void Broker::read_all() {
     const int status = mosquitto_loop_read(session_, 1);
     const bool is_all = errno == EAGAIN && !was_called_;
     if (status != MOSQ_ERR_SUCCESS) {
-      return end(library_error_.empty() ? mosquitto_strerror(status) : library_error_);
+      return end(text_of(status));
     }
     if (is_all || mosquitto_socket(session_) < 0) return;
     if (BootClock::now() < last) continue;
@@ -289,7 +300,7 @@ void Broker::on_second() {
   second_.set(BootClock::now() + seconds(1));
   const int status = mosquitto_loop_misc(session_);
   if (status != MOSQ_ERR_SUCCESS) {
-    end(status == MOSQ_ERR_KEEPALIVE ? "it is silent" : mosquitto_strerror(status));
+    end(status == MOSQ_ERR_KEEPALIVE ? "it is silent" : text_of(status));
   }
   on_ready();
 }

@@ -1,13 +1,26 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/fleet/fleet.h"
 
+#include <sys/random.h>
+
 #include <utility>
 #include <variant>
+
+#include "knockd/base/text.h"
 
 namespace knockd {
 namespace {
 
 constexpr Duration kLongestSync = std::chrono::seconds(1);
+
+constexpr uint32_t kMarkLife = 3600;  // seconds
+
+// Of this run alone.
+std::string draw_run() {
+  uint64_t number = 0;
+  if (getrandom(&number, sizeof(number), 0) != sizeof(number)) number = 0;
+  return format("%016jx", uintmax_t{number});
+}
 
 Clocks clocks_now() { return {BootClock::now(), wall_now()}; }
 
@@ -21,7 +34,8 @@ Fleet::Fleet(EventLoop& loop, Log& log, const FleetConfig& config)
       daemon_(loop, log, config.control, *this),
       broker_(loop, log, config, *this),
       alarm_(loop, [this] { time_passed(); }),
-      sync_(loop, [this] { all_has_come(); }) {}
+      sync_(loop, [this] { all_has_come(); }),
+      run_(draw_run()) {}
 
 void Fleet::start() {
   daemon_.start();
@@ -60,8 +74,11 @@ void Fleet::on_connected() {
   ledger_.broker_connected();
   carry_out();
   broker_.subscribe(topic_filters(config_.fleet, config_.gateway, config_.doors));
-  // Comes back behind all that is retained.
-  broker_.publish({to_text(config_.fleet, {Topic::Kind::kSync, config_.gateway}), "sync"});
+  // Comes back behind all that is retained. Whoever is next finds it, and knows that we were here:
+  // not every broker tells one whose session was taken over.
+  mark_ = run_ + format("-%u", ++connects_);
+  broker_.publish(
+      {to_text(config_.fleet, {Topic::Kind::kSync, config_.gateway}), mark_, true, kMarkLife});
   sync_.set(loop_.now() + kLongestSync);
 }
 
@@ -80,13 +97,19 @@ void Fleet::all_has_come() {
 void Fleet::on_message(std::string_view text, std::string_view payload,
                        std::optional<Duration> expiry) {
   const auto topic = parse_topic(config_.fleet, text);
-  if (topic && topic->kind == Topic::Kind::kSync) return all_has_come();
+  if (topic && topic->kind == Topic::Kind::kSync) return on_mark(payload);
   if (!topic || payload.size() > kLongestMessage) {
     ledger_.received_garbage(text, clocks_now());
   } else {
     ledger_.received(*topic, payload, expiry, clocks_now());
   }
   carry_out();
+}
+
+void Fleet::on_mark(std::string_view mark) {
+  if (mark == mark_) return all_has_come();
+  // At our first connection it may be that of an earlier run.
+  if (connects_ > 1 && !mark.starts_with(run_)) broker_.name_twin();
 }
 
 void Fleet::on_published(uint64_t token) {

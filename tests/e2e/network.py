@@ -164,10 +164,19 @@ class Network:
             "mcast_snooping", "0")
         run("ip", "-n", self._switch, "link", "set", "switch", "up")
         for host in (self.server, self.client, self.stranger):
-            run("ip", "netns", "add", host.namespace)
-            self._made.append(host.close)
-            run("ip", "-n", host.namespace, "link", "set", "lo", "up")
-            self.plug(host)
+            self._start(host)
+
+    def add_host(self, name, number):
+        """Another host at the switch."""
+        host = Host(f"{self._prefix}-{name}", number)
+        self._start(host)
+        return host
+
+    def _start(self, host):
+        run("ip", "netns", "add", host.namespace)
+        self._made.append(host.close)
+        run("ip", "-n", host.namespace, "link", "set", "lo", "up")
+        self.plug(host)
 
     def plug(self, host, interface="eth0", mac=None, ipv4=None, ipv6=None):
         """Gives a host an interface at the switch, with the host's addresses unless told others."""

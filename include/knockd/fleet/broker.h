@@ -55,6 +55,8 @@ class Broker {
   // Nothing happens while there is no connection.
   void subscribe(const std::vector<std::string>& filters);
   void publish(const Message& message);
+  // Another has connected by our name: says so, and does not come back soon when it does so again.
+  void name_twin();
 
  private:
   struct Callbacks;
@@ -72,6 +74,7 @@ class Broker {
   void on_connack(int reason);
   void on_disconnect(int reason);
   std::string name() const;
+  std::string text_of(int status) const;
 
   EventLoop& loop_;
   Log& log_;
@@ -81,8 +84,8 @@ class Broker {
   int socket_ = -1;
   State state_ = State::kAway;
   std::optional<std::string> ended_{};  // why
-  bool is_twin_ = false;                // it ended because another has our name
-  bool acl_told_ = false;               // that a message was refused
+  bool has_twin_ = false;               // another has our name
+  bool is_refused_ = false;             // it was said that our messages are refused
   bool was_called_ = false;             // by the library
   std::string library_error_;           // the last that it has logged
   std::map<int, uint64_t> tokens_;      // by the message's number

@@ -34,6 +34,7 @@ class Fleet : private DaemonLink::Owner, private Broker::Owner {
                   std::optional<Duration> expiry) override;
   void on_published(uint64_t token) override;
 
+  void on_mark(std::string_view mark);
   void all_has_come();
   void time_passed();
   void carry_out();
@@ -51,6 +52,9 @@ class Fleet : private DaemonLink::Owner, private Broker::Owner {
   Broker broker_;
   EventLoop::Alarm alarm_;
   EventLoop::Alarm sync_;  // the mark behind all that is retained may have been lost
+  const std::string run_;  // by which our marks are known
+  std::string mark_{};     // of this connection
+  unsigned connects_ = 0;  // so far
 };
 
 }  // namespace knockd

@@ -4,7 +4,9 @@
 //   knockd/FLEET/GATEWAY/open/DOOR/ADDRESS    this door is open there for this address
 //   knockd/FLEET/GATEWAY/close/DOOR/ADDRESS   somebody has closed it by hand there
 //   knockd/FLEET/GATEWAY/code/SECRET/4|6      the last code of this secret that was used there
-//   knockd/FLEET/GATEWAY/sync                 a mark by which a gateway knows that it has caught up
+//   knockd/FLEET/GATEWAY/sync                 a mark by which a gateway knows that it has caught
+//   up,
+//                                             and that no other has its name
 //
 // GATEWAY is the sender: the broker's rules let each user write below his own name alone. Names of
 // doors are percent-encoded: "/", "+", "#", "%", control bytes and all above 0x7e.
