@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// Stands in for rpcd with its plugin for ucode: runs our plugin, which is written in what ucode and JavaScript
+// have in common. Reads lines [method, arguments], writes lines [code of ubus, answer]. Usage: plugin.js
+// PLUGIN PREFIX KNOCKD: paths of the router are below PREFIX; for /usr/sbin/knockd it runs KNOCKD.
+'use strict';
+
+const fs = require('fs');
+const { execFile } = require('child_process');
+const readline = require('readline');
+
+const [plugin, prefix, knockd] = process.argv.slice(2);
+const INVALID_ARGUMENT = 2;
+
+// What ucode has of these names; strings there are bytes.
+const bytes = text => Buffer.from(text, 'utf8');
+const ucode = {
+  type: value => value === null || value === undefined ? null : Array.isArray(value) ? 'array'
+    : { number: 'int', boolean: 'bool' }[typeof value] ?? typeof value,
+  length: value => typeof value === 'string' ? bytes(value).length : value.length,
+  ord: (text, at) => bytes(text)[at],
+  match: (text, pattern) => text.match(pattern),
+  push: (list, value) => list.push(value),
+  access: path => fs.existsSync(prefix + path) || null,
+  connect: () => ({ defer }),
+};
+
+// Only a command without a shell, as rpcd's file.exec runs it.
+function defer(object, method, { command, params }, done) {
+  if (object !== 'file' || method !== 'exec' || command !== '/usr/sbin/knockd') throw new Error(command);
+  const words = params.map(word => word.startsWith('/var/run/') ? prefix + word : word);
+  execFile(knockd, words, { maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
+    if (error && typeof error.code !== 'number') done(4, null);
+    else done(0, { code: error ? error.code : 0, stdout, stderr });
+  });
+  return {};
+}
+
+const source = fs.readFileSync(plugin, 'utf8').replace(/^import .*$/gm, '');
+const objects = new Function(...Object.keys(ucode), source)(...Object.values(ucode));
+const methods = objects['luci.knockd'];
+
+// As rpcd: only arguments that the method names, each of the type of its example.
+function is_valid(method, values) {
+  return Object.entries(values).every(([name, value]) => typeof value === typeof methods[method].args?.[name]);
+}
+
+readline.createInterface({ input: process.stdin }).on('line', line => {
+  const [method, values] = JSON.parse(line);
+  const reply = answer => console.log(JSON.stringify([0, answer]));
+  if (!methods[method]) return console.log(JSON.stringify([3, null]));
+  if (!is_valid(method, values)) return console.log(JSON.stringify([INVALID_ARGUMENT, null]));
+  const done = methods[method].call({ args: values, reply });
+  if (done && 'status' in done) reply(done);
+});
