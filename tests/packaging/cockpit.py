@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Cockpit for real: cockpit-ws with a local session on a host of the test network, with the page as it
-is installed, and a Chromium that shows it. What the page runs is noted, and asks the test's daemon."""
+"""Cockpit for real, as scripts/unpack-packages has unpacked it: cockpit-ws with a local session on a
+host of the test network, with the page as it is installed, and a Chromium that shows it. What the page
+runs is noted, and asks the test's daemon."""
 
 import json
 import os
+import pathlib
 import subprocess
 
 from browser import Browser
@@ -34,10 +36,14 @@ class Cockpit:
         run("cmake", "--install", build, "--component", "cockpit", "--prefix", "/usr",
             env={**os.environ, "DESTDIR": str(folder / "root")})
         self._log = folder / "cockpit.log"
+        debian = pathlib.Path(os.environ["KNOCKD_COCKPIT"]).resolve() / "usr"
+        [libraries] = debian.glob("lib/*-linux-gnu")
         environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(folder),
-                       "XDG_DATA_DIRS": f"{folder}/root/usr/share:/usr/share", "LC_ALL": "C.UTF-8"}
+                       "XDG_DATA_DIRS": f"{folder}/root/usr/share:{debian}/share:/usr/share",
+                       "LD_LIBRARY_PATH": str(libraries), "LC_ALL": "C.UTF-8"}
         with open(self._log, "wb") as log:
-            host.start("/usr/lib/cockpit/cockpit-ws", "--local-session=cockpit-bridge",
+            host.start(debian / "lib/cockpit/cockpit-ws",
+                       f"--local-session={debian}/bin/cockpit-bridge",
                        "--address=127.0.0.1", f"--port={PORT}", env=environment, stdout=log,
                        stderr=subprocess.STDOUT)
         wait_until(lambda: self._listens(host), "cockpit-ws listens", self.log)
@@ -74,6 +80,9 @@ class Cockpit:
                           features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.browser.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                           deviceScaleFactor=1, mobile=width < 600)
+
+    def is_dark(self):
+        return self.browser.evaluate("document.documentElement.classList.contains('dark')")
 
     def rights(self):
         """With which the page has run something, as it asked Cockpit for them."""
