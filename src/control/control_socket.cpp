@@ -237,7 +237,7 @@ bool ControlSocket::flush(Call& call) {
 bool ControlSocket::follow(Caller caller) {
   const auto found = calls_.find(caller);
   if (found == calls_.end()) return true;
-  if (followers_ == kMostFollowers) return false;
+  if (followers_ == kMostFollowers || stays(caller)) return false;
   found->second->follows = true;
   found->second->asked = false;
   ++followers_;

@@ -20,6 +20,7 @@ void CodeSharing::share(bool share) {
 void CodeSharing::wait_for(uint64_t opening) {
   const bool opens_something = opening != 0;
   if (!shares_ || hangs_ || !opens_something) return open_(opening);
+  loop_.refresh_clock();  // the disk may have been slow
   waiting_.emplace_back(loop_.now(), opening);
   set_alarm();
 }

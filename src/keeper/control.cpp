@@ -79,6 +79,7 @@ void Control::answer_status() {
 // --- Following -----------------------------------------------------------------------------------
 
 void Control::act(Caller caller, uid_t, const AskEvents&) {
+  if (socket_.stays(caller)) return answer(caller, 1, "events are for another connection");
   if (!socket_.follow(caller)) {
     answer(caller, 1, format("%zu follow already, more may not", ControlSocket::kMostFollowers));
   }

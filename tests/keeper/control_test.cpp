@@ -365,6 +365,7 @@ TEST_F(ControlTest, SharingEndsWithItsConnection_AndIsOneConnections) {
   EXPECT_EQ(answered(fleet, "fleet-shared\t7"), "{\"status\":0");
   EXPECT_EQ(answered(fleet, "fleet-share\tno"), "{\"status\":0");
   EXPECT_EQ(answered(fleet, "fleet-share\tyes"), "{\"status\":0");
+  EXPECT_EQ(answered(fleet, "events"), "{\"status\":1") << "it would be a caller in two ways";
   Call other(path_);
   for (const char* const request : {"fleet-share\tyes", "fleet-share\tno", "fleet-shared\t7"}) {
     EXPECT_EQ(answered(other, request), "{\"status\":1") << request;

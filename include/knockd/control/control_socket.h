@@ -61,7 +61,8 @@ class ControlSocket {
 
   // A line, without its end. Nothing happens if the caller is gone.
   void answer(Caller caller, std::string_view line);
-  // From now on this caller gets what tell() says. False: too many follow already.
+  // From now on this caller gets what tell() says. False: too many follow already, or this one
+  // stays.
   bool follow(Caller caller);
   void tell(std::string_view line, std::string_view overrun);
   bool has_followers() const { return followers_ != 0; }
