@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/fleet/daemon_text.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "knockd/control/json.h"
@@ -15,9 +16,12 @@ constexpr size_t kLongestEvent = size_t{64} << 10;
 constexpr int kDeepest = 8;
 constexpr Duration kLeastLeft = std::chrono::milliseconds(1);
 
+constexpr double kMostSeconds = 9e9;  // that fit into nanoseconds, to the year 2255
+
 // Milliseconds, as they are written.
 std::chrono::milliseconds read_seconds(JsonValue value) {
-  return std::chrono::milliseconds(static_cast<int64_t>(value.number().value_or(0) * 1000 + 0.5));
+  const double seconds = std::clamp(value.number().value_or(0), 0.0, kMostSeconds);
+  return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000 + 0.5));
 }
 
 std::optional<DoorAddress> read_place(JsonValue value) {

@@ -9,7 +9,7 @@ namespace knockd {
 namespace {
 
 constexpr int kDeepest = 3;
-constexpr double kLastSecond = 1e10;  // of the year 2286
+constexpr double kLastSecond = 9e9;  // that fits into nanoseconds: of the year 2255
 constexpr uint64_t kLastStep = uint64_t{1} << 40;
 constexpr size_t kLongestUser = 32;
 
