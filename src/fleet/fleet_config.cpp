@@ -15,7 +15,6 @@
 #include "knockd/base/nearest_word.h"
 #include "knockd/base/text.h"
 #include "knockd/base/unique_fd.h"
-#include "knockd/config/files.h"
 #include "knockd/config/values.h"
 #include "knockd/control/control_path.h"
 
@@ -23,8 +22,9 @@ namespace knockd {
 namespace {
 
 constexpr size_t kLongestName = 64;
-constexpr size_t kLongestDoor = 200;  // as knockd.conf has it
-constexpr size_t kLongestPassword = 4096;
+constexpr size_t kLongestDoor = 200;       // as knockd.conf has it
+constexpr size_t kLongestPassword = 4096;  // bytes
+constexpr size_t kLargestFile = size_t{1} << 20;
 
 // What was read so far, and where each key stands.
 struct Draft {
@@ -249,29 +249,41 @@ Result<FleetConfig, FleetComplaints> result_of(Draft draft, const std::string& f
   return std::move(draft.errors);
 }
 
-// The first line of a file that nobody but its owner and a group may read.
-Result<std::string> read_password(const std::string& path) {
+// The text of a file that is no longer than `most` bytes. `forbidden`: rights that nobody may have.
+Result<std::string> read_file(const std::string& path, size_t most, mode_t forbidden) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   struct stat status {};
   if (!fd || fstat(fd.get(), &status) != 0) {
     return Fault{std::string("cannot be read: ") + strerror(errno)};
   }
   if (!S_ISREG(status.st_mode)) return Fault{"expected a regular file"};
-  if ((status.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
+  if ((status.st_mode & forbidden) != 0) {
     return Fault{
         format("others than its owner and group may use it (mode %04o): expected 0600, "
                "or 0640",
                status.st_mode & 07777u)};
   }
-  std::string text(kLongestPassword + 1, '\0');
-  const ssize_t length = ::read(fd.get(), text.data(), text.size());
-  if (length < 0) return Fault{std::string("cannot be read: ") + strerror(errno)};
-  text.resize(static_cast<size_t>(length));
-  text.resize(std::min(text.find('\n'), text.size()));
-  if (text.ends_with('\r')) text.pop_back();
-  if (text.empty() || text.size() > kLongestPassword) {
-    return Fault{"expected a password in its first line"};
+  std::string text(most + 1, '\0');
+  size_t size = 0;
+  for (ssize_t length = 1; length != 0 && size < text.size();) {
+    length = ::read(fd.get(), text.data() + size, text.size() - size);
+    if (length < 0 && errno != EINTR) {
+      return Fault{std::string("cannot be read: ") + strerror(errno)};
+    }
+    size += static_cast<size_t>(std::max<ssize_t>(length, 0));
   }
+  if (size > most) return Fault{format("expected a file of at most %zu bytes", most)};
+  text.resize(size);
+  return text;
+}
+
+// The first line.
+Result<std::string> read_password(const std::string& path) {
+  auto text = read_file(path, kLongestPassword, S_IRWXO | S_IWGRP);
+  if (!text) return text;
+  text->resize(std::min(text->find('\n'), text->size()));
+  if (text->ends_with('\r')) text->pop_back();
+  if (text->empty()) return Fault{"expected a password in its first line"};
   return text;
 }
 
@@ -306,13 +318,12 @@ Result<FleetConfig, FleetComplaints> parse_fleet_config(std::string_view text,
 }
 
 Result<FleetConfig, FleetComplaints> load_fleet_config(const std::string& file) {
-  const auto text = SystemFiles().read(file);
-  if (const auto* failure = std::get_if<ConfigFiles::Failure>(&text)) {
-    return FleetComplaints{{Complaint::Severity::kError, Place{file, 0, 0},
-                            std::string("cannot be read: ") + strerror(failure->error)}};
+  const auto text = read_file(file, kLargestFile, 0);
+  if (!text) {
+    return FleetComplaints{{Complaint::Severity::kError, Place{file, 0, 0}, text.error().text}};
   }
   Reading reading(file);
-  reading.read(std::get<std::string>(text));
+  reading.read(*text);
   Draft& draft = reading.draft();
   complete(draft, file, host_name());
   FleetConfig& config = draft.config;

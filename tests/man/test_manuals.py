@@ -47,7 +47,12 @@ def options_in_page(name):
     return options
 
 
-@pytest.mark.parametrize("program, name", [(KNOCKD, "knockd.8"), (KNOCK, "knock.1")])
+PROGRAMS = [(KNOCKD, "knockd.8"), (KNOCK, "knock.1")]
+if "KNOCKD_FLEET_BINARY" in os.environ:
+    PROGRAMS.append((os.environ["KNOCKD_FLEET_BINARY"], "knockd-fleet.8"))
+
+
+@pytest.mark.parametrize("program, name", PROGRAMS)
 def test_page_has_the_options_of_the_usage(program, name):
     assert options_in_page(name) == options_in_usage(program)
 
@@ -101,6 +106,16 @@ def test_page_has_the_directives_of_the_parser(scope, title):
     documented = re.findall(r"^\.It Ic (\w+)", section, re.MULTILINE)
     assert documented == sorted(documented, key=lambda name: name.lower().replace("_", ""))
     assert set(documented) == {name for name, _, where in directives_in_table() if where == scope}
+
+
+def test_fleet_page_has_the_keys_of_the_program():
+    source = (TREE / "src/fleet/fleet_config.cpp").read_text()
+    table = source.split("constexpr Key kKeys[]")[1].split("};")[0]
+    keys = set(re.findall(r'\{"(\w+)"', table)) | {"Password_File", "UseSyslog"}
+    section = section_of_page(page("knockd-fleet.8"), "CONFIGURATION")
+    documented = re.findall(r"^\.It Ic (\w+)", section, re.MULTILINE)
+    assert documented == sorted(documented, key=str.lower)
+    assert set(documented) == keys
 
 
 def test_page_has_the_other_names_of_directives():

@@ -35,6 +35,16 @@ SETTINGS = {
     "etc/init.d/knockd": 0o755,
     "etc/init.d/knockd-shut": 0o755,
 }
+# Where knockd-fleet is built.
+FLEET = {
+    "usr/sbin/knockd-fleet": 0o755,
+    "usr/lib/systemd/system/knockd-fleet.service": 0o644,
+    "usr/lib/sysusers.d/knockd-fleet.conf": 0o644,
+    "usr/share/doc/knockd-fleet/copyright": 0o644,
+    "usr/share/man/man8/knockd-fleet.8": 0o644,
+    "usr/share/bash-completion/completions/knockd-fleet": 0o644,
+    "etc/knockd-fleet.conf": 0o644,
+}
 
 
 def files_below(folder):
@@ -50,7 +60,8 @@ def test_each_file_is_in_its_place(installed):
         examples |= {f"usr/share/doc/knockd/examples/{path.relative_to(TREE / 'packaging')}":
                      0o755 if path.name == "knockd-metrics" else 0o644
                      for path in (TREE / "packaging" / folder).rglob("*") if path.is_file()}
-    assert files_below(installed) == {**PROGRAMS, **examples, **SETTINGS}
+    fleet = FLEET if (installed / "usr/sbin/knockd-fleet").exists() else {}
+    assert files_below(installed) == {**PROGRAMS, **examples, **SETTINGS, **fleet}
 
 
 def test_what_the_administrator_has_written_stays(build, installed):
