@@ -529,9 +529,9 @@ std::string story_of(uint32_t seed, size_t gateways, Duration skew, int steps) {
   return "seed " + std::to_string(seed) + ": " + fault + '\n' + join(world.story(), "\n");
 }
 
-// KNOCKD_HISTORIES=100 plays a hundred times as many.
+// KNOCKD_FLEET_HISTORIES=100 plays a hundred times as many.
 void play(int histories, size_t gateways, Duration skew) {
-  const char* const times = std::getenv("KNOCKD_HISTORIES");
+  const char* const times = std::getenv("KNOCKD_FLEET_HISTORIES");
   if (times != nullptr) histories *= std::max(std::atoi(times), 1);
   for (int seed = 0; seed < histories; ++seed) {
     const std::string story = story_of(static_cast<uint32_t>(seed), gateways, skew, 60);

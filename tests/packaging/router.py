@@ -15,6 +15,7 @@ FILES = TREE / "openwrt/files"
 class Router:
     def __init__(self, folder, knockd):
         self.root = folder
+        self.script = "knockd.init"
         self._knockd = knockd
         for path in ("etc/config", "var/run", "lib/functions", "networks", "usr/sbin"):
             (folder / path).mkdir(parents=True)
@@ -49,7 +50,7 @@ class Router:
     def call(self, action, check=True):
         """The script's status, and what it asks of procd and says to who calls it, as lines."""
         done = run("busybox", "ash", "-u", str(STAND_INS / "rc.common"),
-                   str(FILES / "knockd.init"), action, check=check,
+                   str(FILES / self.script), action, check=check,
                    env={**os.environ, "IPKG_INSTROOT": str(self.root)})
         return done.returncode, done.stdout.replace(str(self.root), "").splitlines()
 

@@ -598,7 +598,8 @@ def test_a_feed_can_be_listed_all_the_same():
     """And what a package needs to run is not named once more as what it is built with."""
     listed = feed("-s", "DUMP=1", "dumpinfo").stdout
     maintainer = "Maintainer: knockd developers <knockd@knockd.invalid>\nBuild-Depends: \n"
-    assert f"Package: knockd\n{maintainer}Package: knock\n{maintainer}" in listed
+    assert "".join(f"Package: {name}\n{maintainer}"
+                   for name in ("knockd", "knockd-fleet", "knock")) in listed
 
 
 def test_a_build_from_a_clone_stays_in_its_build_folder(tmp_path):
@@ -644,4 +645,61 @@ def test_the_packages_hold_what_they_should(packages):
             "usr/share/nftables.d/chain-pre/input_wan/20-knockd.nft": 0o644,
             "usr/share/nftables.d/table-post/20-knockd.nft": 0o644,
         },
+        "knockd-fleet": {
+            "usr/sbin/knockd-fleet": 0o755,
+            "etc/config/knockd-fleet": 0o600,
+            "etc/init.d/knockd-fleet": 0o755,
+            "lib/upgrade/keep.d/knockd-fleet": 0o644,
+        },
     }
+
+
+# --- knockd-fleet
+
+FLEET = """
+config fleet 'common'
+    option enabled '1'
+    option broker 'broker.example'
+    option gateway 'gw1'
+    list doors 'ssh'
+    list doors 'vpn'
+"""
+
+
+@pytest.fixture
+def fleet(router):
+    if "KNOCKD_FLEET_BINARY" not in os.environ:
+        pytest.skip("this build has no knockd-fleet")
+    (router.root / "usr/sbin/knockd-fleet").symlink_to(os.environ["KNOCKD_FLEET_BINARY"])
+    router.script = "knockd-fleet.init"
+    return router
+
+
+def test_the_fleet_runs_as_a_user_of_its_own_with_what_uci_says(fleet):
+    fleet.uci("knockd-fleet", FLEET)
+    assert fleet.instance() == [
+        "procd_open_instance",
+        "procd_set_param <command> </usr/sbin/knockd-fleet> <-c> </var/run/knockd-fleet.conf>",
+        "procd_set_param <file> </var/run/knockd-fleet.conf>",
+        "procd_set_param <user> <_knockd-fleet>",
+        "procd_set_param <no_new_privs> <1>",
+        "procd_set_param <respawn> <3600> <5> <0>",
+        "procd_set_param <stderr> <1>",
+        "procd_close_instance",
+    ]
+    text = (fleet.root / "var/run/knockd-fleet.conf").read_text()
+    assert [line.strip() for line in text.splitlines()[1:]] == [
+        "[options]", "UseSyslog", "broker = broker.example", "gateway = gw1", "doors = ssh,vpn"]
+
+
+def test_the_fleet_that_is_shipped_does_not_start(fleet):
+    fleet.uci("knockd-fleet", (FILES / "knockd-fleet.config").read_text())
+    assert not any("procd_open_instance" in line for line in fleet.start())
+    assert any("enabled is 0" in line for line in fleet.log())
+
+
+def test_a_faulty_fleet_is_named_and_not_started(fleet):
+    fleet.uci("knockd-fleet", FLEET.replace("option broker", "option brokr"))
+    status, lines = fleet.call("start", check=False)
+    assert status != 0 and not any("procd_open_instance" in line for line in lines)
+    assert any('unknown key "brokr": expected Broker' in line for line in fleet.log()), fleet.log()
