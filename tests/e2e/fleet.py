@@ -146,6 +146,7 @@ class Gateway:
         self.daemon = None
         self.fleet = None
         self._runs = 0
+        self._begun = 0  # lines of the log before its last start
 
     # --- The daemon
 
@@ -156,11 +157,12 @@ class Gateway:
                           f"stop_command = echo close {name} %IP% >> {self.ledger}",
                           *directives, ""])
 
-    def start_daemon(self, doors=None, *options):
+    def start_daemon(self, doors=None, *options, prefix=()):
         config = "\n".join(["[options]", f"Control = {self.control}", "Control_Group = nogroup",
                             *options, doors or self.door()])
         self._runs += 1
-        self.daemon = Daemon(self.host, self._knockd, self.folder / f"run{self._runs}", config)
+        self.daemon = Daemon(self.host, self._knockd, self.folder / f"run{self._runs}", config,
+                             prefix=prefix)
 
     def ask(self, *arguments):
         return subprocess.run([str(self._knockd), "--control", str(self.control),
@@ -189,7 +191,7 @@ class Gateway:
     # --- knockd-fleet
 
     def start_fleet(self, *lines, user=None, gateway=None, password=None, doors="ssh",
-                    connects=True):
+                    connects=True, prefix=()):
         user = user or self.name
         secret = self.folder / "password"
         secret.write_text((password or password_of(user)) + "\n")
@@ -202,9 +204,11 @@ class Gateway:
             f"Password_File = {secret}", "Fleet = home", f"Gateway = {gateway or self.name}",
             f"Doors = {doors}", f"Control = {self.control}", *lines, ""]))
         known = len(self.matching("connected to broker .*"))
+        self._begun = len(self.lines())
         with open(self.log_file, "ab") as log:
             self.fleet = self.host.start("setpriv", "--reuid", NOBODY, "--regid", NOBODY,
-                                         "--clear-groups", self._fleet, "-c", config, stdout=log,
+                                         "--clear-groups", *prefix, self._fleet, "-c", config,
+                                         stdout=log,
                                          stderr=subprocess.STDOUT)
         if connects:
             self.wait_for("connected to broker .*", known + 1)
@@ -222,6 +226,17 @@ class Gateway:
     def wait_for(self, pattern, count=1, **options):
         wait_until(lambda: len(self.matching(pattern)) >= count,
                    f"{count} x {pattern!r} in the log of {self.name}'s fleet", self.report, **options)
+
+    def is_connected(self):
+        """To the broker, and to the daemon as it says."""
+        tcp = self.host.run("ss", "-Htn", "state", "established", "dport", "=", f":{Broker.PORT}")
+
+        def last_of(*words):
+            said = [line for line in self.lines()[self._begun:] if any(word in line for word in words)]
+            return bool(said) and words[0] in said[-1]
+
+        return (tcp.stdout and last_of("connected to broker", "local doors go on")
+                and last_of("following knockd", "knockd has ended", "knockd is not running"))
 
     def report(self):
         return "\n".join([f"--- fleet of {self.name}:", *self.lines()[-30:], "daemon:",
