@@ -4,9 +4,9 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <utility>
+#include <vector>
 
 #include "knockd/base/event_loop.h"
 #include "knockd/base/log.h"
@@ -39,7 +39,7 @@ class CodeSharing {
   const Open open_;
   bool shares_ = false;
   bool hangs_ = false;
-  std::deque<std::pair<Instant, uint64_t>> waiting_;  // since when; the oldest first
+  std::vector<std::pair<Instant, uint64_t>> waiting_;  // since when; the oldest first
   EventLoop::Alarm patience_;
 };
 
