@@ -8,6 +8,7 @@ import pathlib
 import re
 import subprocess
 
+import mqtt
 from daemon import Daemon
 from network import Host, run
 from waiting import wait_until
@@ -80,45 +81,36 @@ class Broker:
         path = self.folder / "log"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def pid(self):
+        return self.process.pid
+
     def stop(self, kill=False):
         (self.process.kill if kill else self.process.terminate)()
         self.process.wait(10)
 
-    def _who(self, user):
+    def who(self, user):
         return ["-V", "5", "-h", self.host.ipv4, "-p", self.PLAIN, "-u", user,
                 "-P", password_of(user)]
 
     def publish(self, topic, payload, *options, user="admin"):
-        return self.host.run("mosquitto_pub", *self._who(user), "-q", "1", "-t", topic,
+        return self.host.run("mosquitto_pub", *self.who(user), "-q", "1", "-t", topic,
                              "-m", payload, *options)
 
     def flood(self, topic, payloads, user="admin"):
-        """As many messages, all at once: MQTT 5 by hand, QoS 0."""
-        def packet(first, body):
-            size, length = b"", len(body)
-            while length >= 128:
-                size, length = size + bytes([length % 128 | 128]), length // 128
-            return bytes([first]) + size + bytes([length]) + body
-
-        def text(word):
-            return len(word.encode()).to_bytes(2, "big") + word.encode()
-
-        hello = text("MQTT") + b"\x05\xc2\x00\x3c\x00" + text("flood") + text(user) + \
-            text(password_of(user))
+        """As many messages, all at once."""
         with self.host.socket() as connection:
             connection.settimeout(30)
             connection.connect((self.host.ipv4, self.PLAIN))
-            connection.sendall(packet(0x10, hello))
-            assert connection.recv(4)[3] == 0, "the broker lets us in"
-            connection.sendall(b"".join(packet(0x30, text(topic) + b"\x00" + payload.encode())
-                                        for payload in payloads) + b"\xe0\x00")
+            mqtt.connect(connection, "flood", user, password_of(user))
+            connection.sendall(b"".join(mqtt.publish(topic, payload) for payload in payloads) +
+                               mqtt.GOODBYE)
             while connection.recv(65536):
                 pass  # until it has read all, and hangs up
 
     def retained(self, topic="knockd/#"):
         """What is retained there: topic to payload."""
         self.publish("zz/last", "last", "-r")
-        told = self.host.start("mosquitto_sub", *self._who("admin"), "-q", "1", "-t", topic,
+        told = self.host.start("mosquitto_sub", *self.who("admin"), "-q", "1", "-t", topic,
                                "-t", "zz/last", "-F", "%t\t%p", "--retained-only",
                                stdout=subprocess.PIPE, text=True)
         pairs = {}
