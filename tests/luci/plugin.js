@@ -18,19 +18,23 @@ const ucode = {
     : { number: 'int', boolean: 'bool' }[typeof value] ?? typeof value,
   length: value => typeof value === 'string' ? bytes(value).length : value.length,
   ord: (text, at) => bytes(text)[at],
-  match: (text, pattern) => text.match(pattern),
+  match: (text, pattern) => text.match(new RegExp(pattern, 'm')),
   push: (list, value) => list.push(value),
   access: path => fs.existsSync(prefix + path) || null,
   connect: () => ({ defer }),
 };
 
-// Only a command without a shell, as rpcd's file.exec runs it.
+// Only a command without a shell, as rpcd's file.exec runs it: with a time limit and one for what is printed;
+// one that was killed has ended with 0.
 function defer(object, method, { command, params }, done) {
   if (object !== 'file' || method !== 'exec' || command !== '/usr/sbin/knockd') throw new Error(command);
   const words = params.map(word => word.startsWith('/var/run/') ? prefix + word : word);
-  execFile(knockd, words, { maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
-    if (error && typeof error.code !== 'number') done(4, null);
-    else done(0, { code: error ? error.code : 0, stdout, stderr });
+  const limits = { maxBuffer: 1 << 18, timeout: Number(process.env.TIMEOUT_MILLISECONDS ?? 30000) };
+  execFile(knockd, words, limits, (error, stdout, stderr) => {
+    if (error?.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') done(8, null);
+    else if (typeof error?.code === 'string') done(4, null);
+    else if (error?.killed) done(7, null);
+    else done(0, { code: error?.code ?? 0, stdout, stderr });
   });
   return {};
 }

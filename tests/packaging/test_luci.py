@@ -242,7 +242,10 @@ def plugin(server, packaged, tmp_path):
 
 
 def test_the_plugin_runs_these_command_lines(plugin, tmp_path):
-    config = f"-c|{tmp_path}/var/run/knockd.conf|"
+    written, refused = tmp_path / "var/run/knockd.conf", tmp_path / "var/run/knockd.conf.new"
+    written.parent.mkdir(parents=True)
+    written.touch()
+    config = f"-c|{written}|"
     for method, values, words in [
         ("status", {}, "--status=json|"),
         ("check", {}, "-t|"),
@@ -255,8 +258,6 @@ def test_the_plugin_runs_these_command_lines(plugin, tmp_path):
         ("open", {"door": "ssh", "address": "192.0.2.7", "time": "90m"}, "--open|--door=ssh|192.0.2.7|90m|"),
     ]:
         assert plugin.call(method, values) == [0, {"status": 3, "text": config + words, "message": "oh\n"}]
-    refused = tmp_path / "var/run/knockd.conf.new"
-    refused.parent.mkdir(parents=True)
     refused.touch()
     assert plugin.call("check", {})[1]["text"] == f"-c|{refused}|-t|"
 
@@ -265,9 +266,9 @@ def test_the_plugin_runs_nothing_for_wrong_arguments(plugin):
     good = {"door": "ssh", "address": "192.0.2.7", "time": "1h"}
     for wrong in [{"door": ""}, {"door": "a\tb"}, {"door": "a\nb"}, {"door": "a\x7f"}, {"door": "x" * 1025},
                   {"address": ""}, {"address": "all"}, {"address": "-c"}, {"address": "abc"},
-                  {"address": "192.0.2.7 x"}, {"address": "192.0.2.7\n"}, {"address": "fe80::1%eth0"},
-                  {"address": "1" * 46 + ":"}, {"time": "-1"}, {"time": "1w"}, {"time": "1h "}, {"time": "--help"},
-                  {"time": "1" * 11}]:
+                  {"address": "192.0.2.7 x"}, {"address": "192.0.2.7\n"}, {"address": "192.0.2.7\nx"},
+                  {"address": "fe80::1%eth0"}, {"address": "1" * 46 + ":"}, {"time": "-1"}, {"time": "1w"},
+                  {"time": "1h "}, {"time": "1h\nx"}, {"time": "--help"}, {"time": "1" * 11}]:
         for method in ["open"] if "time" in wrong else ["open", "close"]:
             values = {name: value for name, value in {**good, **wrong}.items()
                       if method == "open" or name != "time"}
@@ -280,9 +281,34 @@ def test_the_plugin_runs_nothing_for_wrong_arguments(plugin):
     assert plugin.call("events", {}) == [3, None]
 
 
-def test_a_knockd_that_cannot_be_started_is_said(server, packaged, tmp_path):
-    plugin = Plugin(packaged, server, tmp_path, tmp_path / "none")
-    assert plugin.call("status", {}) == [0, {"status": 1, "text": "", "message": "knockd could not be started"}]
+@pytest.mark.parametrize("script, message", [
+    (None, "knockd could not be started"),
+    ("kill -KILL $$", "knockd was killed before it answered"),
+    ("exec sleep 60", "knockd does not answer"),
+    ("head -c 300000 /dev/zero", "the answer of knockd is longer than rpcd passes on")])
+def test_no_answer_is_no_success(server, packaged, tmp_path, monkeypatch, script, message):
+    monkeypatch.setenv("TIMEOUT_MILLISECONDS", "200" if "sleep" in str(script) else "30000")
+    program = tmp_path / "knockd"
+    if script:
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+    assert Plugin(packaged, server, tmp_path, program).call("status", {}) == [
+        0, {"status": None, "text": "", "message": message}]
+
+
+def test_what_the_service_refuses_is_no_success(server, packaged, tmp_path):
+    """Also if knockd would accept it; and where nothing was written, nothing is accepted."""
+    program = tmp_path / "knockd"
+    program.write_text("#!/bin/sh\necho configuration OK\n")
+    program.chmod(0o755)
+    plugin = Plugin(packaged, server, tmp_path, program)
+    assert plugin.call("check", {})[1] == {
+        "status": None, "text": "", "message": "knockd has not been started: there is nothing to check yet"}
+    refused = tmp_path / "var/run/knockd.conf.new"
+    refused.parent.mkdir(parents=True)
+    refused.touch()
+    assert plugin.call("check", {})[1] == {
+        "status": 1, "text": "", "message": "/etc/config/knockd is refused by the service; its log says why"}
 
 
 # ---- The form
@@ -327,6 +353,22 @@ def test_what_the_daemon_refuses_is_shown(luci, look):
                   "The configuration is refused. What ran before goes on.", "that it is refused")
     assert f"knockd.conf.new:" in page.text("#knockd-check") and "/none" in page.text("#knockd-check")
     assert "re-reading" not in luci.log()
+
+
+def test_what_the_service_alone_refuses_is_shown(luci, look):
+    luci.start()
+    configure(luci.router, RULES + "config door 'web'\n")
+    assert luci.reload() != 0
+    page = look("doors")
+    page.wait_for(lambda: page.text("#knockd-verdict") ==
+                  "The configuration is refused. What ran before goes on.", "that it is refused")
+    assert page.text("#knockd-check") == "/etc/config/knockd is refused by the service; its log says why"
+
+
+def test_what_could_not_be_checked_is_not_called_refused(luci, look):
+    page = look("doors")
+    page.wait_for(lambda: page.text("#knockd-verdict") == "The configuration could not be checked.", "no verdict")
+    assert page.text("#knockd-check").startswith("knockd has not been started")
 
 
 def test_wrong_values_are_not_saved(luci, look):

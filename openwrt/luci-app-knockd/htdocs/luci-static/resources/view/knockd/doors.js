@@ -234,7 +234,8 @@ function make_check() {
     const reply = await call_check().catch(error => ({ status: null, text: '', message: error.message }));
     const is_right = reply.status === 0;
     verdict.textContent = is_right ? _('The configuration is accepted.')
-      : _('The configuration is refused. What ran before goes on.');
+      : reply.status === null ? _('The configuration could not be checked.')
+        : _('The configuration is refused. What ran before goes on.');
     verdict.className = is_right ? '' : 'alert-message error';
     lines.textContent = [reply.text, reply.message].map(text => text.trim()).filter(text => text).join('\n');
   }

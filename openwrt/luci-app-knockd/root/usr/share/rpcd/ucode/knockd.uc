@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What LuCI's pages may ask of knockd: rpcd offers it as the ubus object luci.knockd. Each method is one
 // command line, run by rpcd's own `file exec`, without a shell and beside other requests. Each answers
-// {status, text, message}: the exit status, standard output and standard error.
+// {status, text, message}: the exit status, standard output and standard error; no status if there is none,
+// and the message says why.
 //
 // Written in what ucode and JavaScript have in common, so tests run it where there is no ucode.
 'use strict';
@@ -20,6 +21,9 @@ const refused = '/var/run/knockd.conf.new';
 
 const longest_name = 1024;
 
+// Of ubus, when the command took too long, or printed more than rpcd keeps.
+const timed_out = 7, not_supported = 8;
+
 function is_name(text) {
 	if (type(text) != 'string' || length(text) < 1 || length(text) > longest_name) return false;
 	for (let i = 0; i < length(text); i++) {
@@ -28,37 +32,63 @@ function is_name(text) {
 	return true;
 }
 
+// To ucode, ^ and $ are the ends of a line, so what is matched is a name first: one line.
 function is_address(text) {
-	return type(text) == 'string' && length(text) <= 45 && match(text, /^[0-9A-Fa-f:.]+$/) != null &&
+	return is_name(text) && length(text) <= 45 && match(text, /^[0-9A-Fa-f:.]+$/) != null &&
 	       match(text, /^[0-9A-Fa-f]*[:.]/) != null;
 }
 
 function is_time(text) {
-	return type(text) == 'string' && length(text) <= 10 && match(text, /^[0-9]+[smhd]?$/) != null;
+	return is_name(text) && length(text) <= 10 && match(text, /^[0-9]+[smhd]?$/) != null;
 }
 
 function fault(message) {
 	return { status: 1, text: '', message: message };
 }
 
-// The file says where the daemon can be asked; knockd reads nothing else of it.
-function run(request, words) {
+function no_answer(message) {
+	return { status: null, text: '', message: message };
+}
+
+// To rpcd, one that was killed has ended with 0; but whatever succeeds says so.
+function answer_of(failure, done) {
+	if (failure == timed_out) return no_answer('knockd does not answer');
+	if (failure == not_supported) return no_answer('the answer of knockd is longer than rpcd passes on');
+	if (failure || !done) return no_answer('knockd could not be started');
+	const text = done.stdout ?? '', message = done.stderr ?? '';
+	if (done.code == 0 && length(text) == 0) return no_answer('knockd was killed before it answered');
+	return { status: done.code, text: text, message: message };
+}
+
+function run(request, words, judge) {
 	return ubus.defer('file', 'exec', { command: program, params: words }, function(failure, done) {
-		request.reply(failure || !done ? fault('knockd could not be started')
-			: { status: done.code, text: done.stdout ?? '', message: done.stderr ?? '' });
+		const answer = answer_of(failure, done);
+		request.reply(judge ? judge(answer) : answer);
 	});
+}
+
+// Of the file, knockd reads where the daemon can be asked, and nothing else.
+function ask(request, words) {
+	return run(request, [ '-c', written, ...words ]);
+}
+
+// The service refuses also what knockd does not see, such as a section of a type that it does not know.
+function refused_by_service(answer) {
+	return answer.status == 0 ? fault('/etc/config/knockd is refused by the service; its log says why') : answer;
 }
 
 const methods = {
 	status: {
 		call: function(request) {
-			return run(request, [ '-c', written, '--status=json' ]);
+			return ask(request, [ '--status=json' ]);
 		}
 	},
 
 	check: {
 		call: function(request) {
-			return run(request, [ '-c', access(refused) ? refused : written, '-t' ]);
+			if (access(refused)) return run(request, [ '-c', refused, '-t' ], refused_by_service);
+			if (access(written)) return run(request, [ '-c', written, '-t' ]);
+			return no_answer('knockd has not been started: there is nothing to check yet');
 		}
 	},
 
@@ -68,7 +98,7 @@ const methods = {
 			const door = request.args.door, address = request.args.address;
 			if (!is_name(door)) return fault('door: expected a name');
 			if (!is_address(address)) return fault('address: expected an IPv4 or IPv6 address');
-			return run(request, [ '-c', written, '--close', '--door=' + door, address ]);
+			return ask(request, [ '--close', '--door=' + door, address ]);
 		}
 	},
 
@@ -79,9 +109,9 @@ const methods = {
 			if (!is_name(door)) return fault('door: expected a name');
 			if (!is_address(address)) return fault('address: expected an IPv4 or IPv6 address');
 			if (time != '' && !is_time(time)) return fault('time: expected a time like 90, 90s, 10m, 1h or 2d');
-			const words = [ '-c', written, '--open', '--door=' + door, address ];
+			const words = [ '--open', '--door=' + door, address ];
 			if (time != '') push(words, time);
-			return run(request, words);
+			return ask(request, words);
 		}
 	}
 };
