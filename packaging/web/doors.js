@@ -40,18 +40,6 @@ const knockd_doors = (() => {
                 two(time.getHours()), two(time.getMinutes()), two(time.getSeconds()));
   }
 
-  // The status; throws an Error whose message is for the reader.
-  function read_status(text) {
-    let status = null;
-    try {
-      status = JSON.parse(text);
-    } catch (_error) { /* the same as an answer that is none */ }
-    if (status === null || !Array.isArray(status.doors) || !Array.isArray(status.openings)) {
-      throw new Error(_('knockd gave an answer that cannot be read'));
-    }
-    return status;
-  }
-
   // Why there is no answer, from the exit status of the command and what it printed on standard
   // error.
   function failure_text(exit_status, message) {
@@ -67,7 +55,8 @@ const knockd_doors = (() => {
     return status.openings.map(opening => {
       const left = opening.left - age;
       return {
-        key: String(opening.id),
+        // The next daemon begins with 1 again: a button closes what stood beside it, or nothing.
+        key: `${opening.id} ${opening.address} ${opening.door}`,
         door: opening.door,
         address: opening.address,
         network: opening.network,
@@ -172,11 +161,25 @@ const knockd_doors = (() => {
     ];
   }
 
+  // The status; throws an Error whose message is for the reader. An answer of another version, of which no
+  // row or word can be made, is none: whoever has a status can show it.
+  function read_status(text) {
+    try {
+      const status = JSON.parse(text);
+      openings(status, 0);
+      summary(status, 0);
+      for (const rows of [doors, interfaces, attempts]) rows(status);
+      return status;
+    } catch (_error) {
+      throw new Error(_('knockd gave an answer that cannot be read'));
+    }
+  }
+
   // Rows whose door, user, address or network contains what somebody typed, in any case.
   function matching(rows, typed) {
     const wanted = typed.trim().toLowerCase();
     return rows.filter(row => [row.door, row.user, row.address, row.network].some(
-      text => (text ?? '').toLowerCase().includes(wanted)));
+      text => String(text ?? '').toLowerCase().includes(wanted)));
   }
 
   return {read_status, failure_text, openings, close_arguments, doors, interfaces, attempts, summary,

@@ -63,9 +63,15 @@ test('times are of the reader\'s zone', () => {
 
 test('an opening', () => {
   assert.deepStrictEqual(opening_row({user: 'alice'}), {
-    key: '3', door: 'ssh', address: '192.0.2.7', network: '192.0.2.7', who: '192.0.2.7', user: 'alice',
+    key: '3 192.0.2.7 ssh', door: 'ssh', address: '192.0.2.7', network: '192.0.2.7', who: '192.0.2.7', user: 'alice',
     interface: 'eth0', since: '2023-11-14 22:13:20', left: '10:00',
   });
+});
+
+test('the next daemon begins with the same numbers, but its openings are others', () => {
+  const keys = [{}, {door: 'vpn'}, {address: '192.0.2.8'}, {id: 4}].map(parts => opening_row(parts).key);
+  assert.strictEqual(new Set(keys).size, 4);
+  assert.strictEqual(opening_row({left: 7, until: 8}).key, keys[0]);
 });
 
 test('an opening without what may be missing', () => {
@@ -169,6 +175,7 @@ test('the filter', () => {
   assert.deepStrictEqual(found('DB8'), ['VPN']);
   assert.deepStrictEqual(found('0/24'), ['ssh']);
   assert.deepStrictEqual(found('.*'), []);
+  assert.deepStrictEqual(doors.matching([{door: 7}], '7'), [{door: 7}]);
 });
 
 test('names stay as they are', () => {
@@ -183,7 +190,13 @@ test('answers that are none', () => {
   for (const text of ['', 'null', '[]', '7', '{"doors":[]}', '{"doors":[],"openings":{}}', '{"status":1}', '{"doors":[']) {
     assert.throws(() => doors.read_status(text), {message: 'knockd gave an answer that cannot be read'}, text);
   }
-  assert.deepStrictEqual(doors.read_status(JSON.stringify(status_with())), status_with());
+  for (const parts of [{config: undefined}, {commands: null}, {doors: [null]}, {doors: [{users: 'a'}]}, {openings: [7, null]},
+    {interfaces: {}}, {interfaces: [null]}, {attempts: 'none'}, {attempts: [null]}]) {
+    const text = JSON.stringify(status_with(parts));
+    assert.throws(() => doors.read_status(text), {message: 'knockd gave an answer that cannot be read'}, text);
+  }
+  const whole = status_with({doors: [door_with()], openings: [opening_with()], interfaces: [interface_with()]});
+  assert.deepStrictEqual(doors.read_status(JSON.stringify(whole)), whole);
 });
 
 test('why there is no answer', () => {

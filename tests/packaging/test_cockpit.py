@@ -203,6 +203,20 @@ def test_the_end_of_the_daemon_is_shown_and_the_next_one_found(start, look, fram
     assert page.said("#trouble") == ""
 
 
+def test_an_answer_that_cannot_be_read_is_said_and_the_next_one_shown(start, look, tmp_path, knockd):
+    """As a daemon of another version may give it."""
+    start(DOOR)
+    instead = tmp_path / "instead"
+    instead.write_text('{"doors":[null],"openings":[]}')
+    script = tmp_path / "knockd"
+    script.write_text(f'#!/bin/sh\ncat {instead} 2>/dev/null || exec {knockd} "$@"\n')
+    script.chmod(0o755)
+    page = look(script)
+    page.wait_for(lambda: page.said("#trouble") == "knockd gave an answer that cannot be read", "it is said")
+    instead.unlink()
+    page.wait_for(lambda: page.visible("#overview") and page.said("#trouble") == "", "the next answer")
+
+
 def test_a_thousand_doors(start, look, frames):
     """All are there, a filter finds one, and the page goes on meanwhile."""
     start("".join(f"[door-{number}]\nSequence = {10000 + number},7000,8000\nTCPFlags = syn\n"
