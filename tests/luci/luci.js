@@ -90,7 +90,7 @@ const uci = {
     loaded[config] ??= (await ask('uci', 'get', { config })).sections;
   },
   section: (config, sid) => (loaded[config] ?? []).find(one => one['.name'] === sid),
-  sections: (config, type) => (loaded[config] ?? []).filter(one => one['.type'] === type),
+  sections: (config, type) => (loaded[config] ?? []).filter(one => (type ?? one['.type']) === one['.type']),
   get: (config, sid, option) => {
     const sections = /^@(.*)\[0\]$/.exec(sid);
     const section = sections ? uci.sections(config, sections[1])[0] : uci.section(config, sid);
@@ -102,9 +102,12 @@ const uci = {
   unset(config, sid, option) {
     delete uci.section(config, sid)[option];
   },
+  // In the place of a section of this name.
   add(config, type, name) {
-    loaded[config].push({ '.type': type, '.name': name });
-    return name;
+    const added = { '.type': type, '.name': name ?? `new${loaded[config].length}` };
+    uci.remove(config, added['.name']);
+    loaded[config].push(added);
+    return added['.name'];
   },
   remove(config, sid) {
     loaded[config] = loaded[config].filter(one => one['.name'] !== sid);
@@ -292,10 +295,12 @@ class GridSection extends Section {
     const name = E('input', { 'class': 'cbi-section-create-name' });
     return E('div', { 'id': `cbi-knockd-${this.type}` }, [
       E('table', this.sids().map(sid => this.render_row(sid))), name,
-      E('button', { 'class': 'cbi-button-add', 'click': () => this.edit(uci.add('knockd', this.type, name.value)) },
+      E('button', { 'class': 'cbi-button-add', 'click': event => this.handleAdd(event, name.value) },
         [this.addbtntitle]),
     ]);
   }
+
+  handleAdd(event, name) { this.edit(uci.add('knockd', this.type, name)); }
 
   // A form of its own with a copy of each option.
   edit(sid) {

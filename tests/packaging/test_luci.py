@@ -340,6 +340,29 @@ def test_a_door_is_made_in_the_form(luci, look, frames, server, client):
     wait_until(lambda: client.reaches(server.ipv4, 22), "the new door", luci.log)
 
 
+def test_a_new_door_takes_no_others_place(luci, look):
+    """LuCI itself would let it: the settings became a door, or a door an empty one."""
+    page = look("doors")
+    page.wait_for(lambda: page.exists(".cbi-section-create-name"), "the form")
+    for name, expected in [("ssh", "There is a section"), ("common", "There is a section"), ("Options", "Expected"),
+                           ("__proto__", "There is a section")]:
+        page.type(".cbi-section-create-name", name)
+        page.press(".cbi-button-add")
+        page.wait_for(lambda expected=expected: page.message().startswith(expected), expected)
+        assert not page.exists(".modal")
+        page.evaluate("document.querySelector('.alert-message:not(#knockd-verdict)').remove()")
+    assert page.text("tr[data-section-id=ssh] td[data-name=open]") == "22"
+
+
+def test_new_settings_take_no_others_place(luci, look):
+    luci.router.uci("knockd", RULES.replace("'ssh'", "'common'"))
+    page = look("doors")
+    page.press(".cbi-button-apply")
+    file = luci.router.root / "etc/config/knockd"
+    page.wait_for(lambda: "config options" in file.read_text(), "it is saved")
+    assert [(one[".type"], one[".name"]) for one in read_uci(file.read_text())][0] == ("rule", "common")
+
+
 def test_what_the_daemon_refuses_is_shown(luci, look):
     """A form sees no files."""
     luci.start()

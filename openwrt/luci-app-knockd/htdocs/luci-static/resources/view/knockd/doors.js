@@ -24,6 +24,10 @@ const call_append = rpc.declare({
   object: 'file', method: 'write', params: ['path', 'data', 'append', 'mode'], reject: true,
 });
 
+function complain(text) {
+  ui.addNotification(null, E('p', [text]));
+}
+
 // ---- Options. A directive may have another name; whichever stands in the file is kept.
 
 // The names of an option, the first for a new one.
@@ -62,6 +66,14 @@ function add_choice(section, tab, option, title, description, choices) {
   return o;
 }
 
+// LuCI would let the new section take the place of the old one, and knows no names that are JavaScript's own.
+const is_taken = name => name in {} || uci.sections('knockd').some(section => section['.name'] === name);
+
+// Without a name of its own, a door has that of its section.
+function name_verdict(name) {
+  return is_taken(name) ? _('There is a section of this name.') : checks.door(name);
+}
+
 // A field with a button that draws what stands in it.
 const DrawnSequence = form.Value.extend({
   renderWidget(sid, ...others) {
@@ -88,6 +100,11 @@ function add_doors(map) {
   s.addbtntitle = _('Add a door');
   s.sectiontitle = sid => uci.get('knockd', sid, 'name') ?? sid;
   s.modaltitle = sid => '%s %h'.format(_('Door'), s.sectiontitle(sid));  // LuCI takes it for HTML
+  const add_section = s.handleAdd;
+  s.handleAdd = function(event, name) {
+    const verdict = name_verdict(name);
+    return verdict === true ? add_section.call(this, event, name) : complain(verdict);
+  };
   s.tab('knock', _('Knock'));
   s.tab('opening', _('Opening'));
   s.tab('commands', _('Commands'));
@@ -251,10 +268,6 @@ function make_secret() {
   const drawn = E('div', { 'id': 'knockd-secret' });
   const is_readonly = !L.hasViewPermission();
 
-  function complain(text) {
-    ui.addNotification(null, E('p', [text]));
-  }
-
   // The status, or nothing if knockd does not run.
   async function status() {
     const reply = await call_status().catch(() => ({ status: null }));
@@ -326,7 +339,9 @@ return view.extend({
 
   async render() {
     // Older files may lack it.
-    if (uci.sections('knockd', 'options').length === 0) uci.add('knockd', 'options', 'common');
+    if (uci.sections('knockd', 'options').length === 0) {
+      uci.add('knockd', 'options', is_taken('common') ? null : 'common');
+    }
     const map = new form.Map('knockd', _('Port knocking'),
                              _('Without a door here, knockd reads /etc/knockd.conf.'));
     add_doors(map);
