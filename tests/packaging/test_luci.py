@@ -514,9 +514,9 @@ CASES = {
                          ":::", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "12345::", "::1.2.3", "::g", "host",
                          "1.2.3.4::", "fe80::1%eth0", "1:", ":1"]),
     ("door", "tcpflags"): ("flags", ["syn", "syn,!ack", "SYN , ! ack", "fin,rst,psh,urg", "syn,syn", "sny", "syn,", "!",
-                           "syn,!syn", "!ack,ack", "syn ack"]),
+                           "syn,!syn", "!ack,ack", "syn ack", "syn,\u00a0ack", "!\u2028ack"]),
     ("door", "sequence"): ("sequence", ["1", "7421,3096:udp,5518", "7421 , 3096 : TCP", "65535", "0", "65536", "7421,",
-                           ",7421", "7421:", "7421:sctp", "7421:udp:tcp", "abc", "7421;3096", "-1", "1e3",
+                           ",7421", "7421:", "7421:sctp", "7421:udp:tcp", "abc", "7421;3096", "-1", "1e3", "7421,\ufeff3096", "7421\u00a0:udp",
                            ",".join(["7421"] * 32), ",".join(["7421"] * 33)]),
     ("door", "open"): ("ports", ["22", "22,51820:udp", "22:tcp", "0", "70000", "ssh", "22,", ",".join(["22"] * 33)]),
     ("door", "seq_timeout"): ("time", ["1", "90", "90s", "10m", "1h", "2d", "2147483", "24d", "0", "2147484", "25d", "1w",
@@ -525,10 +525,11 @@ CASES = {
     ("door", "open_set"): ("set", ["inet fw4 knockd4", "ip  filter\tallowed", "ip6 f a", "inet fw4", "inet fw4 a b", "bridge f a",
                            "inet 4fw a", "inet f a;b", "INET fw4 knockd4"]),
     ("door", "open_prefix"): ("prefixes", ["24 64", "32  128", "1 1", "0 64", "33 64", "24 129", "24", "24 64 1", "24,64"]),
-    ("door", "max_open"): ("number(1, 1000000)", ["1", "1000000", "0", "1000001", "x", "1.0"]),
+    ("door", "max_open"): ("number(1, 1000000)", ["1", "1000000", " 1 ", "0", "1000001", "x", "1.0", "1\u00a0"]),
     ("options", "scan_limit"): ("number(0, 64)", ["0", "64", "65", "-1", "4 "]),
     ("options", "table"): ("table", ["knockd", "_a-b.c", "a/b", "4a", "a b", "x" * 200, "x" * 201]),
-    ("options", "control_group"): ("group", ["adm", "a-b_c", "a b", "a:b", "a,b"]),
+    ("options", "control_group"): ("group", ["adm", "a-b_c", "a b", "a:b", "a,b", "#adm", " "]),
+    ("options", "on_start"): ("command", ["true", "#x", " "]),
 }
 
 

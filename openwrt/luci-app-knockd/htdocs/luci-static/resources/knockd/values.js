@@ -13,6 +13,9 @@ const FLAGS = ['fin', 'syn', 'rst', 'psh', 'ack', 'urg'];
 
 const has_control_byte = text => /[\x00-\x1f\x7f]/.test(text);  // eslint-disable-line no-control-regex
 
+// Without what knockd takes for blanks; trim() knows more of them, such as the no-break space of a web page.
+const bare = text => text.replace(/^[ \t]+|[ \t]+$/g, '');
+
 function is_number(text, least, most) {
   return /^[0-9]+$/.test(text) && Number(text) >= least && Number(text) <= most;
 }
@@ -21,7 +24,7 @@ const is_port = text => is_number(text, 1, 65535);
 
 // "7421", "7421 : udp"
 function is_knock(text) {
-  const parts = text.trim().split(':').map(part => part.trim());
+  const parts = bare(text).split(':').map(bare);
   return is_port(parts[0]) && (parts.length === 1 ||
                                parts.length === 2 && /^(tcp|udp)$/i.test(parts[1]));
 }
@@ -51,8 +54,8 @@ const is_address = text => is_ipv4(text) || is_ipv6(text);
 
 // A place of a door with secrets: "totp", "400xx".
 function is_code_place(text) {
-  const hundred = /^([0-9]+)xx$/i.exec(text.trim());
-  return /^totp$/i.test(text.trim()) || hundred !== null && is_number(hundred[1], 1, 654);
+  const hundred = /^([0-9]+)xx$/i.exec(bare(text));
+  return /^totp$/i.test(bare(text)) || hundred !== null && is_number(hundred[1], 1, 654);
 }
 
 function is_list(text, is_item) {
@@ -69,9 +72,9 @@ function is_time(text, least) {
 
 function are_flags(text) {
   const wanted = new Set(), excluded = new Set();
-  for (const item of text.split(',').map(part => part.trim().toLowerCase())) {
+  for (const item of text.split(',').map(part => bare(part).toLowerCase())) {
     const is_excluded = item.startsWith('!');
-    const flag = is_excluded ? item.slice(1).trim() : item;
+    const flag = is_excluded ? bare(item.slice(1)) : item;
     if (!FLAGS.includes(flag)) return false;
     (is_excluded ? excluded : wanted).add(flag);
   }
@@ -93,15 +96,15 @@ const is_interface = text => text.length <= 15 && !/[/ \t]/.test(text) && !['', 
 
 // true, or what is wrong. The daemon takes a blank and # for the beginning of a comment, but in commands.
 function check(text, is_right, expected) {
-  return !has_control_byte(text) && !/[ \t]#/.test(text) && is_right(text.trim()) ||
+  return !has_control_byte(text) && !/[ \t]#/.test(text) && is_right(bare(text)) ||
          _('Expected %s').replace('%s', () => expected);
 }
 
 const checks = {
   address: text => check(text, is_address, _('an IPv4 or IPv6 address')),
-  command: text => !has_control_byte(text) || _('Expected one line'),
+  command: text => !has_control_byte(text) && bare(text) !== '' || _('Expected one line'),
   flags: text => check(text, are_flags, _('a list of flags like syn,!ack')),
-  group: text => check(text, value => !/[: ,]/.test(value), _('the name of a group')),
+  group: text => check(text, value => /^[^: ,#][^: ,]*$/.test(value), _('the name of a group')),
   interfaces: text => check(text, value => value.split(/[ ,]+/).every(is_interface),
                             _('networks or devices like wan, separated by blanks')),
   number: (least, most) => text => check(text, value => is_number(value, least, most),
