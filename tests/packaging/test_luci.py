@@ -105,6 +105,36 @@ def test_a_knock_appears_counts_down_and_is_closed(luci, look, frames, server, c
     assert luci.asked("close") == [{"door": "ssh", "address": client.ipv4}]
 
 
+def test_an_answer_that_was_overtaken_is_not_shown(luci, look):
+    """What was closed does not come back for a moment."""
+    luci.start()
+    run(luci._knockd, "-c", luci.router.written, "--open", "ssh", "192.0.2.77")
+    page = look("overview")
+    page.wait_for(lambda: page.first("knockd-openings")[0] == "ssh", "who is in")
+    page.evaluate("""(real => {
+      let is_first = true;
+      window.fetch = async (...all) => {
+        const reply = await real(...all), text = await reply.text();
+        if (is_first && all[1].body.includes('"status"')) {
+          is_first = false;
+          await new Promise(go => { window.release = go; });
+          window.is_released = true;
+        }
+        return new Response(text);
+      };
+    })(window.fetch)""")
+    page.wait_for(lambda: page.evaluate("window.release !== undefined"), "an answer that is late")
+    page.press("#knockd-openings button")
+    page.wait_for(lambda: page.rows("knockd-openings") == [["Nobody is in."]], "it is closed")
+    page.evaluate("""window.came_back = 0;
+      new MutationObserver(() => { came_back += document.querySelectorAll('#knockd-openings button').length; })
+        .observe(document.getElementById('knockd-openings'), {childList: true});
+      window.release()""")
+    asked = len(luci.asked("status"))
+    page.wait_for(lambda: page.evaluate("window.is_released") and len(luci.asked("status")) > asked + 1, "the next")
+    assert page.evaluate("window.came_back") == 0
+
+
 def test_interfaces_clock_and_failures(luci, look, frames, server, client):
     luci.start()
     page = look("overview")

@@ -198,8 +198,14 @@ return view.extend({
       show();
     }
 
+    // After Close and Open it asks without waiting for its turn, so answers may overtake each other.
+    let asked = 0, shown = 0;
     async function refresh() {
-      take(await answer(call_status()));
+      const number = ++asked;
+      const reply = await answer(call_status());
+      if (number < shown) return;
+      shown = number;
+      take(reply);
     }
 
     take(first_answer);
