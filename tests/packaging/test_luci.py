@@ -87,6 +87,7 @@ def test_a_knock_appears_counts_down_and_is_closed(luci, look, frames, server, c
     assert (door, address, user, interface, button) == ("ssh", client.ipv4, "", "eth0", "Close")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", since) and 0 < seconds(left) <= 600
     assert client.reaches(server.ipv4, 22)
+    assert page.evaluate("document.querySelector('#knockd-openings button').ariaLabel") == f"Close ssh {client.ipv4}"
     row = "document.querySelector('#knockd-openings button').row"
     page.evaluate("document.querySelector('#knockd-openings button').row = 'the same'")
     # Counted down also while there is no answer.

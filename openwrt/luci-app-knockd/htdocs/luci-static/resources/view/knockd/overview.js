@@ -28,7 +28,7 @@ function set_text(node, text) {
 }
 
 // A table with a row for each item. A row stays the same element as long as its item is there, so a click
-// hits what it was aimed at. `columns` are [key of the item, title]; make_button(key) may end a row.
+// hits what it was aimed at. `columns` are [key of the item, title]; make_button(item) may end a row.
 function make_table(id, columns, placeholder, make_button) {
   const rows = new Map();
   const titles = [...columns.map(([, title]) => title), ...(make_button ? [''] : [])];
@@ -37,11 +37,11 @@ function make_table(id, columns, placeholder, make_button) {
     E('tr', { 'class': 'tr table-titles' }, titles.map(title => E('th', { 'class': 'th' }, [title]))),
   ]);
 
-  function make_row(key) {
+  function make_row(item) {
     const row = E('tr', { 'class': 'tr' },
                   columns.map(([, title]) => E('td', { 'class': 'td left', 'data-title': title })));
-    if (make_button) row.append(E('td', { 'class': 'td cbi-section-actions' }, [make_button(key)]));
-    rows.set(key, row);
+    if (make_button) row.append(E('td', { 'class': 'td cbi-section-actions' }, [make_button(item)]));
+    rows.set(item.key, row);
     return row;
   }
 
@@ -54,7 +54,7 @@ function make_table(id, columns, placeholder, make_button) {
     }
     let before = table.rows[0];
     for (const item of items) {
-      const row = rows.get(item.key) ?? make_row(item.key);
+      const row = rows.get(item.key) ?? make_row(item);
       columns.forEach(([key], at) => set_text(row.cells[at], item[key]));
       row.classList.toggle('knockd-bad', item.is_bad === true);
       if (before.nextElementSibling !== row) before.after(row);
@@ -87,7 +87,7 @@ return view.extend({
     const is_readonly = !L.hasViewPermission();
     let status = null, read_at = 0;
 
-    const trouble = E('div', { 'class': 'alert-message warning', 'id': 'knockd-trouble' });
+    const trouble = E('div', { 'class': 'alert-message warning', 'id': 'knockd-trouble', 'role': 'alert' });
     const summary = E('table', { 'class': 'table', 'id': 'knockd-summary' });
     const openings = make_table('knockd-openings', [
       ['door', _('Door')], ['address', _('Address')], ['user', _('User')], ['since', _('Since')],
@@ -128,14 +128,13 @@ return view.extend({
       section(_('Attempts that opened nothing'), attempts.table),
     ]);
 
-    function make_close_button(key) {
-      return E('button', { 'class': 'cbi-button cbi-button-remove', 'disabled': is_readonly || null,
-                           'click': ui.createHandlerFn(this, () => close(key)) }, [_('Close')]);
-    }
-
-    function close(key) {
-      const row = status && doors.openings(status, 0).find(one => one.key === key);
-      return row ? act(call_close(row.door, row.address)) : refresh();
+    // Door and address of a row stay the same.
+    function make_close_button({ door, address }) {
+      return E('button', {
+        'class': 'cbi-button cbi-button-remove', 'disabled': is_readonly || null,
+        'aria-label': `${_('Close')} ${door} ${address}`,
+        'click': ui.createHandlerFn(this, () => act(call_close(door, address))),
+      }, [_('Close')]);
     }
 
     function open() {
