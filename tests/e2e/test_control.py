@@ -582,7 +582,7 @@ def test_thousands_are_closed_and_nothing_of_it_is_lost(asked, follow, client, s
             storm.knock(source(next(numbers)), 7000)
         return len(following.of("open")) > 3800
 
-    wait_until(opened, "thousands are in", daemon.report_end)
+    wait_until(opened, "thousands are in", daemon.report_end, deadline=60)
     storm.close()
     closed = []
 
@@ -591,11 +591,12 @@ def test_thousands_are_closed_and_nothing_of_it_is_lost(asked, follow, client, s
         closed.append(int(done.stdout.split()[0]) if done.returncode == 0 else 0)
         return closed[-1] == 0
 
-    wait_until(none_is_left, "all are closed", daemon.report_end)
+    wait_until(none_is_left, "all are closed", daemon.report_end, deadline=60)
     assert closed[0] > 3800
     # One that was closed before it was on disk is told neither as open nor as closed.
     wait_until(lambda: following.of("overrun") or
-               len(following.of("closed")) == len(following.of("open")), "all is told")
+               len(following.of("closed")) == len(following.of("open")), "all is told",
+               daemon.report_end, deadline=60)
     assert following.of("overrun") == []
     assert elements(server, "open4_32") == {}
 
