@@ -2,6 +2,7 @@
 #include "knockd/fleet/daemon_text.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "knockd/control/json.h"
@@ -21,7 +22,7 @@ constexpr double kMostSeconds = 9e9;  // that fit into nanoseconds, to the year 
 // Milliseconds, as they are written.
 std::chrono::milliseconds read_seconds(JsonValue value) {
   const double seconds = std::clamp(value.number().value_or(0), 0.0, kMostSeconds);
-  return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000 + 0.5));
+  return std::chrono::milliseconds(std::llround(seconds * 1000));
 }
 
 std::optional<DoorAddress> read_place(JsonValue value) {

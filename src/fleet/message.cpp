@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/fleet/message.h"
 
+#include <cmath>
+
 #include "knockd/control/json.h"
 #include "knockd/fleet/fleet_config.h"
 #include "knockd/fleet/json_tree.h"
@@ -21,7 +23,7 @@ std::optional<WallTime> read_time(JsonValue value) {
   const auto seconds = value.number();
   if (!seconds || *seconds <= 0 || *seconds >= kLastSecond) return std::nullopt;
   // In milliseconds, as it is written.
-  return std::chrono::milliseconds(static_cast<int64_t>(*seconds * 1000 + 0.5));
+  return std::chrono::milliseconds(std::llround(*seconds * 1000));
 }
 
 bool is_user(std::string_view name) { return name.size() <= kLongestUser && is_fleet_name(name); }
