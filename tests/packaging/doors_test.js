@@ -59,6 +59,12 @@ test('durations', () => {
 test('times are of the reader\'s zone', () => {
   assert.strictEqual(doors.time_text(1700000000.9), '2023-11-14 22:13:20');
   assert.strictEqual(doors.time_text(1704067205), '2024-01-01 00:00:05');
+  process.env.TZ = 'Asia/Kolkata';
+  try {
+    assert.strictEqual(doors.time_text(1704047405), '2024-01-01 00:00:05');
+  } finally {
+    process.env.TZ = 'UTC';
+  }
 });
 
 test('an opening', () => {

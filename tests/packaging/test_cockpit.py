@@ -15,6 +15,7 @@ import codes
 from cockpit import Cockpit
 from daemon import Daemon
 from fixtures import TREE
+from hostile import hostile_status
 from network import run
 from nftables import elements
 from readable import FAULTS
@@ -148,6 +149,20 @@ def test_a_knock_appears_counts_down_and_is_closed(start, look, frames, server, 
     page.wait_for_rows("openings", 0)
 
 
+def test_the_time_left_is_that_of_the_last_answer(start, look):
+    start(DOOR)
+    page = look()
+    page.knockd("--open", "ssh", "192.0.2.77")
+    page.wait_for_rows("openings", 1)
+
+    def seconds_left():
+        return json.loads(page.knockd("--status=json").stdout)["openings"][0]["left"]
+
+    page.wait_for(lambda: seconds_left() < 595, "some answers")
+    # What was shown before cannot be less.
+    assert left(page) > seconds_left() - 0.5
+
+
 def test_what_cannot_be_closed_is_said(start, look, frames):
     """Somebody else was faster: the page still shows it, because the daemon answers nobody meanwhile."""
     daemon = start(DOOR)
@@ -247,6 +262,7 @@ def test_a_thousand_doors(start, look, frames):
     assert attempt["reason"] == "wrong knock tcp 10777, expected tcp 8000"
     page.type("nobody")
     page.wait_for_rows("openings", 0)
+    page.wait_for_rows("attempts", 0)
 
 
 HOSTILE = ["<img src=x onerror=document.title='!'>", "all", "192.0.2.2", "--help", "a %s $& b",
@@ -277,6 +293,21 @@ def test_names_are_text_and_close_what_they_name(start, look):
         shown = [row["door"] for row in page.wait_for_rows("openings", len(there))]
         assert shown == there and page.said("#said") == "1 opening closed"
     assert page.browser.evaluate("document.title") == "Port knocking"
+    assert page.browser.evaluate("document.images.length") == 0
+
+
+def test_every_text_of_a_status_is_text(look, tmp_path):
+    """Not only the names that a knockd lets through."""
+    text = HOSTILE[0]
+    script = tmp_path / "knockd"
+    script.write_text(f"#!/bin/sh\ncat <<'END'\n{hostile_status(text)}\nEND\n")
+    script.chmod(0o755)
+    page = look(script)
+    [row] = page.wait_for_rows("openings", 1)
+    assert (row["door"], row["who"], row["user"], row["left"]) == (text, text, text, "closing")
+    assert page.browser.text("#summary").count(text) == 2
+    for table in ("interfaces", "attempts"):
+        assert text in page.rows(table)[0].values()
     assert page.browser.evaluate("document.images.length") == 0
 
 

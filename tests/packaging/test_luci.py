@@ -10,6 +10,7 @@ import stat
 import pytest
 
 from fixtures import TREE
+from hostile import hostile_status
 from luci import DENIED, OK, AccessList, Luci, Page, Plugin, package, read_uci
 from network import run
 from router import Router
@@ -38,13 +39,25 @@ def router(tmp_path, knockd):
 
 
 @pytest.fixture
-def luci(server, packaged, router, knockd):
+def serve(server, packaged, router):
+    """serve(program) is a LuCI that runs it as knockd."""
+    served = []
+
+    def begin(program):
+        served.append(Luci(server, packaged, router, program))
+        return served[-1]
+
+    yield begin
+    for one in served:
+        one.close()
+
+
+@pytest.fixture
+def luci(serve, router, knockd):
     """With the doors of RULES; start() starts the daemon."""
     router.root.joinpath("etc/init.d").mkdir()
     configure(router, RULES)
-    served = Luci(server, packaged, router, knockd)
-    yield served
-    served.close()
+    return serve(knockd)
 
 
 def configure(router, rules):
@@ -54,11 +67,11 @@ def configure(router, rules):
 
 
 @pytest.fixture
-def look(luci, tmp_path):
-    """look(page, user) opens one."""
+def look_at(tmp_path):
+    """look_at(luci, page, user) opens one."""
     pages = []
 
-    def begin(name, user="root"):
+    def begin(luci, name, user="root"):
         pages.append(Page(luci, tmp_path / f"browser{len(pages)}", name, user))
         return pages[-1]
 
@@ -67,6 +80,12 @@ def look(luci, tmp_path):
         complaints = page.browser.complaints()
         page.browser.close()
         assert complaints == []
+
+
+@pytest.fixture
+def look(luci, look_at):
+    """look(page, user) opens one."""
+    return lambda *words: look_at(luci, *words)
 
 
 def seconds(text):
@@ -163,6 +182,29 @@ def test_the_end_of_the_daemon_is_shown_and_the_next_one_found(luci, look):
     assert page.text("#knockd-content") == ""
 
 
+def test_the_time_left_is_that_of_the_last_answer(luci, look):
+    luci.start()
+    run(luci._knockd, "-c", luci.router.written, "--open", "ssh", "192.0.2.77")
+    page = look("overview")
+
+    def seconds_left():
+        return json.loads(run(luci._knockd, "-c", luci.router.written, "--status=json").stdout)["openings"][0]["left"]
+
+    page.wait_for(lambda: page.first("knockd-openings")[0] == "ssh" and seconds_left() < 595, "some answers")
+    # What was shown before cannot be less.
+    assert seconds(page.first("knockd-openings")[4]) > seconds_left() - 0.5
+
+
+def test_the_chosen_door_stays_chosen(luci, look):
+    luci.start()
+    page = look("overview")
+    page.wait_for(lambda: page.exists("#knockd-open-door option"), "doors")
+    configure(luci.router, RULES.replace("ssh", "first").replace("3096", "3097") + RULES)
+    luci.reload()
+    page.wait_for(lambda: page.exists("#knockd-open-door option:nth-child(2)"), "another door, before it")
+    assert page.evaluate("document.querySelector('#knockd-open-door').value") == "ssh"
+
+
 def test_somebody_is_let_in_by_hand(luci, look):
     luci.start()
     page = look("overview")
@@ -212,6 +254,19 @@ def test_names_are_text(luci, look):
     assert form.text("tr[data-section-id=other] td[data-name=sequence]") == "7431,3196:udp"
     for one in (page, form):
         assert not one.exists("img") and one.evaluate("window.hacked") is None
+
+
+def test_every_text_of_a_status_is_text(serve, look_at, tmp_path):
+    """Not only the names that a knockd lets through."""
+    program = tmp_path / "knockd"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{hostile_status(HOSTILE)}\nEND\n")
+    program.chmod(0o755)
+    page = look_at(serve(program), "overview")
+    page.wait_for(lambda: page.first("knockd-openings")[0] == HOSTILE, "the status")
+    assert page.first("knockd-openings")[4] == "closing"
+    assert page.first("knockd-attempts")[-1] == HOSTILE and page.first("knockd-interfaces")[1] == HOSTILE
+    assert dict(page.rows("knockd-summary"))["Version"].startswith(HOSTILE)
+    assert not page.exists("img") and page.evaluate("window.hacked") is None
 
 
 def test_who_may_only_look_cannot_press(luci, look):
@@ -512,6 +567,19 @@ def test_a_secret_is_drawn_and_added(luci, look):
                "the daemon knows it", luci.log)
     page.press("#knockd-draw-secret")
     page.wait_for(lambda: page.message() == "There is a user of this name.", "that there is one now")
+
+
+def test_a_secret_that_is_not_read_is_said(luci, look):
+    """It is in the file, but the service refuses the rest."""
+    luci.start()
+    page = look("doors")
+    page.wait_for(lambda: page.text("#knockd-check"), "what knockd says")
+    configure(luci.router, RULES + "config door 'web'\n")
+    page.type("#knockd-user", "alice")
+    page.press("#knockd-draw-secret")
+    page.press("#knockd-add-user")
+    page.wait_for(lambda: page.message() == "knockd could not be reloaded", "it is said")
+    assert page.text("#knockd-added") == "It is in the file."
 
 
 def test_a_secret_without_a_daemon_starts_none(luci, look):
