@@ -281,6 +281,11 @@ class Trouble:
                 if what[0] == "stop" and any(0 <= start - (due[source] - self.open_for) < TOLERANCE
                                              for start, _ in self.down[name]):
                     what.insert(0, "start")
+                # Or after it was shut, before that was recorded: it is shut once more.
+                for first, again in zip(story, story[1:]):
+                    if first.what == again.what == "stop" and any(
+                            0 <= start - first.time + 0.1 < TOLERANCE for start, _ in self.down[name]):
+                        what.pop()
                 if what != ["start", "stop"] * (len(what) // 2):
                     faults.append(f"{name} {source}: {what}")
                     continue
