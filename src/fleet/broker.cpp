@@ -29,8 +29,10 @@ constexpr Duration kAlone = 3 * kLongestTwinPause;
 constexpr Duration kPatience = seconds(10);  // from the first packet to being let in
 constexpr int kKeepAlive = 10;               // seconds
 constexpr int kReceiveMaximum = 1000;        // messages on the way to us
-constexpr Duration kLongestRead = milliseconds(20);
+constexpr Duration kLongestRead = milliseconds(2);
 constexpr int kQos = 1;
+// Messages that the broker has yet to acknowledge: the library keeps them all.
+constexpr size_t kMostUnacknowledged = 65536;
 
 // Half of it to all of it: thousands that lose one broker do not come back as one.
 Duration jittered(Duration pause) {
@@ -66,6 +68,7 @@ struct Broker::Callbacks {
   static void published(mosquitto*, void* object, int number, int reason,
                         const mosquitto_property*) {
     Broker& broker = of(object);
+    if (broker.unacknowledged_ > 0) --broker.unacknowledged_;
     if (reason >= MQTT_RC_UNSPECIFIED && !std::exchange(broker.is_refused_, true)) {
       broker.log_.error(
           broker.name() + " refuses our messages: " + mosquitto_reason_string(reason) +
@@ -80,6 +83,7 @@ struct Broker::Callbacks {
     Broker& broker = of(object);
     for (int i = 0; i < count; ++i) {
       if (granted[i] < MQTT_RC_UNSPECIFIED) continue;
+      if (std::exchange(broker.is_refused_, true)) return;
       broker.log_.error(broker.name() +
                         " refuses a subscription: " + mosquitto_reason_string(granted[i]) +
                         "; expected that user \"" + printable(broker.config_.user) +
@@ -133,6 +137,7 @@ void Broker::connect() {
   has_twin_ = false;
   ended_.reset();
   tokens_.clear();
+  unacknowledged_ = 0;
   state_ = State::kConnecting;
   if (!make_session()) {
     end(text_of(MOSQ_ERR_UNKNOWN));
@@ -215,6 +220,7 @@ void Broker::on_connack(int reason) {
                    ? "it speaks no MQTT 5"
                    : std::string("it refuses us: ") + mosquitto_reason_string(reason));
   }
+  if (state_ == State::kConnected) return end("it lets us in again and again");
   state_ = State::kConnected;
   connected_ = BootClock::now();
   patience_.set(std::nullopt);
@@ -333,6 +339,7 @@ void Broker::publish(const Message& message) {
     return;
   }
   if (message.token != 0) tokens_[number] = message.token;
+  if (++unacknowledged_ > kMostUnacknowledged) end("it acknowledges nothing");
   watch();
 }
 

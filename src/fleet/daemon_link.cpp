@@ -19,6 +19,7 @@ constexpr Duration kFirstPause = std::chrono::milliseconds(100);
 constexpr Duration kLongestPause = std::chrono::seconds(5);
 // A daemon that does not answer for so long is asked anew.
 constexpr Duration kPatience = std::chrono::seconds(30);
+constexpr Duration kBetweenRefusals = std::chrono::seconds(60);
 // Longer lines are none of its.
 constexpr size_t kLongestLine = size_t{64} << 20;  // bytes
 
@@ -44,13 +45,8 @@ void DaemonLink::share(bool share) {
 }
 
 void DaemonLink::ask(DaemonRequest request) {
-  if (!is_there_ || queue_.size() >= kMostWaiting) return;
-  // Knockers wait for codes, nobody for the rest.
-  if (std::holds_alternative<FleetShared>(request) || std::holds_alternative<FleetUsed>(request)) {
-    queue_.push_front(std::move(request));
-  } else {
-    queue_.push_back(std::move(request));
-  }
+  if (!is_there_) return;
+  queue_.add(std::move(request));
   send_next();
 }
 
@@ -194,9 +190,11 @@ void DaemonLink::on_answer(std::string_view text) {
   if (answer->status != 0 && awaited == Awaited::kShare) {
     return lost("knockd refuses: " + answer->text);
   }
-  // What is closed already, and the like, is no news.
-  if (answer->status != 0 && asked_.starts_with("fleet-open") && answer->text != last_refusal_) {
+  // What is closed already, and the like, is no news; nor is what is refused again, or all the time.
+  const bool is_news = answer->text != last_refusal_ && loop_.now() >= refusals_silent_until_;
+  if (answer->status != 0 && asked_.starts_with("fleet-open") && is_news) {
     last_refusal_ = answer->text;
+    refusals_silent_until_ = loop_.now() + kBetweenRefusals;
     log_.warning("knockd refuses: " + printable(answer->text));
   }
   send_next();
@@ -221,9 +219,8 @@ void DaemonLink::send_next() {
     is_shared_ = share_;
     return send_request(format("fleet-share\t%s", share_ ? "yes" : "no"), Awaited::kShare);
   }
-  while (!queue_.empty()) {
-    const auto text = request_text(queue_.front(), loop_.now());
-    queue_.pop_front();
+  while (const auto request = queue_.take()) {
+    const auto text = request_text(*request, loop_.now());
     if (text) return send_request(*text, Awaited::kRequest);
   }
 }

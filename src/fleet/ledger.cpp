@@ -22,6 +22,10 @@ constexpr Duration kBetweenComplaints = seconds(60);
 // Steps of codes that are believed.
 constexpr Step kStepsAhead = 2;
 constexpr Step kStepsBehind = 10;
+constexpr Duration kBetweenForgetting = seconds(1);
+// Ids of ours that others name are believed so far: enough are left up to 2^53, the last that is
+// read.
+constexpr uint64_t kLastLearntId = (uint64_t{1} << 53) - (uint64_t{1} << 50);
 
 bool is_near(WallTime one, WallTime other) {
   return one - other < kSameOpening && other - one < kSameOpening;
@@ -66,8 +70,9 @@ void Ledger::daemon_lost() {
 
 void Ledger::add_here(const LocalOpening& opening, const Clocks& now) {
   if (!doors_.contains(opening.place.door)) return;
-  places_[opening.place].here[opening.id] = {opening.until, end_of(opening.until, now),
-                                             opening.user, opening.by_fleet};
+  const Instant end = end_of(opening.until, now);
+  places_[opening.place].here[opening.id] = {opening.until, end, end, opening.user,
+                                             opening.by_fleet};
 }
 
 void Ledger::opened(const LocalOpening& opening, const Clocks& now) {
@@ -101,8 +106,8 @@ void Ledger::closed(const DoorAddress& at_place, uint64_t id, ClosedBy by, const
   if (place.own && place.own->opening == id) place.own->opening = 0;
   if (by == ClosedBy::kFleet) {
     // Knocked here behind our word to close, which knew nothing of it: it is opened again.
-    if (!was.by_fleet && !place.own && end > now.boot) {
-      place.own = {{until, next_id(now), was.user}, end, 0, false};
+    if (!was.by_fleet && !place.own && was.own_end > now.boot) {
+      place.own = {{until, next_id(now), was.user}, was.own_end, 0, false};
       if (is_ready()) share(at, now);
     }
     reconcile(at, now);
@@ -117,7 +122,7 @@ void Ledger::closed(const DoorAddress& at_place, uint64_t id, ClosedBy by, const
       end = std::max(end, place.own->end);
     }
     for (auto& [gateway, held] : std::exchange(place.held, {})) {
-      forget(gateway);
+      kept_.forget(gateway);
       mark(place, gateway, {held.id, end, self_});
     }
     // Also what an earlier run of ours may have left at the broker.
@@ -203,7 +208,7 @@ void Ledger::receive_own(const Topic& topic, const OpenMessage& message, const C
   if (places_.size() >= 2 * kMost) return refuse("too many messages of our own name", now);
   const auto at = places_.try_emplace(topic.place).first;
   at->second.retained = message;
-  last_id_ = std::max(last_id_, message.id);
+  learn_own_id(message.id);
 }
 
 void Ledger::receive_open(const Topic& topic, const OpenMessage& message, Instant end,
@@ -212,10 +217,10 @@ void Ledger::receive_open(const Topic& topic, const OpenMessage& message, Instan
   const auto found = places_.find(topic.place);
   if (found != places_.end() && is_closed(found->second, topic.gateway, message.id)) return;
   const bool is_known = found != places_.end() && found->second.held.contains(topic.gateway);
-  if (!is_known && !has_room(topic.gateway)) return refuse(topic.gateway + " has too many", now);
+  if (!is_known && !kept_.has_room(topic.gateway)) return refuse(topic.gateway + " has too many", now);
   const auto at = places_.try_emplace(topic.place).first;
   Held& held = at->second.held[topic.gateway];
-  if (!is_known) count(topic.gateway);
+  if (!is_known) kept_.count(topic.gateway);
   // The same again, as after a reconnect, is no reason to begin its time anew.
   const bool is_same = is_known && held.id == message.id && message.until <= held.until;
   held = {message.id, message.until, is_same ? std::min(held.end, end) : end,
@@ -233,11 +238,12 @@ void Ledger::receive_close(const Topic& topic, const CloseMessage& message, Inst
   const auto at = places_.try_emplace(topic.place).first;
   Place& place = at->second;
   for (const auto& [gateway, id] : message.ids) {
-    if (!mark(place, gateway, {id, end, topic.gateway})) {
+    if (!place.marks.contains(gateway) && !kept_.has_room(topic.gateway)) {
       refuse(topic.gateway + " has too many", now);
       break;
     }
-    if (gateway == self_) last_id_ = std::max(last_id_, id);
+    mark(place, gateway, {id, end, topic.gateway});
+    if (gateway == self_) learn_own_id(id);
     if (gateway == self_ && place.own && place.own->message.id <= id) {
       place.shut = place.own->message.until;
       place.own.reset();
@@ -246,7 +252,7 @@ void Ledger::receive_close(const Topic& topic, const CloseMessage& message, Inst
     const auto held = place.held.find(gateway);
     if (held == place.held.end() || held->second.id > id) continue;
     place.held.erase(held);
-    forget(gateway);
+    kept_.forget(gateway);
   }
   place.closer = topic.gateway;
   reconcile(at, now);
@@ -257,22 +263,19 @@ void Ledger::receive_close(const Topic& topic, const CloseMessage& message, Inst
 void Ledger::withdraw(const Topic& topic) {
   const auto at = places_.find(topic.place);
   if (topic.kind != Topic::Kind::kOpen || at == places_.end()) return;
-  if (at->second.held.erase(topic.gateway) != 0) forget(topic.gateway);
+  if (at->second.held.erase(topic.gateway) != 0) kept_.forget(topic.gateway);
   schedule(at);
 }
 
-// Whether there was room for it.
-bool Ledger::mark(Place& place, const std::string& gateway, const Mark& mark) {
+void Ledger::mark(Place& place, const std::string& gateway, const Mark& mark) {
   const auto found = place.marks.find(gateway);
   if (found != place.marks.end()) {
     found->second.id = std::max(found->second.id, mark.id);
     found->second.end = std::max(found->second.end, mark.end);
-    return true;
+    return;
   }
-  if (mark.closer != self_ && !has_room(mark.closer)) return false;
   place.marks.emplace(gateway, mark);
-  count(mark.closer);
-  return true;
+  kept_.count(mark.closer);
 }
 
 bool Ledger::is_closed(const Place& place, const std::string& gateway, uint64_t id) const {
@@ -310,7 +313,11 @@ void Ledger::settle_retained(Places::iterator at, const Clocks& now) {
     place.shut = std::max(place.shut, message.until);
     return take_back(at->first, Topic::Kind::kOpen);
   }
-  place.own = {message, end_of(message.until, now), 0, true};
+  // Whoever wrote it, it opens no longer than any other.
+  Instant end = end_of(message.until, now);
+  const auto facts = facts_.find(at->first.door);
+  if (facts != facts_.end()) end = std::min(end, now.boot + facts->second.open_for);
+  place.own = {message, end, 0, true};
 }
 
 // Whether it is the one that somebody has closed elsewhere; a renewal lasts longer.
@@ -337,7 +344,7 @@ void Ledger::share(Places::iterator at, const Clocks& now) {
     } else if (!is_shut(place, *longest) &&
                (!place.own || longest->until > place.own->message.until)) {
       // A renewal has an id of its own: who has closed the one before may not have known of it.
-      place.own = {{longest->until, next_id(now), longest->user}, longest->end, id, false};
+      place.own = {{longest->until, next_id(now), longest->user}, longest->own_end, id, false};
     }
   }
   if (place.own && !place.own->published) publish_own(at, now);
@@ -365,18 +372,17 @@ void Ledger::publish_close(Places::iterator at, const Clocks& now) {
 void Ledger::take_back(const DoorAddress& at, Topic::Kind kind) { act(Publish{{kind, self_, at}}); }
 
 // Our own is not capped: the daemon has granted it.
-Ledger::Hold Ledger::longest_hold(const DoorAddress& at, const Place& place) const {
+Ledger::Hold Ledger::longest_hold(const Place& place, Duration open_for) const {
   Hold longest;
   if (place.own) longest = {place.own->end, self_, place.own->message.user};
-  const auto facts = facts_.find(at.door);
   for (const auto& [gateway, held] : place.held) {
-    const Instant end = std::min(held.end, held.since + facts->second.open_for);
+    const Instant end = std::min(held.end, held.since + open_for);
     if (end > longest.end) longest = {end, gateway, held.user};
   }
   // Of those that are not told yet; they are open.
   for (const auto& [id, here] : place.here) {
-    const bool holds = !here.by_fleet && !is_shut(place, here) && here.end > longest.end;
-    if (holds) longest = {here.end, self_, here.user};
+    const bool holds = !here.by_fleet && !is_shut(place, here) && here.own_end > longest.end;
+    if (holds) longest = {here.own_end, self_, here.user};
   }
   return longest;
 }
@@ -385,12 +391,13 @@ Ledger::Hold Ledger::longest_hold(const DoorAddress& at, const Place& place) con
 void Ledger::reconcile(Places::iterator at, const Clocks& now) {
   if (!has_daemon_ || broker_ == Broker::kSyncing) return;
   const auto facts = facts_.find(at->first.door);
-  if (facts == facts_.end() || !facts->second.closes) return;
+  // One that is gone since, or has nothing to undo, opens no more; what is open of it is closed.
+  const bool opens = facts != facts_.end() && facts->second.closes;
   Place& place = at->second;
-  const Hold hold = longest_hold(at->first, place);
+  const Hold hold = longest_hold(place, opens ? facts->second.open_for : Duration::zero());
   Instant open_until = place.asked;
   for (const auto& [id, here] : place.here) open_until = std::max(open_until, here.end);
-  if (hold.end > std::max(open_until, now.boot) + kSlack) {
+  if (opens && hold.end > std::max(open_until, now.boot) + kSlack) {
     place.asked = hold.end;
     return act(FleetOpen{at->first, hold.end, hold.gateway, hold.user});
   }
@@ -401,6 +408,7 @@ void Ledger::reconcile(Places::iterator at, const Clocks& now) {
   place.here.clear();
   place.asked = {};
   place.closing = closer;
+  place.closing_end = open_until;
   act(FleetClose{at->first, closer});
 }
 
@@ -442,17 +450,26 @@ void Ledger::receive_code(const Topic& topic, const CodeMessage& message, const 
   const CodeKey key{topic.secret, topic.is_v4};
   const auto known = codes_there_.find(key);
   if (known != codes_there_.end() && known->second.code.step >= message.step) return;
-  if (known == codes_there_.end() && codes_there_.size() >= kMostOfGateway) {
-    return refuse("too many codes, the last from " + topic.gateway, now);
+  if (known != codes_there_.end()) {
+    kept_codes_.forget(known->second.gateway);
+  } else if (!kept_codes_.has_room(topic.gateway)) {
+    return refuse(topic.gateway + " has too many codes", now);
   }
+  kept_codes_.count(topic.gateway);
   codes_there_[key] = {message, topic.gateway, now.boot};
   if (has_daemon_) act(FleetUsed{topic.secret, message, topic.gateway});
 }
 
 void Ledger::forget_codes(Instant now) {
-  const auto is_old = [&](const auto& entry) { return entry.second.seen + kCodeLife <= now; };
-  std::erase_if(codes_here_, is_old);
-  std::erase_if(codes_there_, is_old);
+  if (now < codes_forgotten_ + kBetweenForgetting) return;
+  codes_forgotten_ = now;
+  const auto is_old = [&](const SeenCode& code) { return code.seen + kCodeLife <= now; };
+  std::erase_if(codes_here_, [&](const auto& entry) { return is_old(entry.second); });
+  std::erase_if(codes_there_, [&](const auto& entry) {
+    if (!is_old(entry.second)) return false;
+    kept_codes_.forget(entry.second.gateway);
+    return true;
+  });
 }
 
 // --- Time and bounds -----------------------------------------------------------------------------
@@ -464,18 +481,19 @@ void Ledger::time_passed(const Clocks& now) {
     for (auto held = place.held.begin(); held != place.held.end();) {
       const auto current = held++;
       if (current->second.end > now.boot) continue;
-      forget(current->first);
+      kept_.forget(current->first);
       place.held.erase(current);
     }
     for (auto one = place.marks.begin(); one != place.marks.end();) {
       const auto current = one++;
       if (current->second.end > now.boot) continue;
-      forget(current->second.closer);
+      kept_.forget(current->second.closer);
       place.marks.erase(current);
     }
     if (place.own && place.own->end <= now.boot) place.own.reset();
     if (place.marks.empty()) place.closed_until.reset();
     if (place.asked <= now.boot) place.asked = {};
+    if (place.closing_end <= now.boot) place.closing.clear();
     reconcile(at, now);
     schedule(at);
   }
@@ -496,27 +514,28 @@ void Ledger::schedule(Places::iterator at) {
   for (const auto& [gateway, mark] : place.marks) consider(mark.end);
   if (place.own) consider(place.own->end);
   if (place.asked != Instant()) consider(place.asked);
+  if (!place.closing.empty()) consider(place.closing_end);
   if (place.due) {
     due_.emplace(*place.due, at->first);
-  } else if (place.here.empty() && !place.retained && place.closing.empty()) {
+  } else if (place.here.empty() && !place.retained) {
     places_.erase(at);
   }
 }
 
-bool Ledger::has_room(const std::string& gateway) {
-  const auto found = kept_of_.find(gateway);
-  return kept_ < kMost && (found == kept_of_.end() || found->second < kMostOfGateway);
+bool Ledger::Kept::has_room(const std::string& gateway) const {
+  const auto found = of.find(gateway);
+  return all < kMost && (found == of.end() || found->second < kMostOfGateway);
 }
 
-void Ledger::count(const std::string& gateway) {
-  ++kept_;
-  ++kept_of_[gateway];
+void Ledger::Kept::count(const std::string& gateway) {
+  ++all;
+  ++of[gateway];
 }
 
-void Ledger::forget(const std::string& gateway) {
-  --kept_;
-  const auto found = kept_of_.find(gateway);
-  if (--found->second == 0) kept_of_.erase(found);
+void Ledger::Kept::forget(const std::string& gateway) {
+  --all;
+  const auto found = of.find(gateway);
+  if (--found->second == 0) of.erase(found);
 }
 
 void Ledger::refuse(const std::string& what, const Clocks& now) {
@@ -546,6 +565,10 @@ uint64_t Ledger::next_id(const Clocks& now) {
   const auto ms = std::max<int64_t>(duration_cast<milliseconds>(now.wall).count(), 0);
   last_id_ = std::max(last_id_ + 1, static_cast<uint64_t>(ms));
   return last_id_;
+}
+
+void Ledger::learn_own_id(uint64_t id) {
+  if (id <= kLastLearntId) last_id_ = std::max(last_id_, id);
 }
 
 }  // namespace knockd

@@ -191,6 +191,20 @@ TEST_F(LedgerTest, WhatElseHoldsKeepsTheDoorOpenToItsOwnEnd) {
   EXPECT_THAT(done(), ElementsAre("close ssh by gw3"));
 }
 
+// What had lengthened it is closed: it is open for no longer than it was knocked for here.
+TEST_F(LedgerTest, OpeningThatTheFleetLengthenedEndsAtItsOwnTime) {
+  start_all();
+  open_here(3, seconds(100));
+  hear_open("gw2", seconds(300), 7);
+  open_here(3, seconds(300), true);
+  done();
+  hear_close("gw2", {{"gw2", 7}});
+  pass(seconds(99));
+  EXPECT_THAT(done(), IsEmpty());
+  pass(seconds(1));
+  EXPECT_THAT(done(), ElementsAre("close ssh by gw2"));
+}
+
 TEST_F(LedgerTest, DaemonThatComesBackIsToldWhatIsDue) {
   start_all();
   hear_open("gw2", seconds(300), 7);
@@ -306,6 +320,95 @@ TEST_F(LedgerTest, KeepsSoManyMessagesAndNoMore) {
   pass(seconds(60));
   EXPECT_EQ(ledger_.messages_kept(), 0);
   EXPECT_FALSE(ledger_.alarm().has_value());
+}
+
+// Numbers above 2^53 are none in JSON as it is read.
+TEST_F(LedgerTest, NobodyTakesOurLastIds) {
+  start_all();
+  for (const uint64_t id : {(uint64_t{1} << 53) - (uint64_t{1} << 50), uint64_t{1} << 53}) {
+    hear_close("gw2", {{"us", id}});
+  }
+  done();
+  for (int i = 1; i < 100; ++i) open_here(3, seconds(60 + i));
+  const auto actions = ledger_.take_actions();
+  ASSERT_EQ(actions.size(), 99);
+  for (const FleetAction& action : actions) {
+    EXPECT_TRUE(parse_open_message(std::get<Publish>(action).payload));
+  }
+}
+
+TEST_F(LedgerTest, NoGatewayTakesTheRoomForCodesOfTheOthers) {
+  start_all();
+  const auto hear_code = [&](const std::string& gateway, int number) {
+    Topic topic{Topic::Kind::kCode, gateway};
+    topic.secret = std::to_string(number);
+    topic.is_v4 = true;
+    ledger_.received(topic, to_json(CodeMessage{step_at(1766000000), kPlace.address}), seconds(60),
+                     now());
+  };
+  for (int i = 0; i < 10000; ++i) hear_code("gw2", i);
+  EXPECT_EQ(ledger_.codes_kept(), Ledger::kMostOfGateway);
+  done();
+  hear_code("gw3", 10000);
+  EXPECT_THAT(done(), ElementsAre("used 58866666 at gw3"));
+  for (int gateway = 4; gateway < 10; ++gateway) {
+    for (int i = 0; i < 10000; ++i) hear_code("gw" + std::to_string(gateway), i * 10 + gateway);
+  }
+  EXPECT_EQ(ledger_.codes_kept(), Ledger::kMost);
+  // What is old makes room.
+  pass(Ledger::kCodeLife);
+  done();
+  hear_code("gw2", 1);
+  EXPECT_EQ(ledger_.codes_kept(), 1);
+}
+
+TEST_F(LedgerTest, KeepsNoMoreClosesOfOurOwnName) {
+  start_daemon();
+  ledger_.broker_connected();
+  for (int i = 0; i < 100; ++i) {
+    std::vector<std::pair<std::string, uint64_t>> ids;
+    for (int n = 0; n < 128; ++n) ids.emplace_back("gw" + std::to_string(i * 128 + n), 1);
+    hear_close("us", std::move(ids));
+  }
+  EXPECT_EQ(ledger_.messages_kept(), Ledger::kMostOfGateway);
+}
+
+TEST_F(LedgerTest, CloseThatTheDaemonDoesNotTellOfIsForgotten) {
+  start_all();
+  hear_open("gw2", seconds(300), 7);
+  open_here(3, seconds(300), true);
+  ledger_.received({Topic::Kind::kClose, "gw3", kPlace},
+                   to_json(CloseMessage{{{"gw2", 7}}, in(seconds(100))}), seconds(1000), now());
+  ledger_.closed(kPlace, 3, ClosedBy::kHand, now());  // at the same moment
+  EXPECT_EQ(ledger_.places_kept(), 1);
+  pass(seconds(300));
+  EXPECT_EQ(ledger_.places_kept(), 0);
+  EXPECT_FALSE(ledger_.alarm().has_value());
+}
+
+TEST_F(LedgerTest, DoorThatIsGoneIsClosedNoneTheLess) {
+  start_all();
+  hear_open("gw2", seconds(300), 7);
+  ledger_.daemon_is({{}, {{3, kPlace, in(seconds(300)), "", true}}}, now());
+  done();
+  hear_open("gw4", seconds(500), 1);
+  EXPECT_THAT(done(), IsEmpty());
+  hear_close("gw3", {{"gw2", 7}, {"gw4", 1}});
+  EXPECT_THAT(done(), ElementsAre("close ssh by gw3"));
+}
+
+TEST_F(LedgerTest, WhatIsRetainedOfOursOpensNoLongerThanCmdTimeout) {
+  start_daemon();
+  ledger_.broker_connected();
+  done();
+  hear(Topic::Kind::kOpen, "us", R"({"until":1767000000.000,"id":6})");
+  ledger_.broker_synced(now());
+  EXPECT_THAT(done(), ElementsAre("open ssh for 600 by us"));
+  open_here(3, seconds(600), true);
+  pass(seconds(600));
+  ledger_.closed(kPlace, 3, ClosedBy::kTime, now());
+  start_daemon();  // as after a reload
+  EXPECT_THAT(done(), IsEmpty());
 }
 
 TEST_F(LedgerTest, DoorThatIsNotThereIsNamedOnce) {

@@ -128,6 +128,19 @@ TEST_F(FleetSandbox, OthersCannotBeSignalled) {
   EXPECT_EQ(tries([] { return kill(getppid(), 0) == 0; }), "refused");
 }
 
+#ifndef __SANITIZE_ADDRESS__
+TEST(FleetRights, SomebodyElsesMemoryIsLeft) {
+  const auto takes = [](size_t bytes) {
+    return in_sandbox([&] {
+      return done(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                       0) != MAP_FAILED);
+    });
+  };
+  EXPECT_EQ(takes(size_t{128} << 20), "worked");
+  EXPECT_EQ(takes(size_t{256} << 20), "refused");
+}
+#endif
+
 TEST(FleetRights, NoCapabilityIsLeftAndNoneCanBeGained) {
   EXPECT_EQ(in_sandbox([] {
               std::string status(4096, '\0');

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,14 +15,12 @@
 #include "knockd/base/log.h"
 #include "knockd/base/unique_fd.h"
 #include "knockd/fleet/daemon_text.h"
+#include "knockd/fleet/request_queue.h"
 
 namespace knockd {
 
 class DaemonLink {
  public:
-  // More requests are not kept waiting.
-  static constexpr size_t kMostWaiting = 32768;
-
   class Owner {
    public:
     virtual ~Owner() = default;
@@ -74,7 +71,7 @@ class DaemonLink {
   Owner& owner_;
   Line events_;
   Line requests_;
-  std::deque<DaemonRequest> queue_;
+  RequestQueue queue_;
   Awaited awaited_ = Awaited::kNothing;
   bool is_there_ = false;              // its status has been read
   bool wants_status_ = false;          // that is to be read again
@@ -83,6 +80,7 @@ class DaemonLink {
   bool is_shared_ = false;             // as the daemon knows it
   std::string asked_;                  // what waits for its answer
   std::string last_refusal_;
+  Instant refusals_silent_until_{};
   GrowingPause pause_;
   EventLoop::Alarm again_;
   EventLoop::Alarm patience_;

@@ -138,7 +138,9 @@ class Ledger {
   std::optional<Instant> alarm() const;
 
   std::vector<FleetAction> take_actions() { return std::exchange(actions_, {}); }
-  size_t messages_kept() const { return kept_; }
+  size_t messages_kept() const { return kept_.all; }
+  size_t codes_kept() const { return codes_there_.size(); }
+  size_t places_kept() const { return places_.size(); }
 
  private:
   enum class Broker : uint8_t { kAway, kSyncing, kSynced };
@@ -147,6 +149,7 @@ class Ledger {
   struct Here {
     WallTime until{};
     Instant end{};
+    Instant own_end{};  // what it had before the fleet lengthened it
     std::string user;
     bool by_fleet = false;
   };
@@ -181,6 +184,7 @@ class Ledger {
     std::optional<WallTime> closed_until;  // closed by hand here: until when that is to be known
     std::string closer;                    // a close waits until nothing holds; empty: none does
     std::string closing;                   // by whose word the daemon was asked to close it
+    Instant closing_end{};                 // when that would have been over anyway
     WallTime shut{};                       // until of our own opening that was closed
     Instant asked{};                       // the daemon was asked to keep it open until then
     std::optional<Instant> due;            // in due_
@@ -198,6 +202,15 @@ class Ledger {
     uint64_t waits = 0;  // the daemon waits for this id
   };
   using CodeKey = std::pair<std::string, bool>;  // the secret, and whether over IPv4
+  // What is kept of other gateways, by their names: none takes all the room.
+  struct Kept {
+    std::map<std::string, size_t> of;
+    size_t all = 0;
+
+    bool has_room(const std::string& gateway) const;
+    void count(const std::string& gateway);
+    void forget(const std::string& gateway);
+  };
 
   bool is_ready() const { return has_daemon_ && broker_ == Broker::kSynced; }
   void add_here(const LocalOpening& opening, const Clocks& now);
@@ -210,23 +223,21 @@ class Ledger {
   void take_back(const DoorAddress& at, Topic::Kind kind);
   void reconcile(Places::iterator at, const Clocks& now);
   static bool is_shut(const Place& place, const Here& here);
-  Hold longest_hold(const DoorAddress& at, const Place& place) const;
+  Hold longest_hold(const Place& place, Duration open_for) const;
   void receive_open(const Topic& topic, const OpenMessage& message, Instant end, const Clocks& now);
   void receive_own(const Topic& topic, const OpenMessage& message, const Clocks& now);
   void receive_close(const Topic& topic, const CloseMessage& message, Instant end,
                      const Clocks& now);
   void receive_code(const Topic& topic, const CodeMessage& message, const Clocks& now);
-  bool mark(Place& place, const std::string& gateway, const Mark& mark);
+  void mark(Place& place, const std::string& gateway, const Mark& mark);
   bool is_closed(const Place& place, const std::string& gateway, uint64_t id) const;
   void withdraw(const Topic& topic);
   void publish_code(const CodeKey& key, const SeenCode& code);
   void forget_codes(Instant now);
-  bool has_room(const std::string& gateway);
-  void count(const std::string& gateway);
-  void forget(const std::string& gateway);
   void refuse(const std::string& what, const Clocks& now);
   void warn_of_doors();
   uint64_t next_id(const Clocks& now);
+  void learn_own_id(uint64_t id);
   void schedule(Places::iterator at);
   void act(FleetAction action) { actions_.push_back(std::move(action)); }
 
@@ -239,8 +250,9 @@ class Ledger {
   std::set<std::pair<Instant, DoorAddress>> due_;
   std::map<CodeKey, SeenCode> codes_here_;
   std::map<CodeKey, SeenCode> codes_there_;
-  std::map<std::string, size_t> kept_of_;
-  size_t kept_ = 0;
+  Instant codes_forgotten_{};  // when old ones were last looked for
+  Kept kept_;
+  Kept kept_codes_;
   uint64_t last_id_ = 0;
   uint64_t refused_ = 0;  // since that was last said
   std::optional<Instant> silent_until_;
