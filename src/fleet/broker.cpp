@@ -245,6 +245,7 @@ std::string Broker::text_of(int status) const {
     return "TLS: " + library_error_.substr(at + 2);
   }
   if (!library_error_.empty()) return library_error_;
+  if (status == MOSQ_ERR_KEEPALIVE) return "it is silent";  // the library says "Unknown error."
   return status == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(status);
 }
 
@@ -305,9 +306,7 @@ void Broker::on_second() {
   if (session_ == nullptr) return;
   second_.set(BootClock::now() + seconds(1));
   const int status = mosquitto_loop_misc(session_);
-  if (status != MOSQ_ERR_SUCCESS) {
-    end(status == MOSQ_ERR_KEEPALIVE ? "it is silent" : text_of(status));
-  }
+  if (status != MOSQ_ERR_SUCCESS) end(text_of(status));
   on_ready();
 }
 

@@ -283,7 +283,10 @@ Result<std::string> read_password(const std::string& path) {
   if (!text) return text;
   text->resize(std::min(text->find('\n'), text->size()));
   if (text->ends_with('\r')) text->pop_back();
-  if (text->empty()) return Fault{"expected a password in its first line"};
+  const bool has_control = find_control_byte(*text) != std::string::npos;
+  if (text->empty() || has_control) {
+    return Fault{"expected a password in its first line, without control bytes"};
+  }
   return text;
 }
 

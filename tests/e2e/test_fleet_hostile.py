@@ -52,6 +52,11 @@ class HostileBroker:
         self.send(packet(CONNACK, LET_IN))
         assert self.connection.recv(65536), "a subscription"
 
+    def wait_in_silence(self):
+        """Answers no ping until it is left."""
+        while self.connection.recv(65536):
+            pass
+
     def send(self, data):
         """False: it hung up before all was sent."""
         try:
@@ -133,3 +138,8 @@ def test_the_largest_packet_does_not_take_its_memory(broker, victim):
     assert victim.most_memory() < 100 << 20
     broker.accept()
     victim.wait_for("connected to broker", 2)
+
+
+def test_one_that_says_nothing_more_is_left(broker, victim):
+    broker.wait_in_silence()
+    victim.wait_for("it is silent")

@@ -114,6 +114,18 @@ TEST_F(FleetConfigFile, PasswordIsTheFirstLineOfAFileThatOthersCannotRead) {
                 ": others than its owner and group may use it (mode 0644): expected 0600, or 0640");
 }
 
+// The library would take what is before the NUL.
+TEST_F(FleetConfigFile, PasswordHasNoControlBytes) {
+  const std::string password = write("password", std::string("secret\0word\n", 12), 0600);
+  const std::string file =
+      write("f.conf", kLeast + "User = gw1\nPassword_File = " + password + "\n", 0644);
+  const auto config = load_fleet_config(file);
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error()[0].to_string(),
+            file + ":5:1: Password_File: " + password +
+                ": expected a password in its first line, without control bytes");
+}
+
 TEST_F(FleetConfigFile, WhatIsNotThereIsNamed) {
   const std::string file = write("f.conf", kLeast + "TLS_CA = /no/such/file\n", 0644);
   const auto config = load_fleet_config(file);
