@@ -190,7 +190,8 @@ void DaemonLink::on_answer(std::string_view text) {
   if (answer->status != 0 && awaited == Awaited::kShare) {
     return lost("knockd refuses: " + answer->text);
   }
-  // What is closed already, and the like, is no news; nor is what is refused again, or all the time.
+  // What is closed already, and the like, is no news; nor is what is refused again, or all the
+  // time.
   const bool is_news = answer->text != last_refusal_ && loop_.now() >= refusals_silent_until_;
   if (answer->status != 0 && asked_.starts_with("fleet-open") && is_news) {
     last_refusal_ = answer->text;

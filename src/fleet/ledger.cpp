@@ -217,7 +217,8 @@ void Ledger::receive_open(const Topic& topic, const OpenMessage& message, Instan
   const auto found = places_.find(topic.place);
   if (found != places_.end() && is_closed(found->second, topic.gateway, message.id)) return;
   const bool is_known = found != places_.end() && found->second.held.contains(topic.gateway);
-  if (!is_known && !kept_.has_room(topic.gateway)) return refuse(topic.gateway + " has too many", now);
+  if (!is_known && !kept_.has_room(topic.gateway))
+    return refuse(topic.gateway + " has too many", now);
   const auto at = places_.try_emplace(topic.place).first;
   Held& held = at->second.held[topic.gateway];
   if (!is_known) kept_.count(topic.gateway);

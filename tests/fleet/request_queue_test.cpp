@@ -59,8 +59,8 @@ TEST_F(RequestQueueTest, OpenedAndClosedAgainAndAgainIsClosedAndThenOpened) {
   }
   EXPECT_EQ(queue_.size(), 1);
   open("ssh", 2000);
-  EXPECT_THAT(all(), ElementsAre("fleet-close ssh 192.0.2.7 gw2",
-                                 "fleet-open ssh 192.0.2.7 2000.000 gw2"));
+  EXPECT_THAT(
+      all(), ElementsAre("fleet-close ssh 192.0.2.7 gw2", "fleet-open ssh 192.0.2.7 2000.000 gw2"));
   open("ssh", 1);
   queue_.clear();
   open("ssh", 2);

@@ -85,11 +85,11 @@ class Broker {
   State state_ = State::kAway;
   std::optional<std::string> ended_{};  // why
   bool has_twin_ = false;               // another has our name
-  bool is_refused_ = false;             // it was said that our messages, or subscriptions, are refused
-  bool was_called_ = false;             // by the library
-  std::string library_error_;           // the last that it has logged
-  std::map<int, uint64_t> tokens_;      // by the message's number
-  size_t unacknowledged_ = 0;           // messages of ours
+  bool is_refused_ = false;         // it was said that our messages, or subscriptions, are refused
+  bool was_called_ = false;         // by the library
+  std::string library_error_;       // the last that it has logged
+  std::map<int, uint64_t> tokens_;  // by the message's number
+  size_t unacknowledged_ = 0;       // messages of ours
   Instant connected_{};
   GrowingPause pause_;
   GrowingPause twin_pause_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Requests that wait for the daemon. Of a door and address waits at most one that closes, and behind
-// it one that opens, the latest: who floods the fleet makes neither the queue long nor the others
-// wait. Pure.
+// Requests that wait for the daemon. Of a door and address waits at most one that closes, and
+// behind it one that opens, the latest: who floods the fleet makes neither the queue long nor the
+// others wait. Pure.
 #pragma once
 
 #include <list>
