@@ -386,6 +386,20 @@ TEST_F(LedgerTest, CloseThatTheDaemonDoesNotTellOfIsForgotten) {
   EXPECT_FALSE(ledger_.alarm().has_value());
 }
 
+TEST_F(LedgerTest, CloseThatTheDaemonDidNotGetToIsSaidAgain) {
+  start_all();
+  hear_open("gw2", seconds(300), 7);
+  open_here(3, seconds(300), true);
+  done();
+  ledger_.received({Topic::Kind::kClose, "gw3", kPlace},
+                   to_json(CloseMessage{{{"gw2", 7}}, in(seconds(50))}), seconds(1000), now());
+  EXPECT_THAT(done(), ElementsAre("close ssh by gw3"));
+  pass(seconds(60));
+  ledger_.daemon_lost();
+  start_daemon({{3, kPlace, in(seconds(240)), "", true}});
+  EXPECT_THAT(done(), ElementsAre("close ssh by gw3"));
+}
+
 TEST_F(LedgerTest, DoorThatIsGoneIsClosedNoneTheLess) {
   start_all();
   hear_open("gw2", seconds(300), 7);
