@@ -50,6 +50,10 @@ void Ledger::daemon_is(const DaemonStatus& status, const Clocks& now) {
   has_daemon_ = true;
   facts_ = status.doors;
   warn_of_doors();
+  // What the one before may not have got to.
+  for (auto& [at, place] : places_) {
+    if (place.closer.empty()) place.closer = std::exchange(place.closing, "");
+  }
   for (const LocalOpening& opening : status.openings) add_here(opening, now);
   for (const auto& [key, seen] : codes_there_) act(FleetUsed{key.first, seen.code, seen.gateway});
   settle_all(now);
@@ -62,7 +66,6 @@ void Ledger::daemon_lost() {
     Place& place = current->second;
     place.here.clear();
     place.asked = {};
-    if (place.closer.empty()) place.closer = std::exchange(place.closing, "");
     if (place.own) place.own->opening = 0;
     schedule(current);
   }
