@@ -209,7 +209,7 @@ uint64_t Openings::proceed(uint64_t id, Instant now) {
   const Instant deadline = now + terms.open_for;
   const bool extend = terms.reknock == Reknock::kExtend && deadline > renewed.deadline;
   say(LogLevel::kNotice, fresh, already_open_text(extend));
-  const std::string gateway = fresh.gateway;
+  const std::string gateway = fresh.gateway.get();
   remove(id);
   if (!extend) return *older;
   renewed.deadline = deadline;
@@ -474,8 +474,8 @@ OpenDoor Openings::open_door(uint64_t id, const Opening& opening) {
           render_command(opening.terms->stop, opening.source, opening.terms->prefix),
           opening.terms->admission,
           opening.deadline,
-          opening.user,
-          opening.gateway};
+          opening.user.get(),
+          opening.gateway.get()};
 }
 
 Openings::Line& Openings::line_of(const std::string& door) {

@@ -65,7 +65,7 @@ std::string Openings::why_closed(const Opening& opening) {
   if (opening.why == Why::kShutdown) return shutting_down_text();
   if (!opening.by_hand) return command_timeout_text();
   return opening.closed_at.empty() ? closed_by_hand_text(opening.uid)
-                                   : closed_by_gateway_text(opening.closed_at);
+                                   : closed_by_gateway_text(opening.closed_at.get());
 }
 
 Happened::By Openings::closed_by(const Opening& opening) {
@@ -171,7 +171,7 @@ void Openings::start_begins(uint64_t id, Instant now) {
   actions_.emplace_back(
       RunCommand{id, CommandKind::kStart, terms.door, source, starting.interface,
                  source ? render_command(terms.start, *source, terms.prefix) : terms.start,
-                 starting.tries != 0, starting.user});
+                 starting.tries != 0, starting.user.get()});
 }
 
 void Openings::stop_begins(uint64_t id) {
@@ -188,7 +188,7 @@ void Openings::stop_begins(uint64_t id) {
   actions_.emplace_back(RunCommand{id, CommandKind::kStop, terms.door, stopping.source,
                                    stopping.interface,
                                    render_command(terms.stop, stopping.source, terms.prefix),
-                                   stopping.tries != 0, stopping.user});
+                                   stopping.tries != 0, stopping.user.get()});
 }
 
 void Openings::ended(uint64_t id, CommandKind kind, Instant now) {

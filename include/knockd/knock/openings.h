@@ -28,6 +28,7 @@
 #include <utility>
 #include <vector>
 
+#include "knockd/base/rare_text.h"
 #include "knockd/knock/action.h"
 #include "knockd/knock/command_queue.h"
 #include "knockd/knock/opening.h"
@@ -162,8 +163,8 @@ class Openings {
     std::shared_ptr<const Terms> terms;
     IpAddress source;
     std::string interface;
-    std::string user;              // whose code it was
-    std::string gateway;           // by whose word it has its deadline; empty: by one of here
+    RareText user;                 // whose code it was
+    RareText gateway;              // by whose word it has its deadline; empty: by one of here
     Instant deadline;              // of kStartRuns and kOpen
     Instant began;                 // its start command, if that runs
     std::optional<Instant> since;  // when it was recorded
@@ -185,7 +186,7 @@ class Openings {
     bool is_told = false;        // that it is open
     bool by_hand = false;        // its time was ended by a person
     uint32_t uid = 0;            // who that was
-    std::string closed_at{};     // gateway where he is; empty: here
+    RareText closed_at{};        // gateway where he is; empty: here
 
     bool has_start() const { return !terms->start.empty(); }
     bool has_stop() const { return !terms->stop.empty(); }
