@@ -59,7 +59,8 @@ class Broker:
         self.config.write_text("\n".join([
             "per_listener_settings false", "user root", "allow_anonymous false",
             f"password_file {self._passwords}", f"acl_file {folder}/rules",
-            "max_queued_messages 0", "max_inflight_messages 1000",
+            "max_queued_messages 0", "message_size_limit 16384",
+            "max_inflight_messages 1000",
             f"persistence {'true' if persistence else 'false'}", f"persistence_location {folder}/",
             "autosave_interval 1", "autosave_on_changes true", f"log_dest file {folder}/log",
             f"listener {self.PLAIN}",
