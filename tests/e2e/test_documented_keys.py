@@ -104,7 +104,7 @@ def daemon(start, control, alice, tmp_path):
 
 @pytest.fixture
 def events(daemon, control):
-    """All that happens from now on, up to and with the event that wait_for() names."""
+    """All that happens from now on, up to and with the next event that wait_for() names."""
     asker = Asker(control)
     asker.say("events")
     # One that is done when the request of another is answered.
@@ -112,7 +112,8 @@ def events(daemon, control):
     found = []
 
     def wait_for(event):
-        while not found or found[-1]["event"] != event:
+        found.append(asker.line())
+        while found[-1]["event"] != event:
             found.append(asker.line())
         return found
 
