@@ -368,7 +368,8 @@ def quick_folder():
 
 
 def test_ten_thousand_open_doors(start, storm, server, quick_folder):
-    """One keeper, one listener, at most 5 MB more than with none."""
+    """One keeper, one listener, at most 5.5 MB more than with none: about 350 bytes an opening, and what
+    the listener remembers of its source."""
     # The stop command is as long as usual ones are; a start command would only take its time.
     daemon = start(options(f"StateFile = {quick_folder}/open-doors")
                    + f"[a]\nsequence = 7000:udp\ncmd_timeout = {LONG}\nmax_open = 10000\n"
@@ -383,5 +384,5 @@ def test_ten_thousand_open_doors(start, storm, server, quick_folder):
     assert len(server.processes()) == 2, "a keeper and a listener"
     more = private_bytes(server.processes()) - before
     print(f"{more / 1e6:.2f} MB for 10,000 open doors")
-    assert more <= 5_000_000
+    assert more <= 5_500_000
     assert daemon.stop(timeout=LEAVES_WITHIN) == 0
