@@ -63,7 +63,8 @@ const knockd_doors = (() => {
         who: opening.network === opening.address ? opening.address
           : fill(_('%s, by %s'), opening.network, opening.address),
         user: opening.user ?? '',
-        interface: opening.interface || _('by hand'),
+        interface: opening.interface
+          || (opening.fleet ? fill(_('gateway %s'), opening.fleet) : _('by hand')),
         since: opening.since === null ? _('an earlier run') : time_text(opening.since),
         left: left > 0 ? duration_text(Math.ceil(left)) : _('closing'),
       };

@@ -83,6 +83,7 @@ test('the next daemon begins with the same numbers, but its openings are others'
 test('an opening without what may be missing', () => {
   const row = opening_row({interface: '', since: null});
   assert.deepStrictEqual([row.user, row.interface, row.since], ['', 'by hand', 'an earlier run']);
+  assert.strictEqual(opening_row({interface: '', fleet: 'site-b'}).interface, 'gateway site-b');
 });
 
 test('a network that is let in', () => {
