@@ -18,6 +18,8 @@ using std::chrono::seconds;
 constexpr Duration kSlack = milliseconds(20);
 // Ends of one opening, as told before and after a restart.
 constexpr Duration kSameOpening = seconds(1);
+// What the broker says is left is in whole seconds, rounded down.
+constexpr Duration kExpiryUnit = seconds(1);
 constexpr Duration kBetweenComplaints = seconds(60);
 // Steps of codes that are believed.
 constexpr Step kStepsAhead = 2;
@@ -182,8 +184,9 @@ void Ledger::received(const Topic& topic, std::string_view payload, std::optiona
   if (payload.empty()) return withdraw(topic);
   const auto end = [&](WallTime until) {
     const Instant by_clock = end_of(until, now);
-    return expiry ? std::min(by_clock, now.boot + std::min<Duration>(*expiry, kLongestTime))
-                  : by_clock;
+    if (!expiry) return by_clock;
+    const Duration left = *expiry > Duration::zero() ? *expiry + kExpiryUnit : Duration::zero();
+    return std::min(by_clock, now.boot + std::min<Duration>(left, kLongestTime));
   };
   if (topic.kind == Topic::Kind::kOpen) {
     const auto message = parse_open_message(payload);

