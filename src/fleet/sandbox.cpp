@@ -11,11 +11,9 @@
 
 #ifdef KNOCKD_SANDBOX
 #include <fcntl.h>
-#include <seccomp.h>
 #include <sys/mman.h>
 
-#include <initializer_list>
-#include <vector>
+#include "knockd/base/system_call_filter.h"
 #endif
 
 namespace knockd {
@@ -31,46 +29,6 @@ Status limit(__rlimit_resource_t resource, rlim_t most, const char* what) {
 }
 
 #ifdef KNOCKD_SANDBOX
-
-class SystemCallFilter {
- public:
-  using Conditions = std::vector<scmp_arg_cmp>;
-
-  // What name services and the TLS library try and can do without is refused, not punished.
-  SystemCallFilter() : context_(seccomp_init(SCMP_ACT_ERRNO(EPERM))) {}
-  ~SystemCallFilter() { seccomp_release(context_); }
-  SystemCallFilter(const SystemCallFilter&) = delete;
-  SystemCallFilter& operator=(const SystemCallFilter&) = delete;
-
-  void allow(std::initializer_list<int> calls, const Conditions& conditions = {}) {
-    add(SCMP_ACT_ALLOW, calls, conditions);
-  }
-  void kill(std::initializer_list<int> calls) { add(SCMP_ACT_KILL_PROCESS, calls, {}); }
-
-  // In force from now on; 0 or a negative errno.
-  int load() {
-    if (context_ == nullptr) return -ENOMEM;
-    return status_ == 0 ? seccomp_load(context_) : status_;
-  }
-
- private:
-  void add(uint32_t action, std::initializer_list<int> calls, const Conditions& conditions) {
-    for (const int call : calls) {
-      const int added =
-          seccomp_rule_add_array(context_, action, call, static_cast<unsigned>(conditions.size()),
-                                 conditions.empty() ? nullptr : conditions.data());
-      // A call that this architecture does not have needs no permission.
-      if (added != 0 && added != -EDOM) status_ = added;
-    }
-  }
-
-  scmp_filter_ctx context_;
-  int status_ = 0;
-};
-
-scmp_arg_cmp has_bits(unsigned argument, uint32_t mask, uint32_t value) {
-  return {argument, SCMP_CMP_MASKED_EQ, mask, value};
-}
 
 void allow_memory_and_time(SystemCallFilter& filter) {
   // Name services are libraries that are loaded when they are needed: code from files may be
@@ -135,7 +93,8 @@ void allow_sockets(SystemCallFilter& filter) {
 }
 
 Status allow_few_system_calls() {
-  SystemCallFilter filter;
+  // What name services and the TLS library try and can do without is refused, not punished.
+  SystemCallFilter filter(SCMP_ACT_ERRNO(EPERM));
   allow_memory_and_time(filter);
   allow_descriptors(filter);
   allow_sockets(filter);

@@ -9,17 +9,16 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <initializer_list>
-#include <vector>
 
 #include "knockd/base/privileges.h"
 
 #ifdef KNOCKD_SANDBOX
 #include <linux/net.h>
-#include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+
+#include "knockd/base/system_call_filter.h"
 #endif
 
 namespace knockd {
@@ -45,42 +44,6 @@ Step empty_bounding_set() {
   return nullptr;
 }
 
-// The system calls that turning frames into messages takes, the C library's memory and time
-// included. Any other ends the process.
-class SystemCallFilter {
- public:
-  using Conditions = std::vector<scmp_arg_cmp>;
-
-  SystemCallFilter() : context_(seccomp_init(SCMP_ACT_KILL_PROCESS)) {}
-  ~SystemCallFilter() { seccomp_release(context_); }
-  SystemCallFilter(const SystemCallFilter&) = delete;
-  SystemCallFilter& operator=(const SystemCallFilter&) = delete;
-
-  void allow(std::initializer_list<int> calls, const Conditions& conditions = {}) {
-    for (const int call : calls) {
-      const int added = seccomp_rule_add_array(context_, SCMP_ACT_ALLOW, call,
-                                               static_cast<unsigned>(conditions.size()),
-                                               conditions.empty() ? nullptr : conditions.data());
-      // A call that this architecture does not have needs no permission.
-      if (added != 0 && added != -EDOM) status_ = added;
-    }
-  }
-
-  // In force from now on; 0 or a negative errno.
-  int load() {
-    if (context_ == nullptr) return -ENOMEM;
-    return status_ == 0 ? seccomp_load(context_) : status_;
-  }
-
- private:
-  scmp_filter_ctx context_;
-  int status_ = 0;
-};
-
-// An argument that the kernel takes as an int: what stands above it in the register does not count.
-scmp_arg_cmp has_bits(unsigned argument, uint32_t mask, uint32_t value) {
-  return {argument, SCMP_CMP_MASKED_EQ, mask, value};
-}
 scmp_arg_cmp is(unsigned argument, int value) {
   return has_bits(argument, 0xffffffff, static_cast<uint32_t>(value));
 }
@@ -144,7 +107,9 @@ Step allow_few_system_calls(const SandboxDescriptors& descriptors) {
   status = forbid_hidden_options();
 #endif
   if (status == 0) {
-    SystemCallFilter filter;
+    // What turning frames into messages takes, the C library's memory and time included. Any other
+    // call ends the process.
+    SystemCallFilter filter(SCMP_ACT_KILL_PROCESS);
     allow_memory_and_time(filter);
     allow_descriptors(filter, descriptors);
     status = filter.load();
