@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <span>
 
+#include "knockd/base/name.h"
 #include "knockd/base/text.h"
 #include "knockd/config/values.h"
 
@@ -13,8 +14,6 @@ namespace {
 using Words = std::span<const std::string_view>;
 
 constexpr std::string_view kDoorOption = "--door=";
-constexpr size_t kLongestGateway = 64;
-constexpr size_t kLongestUser = 32;
 constexpr size_t kSecretId = 16;  // digits
 constexpr uint64_t kMostSteps = uint64_t{1} << 40;
 
@@ -92,13 +91,6 @@ std::optional<Duration> read_seconds(std::string_view word) {
   const auto nanoseconds = parse_number(part.substr(1), 999'999'999);
   if (!whole || !nanoseconds || *whole + *nanoseconds == 0) return std::nullopt;
   return std::chrono::seconds(*whole) + std::chrono::nanoseconds(*nanoseconds);
-}
-
-bool is_name(std::string_view word, size_t longest) {
-  return !word.empty() && word.size() <= longest && std::ranges::all_of(word, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-  });
 }
 
 Fault bad_word(std::string_view request, const char* expected, std::string_view word) {

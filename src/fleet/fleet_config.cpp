@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/fleet/fleet_config.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,19 +11,21 @@
 #include <optional>
 #include <utility>
 
+#include "knockd/base/guarded_file.h"
+#include "knockd/base/name.h"
 #include "knockd/base/nearest_word.h"
 #include "knockd/base/text.h"
-#include "knockd/base/unique_fd.h"
 #include "knockd/config/values.h"
 #include "knockd/control/control_path.h"
 
 namespace knockd {
 namespace {
 
-constexpr size_t kLongestName = 64;
 constexpr size_t kLongestDoor = 200;       // as knockd.conf has it
 constexpr size_t kLongestPassword = 4096;  // bytes
 constexpr size_t kLargestFile = size_t{1} << 20;
+constexpr FileGuard kPasswordGuard = {S_IRWXO | S_IWGRP, "others than its owner and group",
+                                      "0600, or 0640"};
 
 // What was read so far, and where each key stands.
 struct Draft {
@@ -70,7 +71,7 @@ const char* read_broker(FleetConfig& config, std::string_view text) {
 
 template <std::string FleetConfig::*member>
 const char* read_name(FleetConfig& config, std::string_view text) {
-  if (!is_fleet_name(text)) return "1 to 64 letters, digits, '.', '_' and '-'";
+  if (!is_name(text, kLongestGateway)) return "1 to 64 letters, digits, '.', '_' and '-'";
   config.*member = text;
   return nullptr;
 }
@@ -238,7 +239,7 @@ void complete(Draft& draft, const std::string& file, const std::string& host_nam
   if (config.control.empty()) config.control = control_path_of_root();
   if (!config.gateway.empty()) return;
   config.gateway = config.user.empty() ? host_name.substr(0, host_name.find('.')) : config.user;
-  if (is_fleet_name(config.gateway) || draft.places.contains("Gateway")) return;
+  if (is_name(config.gateway, kLongestGateway) || draft.places.contains("Gateway")) return;
   draft.error(whole, "Gateway is missing, and " + in_quotes(config.gateway) +
                          " cannot be one: expected 1 to 64 letters, digits, '.', '_' and '-'");
 }
@@ -249,37 +250,17 @@ Result<FleetConfig, FleetComplaints> result_of(Draft draft, const std::string& f
   return std::move(draft.errors);
 }
 
-// The text of a file that is no longer than `most` bytes. `forbidden`: rights that nobody may have.
-Result<std::string> read_file(const std::string& path, size_t most, mode_t forbidden) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  struct stat status {};
-  if (!fd || fstat(fd.get(), &status) != 0) {
-    return Fault{std::string("cannot be read: ") + strerror(errno)};
+Result<std::string> read_file(const std::string& path, size_t most, const FileGuard& guard = {}) {
+  auto text = read_guarded_file(path, most + 1, guard);
+  if (text && text->size() > most) {
+    return Fault{format("expected a file of at most %zu bytes", most)};
   }
-  if (!S_ISREG(status.st_mode)) return Fault{"expected a regular file"};
-  if ((status.st_mode & forbidden) != 0) {
-    return Fault{
-        format("others than its owner and group may use it (mode %04o): expected 0600, "
-               "or 0640",
-               status.st_mode & 07777u)};
-  }
-  std::string text(most + 1, '\0');
-  size_t size = 0;
-  for (ssize_t length = 1; length != 0 && size < text.size();) {
-    length = ::read(fd.get(), text.data() + size, text.size() - size);
-    if (length < 0 && errno != EINTR) {
-      return Fault{std::string("cannot be read: ") + strerror(errno)};
-    }
-    size += static_cast<size_t>(std::max<ssize_t>(length, 0));
-  }
-  if (size > most) return Fault{format("expected a file of at most %zu bytes", most)};
-  text.resize(size);
   return text;
 }
 
 // The first line.
 Result<std::string> read_password(const std::string& path) {
-  auto text = read_file(path, kLongestPassword, S_IRWXO | S_IWGRP);
+  auto text = read_file(path, kLongestPassword, kPasswordGuard);
   if (!text) return text;
   text->resize(std::min(text->find('\n'), text->size()));
   if (text->ends_with('\r')) text->pop_back();
@@ -304,13 +285,6 @@ std::string host_name() {
 
 }  // namespace
 
-bool is_fleet_name(std::string_view name) {
-  constexpr std::string_view kLetters =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-  return !name.empty() && name.size() <= kLongestName &&
-         name.find_first_not_of(kLetters) == name.npos;
-}
-
 Result<FleetConfig, FleetComplaints> parse_fleet_config(std::string_view text,
                                                         const std::string& file,
                                                         const std::string& host_name) {
@@ -321,7 +295,7 @@ Result<FleetConfig, FleetComplaints> parse_fleet_config(std::string_view text,
 }
 
 Result<FleetConfig, FleetComplaints> load_fleet_config(const std::string& file) {
-  const auto text = read_file(file, kLargestFile, 0);
+  const auto text = read_file(file, kLargestFile);
   if (!text) {
     return FleetComplaints{{Complaint::Severity::kError, Place{file, 0, 0}, text.error().text}};
   }

@@ -64,7 +64,6 @@ int run(const FleetConfig& config) {
   EventLoop loop;
   Log log;
   set_sinks(log, config);
-  int status = 0;
   loop.watch_signals({SIGTERM, SIGINT, SIGHUP}, [&](int number) {
     if (number == SIGHUP) return log.reopen();
     log.notice("shutting down");
@@ -77,7 +76,7 @@ int run(const FleetConfig& config) {
   fleet.start();
   loop.run();
   fleet.stop();
-  return status;
+  return 0;
 }
 
 int start(int argc, char** argv) {

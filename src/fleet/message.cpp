@@ -3,8 +3,8 @@
 
 #include <cmath>
 
+#include "knockd/base/name.h"
 #include "knockd/control/json.h"
-#include "knockd/fleet/fleet_config.h"
 #include "knockd/fleet/json_tree.h"
 
 namespace knockd {
@@ -13,7 +13,6 @@ namespace {
 constexpr int kDeepest = 3;
 constexpr double kLastSecond = 9e9;  // that fits into nanoseconds: of the year 2255
 constexpr uint64_t kLastStep = uint64_t{1} << 40;
-constexpr size_t kLongestUser = 32;
 
 std::optional<JsonTree> parse(std::string_view payload) {
   return JsonTree::parse(payload, kLongestMessage, kDeepest);
@@ -26,7 +25,7 @@ std::optional<WallTime> read_time(JsonValue value) {
   return std::chrono::milliseconds(std::llround(*seconds * 1000));
 }
 
-bool is_user(std::string_view name) { return name.size() <= kLongestUser && is_fleet_name(name); }
+bool is_user(std::string_view name) { return is_name(name, kLongestUser); }
 
 }  // namespace
 
@@ -79,7 +78,8 @@ std::optional<CloseMessage> parse_close_message(std::string_view payload) {
     const JsonValue first = pair.first();
     const auto gateway = first.text();
     const auto id = first.next().whole();
-    if (!gateway || !is_fleet_name(*gateway) || !id || first.next().next()) return std::nullopt;
+    if (!gateway || !is_name(*gateway, kLongestGateway) || !id || first.next().next())
+      return std::nullopt;
     if (message.ids.size() == kMostClosedIds) return std::nullopt;
     message.ids.emplace_back(*gateway, *id);
   }

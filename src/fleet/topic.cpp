@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "knockd/base/name.h"
 #include "knockd/base/text.h"
-#include "knockd/fleet/fleet_config.h"
 
 namespace knockd {
 namespace {
@@ -92,7 +92,8 @@ std::string to_text(const std::string& fleet, const Topic& topic) {
 std::optional<Topic> parse_topic(const std::string& fleet, std::string_view text) {
   if (text.size() > kLongestTopic) return std::nullopt;
   const std::vector<std::string_view> parts = split(text, '/');
-  if (parts.size() < 4 || parts[0] != "knockd" || parts[1] != fleet || !is_fleet_name(parts[2])) {
+  if (parts.size() < 4 || parts[0] != "knockd" || parts[1] != fleet ||
+      !is_name(parts[2], kLongestGateway)) {
     return std::nullopt;
   }
   Topic topic;

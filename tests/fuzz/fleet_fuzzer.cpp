@@ -10,6 +10,7 @@
 #include <string_view>
 #include <variant>
 
+#include "knockd/base/name.h"
 #include "knockd/base/text.h"
 #include "knockd/fleet/daemon_text.h"
 #include "knockd/fleet/fleet_config.h"
@@ -47,15 +48,15 @@ struct Check {
   void operator()(const FleetOpen& open) const {
     require(open.place.door == "ssh" && open.place.address.is_unicast());
     require(open.end <= kNow.boot + kOpenFor || open.gateway == "us");
-    require(is_fleet_name(open.gateway));
+    require(is_name(open.gateway, kLongestGateway));
     const auto line = request_text(open, kNow.boot);
     require(!line || split(*line, '\t').size() == (open.user.empty() ? 5u : 6u));
   }
   void operator()(const FleetClose& close) const {
-    require(close.place.door == "ssh" && is_fleet_name(close.gateway));
+    require(close.place.door == "ssh" && is_name(close.gateway, kLongestGateway));
   }
   void operator()(const FleetUsed& used) const {
-    require(used.secret.size() == 16 && is_fleet_name(used.gateway));
+    require(used.secret.size() == 16 && is_name(used.gateway, kLongestGateway));
     require(used.code.step <= step_at(1766000000) + 2);
   }
   void operator()(const FleetShare&) const {}

@@ -34,9 +34,6 @@ struct FleetConfig {
   std::string log_file;  // without this and UseSyslog: standard error
 };
 
-// A name of a fleet or gateway: 1 to 64 of A-Z a-z 0-9 . _ -
-bool is_fleet_name(std::string_view name);
-
 // What is wrong in it, in the order of the lines.
 using FleetComplaints = std::vector<Complaint>;
 
