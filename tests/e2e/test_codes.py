@@ -23,6 +23,7 @@ from small_disk import fill, tmpfs  # noqa: F401: fixture
 from test_control import Following
 from test_fresh_listeners import WARNING, in_other_root
 from waiting import wait_until
+from wall_clock import WallClock
 
 TEST_SECONDS = 150
 
@@ -637,27 +638,9 @@ def test_two_daemons_never_share_used_codes(begin, ledger, users):
 HOUR = 3600
 
 
-class Clock:
-    """The daemon's wall clock; its commands and listeners have the machine's own."""
-
-    def __init__(self, folder):
-        self._path = folder / "clock"
-        library = folder / "set_clock.so"
-        run("cc", "-shared", "-fPIC", "-o", library,
-            pathlib.Path(__file__).with_name("set_clock.c"), "-ldl")
-        self.set(0)
-        self.prefix = ["env", f"LD_PRELOAD={library}", f"SET_CLOCK={self._path}"]
-
-    def set(self, seconds):
-        """How far it is from the machine's."""
-        new = self._path.with_suffix(".new")
-        new.write_text(f"{seconds}\n")
-        new.rename(self._path)
-
-
 @pytest.fixture
 def clock(tmp_path):
-    return Clock(tmp_path)
+    return WallClock(tmp_path)
 
 
 @KINDS
@@ -666,12 +649,12 @@ def test_a_clock_that_is_set_back_opens_for_no_used_code(begin, ledger, users, c
                                                          ports_of, restarts):
     text = door(ledger, "door", users, sequence)
     clock.set(0)
-    knocks = begin(text, prefix=clock.prefix)
+    knocks = begin(text, prefix=clock.as_set())
     step = step_now(15)
     knocks.opens(ports_of(users["alice"], step), A, "alice")
     clock.set(-HOUR)
     if restarts:
-        knocks = restart(knocks, begin, text, prefix=clock.prefix)
+        knocks = restart(knocks, begin, text, prefix=clock.as_set())
     else:
         reload(knocks.daemon)
         knocks.settle()

@@ -15,10 +15,10 @@ import time
 import pytest
 
 from fleet import KNOCK, Fleet
-from network import run
 from senders import Frames
 from timed_ledger import TimedLedger, seconds_since_boot
 from waiting import DEADLINE, wait_until
+from wall_clock import WallClock
 
 FAULTS = int(os.environ.get("KNOCKD_FLEET_FAULTS", "10"))
 SEED = int(os.environ.get("KNOCKD_FLEET_SEED", "0")) or random.randrange(1, 1 << 30)
@@ -35,19 +35,6 @@ pytestmark = pytest.mark.skipif("KNOCKD_FLEET_BINARY" not in os.environ,
                                 reason="this build has no knockd-fleet")
 
 Opening = collections.namedtuple("Opening", "source gateway due")
-
-
-class Clock:
-    """Preloaded into a gateway's programs: their wall clock is so many seconds off."""
-
-    def __init__(self, folder):
-        self._library = folder / "set_clock.so"
-        run("cc", "-shared", "-fPIC", "-O1", "-o", self._library,
-            pathlib.Path(__file__).with_name("set_clock.c"), "-ldl")
-        self._library.chmod(0o755)
-
-    def prefix(self, seconds):
-        return ["env", f"LD_PRELOAD={self._library}", f"SET_CLOCK_BY={seconds}"]
 
 
 class Trouble:
@@ -360,11 +347,11 @@ def test_clocks_that_differ_shift_an_end_by_no_more_than_that(trouble_of, public
     """A gateway that is ahead tells an end that is later for the others, but the message expires;
     one that is behind tells an earlier one."""
     trouble = trouble_of(3, open_for=SKEW + OPEN_FOR)
-    clock = Clock(public_folder)
+    clock = WallClock(public_folder)
     skews = (0, SKEW, -SKEW)
     for gateway, seconds in zip(trouble.fleet.gateways, skews):
-        trouble.start_daemon(gateway, clock.prefix(seconds))
-        gateway.start_fleet(prefix=clock.prefix(seconds))
+        trouble.start_daemon(gateway, clock.off_by(seconds))
+        gateway.start_fleet(prefix=clock.off_by(seconds))
     shown = lambda source: [gateway.is_open(source) for gateway in trouble.fleet.gateways]
     for gateway, own in zip(trouble.fleet.gateways, skews):
         source = trouble.knock(gateway)
