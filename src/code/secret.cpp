@@ -19,6 +19,7 @@ namespace {
 
 // The two counters of id(): far from those of codes.
 constexpr uint64_t kIdCounter = uint64_t{1} << 41;
+constexpr size_t kIdDigits = 16;
 
 #ifdef KNOCKD_CODES
 
@@ -64,6 +65,10 @@ Secret::~Secret() { ::explicit_bzero(this, sizeof(*this)); }
 
 std::string Secret::id() const {
   return format("%08u%08u", hotp(kIdCounter, 8), hotp(kIdCounter + 1, 8));
+}
+
+bool Secret::is_id(std::string_view text) {
+  return text.size() == kIdDigits && text.find_first_not_of("0123456789") == text.npos;
 }
 
 #ifdef KNOCKD_CODES

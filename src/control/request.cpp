@@ -6,6 +6,7 @@
 
 #include "knockd/base/name.h"
 #include "knockd/base/text.h"
+#include "knockd/code/secret.h"
 #include "knockd/config/values.h"
 
 namespace knockd {
@@ -14,7 +15,6 @@ namespace {
 using Words = std::span<const std::string_view>;
 
 constexpr std::string_view kDoorOption = "--door=";
-constexpr size_t kSecretId = 16;  // digits
 constexpr uint64_t kMostSteps = uint64_t{1} << 40;
 
 // The door that a word names by the option; nothing for any other word.
@@ -117,9 +117,7 @@ Result<Request> read_fleet_close(std::string_view request, Words words) {
 }
 
 Result<Request> read_fleet_used(std::string_view request, Words words) {
-  const bool is_secret = words[0].size() == kSecretId &&
-                         words[0].find_first_not_of("0123456789") == std::string_view::npos;
-  if (!is_secret) return bad_word(request, "16 digits", words[0]);
+  if (!Secret::is_id(words[0])) return bad_word(request, "16 digits", words[0]);
   const auto step = parse_number(words[1], kMostSteps);
   if (!step) return bad_word(request, "a step", words[1]);
   // "::" as well: used over IPv6, by nobody.

@@ -6,12 +6,12 @@
 
 #include "knockd/base/name.h"
 #include "knockd/base/text.h"
+#include "knockd/code/secret.h"
 
 namespace knockd {
 namespace {
 
 constexpr size_t kLongestTopic = 1024;
-constexpr size_t kSecretDigits = 16;
 constexpr std::string_view kHex = "0123456789ABCDEF";
 
 bool stands_for_itself(char c) {
@@ -29,10 +29,6 @@ std::optional<DoorAddress> read_place(std::string_view door, std::string_view ad
   if (!name || name->empty() || !host || !host->is_unicast()) return std::nullopt;
   if (host->to_string() != address) return std::nullopt;  // one text for each
   return DoorAddress{std::move(*name), *host};
-}
-
-bool is_secret_id(std::string_view text) {
-  return text.size() == kSecretDigits && text.find_first_not_of("0123456789") == text.npos;
 }
 
 }  // namespace
@@ -105,7 +101,7 @@ std::optional<Topic> parse_topic(const std::string& fleet, std::string_view text
     topic.kind = Topic::Kind::kCode;
     topic.secret = parts[4];
     topic.is_v4 = parts[5] == "4";
-    if (!is_secret_id(topic.secret) || (!topic.is_v4 && parts[5] != "6")) return std::nullopt;
+    if (!Secret::is_id(topic.secret) || (!topic.is_v4 && parts[5] != "6")) return std::nullopt;
     return topic;
   }
   if (kind != "open" && kind != "close") return std::nullopt;

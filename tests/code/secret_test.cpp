@@ -89,6 +89,15 @@ TEST(SecretTest, IdIsOfTwoHotpValues) {
   EXPECT_EQ(secret->id(), "6035611478589502");
 }
 
+TEST(SecretTest, IdsAreKnownByTheirForm) {
+  EXPECT_TRUE(Secret::is_id("0000000000000000"));
+  EXPECT_TRUE(Secret::is_id("6035611478589502"));
+  for (const char* const text : {"", "603561147858950", "60356114785895022", "603561147858950x",
+                                 "-035611478589502", " 035611478589502"}) {
+    EXPECT_FALSE(Secret::is_id(text)) << text;
+  }
+}
+
 TEST(SecretTest, LeavesNothingInMemory) {
   const auto secret = Secret::parse(kRfc);
   ASSERT_TRUE(secret);

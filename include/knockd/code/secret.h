@@ -32,8 +32,10 @@ class Secret {
   std::string base32() const;
   // The HOTP value of a counter; `digits` 6 to 8.
   uint32_t hotp(uint64_t counter, unsigned digits) const;
-  // By which a secret is known on disk, 16 digits; tells nothing of it.
+  // By which a secret is known on disk and in a fleet, 16 digits; tells nothing of it.
   std::string id() const;
+  // Whether id() may have said that.
+  static bool is_id(std::string_view text);
 
   friend bool operator==(const Secret&, const Secret&) = default;
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The topics of a fleet, from values to text and back. Pure.
 //
-//   knockd/FLEET/GATEWAY/open/DOOR/ADDRESS    this door is open there for this address
-//   knockd/FLEET/GATEWAY/close/DOOR/ADDRESS   somebody has closed it by hand there
-//   knockd/FLEET/GATEWAY/code/SECRET/4|6      the last code of this secret that was used there
-//   knockd/FLEET/GATEWAY/sync                 a mark by which a gateway knows that it has caught
-//   up,
-//                                             and that no other has its name
+//   knockd/FLEET/GATEWAY/open/DOOR/ADDRESS   this door is open there for this address
+//   knockd/FLEET/GATEWAY/close/DOOR/ADDRESS  somebody has closed it by hand there
+//   knockd/FLEET/GATEWAY/code/SECRET/4|6     the last code of this secret that was used there
+//   knockd/FLEET/GATEWAY/sync                a mark by which a gateway knows that it has caught up,
+//                                            and that no other has its name
 //
 // GATEWAY is the sender: the broker's rules let each user write below his own name alone. Names of
 // doors are percent-encoded: "/", "+", "#", "%", control bytes and all above 0x7e.
@@ -38,7 +37,7 @@ struct Topic {
   Kind kind = Kind::kSync;
   std::string gateway;
   DoorAddress place{};   // of kOpen and kClose
-  std::string secret{};  // of kCode: its id, 16 digits
+  std::string secret{};  // of kCode: its id
   bool is_v4 = false;    // of kCode
 
   friend bool operator==(const Topic&, const Topic&) = default;
