@@ -107,4 +107,10 @@ Status give_up_capabilities() {
   return {};
 }
 
+Status limit_resource(decltype(RLIMIT_CORE) resource, rlim_t most, const char* name) {
+  const rlimit limit{most, most};
+  if (setrlimit(resource, &limit) != 0) return fault_of(name);
+  return {};
+}
+
 }  // namespace knockd

@@ -2,7 +2,6 @@
 #include "knockd/fleet/sandbox.h"
 
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -21,12 +20,6 @@ namespace {
 
 // The library takes messages of 256 MB from whoever sends them, and keeps some.
 constexpr rlim_t kMostMemory = rlim_t{256} << 20;  // bytes
-
-Status limit(__rlimit_resource_t resource, rlim_t most, const char* what) {
-  const rlimit wanted{most, most};
-  if (setrlimit(resource, &wanted) != 0) return fault_of(what);
-  return {};
-}
 
 #ifdef KNOCKD_SANDBOX
 
@@ -117,10 +110,10 @@ Status allow_few_system_calls() {
 Status enter_fleet_sandbox() {
   if (Status given_up = give_up_capabilities(); !given_up) return given_up;
   if (prctl(PR_SET_DUMPABLE, 0) != 0) return fault_of("PR_SET_DUMPABLE");
-  if (Status done = limit(RLIMIT_NPROC, 0, "RLIMIT_NPROC"); !done) return done;
-  if (Status done = limit(RLIMIT_CORE, 0, "RLIMIT_CORE"); !done) return done;
+  if (Status done = limit_resource(RLIMIT_NPROC, 0, "RLIMIT_NPROC"); !done) return done;
+  if (Status done = limit_resource(RLIMIT_CORE, 0, "RLIMIT_CORE"); !done) return done;
 #ifndef __SANITIZE_ADDRESS__  // whose own memory is terabytes
-  if (Status done = limit(RLIMIT_DATA, kMostMemory, "RLIMIT_DATA"); !done) return done;
+  if (Status done = limit_resource(RLIMIT_DATA, kMostMemory, "RLIMIT_DATA"); !done) return done;
 #endif
 #ifdef KNOCKD_SANDBOX
   return allow_few_system_calls();

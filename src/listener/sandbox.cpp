@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,24 +23,16 @@
 namespace knockd {
 namespace {
 
-// Each step says what failed, with errno; null if nothing did.
-using Step = const char*;
-
-Step limit(int resource, rlim_t most, const char* what) {
-  const rlimit limit{most, most};
-  return setrlimit(static_cast<__rlimit_resource_t>(resource), &limit) == 0 ? nullptr : what;
-}
-
 #ifdef KNOCKD_SANDBOX
 // Before the change of user, which takes the right to do so. Who does not have it (an ordinary
 // user) keeps the set, in which no_new_privs lets nothing be gained.
-Step empty_bounding_set() {
+Status empty_bounding_set() {
   for (unsigned long capability = 0; capability < 64; ++capability) {
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
-    if (errno == EINVAL || errno == EPERM) return nullptr;  // the kernel knows no more of them
-    return "PR_CAPBSET_DROP";
+    if (errno == EINVAL || errno == EPERM) return {};  // the kernel knows no more of them
+    return fault_of("PR_CAPBSET_DROP");
   }
-  return nullptr;
+  return {};
 }
 
 scmp_arg_cmp is(unsigned argument, int value) {
@@ -101,7 +92,7 @@ int forbid_hidden_options() {
 }
 #endif
 
-Step allow_few_system_calls(const SandboxDescriptors& descriptors) {
+Status allow_few_system_calls(const SandboxDescriptors& descriptors) {
   int status = 0;
 #ifdef __NR_socketcall
   status = forbid_hidden_options();
@@ -117,26 +108,29 @@ Step allow_few_system_calls(const SandboxDescriptors& descriptors) {
   // A kernel without seccomp (some routers) still has all the rest.
   if (status != 0 && status != -EINVAL && status != -ENOSYS && status != -ECANCELED) {
     errno = -status;
-    return "seccomp";
+    return fault_of("seccomp");
   }
-  return nullptr;
+  return {};
 }
 #endif
 
 // After the change of user, which clears the death signal: no listener outlives its keeper.
-Step give_up_rights([[maybe_unused]] const SandboxDescriptors& descriptors) {
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return "PR_SET_PDEATHSIG";
-  if (prctl(PR_SET_DUMPABLE, 0) != 0) return "PR_SET_DUMPABLE";
+Status give_up_rights([[maybe_unused]] const SandboxDescriptors& descriptors) {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return fault_of("PR_SET_PDEATHSIG");
+  if (prctl(PR_SET_DUMPABLE, 0) != 0) return fault_of("PR_SET_DUMPABLE");
   // Nothing more can be opened, with the standard streams in the places that are left. Not 0:
   // poll() refuses more descriptors than the limit, and libpcap polls one or two.
-  if (Step failed = limit(RLIMIT_NOFILE, STDERR_FILENO + 1, "RLIMIT_NOFILE")) return failed;
-  if (Step failed = limit(RLIMIT_NPROC, 0, "RLIMIT_NPROC")) return failed;
-  if (Step failed = limit(RLIMIT_FSIZE, 0, "RLIMIT_FSIZE")) return failed;
-  if (Step failed = limit(RLIMIT_CORE, 0, "RLIMIT_CORE")) return failed;
+  if (Status done = limit_resource(RLIMIT_NOFILE, STDERR_FILENO + 1, "RLIMIT_NOFILE"); !done) {
+    return done;
+  }
+  if (Status done = limit_resource(RLIMIT_NPROC, 0, "RLIMIT_NPROC"); !done) return done;
+  if (Status done = limit_resource(RLIMIT_FSIZE, 0, "RLIMIT_FSIZE"); !done) return done;
+  if (Status done = limit_resource(RLIMIT_CORE, 0, "RLIMIT_CORE"); !done) return done;
 #ifdef KNOCKD_SANDBOX
-  if (Step failed = allow_few_system_calls(descriptors)) return failed;
+  return allow_few_system_calls(descriptors);
+#else
+  return {};
 #endif
-  return nullptr;
 }
 
 }  // namespace
@@ -145,12 +139,11 @@ Status enter_sandbox(const SandboxDescriptors& descriptors) {
   if (chdir("/") != 0) return fault_of("chdir");
 #ifdef KNOCKD_SANDBOX
   if (Status discarded = discard_standard_streams(); !discarded) return discarded;
-  if (Step failed = empty_bounding_set()) return fault_of(failed);
+  if (Status emptied = empty_bounding_set(); !emptied) return emptied;
 #endif
   if (Status become = become_nobody(); !become) return become;
   if (Status given_up = give_up_capabilities(); !given_up) return given_up;
-  if (Step failed = give_up_rights(descriptors)) return fault_of(failed);
-  return {};
+  return give_up_rights(descriptors);
 }
 
 }  // namespace knockd

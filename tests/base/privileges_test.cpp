@@ -56,6 +56,20 @@ TEST(FillStandardStreams, OpensThoseThatAreMissing_AndNoOther) {
             "0 1 2 50 ");
 }
 
+TEST(LimitResource, SetsBothLimits_OrSaysWhichItCouldNot) {
+  EXPECT_EQ(in_child([] {
+              const Status set = limit_resource(RLIMIT_NOFILE, 20, "RLIMIT_NOFILE");
+              rlimit limit{};
+              getrlimit(RLIMIT_NOFILE, &limit);
+              const bool is_set = set && limit.rlim_cur == 20 && limit.rlim_max == 20;
+              // No process may have more than the system.
+              const Status refused = limit_resource(RLIMIT_NOFILE, RLIM_INFINITY, "RLIMIT_NOFILE");
+              return (is_set ? "set, then " : "not set, then ") +
+                     (refused ? "no error" : refused.error().text);
+            }),
+            "set, then RLIMIT_NOFILE: Operation not permitted");
+}
+
 TEST(CloseInherited, KeepsTheLowestThatCanBeKept) {
   EXPECT_EQ(in_child(
                 [] {

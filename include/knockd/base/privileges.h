@@ -2,7 +2,7 @@
 // Gives up what a process inherited: rights, descriptors, signal settings.
 #pragma once
 
-#include <optional>
+#include <sys/resource.h>
 
 #include "knockd/base/result.h"
 
@@ -31,5 +31,8 @@ Status become_nobody();
 // Gives up every capability for good, also those that an ordinary user was given (ambient ones),
 // and what set-user-id programs would bring.
 Status give_up_capabilities();
+
+// Sets the soft and the hard limit (setrlimit(2)); `name` is for the error.
+Status limit_resource(decltype(RLIMIT_CORE) resource, rlim_t most, const char* name);
 
 }  // namespace knockd
