@@ -314,9 +314,9 @@ TEST_F(LedgerTest, KeepsSoManyMessagesAndNoMore) {
     }
   };
   flood("gw2");
-  EXPECT_EQ(ledger_.messages_kept(), Ledger::kMostOfGateway);
+  EXPECT_EQ(ledger_.messages_kept(), SenderQuota::kMostOfGateway);
   for (int i = 3; i < 10; ++i) flood("gw" + std::to_string(i));
-  EXPECT_EQ(ledger_.messages_kept(), Ledger::kMost);
+  EXPECT_EQ(ledger_.messages_kept(), SenderQuota::kMost);
   done();
   pass(seconds(60));
   EXPECT_EQ(ledger_.messages_kept(), 0);
@@ -338,31 +338,6 @@ TEST_F(LedgerTest, NobodyTakesOurLastIds) {
   }
 }
 
-TEST_F(LedgerTest, NoGatewayTakesTheRoomForCodesOfTheOthers) {
-  start_all();
-  const auto hear_code = [&](const std::string& gateway, int number) {
-    Topic topic{Topic::Kind::kCode, gateway};
-    topic.secret = std::to_string(number);
-    topic.is_v4 = true;
-    ledger_.received(topic, to_json(CodeMessage{step_at(1766000000), kPlace.address}), seconds(60),
-                     now());
-  };
-  for (int i = 0; i < 10000; ++i) hear_code("gw2", i);
-  EXPECT_EQ(ledger_.codes_kept(), Ledger::kMostOfGateway);
-  done();
-  hear_code("gw3", 10000);
-  EXPECT_THAT(done(), ElementsAre("used 58866666 at gw3"));
-  for (int gateway = 4; gateway < 10; ++gateway) {
-    for (int i = 0; i < 10000; ++i) hear_code("gw" + std::to_string(gateway), i * 10 + gateway);
-  }
-  EXPECT_EQ(ledger_.codes_kept(), Ledger::kMost);
-  // What is old makes room.
-  pass(Ledger::kCodeLife);
-  done();
-  hear_code("gw2", 1);
-  EXPECT_EQ(ledger_.codes_kept(), 1);
-}
-
 TEST_F(LedgerTest, KeepsNoMoreClosesOfOurOwnName) {
   start_daemon();
   ledger_.broker_connected();
@@ -371,7 +346,7 @@ TEST_F(LedgerTest, KeepsNoMoreClosesOfOurOwnName) {
     for (int n = 0; n < 128; ++n) ids.emplace_back("gw" + std::to_string(i * 128 + n), 1);
     hear_close("us", std::move(ids));
   }
-  EXPECT_EQ(ledger_.messages_kept(), Ledger::kMostOfGateway);
+  EXPECT_EQ(ledger_.messages_kept(), SenderQuota::kMostOfGateway);
 }
 
 TEST_F(LedgerTest, CloseThatTheDaemonDoesNotTellOfIsForgotten) {

@@ -9,7 +9,8 @@
 #include <variant>
 
 #include "knockd/base/clock.h"
-#include "knockd/fleet/ledger.h"
+#include "knockd/fleet/daemon_facts.h"
+#include "knockd/fleet/fleet_action.h"
 
 namespace knockd {
 
