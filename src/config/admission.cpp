@@ -6,7 +6,7 @@
 
 #include "knockd/base/text.h"
 #include "knockd/config/config.h"
-#include "knockd/config/directives.h"
+#include "knockd/config/draft.h"
 #include "knockd/config/values.h"
 
 namespace knockd {

@@ -5,7 +5,7 @@
 
 #include "knockd/base/text.h"
 #include "knockd/code/used_codes.h"
-#include "knockd/config/directives.h"
+#include "knockd/config/draft.h"
 #include "knockd/config/values.h"
 
 namespace knockd {

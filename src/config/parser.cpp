@@ -19,6 +19,7 @@
 #include "knockd/config/odd_value.h"
 #include "knockd/config/one_time_file.h"
 #include "knockd/config/rewrites.h"
+#include "knockd/config/value_readers.h"
 #include "knockd/config/values.h"
 
 namespace knockd {

@@ -686,7 +686,7 @@ def test_what_is_drawn(packaged):
 def test_the_form_has_every_directive():
     form = (APP / "htdocs/luci-static/resources/view/knockd/doors.js").read_text()
     table = (TREE / "src/config/directives.cpp").read_text()
-    directives = re.findall(r'^      \{"(\w+)", "(\w*)", k(?:Options|Door),', table, re.MULTILINE)
+    directives = re.findall(r'^ +\{"(\w+)", "(\w*)", k(?:Options|Door),', table, re.MULTILINE)
     assert len(directives) > 30
     # The init script logs to syslog, and no service of OpenWrt has a pid file.
     missing = [name for names in directives for name in names

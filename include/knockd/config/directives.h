@@ -1,38 +1,17 @@
 // SPDX-License-Identifier: MIT
 // The directives of knockd.conf(5): how each is called, where it may stand, what form its value
-// has, and how that is read. A new directive is a row of the table in directives.cpp, and a member
-// of Config or Door. How a line comes to its directive is the parser's business.
+// has, and which of value_readers.h reads it. A new directive is a row of the table in
+// directives.cpp, and a member of Config or Door. How a line comes to its directive is the parser's
+// business.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "knockd/config/complaint.h"
-#include "knockd/config/config.h"
-#include "knockd/config/files.h"
+#include "knockd/config/draft.h"
 
 namespace knockd {
-
-// A configuration while it is read: what was understood so far, and what is wrong with it.
-struct Draft {
-  ConfigFiles& files;  // which directives may name
-  Config config;
-  Door door;  // the one that is being read
-  std::vector<Complaint> errors;
-
-  // Both ignore what comes behind the first thousand. `write` as in Complaint.
-  void error(Place place, std::string message, std::string write = "");
-  void remark(Place place, std::string message, std::string write = "");
-};
-
-struct Value {
-  std::string_view key;   // as the user wrote it
-  std::string_view text;  // as its form says: without its comment, or as it stands
-  Place place;            // of the text
-  std::string_view expects;
-};
 
 struct Directive {
   enum class Scope : uint8_t { kOptions, kDoor };
@@ -66,13 +45,5 @@ std::string advice_on(std::string_view key);
 
 // Reads a value with the directive's reader. An error gets what to write instead, if that is clear.
 void read_value(Draft& draft, const Directive& directive, const Value& value);
-
-// What doors that open ports without a command must not say, alone or together.
-void check_admissions(Draft& draft);
-// The same of doors with places that change with time.
-void check_codes(Draft& draft);
-
-// Reads a path as it is written. An error, and false, if it has control bytes.
-bool read_path(Draft& draft, const Value& value, std::string& result);
 
 }  // namespace knockd

@@ -3,7 +3,7 @@
 // command. Remarks for -t.
 #pragma once
 
-#include "knockd/config/directives.h"
+#include "knockd/config/draft.h"
 
 namespace knockd {
 
