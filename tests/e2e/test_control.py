@@ -213,7 +213,7 @@ def test_another_user_is_refused_a_member_of_the_group_is_not(asked, ledger, tmp
         pytest.skip("nobody is one of the users here")
     for part in [tmp_path, *tmp_path.parents][:4]:
         os.chmod(part, 0o755)
-    asked.start(door(ledger), "Control_Group = users")
+    daemon = asked.start(door(ledger), "Control_Group = users")
     stranger = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
     done = asked.ask("--status", prefix=stranger)
     assert done.returncode == 1
@@ -221,8 +221,12 @@ def test_another_user_is_refused_a_member_of_the_group_is_not(asked, ledger, tmp
                            "members of Control_Group may ask\n")
     member = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--groups=users"]
     assert asked.ask("--status", prefix=member).returncode == 0
-    done = asked.ask("--close", "all", prefix=member)
-    assert done.stderr == "knockd: nothing was open there\n"
+    # The kernel says who it was, and so does the log.
+    assert asked.ask("--open", "a", "198.51.100.9", prefix=member).returncode == 0
+    assert asked.ask("--close", "all", prefix=member).stdout == "1 opening closed\n"
+    uid = pwd.getpwnam("nobody").pw_uid
+    for word in ("opened", "closed"):
+        assert daemon.matching(rf"198\.51\.100\.9: a: {word} by hand \(uid {uid}\)"), daemon.report()
 
 
 def test_a_crash_leaves_no_obstacle_and_two_never_share(asked, ledger, start, tmp_path):
@@ -430,35 +434,96 @@ def test_a_sequence_is_not_used_up_and_a_cooldown_does_not_count(asked, ledger, 
     assert once.read_text() == "7000,8000\n7001,8001\n"
 
 
-@pytest.mark.parametrize("after", range(12))
-def test_kill_9_anywhere_in_a_close_leaves_nothing_open(asked, ledger, after):
-    """The daemon is killed a moment after it was asked, another moment each time. What was asked
-    for and answered is so for good; else the door is closed at its time by the next start."""
-    text = door(ledger, cmd_timeout=3)
-    daemon = asked.start(text)
-    for number in range(1, 6):
-        assert asked.ask("--open", "a", f"198.51.100.{number}").returncode == 0
-    with asked.connect() as call:
-        call.sendall(b"close\tall\n")
-        end = time.monotonic() + after * 0.0008
-        while time.monotonic() < end:  # no pause: it is a race
-            pass
-        daemon.send(signal.SIGKILL)
-        daemon.wait_for_end()
+# The calls by which a daemon does what others can see: a change of the ruleset or an answer, a line or
+# a record, a record on disk, a command begun, and one whose end is known.
+STEPS = ["sendto", "write", "fdatasync", "clone3", "wait4"]
+
+
+def ask_and_kill(daemon, asked, request, call, number):
+    """Kills the daemon right before this call, its number-th, of what it does for a request, or behind
+    all it does. Its answer, if it came to that."""
+    strace = subprocess.Popen(["strace", "-p", str(daemon.pid), "-o", "/dev/null", "-e",
+                               f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}"],
+                              stderr=subprocess.PIPE, text=True)
+    assert "attached" in strace.stderr.readline()
+    with asked.connect() as caller, caller.makefile() as answers:
+        caller.sendall(request.encode())
         try:
-            answer = call.recv(1000)
+            answer = answers.readline()
         except ConnectionResetError:
-            answer = b""
-    if answer:
-        assert b'"status":0' in answer
-        assert {f"stop 198.51.100.{n}" for n in range(1, 6)} <= set(ledger.lines())
-    asked.start(text)
-    if answer:
-        assert asked.status()["openings"] == []
-    asked.wait_for_open(0)
-    starts = [line.split()[1] for line in ledger.lines() if line.startswith("start")]
-    stops = {line.split()[1] for line in ledger.lines() if line.startswith("stop")}
-    assert len(starts) == 5 and set(starts) == stops
+            answer = ""
+    daemon.send(signal.SIGKILL)
+    daemon.wait_for_end()
+    strace.communicate(timeout=10)
+    # Also of the commands that it began.
+    wait_until(lambda: not daemon.host.processes(), "all of it is over", daemon.report)
+    return answer
+
+
+def kill_at_each_step(asked, ledger, request, *before):
+    """For each step of a request: its answer or "", the log of the killed daemon, and one that was
+    started behind it. The request may name one address, which is another one each time."""
+    text = door(ledger, f"open = {SSH}")
+    addresses = (f"198.51.100.{number}" for number in itertools.count(1))
+    for call in STEPS:
+        for number, address in zip(itertools.count(1), addresses):
+            daemon = asked.start(text)
+            for words in before:
+                assert asked.ask(*words).returncode == 0, daemon.report()
+            answer = ask_and_kill(daemon, asked, request.format(address), call, number)
+            assert not answer or '"status":0' in answer, daemon.report()
+            after = asked.start(text)
+            yield address, answer, daemon, after
+            assert after.stop() == 0
+            ledger.path.write_text("")
+            if answer:
+                break
+        assert number > 1, f"{call} is not how it is done"
+
+
+def who_is_in(asked, server):
+    """By the status and by the kernel, which must agree."""
+    told = {one["address"] for one in asked.status()["openings"]}
+    assert {key.split()[0] for key in elements(server, "open4_32")} == told
+    return told
+
+
+def test_kill_9_between_any_two_steps_of_an_open(asked, ledger, server):
+    """Whoever got in, or for whom a command has begun, is known to the next start, and was logged;
+    whoever was told so is in."""
+    for address, answer, daemon, after in kill_at_each_step(asked, ledger, "open\ta\t{}\n"):
+        is_in = address in who_is_in(asked, server)
+        assert is_in or not answer, daemon.report()
+        assert is_in or ledger.lines() == [], daemon.report()
+        if is_in:
+            assert daemon.matching(rf"{re.escape(address)}: a: opened by hand \(uid 0\)")
+            assert asked.ask("--close", address).returncode == 0, after.report()
+            assert ledger.lines()[-1] == f"stop {address}"
+        assert who_is_in(asked, server) == set()
+
+
+def test_kill_9_between_any_two_steps_of_a_close(asked, ledger, server):
+    """Whoever was to be out by a line of the log, a stop command or the answer does not get in by the
+    next start; nobody is left in whose stop command has run, or out whose has not."""
+    both = {"203.0.113.1", "203.0.113.2"}
+    before = [("--open", "a", one) for one in sorted(both)]
+    for _, answer, daemon, after in kill_at_each_step(asked, ledger, "close\tall\n", *before):
+        logged = {line.split(":")[0] for line in daemon.matching(r".*: closed by hand \(uid 0\)")}
+
+        def stopped():
+            return {line.split()[1] for line in ledger.lines() if line.startswith("stop")}
+
+        was_stopped = stopped()
+        if answer:
+            assert logged == was_stopped == both, daemon.report()
+        still_in = who_is_in(asked, server)
+        assert still_in in (set(), both) and not still_in & (logged | was_stopped), daemon.report()
+        wait_until(lambda out=both - still_in: stopped() == out, "the rest is closed", after.report)
+        if still_in:
+            assert asked.ask("--close", "all").returncode == 0
+        assert stopped() == both and who_is_in(asked, server) == set()
+        assert [line for line in ledger.lines() if line.startswith("start")] == [
+            f"start {one}" for one in sorted(both)]
 
 
 # --- following ------------------------------------------------------------------------------------
