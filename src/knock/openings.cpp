@@ -79,6 +79,7 @@ void Openings::use_code(const CompleteKnock& knock) {
 
 Openings::ByHand Openings::open_by_hand(const CompleteKnock& knock, uint32_t user, Instant now) {
   if (leaving_) return {.refused = shutting_down_text()};
+  if (knock.terms->start.empty() && !knock.terms->has_something_to_undo()) return {};
   std::string refused = begin(knock, line_of(knock.terms->door));
   if (!refused.empty()) return {.refused = std::move(refused)};
   return open_at_once(opened_by_hand_text(user), now);

@@ -994,6 +994,17 @@ TEST_F(OpeningsTest, PersonIsToldThatThereIsNoRoom) {
       "closing, knockd is shutting down");
 }
 
+TEST_F(OpeningsTest, DoorThatDoesNothingIsNotLoggedAsOpenedByHand) {
+  const auto terms = door("log", [](Terms& changed) {
+    changed.start.clear();
+    changed.stop.clear();
+  });
+  const Openings::ByHand opened =
+      openings_.open_by_hand({terms, *IpAddress::parse(kAlice), "", 0, kNoDoor}, 0, now());
+  EXPECT_EQ(opened.id, 0u);
+  EXPECT_THAT(happened(), IsEmpty());
+}
+
 TEST_F(OpeningsTest, PersonEndsTheTime_WhichIsRecordedBeforeAnythingIsUndone) {
   knock(door("ssh"));
   sync();
