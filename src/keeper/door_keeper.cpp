@@ -117,7 +117,10 @@ Result<OpenedByHand> DoorKeeper::opened(const CompleteKnock& knock,
 }
 
 ClosedByHand DoorKeeper::close_by_hand(const Selection& selection, uint32_t user) {
-  return closed(openings_.close_by_hand(selection, user, loop_.now()));
+  // Who asks is to wait for those as well: they are still open.
+  std::vector<uint64_t> ids = openings_.closing(selection);
+  std::ranges::copy(openings_.close_by_hand(selection, user, loop_.now()), std::back_inserter(ids));
+  return closed(std::move(ids));
 }
 
 ClosedByHand DoorKeeper::close_by_gateway(const Selection& selection, const std::string& gateway) {

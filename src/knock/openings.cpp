@@ -132,6 +132,15 @@ std::vector<uint64_t> Openings::close_by_hand(const Selection& selection, uint32
   return close(selection, user, {}, now);
 }
 
+std::vector<uint64_t> Openings::closing(const Selection& selection) const {
+  std::vector<uint64_t> ids;
+  for (const auto& [id, opening] : openings_) {
+    const bool is_closing = opening.is_on_disk() && (opening.by_hand || !opening.is_open());
+    if (is_closing && is_selected(opening, selection)) ids.push_back(id);
+  }
+  return ids;
+}
+
 std::vector<uint64_t> Openings::close_by_gateway(const Selection& selection,
                                                  const std::string& gateway, Instant now) {
   return close(selection, 0, gateway, now);

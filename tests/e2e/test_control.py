@@ -348,6 +348,25 @@ def test_what_could_not_be_done_is_no_success(asked, ledger):
         1, "knockd: 0 of 1 opening closed; 1 stop command still running\n")
 
 
+def test_who_closes_what_is_being_closed_waits_for_it_as_well(asked, ledger, tmp_path):
+    """It is still open: whoever is told that nothing was would believe it shut."""
+    go_on = tmp_path / "go-on"
+    asked.start(door(ledger, stop=f"until [ -e {go_on} ]; do sleep 0.1; done"))
+    assert asked.ask("--open", "a", "198.51.100.1").returncode == 0
+
+    with asked.connect() as first, asked.connect() as second:
+        first.sendall(b"close\ta\n")
+        ledger.wait_for("stop 198.51.100.1")
+        second.sendall(b"close\ta\n")
+        done = asked.ask("--close", "198.51.100.2")  # which comes behind the second
+        assert (done.returncode, done.stderr) == (1, "knockd: nothing was open there\n")
+        go_on.touch()
+        for call in (first, second):
+            assert call.recv(1000) == b'{"status":0,"text":"1 opening closed"}\n'
+    done = asked.ask("--close", "a")
+    assert (done.returncode, done.stderr) == (1, "knockd: nothing was open there\n")
+
+
 def test_open_tells_what_came_of_it(asked, ledger):
     """Not what was asked for: how long it is open in fact, and whether it still is."""
     asked.start(door(ledger, "reknock = ignore") +

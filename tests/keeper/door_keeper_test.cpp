@@ -358,6 +358,21 @@ TEST_F(DoorKeeperTest, CloseByHandIsOnDiskBeforeAnythingIsUndone) {
   EXPECT_THAT(closed.running, ElementsAre(1));
 }
 
+TEST_F(DoorKeeperTest, CloseByHandCountsWhatIsBeingClosedAlready_ByHandOrByTime) {
+  knock(ssh());
+  turn();
+  end("open 192.0.2.7");
+  keeper_->close_by_hand({}, 0);
+  take_journal();
+  const ClosedByHand again = keeper_->close_by_hand({"ssh", IpAddress::parse("192.0.2.7")}, 0);
+  EXPECT_EQ(again.count, 1u);
+  EXPECT_THAT(again.running, ElementsAre(1));
+  EXPECT_EQ(keeper_->close_by_hand({"web", {}}, 0).count, 0u);
+  EXPECT_THAT(take_journal(), Not(Contains("run close 192.0.2.7"))) << "one stop is enough";
+  end("close 192.0.2.7");
+  EXPECT_EQ(keeper_->close_by_hand({}, 0).count, 0u);
+}
+
 TEST_F(DoorKeeperTest, OpenByHandWaitsForItsStartCommand_ButNotWhenItRenews) {
   Terms extending = ssh();
   extending.reknock = Reknock::kExtend;

@@ -81,7 +81,9 @@ class Openings {
   // A person ends the time of these. It is over once that is recorded and time_passed() was called;
   // what has not begun is dropped at once. Returns their ids, the oldest first.
   std::vector<uint64_t> close_by_hand(const Selection& selection, uint32_t user, Instant now);
-  // The same, by the word of a gateway of the fleet.
+  // Those that are being closed already: their time is over, and their stop has not ended.
+  std::vector<uint64_t> closing(const Selection& selection) const;
+  // The same as close_by_hand(), by the word of a gateway of the fleet.
   std::vector<uint64_t> close_by_gateway(const Selection& selection, const std::string& gateway,
                                          Instant now);
   // A command of nobody's knock, with a place as that of a door of this name; runs as soon as it
