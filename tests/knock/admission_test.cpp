@@ -26,14 +26,14 @@ TEST(SetName, IsFamilyTableAndSet) {
   EXPECT_EQ(to_string(allowed), "inet filter allowed");
 }
 
-TEST(SetName, IsReadBackFromItsText) {
+TEST(SetName, IsParsedFromItsText) {
   for (const auto family : {TableFamily::kInet, TableFamily::kIp, TableFamily::kIp6}) {
     const SetName name{family, "t", "s"};
     EXPECT_EQ(parse_set_name(to_string(name)), name);
   }
 }
 
-TEST(SetName, IsNoOtherText) {
+TEST(SetName, OtherTextIsRefused) {
   for (const char* text : {"", " ", "inet", "inet filter", "inet filter a b", "bridge filter a",
                            "arp filter a", "INET filter a", "inet 1filter a", "inet filter 4",
                            "inet filter a;", "inet filter a{", "inet \"filter\" a"}) {
@@ -43,12 +43,12 @@ TEST(SetName, IsNoOtherText) {
 
 // --- Networks
 
-TEST(NetworkText, IsTheAddressAlone_WithAllOfItsBits) {
+TEST(NetworkText, IsThePlainAddress_WithAFullPrefix) {
   EXPECT_EQ(network("192.0.2.7", 128), "192.0.2.7");
   EXPECT_EQ(network("2001:db8::7", 128), "2001:db8::7");
 }
 
-TEST(NetworkText, HasNoBitBehindItsLength) {
+TEST(NetworkText, HasNoBitsBeyondThePrefix) {
   EXPECT_EQ(network("192.0.2.7", 96 + 24), "192.0.2.0/24");
   EXPECT_EQ(network("192.0.2.255", 96 + 31), "192.0.2.254/31");
   EXPECT_EQ(network("192.0.2.255", 96 + 25), "192.0.2.128/25");
@@ -61,7 +61,7 @@ TEST(NetworkText, HasNoBitBehindItsLength) {
   EXPECT_EQ(network("ffff::1", 1), "8000::/1");
 }
 
-TEST(NetworkOf, NeighboursShareIt_AndTheNextNetworkDoesNot) {
+TEST(NetworkOf, IsSharedByNeighbours_NotByTheNextNetwork) {
   const auto of = [](const char* address) {
     return network_of(IpAddress::parse(address).value(), 96 + 24);
   };

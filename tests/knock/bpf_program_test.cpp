@@ -19,7 +19,7 @@ namespace {
 using Label = BpfProgram::Label;
 using Ranges = std::vector<NumberRange>;
 
-// What libpcap's interpreter makes of a program that loads a number first and returns another.
+// Runs libpcap's interpreter on a program that loads a number and returns another.
 class BpfProgramTest : public testing::Test {
  protected:
   void finish(Label next) {
@@ -37,7 +37,7 @@ class BpfProgramTest : public testing::Test {
     header.caplen = header.len = bytes.size();
     return static_cast<unsigned>(pcap_offline_filter(&described, &header, bytes.data()));
   }
-  // So many instructions that lead to `next`, and change nothing.
+  // This many instructions without effect that lead to `next`.
   Label pad(size_t count, Label next) {
     for (size_t i = 0; i < count; ++i) next = program.put(kAnd, 0xffffffff, next);
     return next;
@@ -56,22 +56,22 @@ TEST_F(BpfProgramTest, BranchesEitherWay) {
   EXPECT_EQ(instructions.size(), 4u);
 }
 
-TEST_F(BpfProgramTest, GoesOnWhereItIsTold_ThoughOthersStandBetween) {
+TEST_F(BpfProgramTest, ContinuesAtItsTarget_OverInstructionsBetween) {
   const Label one = program.give(1);
   program.give(2);
   finish(one);
   EXPECT_EQ(result_for(0), 1u);
 }
 
-TEST_F(BpfProgramTest, PutsNoBranch_BetweenOnePlaceAndItself) {
+TEST_F(BpfProgramTest, WritesNoBranch_WhenBothTargetsAreTheSame) {
   const Label one = program.give(1);
   EXPECT_EQ(program.branch(kIfEqual, 7, one, one), one);
   finish(one);
   EXPECT_EQ(instructions.size(), 2u);
 }
 
-// Up to, at and beyond the 255 instructions that a conditional jump can pass over.
-TEST_F(BpfProgramTest, BranchesArrive_HoweverFarTheirTargetsAre) {
+// Up to, at and beyond the 255 instructions that a conditional jump can skip.
+TEST_F(BpfProgramTest, BranchesReachTargets_AtAnyDistance) {
   for (size_t between = 240; between < 270; ++between) {
     for (const size_t apart : {size_t{0}, size_t{1}, size_t{2}, size_t{300}}) {
       SCOPED_TRACE(testing::Message() << between << ' ' << apart);
@@ -90,14 +90,14 @@ TEST_F(BpfProgramTest, BranchesArrive_HoweverFarTheirTargetsAre) {
   }
 }
 
-TEST_F(BpfProgramTest, ABranchThatReaches_GetsNoStone) {
+TEST_F(BpfProgramTest, BranchWithinReach_NeedsNoSteppingStone) {
   const Label last = program.give(1);
   const Label next = pad(255, last);
   finish(program.branch(kIfEqual, 7, last, next));
   EXPECT_EQ(instructions.size(), 1 + 255 + 1 + 1u);
 }
 
-TEST_F(BpfProgramTest, OneStoneServesSeveralBranches) {
+TEST_F(BpfProgramTest, OneSteppingStoneServesSeveralBranches) {
   const Label last = program.give(1);
   Label next = pad(300, program.give(2));
   for (uint32_t number = 0; number < 100; ++number)
@@ -108,7 +108,7 @@ TEST_F(BpfProgramTest, OneStoneServesSeveralBranches) {
   EXPECT_LE(instructions.size(), 2 + 300 + 100 + 1 + 2u);  // a stone, and a jump over it
 }
 
-TEST_F(BpfProgramTest, AStoneOutOfReach_GetsAnother) {
+TEST_F(BpfProgramTest, SteppingStoneOutOfReach_IsDuplicated) {
   const Label last = program.give(1);
   Label next = pad(300, program.give(2));
   for (uint32_t number = 0; number < 1000; ++number)
@@ -118,8 +118,8 @@ TEST_F(BpfProgramTest, AStoneOutOfReach_GetsAnother) {
   EXPECT_EQ(result_for(1000), 2u);
 }
 
-// Each number of ranges, each place in them and beside them.
-TEST_F(BpfProgramTest, ChoosesTheRangeOfANumber) {
+// Every number of ranges, every value in them and next to them.
+TEST_F(BpfProgramTest, FindsTheRangeOfANumber) {
   for (size_t count = 0; count < 40; ++count) {
     Ranges ranges;  // 10, 20 to 22, 30, 40 to 42 ...
     for (uint32_t i = 1; i <= count; ++i) ranges.push_back({10 * i, 10 * i + (i % 2 != 0 ? 0 : 2)});
@@ -137,7 +137,7 @@ TEST_F(BpfProgramTest, ChoosesTheRangeOfANumber) {
   }
 }
 
-TEST_F(BpfProgramTest, ChoosesInFewSteps) {
+TEST_F(BpfProgramTest, FindsTheRangeInFewSteps) {
   Ranges ranges;
   for (uint32_t i = 0; i < 1024; ++i) ranges.push_back({2 * i, 2 * i});
   const Label no = program.give(0);
@@ -149,7 +149,7 @@ TEST_F(BpfProgramTest, ChoosesInFewSteps) {
   }
 }
 
-TEST(NumberRanges, JoinWhatTouches) {
+TEST(NumberRanges, JoinAdjacentRanges) {
   EXPECT_EQ(ranges_of({}), Ranges{});
   EXPECT_EQ(ranges_of({9, 3, 4, 3, 5, 7, 65535}), (Ranges{{3, 5}, {7, 7}, {9, 9}, {65535, 65535}}));
 }
@@ -164,7 +164,7 @@ TEST(NumberRanges, MergeTheClosestFirst) {
   merge_closest(ranges, 4);
   EXPECT_EQ(ranges, (Ranges{{1, 1}, {11, 14}, {24, 26}, {100, 100}}));
   merge_closest(ranges, 3);
-  EXPECT_EQ(ranges, (Ranges{{1, 26}, {100, 100}}));  // two gaps of one width
+  EXPECT_EQ(ranges, (Ranges{{1, 26}, {100, 100}}));  // two gaps of equal width
   ranges = all;
   merge_closest(ranges, 1);
   EXPECT_EQ(ranges, (Ranges{{1, 100}}));

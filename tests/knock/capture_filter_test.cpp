@@ -70,7 +70,7 @@ IpAddress random_v6(Random& random) {
   return IpAddress::from_v6(bytes);
 }
 
-// The address `step` further on.
+// The address plus `step`.
 IpAddress neighbour(const IpAddress& address, int step) {
   IpAddress::Bytes bytes = address.bytes();
   bytes[15] = static_cast<uint8_t>(bytes[15] + step);
@@ -109,7 +109,7 @@ class CaptureFilter : public testing::Test {
     std::memcpy(instructions_.data(), program.data(), program.size() * sizeof(bpf_insn));
   }
 
-  // libpcap's interpreter is the judge.
+  // Evaluated by libpcap's interpreter.
   bool passes_frame(const Bytes& frame) {
     if (program.empty()) build();
     const bpf_program code{static_cast<unsigned>(instructions_.size()), instructions_.data()};
@@ -177,7 +177,7 @@ TEST_F(CaptureFilter, PassesConnectionAttemptsAtAnyPort_WithScanGuard) {
   EXPECT_FALSE(passes(ipv4(segment(443, kSyn), {.destination = "192.0.2.2"})));
 }
 
-TEST_F(CaptureFilter, TestsFlags_ThatAllDoorsAsk) {
+TEST_F(CaptureFilter, TestsFlags_ThatAllDoorsAskFor) {
   listen_at("192.0.2.1");
   wishes.doors = {door("443,80", {kTcpSyn, kTcpRst}), door("80", {kTcpSyn | kTcpUrg, kTcpRst})};
   for (const bool scan_guard : {false, true}) {
@@ -190,11 +190,11 @@ TEST_F(CaptureFilter, TestsFlags_ThatAllDoorsAsk) {
   }
 }
 
-// What passes the flags of such a door is what the guard counts, wherever it goes; the filter
-// withholds none of it, and passes nothing else.
-TEST_F(CaptureFilter, PassesAtAnyPort_WhatADoorForConnectionAttemptsTakes) {
+// The segments that match such a door's flags are those that the guard counts, at any port; the
+// filter passes exactly these.
+TEST_F(CaptureFilter, PassesConnectionAttempts_AtAnyPort_ForADoorThatAsksForThem) {
   listen_at("192.0.2.1");
-  constexpr FlagMask syn{kTcpSyn, kTcpAck};  // as configurations say "syn"
+  constexpr FlagMask syn{kTcpSyn, kTcpAck};  // the meaning of "syn" in a configuration
   wishes.doors = {door("7000", syn)};
   for (int flags = 0; flags < 256; ++flags) {
     const auto bits = static_cast<uint8_t>(flags);
@@ -205,7 +205,7 @@ TEST_F(CaptureFilter, PassesAtAnyPort_WhatADoorForConnectionAttemptsTakes) {
   }
 }
 
-TEST_F(CaptureFilter, HearsNoOtherSegments_WhenDoorsAskForConnectionAttempts) {
+TEST_F(CaptureFilter, DropsOtherSegments_WhenDoorsAskForConnectionAttempts) {
   listen_at("192.0.2.1");
   wishes.doors = {door("443", {kTcpSyn, kTcpAck})};
   EXPECT_TRUE(passes(ipv4(segment(443, kSyn))));
@@ -213,7 +213,7 @@ TEST_F(CaptureFilter, HearsNoOtherSegments_WhenDoorsAskForConnectionAttempts) {
   EXPECT_FALSE(passes(ipv4(segment(443, kSynAck))));
 }
 
-TEST_F(CaptureFilter, PassesToTargets_WhatTheirDoorsHave) {
+TEST_F(CaptureFilter, PassesToTargets_OnlyThePortsOfTheirDoors) {
   listen_at("192.0.2.1");
   wishes.scan_guard = false;
   wishes.doors = {door("7000"), door("7001", {}, "198.51.100.1"), door("7002", {}, "192.0.2.1"),
@@ -233,7 +233,7 @@ TEST_F(CaptureFilter, PassesToTargets_WhatTheirDoorsHave) {
   EXPECT_EQ(heard("198.51.100.2"), "");
 }
 
-TEST_F(CaptureFilter, HearsOnlyTheTarget_WhenNoDoorIsAtOwnAddresses) {
+TEST_F(CaptureFilter, PassesOnlyTheTarget_WhenNoDoorIsAtOwnAddresses) {
   listen_at("192.0.2.1");
   wishes.doors = {door("7000", {}, "198.51.100.1")};
   wishes.scan_guard = false;
@@ -250,7 +250,7 @@ TEST_F(CaptureFilter, PassesAnyDestination_ForReplay) {
   EXPECT_FALSE(passes(ipv6(segment(7002, kSyn))));
 }
 
-TEST_F(CaptureFilter, HearsNoIpv6_WhenOnlyIpv4IsWanted) {
+TEST_F(CaptureFilter, DropsIpv6_WhenOnlyIpv4IsWanted) {
   listen_at("192.0.2.1");
   listen_at("2001:db8::1");
   wishes.doors = {door("7000"), door("7000", {}, "2001:db8::77")};
@@ -335,7 +335,7 @@ TEST_F(CaptureFilter, MergesPorts_OnlyWhenThereAreMany) {
   for (const uint16_t port : Numbers{1999, 2005}) EXPECT_FALSE(heard(port)) << port;
 }
 
-TEST_F(CaptureFilter, TellsAThousandAddressesApart) {
+TEST_F(CaptureFilter, DistinguishesAThousandAddresses) {
   Random random(1);
   std::set<IpAddress> own;
   while (own.size() < 1000) own.insert(random_v4(random));
@@ -357,8 +357,8 @@ TEST_F(CaptureFilter, TellsAThousandAddressesApart) {
   }
 }
 
-// With each address more, jumps become longer, up to and beyond what fits an instruction.
-TEST_F(CaptureFilter, JumpsArrive_HoweverManyAddressesThereAre) {
+// Each further address makes jumps longer, up to and beyond what fits an instruction.
+TEST_F(CaptureFilter, JumpsReachTargets_WithAnyNumberOfAddresses) {
   Random random(2);
   wishes.doors = {door("7000")};
   std::set<IpAddress> own;
@@ -374,7 +374,7 @@ TEST_F(CaptureFilter, JumpsArrive_HoweverManyAddressesThereAre) {
   }
 }
 
-TEST_F(CaptureFilter, TakesWholeNetworksExactly) {
+TEST_F(CaptureFilter, PassesExactlyTheWholeNetwork) {
   for (int i = 0; i < 256; ++i) listen_at("192.0.2." + std::to_string(i));
   wishes.doors = {door("7000")};
   build();
@@ -431,14 +431,14 @@ TEST_F(CaptureFilter, DoesNotGrowWithDoors) {
   EXPECT_LE(program.size(), with_hundred + 80);
 }
 
-// Collects what a tracker says.
+// Collects a tracker's events.
 class Sayings : public TrackerSink {
  public:
   void on_event(const KnockEvent& event) override { events.push_back(event); }
   std::vector<KnockEvent> events;
 };
 
-// The tracker that hears only what passes says the same as the one that hears everything.
+// A tracker behind the filter reports the same as one that gets every packet.
 TEST_F(CaptureFilter, HidesNothingFromTheTracker) {
   constexpr int kRounds = 300;
   constexpr int kPackets = 400;
@@ -512,8 +512,8 @@ TEST_F(CaptureFilter, HidesNothingFromTheTracker) {
   EXPECT_GT(hidden, size_t{kRounds} * kPackets / 10);
 }
 
-// The bound is generous for slow machines and sanitizers, and still far from what libpcap's
-// compiler takes.
+// The bound is generous for slow machines and sanitizers, yet far below the time of libpcap's
+// compiler.
 TEST_F(CaptureFilter, IsMadeQuickly_ForAThousandDoors) {
   Random random(5);
   for (int i = 0; i < 4; ++i) wishes.own_addresses.push_back(random_v4(random));
@@ -528,8 +528,8 @@ TEST_F(CaptureFilter, IsMadeQuickly_ForAThousandDoors) {
 
 // ---- in the kernel ----
 
-// Runs a test in a thread of its own with a network of its own, which vanishes with it: two ends of
-// a virtual cable, `outside` and `inside`.
+// Runs a test in a new thread with its own network namespace, which ends with the thread: two ends
+// of a virtual cable, `outside` and `inside`.
 class CaptureFilterInKernel : public CaptureFilter {
  protected:
   void in_own_network(const std::function<void()>& test) {
@@ -542,7 +542,7 @@ class CaptureFilterInKernel : public CaptureFilter {
       ASSERT_EQ(std::system("ip link add outside type veth peer name inside"
                             " && ip link set outside up && ip link set inside up"),
                 0);
-      // Until the kernel has seen to the carrier, a device drops in silence what it is to send.
+      // Until the kernel has noticed the carrier, a device silently drops what it should send.
       ASSERT_EQ(std::system("timeout 10 sh -c 'until ip link show outside | grep -q \"state UP\";"
                             " do sleep 0.01; done'"),
                 0);
@@ -551,7 +551,7 @@ class CaptureFilterInKernel : public CaptureFilter {
     if (refused) GTEST_SKIP() << "needs the right to make a network namespace";
   }
 
-  // Whether the kernel took it.
+  // True if the kernel accepted it.
   static bool attach(const UniqueFd& fd, const std::vector<FilterInstruction>& code) {
     std::vector<sock_filter> instructions(code.size());
     std::memcpy(instructions.data(), code.data(), code.size() * sizeof(sock_filter));
@@ -560,7 +560,7 @@ class CaptureFilterInKernel : public CaptureFilter {
            0;
   }
 
-  // A packet socket that hears nothing yet.
+  // A packet socket that receives nothing yet.
   static UniqueFd packet_socket(int type) {
     return UniqueFd(socket(AF_PACKET, type | SOCK_CLOEXEC, 0));
   }
@@ -587,7 +587,7 @@ class CaptureFilterInKernel : public CaptureFilter {
               static_cast<ssize_t>(frame.size()));
   }
 
-  // The numbers of the frames heard, up to `last`.
+  // The numbers of the frames received, up to `last`.
   static std::set<int> hear_until(const UniqueFd& fd, uint8_t last) {
     std::set<int> heard;
     while (!heard.contains(last)) {

@@ -12,7 +12,7 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-// All that may run now.
+// All commands that may run now.
 std::vector<uint64_t> take_all(CommandQueue& queue) {
   std::vector<uint64_t> commands;
   while (const auto command = queue.take()) commands.push_back(*command);
@@ -33,7 +33,7 @@ TEST(CommandQueue, CommandsOfALineRunInOrder) {
   EXPECT_THAT(take_all(queue), ElementsAre(40));
 }
 
-TEST(CommandQueue, LineHasAPlaceOfItsOwn_WhenAllSharedOnesAreTaken) {
+TEST(CommandQueue, LineHasItsOwnPlace_WhenAllSharedPlacesAreInUse) {
   CommandQueue queue(2, 2);
   add(queue, 1, {10, 11, 12, 13});
   EXPECT_THAT(take_all(queue), ElementsAre(10, 11, 12));
@@ -41,7 +41,7 @@ TEST(CommandQueue, LineHasAPlaceOfItsOwn_WhenAllSharedOnesAreTaken) {
   EXPECT_THAT(take_all(queue), ElementsAre(20));
 }
 
-TEST(CommandQueue, LinesBeyondThoseWithOwnPlacesTakeTurns) {
+TEST(CommandQueue, LinesWithoutOwnPlacesTakeTurns) {
   CommandQueue queue(2, 0);
   add(queue, 1, {10, 11});
   add(queue, 2, {20, 21});
@@ -77,7 +77,7 @@ TEST(CommandQueue, LinesWithEquallyManyTakeTurns) {
   EXPECT_THAT(order, ElementsAre(10, 20, 11, 21));
 }
 
-TEST(CommandQueue, TakenBackCommandDoesNotRun) {
+TEST(CommandQueue, WithdrawnCommandDoesNotRun) {
   CommandQueue queue(1, 0);
   add(queue, 1, {10, 11, 12});
   queue.remove(1, 10);
@@ -88,7 +88,7 @@ TEST(CommandQueue, TakenBackCommandDoesNotRun) {
   EXPECT_EQ(queue.running() + queue.waiting(), 0u);
 }
 
-TEST(CommandQueue, NextLineIsTheOneWhoseTurnItIs) {
+TEST(CommandQueue, NextLineIsTheNextInTurn) {
   CommandQueue queue(1, 0);
   add(queue, 7, {70, 71});
   add(queue, 8, {80});

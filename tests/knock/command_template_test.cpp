@@ -21,12 +21,12 @@ TEST(RenderCommand, PutsTheAddressInPlaceOfEachToken) {
        "iptables -A INPUT -s 192.0.2.7 -j ACCEPT"},
       {"%IP%%IP% %IP%", "192.0.2.7", "192.0.2.7192.0.2.7 192.0.2.7"},
       {"ip6tables -s %IP%", "2001:db8::7", "ip6tables -s 2001:db8::7"},
-      // Exactly this token, as it stands.
+      // Exactly this token.
       {"%ip% %Ip% %IP %I% IP% %%", "192.0.2.7", "%ip% %Ip% %IP %I% IP% %%"},
       {"%IP%IP%", "192.0.2.7", "192.0.2.7IP%"},
       {"%%IP%%", "192.0.2.7", "%192.0.2.7%"},
       {"%%IP", "192.0.2.7", "%%IP"},
-      // Nothing else is touched.
+      // Other text is unchanged.
       {"echo \"$HOME\" 'a\\b' # %s %n\t`id`", "192.0.2.7", "echo \"$HOME\" 'a\\b' # %s %n\t`id`"},
   };
   for (const auto& row : kTable) {
@@ -35,7 +35,7 @@ TEST(RenderCommand, PutsTheAddressInPlaceOfEachToken) {
   }
 }
 
-TEST(RenderCommand, AddressIsPrintedFromItsBytesAlone) {
+TEST(RenderCommand, AddressContainsOnlyAddressCharacters) {
   // Every byte value, in both families: nothing but digits, a-f, '.' and ':'.
   for (int byte = 0; byte < 256; ++byte) {
     IpAddress::Bytes bytes;
@@ -49,7 +49,7 @@ TEST(RenderCommand, AddressIsPrintedFromItsBytesAlone) {
   }
 }
 
-TEST(RenderCommand, LongCommandIsWhole) {
+TEST(RenderCommand, LongCommandIsNotCut) {
   std::string command, rendered;
   for (int i = 0; i < 10'000; ++i) {
     command += "a %IP% ";

@@ -63,7 +63,7 @@ TEST(DoorIndex, MatchesAnyPortOfASequence_ByItsProtocol) {
   EXPECT_EQ(what(index, tcp(7000, "192.0.2.2")), "");
 }
 
-TEST(DoorIndex, BeginsDoors_WithTheirFirstKnockAlone_InTheirOrder) {
+TEST(DoorIndex, BeginsDoors_OnlyWithTheirFirstKnock_InTheirOrder) {
   const DoorIndex index = at_home({door("7000,8000"), door("8000,7000"), door("7000,9000")});
   EXPECT_EQ(begins(index, tcp(7000)), (std::vector{0, 2}));
   EXPECT_EQ(begins(index, tcp(8000)), (std::vector{1}));
@@ -80,11 +80,11 @@ TEST(DoorIndex, KeepsTargetsApart) {
   EXPECT_EQ(begins(index, tcp(7000, "198.51.100.1")), (std::vector{0}));
   EXPECT_EQ(what(index, tcp(7000, "198.51.100.1")), "addressed port counts");
   EXPECT_EQ(what(index, tcp(7001, "198.51.100.1")), "addressed ");
-  EXPECT_EQ(what(index, tcp(7001)), "own addressed ");  // not even of the unspecified target
+  EXPECT_EQ(what(index, tcp(7001)), "own addressed ");  // a door at :: is not at own addresses
   EXPECT_EQ(index.most_side_by_side(), 1u);
 }
 
-TEST(DoorIndex, CountsAPacket_WhoseFlagsPassSomeDoorWithThePort) {
+TEST(DoorIndex, CountsAPacket_WhoseFlagsMatchADoorWithThePort) {
   const DoorIndex index =
       at_home({door("7000,8000", {}, {kTcpSyn, kTcpAck}),
                door("8000:udp,8000,1000", {}, {kTcpAck, 0}), door("8000,7000", "198.51.100.1")});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The lines that logwatch and others match: knockd(8), LOG.
+// The lines that logwatch and other programs match: knockd(8), LOG.
 #include "knockd/knock/event_text.h"
 
 #include <gtest/gtest.h>
@@ -51,12 +51,12 @@ TEST(EventLine, Scan) {
             "192.0.2.7: openSSH: port scan, knock discarded");
 }
 
-TEST(EventLine, NameOfTheSourceStandsBehindItsAddress) {
+TEST(EventLine, NameOfTheSourceFollowsItsAddress) {
   EXPECT_EQ(event_line(event(EventKind::kStage, 1), "openSSH", "192.0.2.7 (host.example)"),
             "192.0.2.7 (host.example): openSSH: Stage 1");
 }
 
-TEST(EventLine, DoorNameIsNoFormat) {
+TEST(EventLine, DoorNameIsNotAFormatString) {
   EXPECT_EQ(event_line(event(EventKind::kStage, 1), "%s%n", "192.0.2.7"),
             "192.0.2.7: %s%n: Stage 1");
 }
@@ -90,7 +90,7 @@ std::string line(Verdict verdict, std::string_view door, uint8_t stage = 0) {
   return text.substr(std::min(packet.size(), text.size()));
 }
 
-TEST(ExplanationLine, SaysWhatBecameOfThePacket_ForEachVerdict) {
+TEST(ExplanationLine, ReportsEachVerdict) {
   EXPECT_EQ(line(Verdict::kNotAddressed, ""), "to an address at which no door is");
   EXPECT_EQ(line(Verdict::kPortOfNoDoor, ""), "port of no door");
   EXPECT_EQ(line(Verdict::kFlagsRefused, ""), "a door has this port, but not with these tcp flags");
@@ -149,14 +149,14 @@ TEST(AdmissionLines, NameDoorPortsAndAddress) {
             "Operation not permitted");
 }
 
-TEST(AdmissionLines, SayWhatWouldBe_InAReplay) {
+TEST(AdmissionLines, UseTheConditional_InAReplay) {
   const OpenDoor door = port_door(kKnocker6, 128);
   EXPECT_EQ(opened_line(door, std::chrono::seconds(10), true),
             "ssh: would open tcp 22, udp 51820 to 2001:db8::7 for 10 s");
   EXPECT_EQ(closed_line(door, true), "ssh: would close tcp 22, udp 51820 to 2001:db8::7");
 }
 
-TEST(AdmissionLines, NameTheNetworkThatIsLetIn) {
+TEST(AdmissionLines, NameTheAdmittedNetwork) {
   EXPECT_EQ(closed_line(port_door(kKnocker, 96 + 24), false),
             "ssh: closed tcp 22, udp 51820 to 192.0.2.0/24");
   EXPECT_EQ(closed_line(port_door(kKnocker6, 64), false),

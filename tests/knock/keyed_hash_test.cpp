@@ -19,7 +19,7 @@ Bytes counting_bytes() {
 
 // CPython's hash() of bytes is SipHash-1-3 since 3.11; PYTHONHASHSEED=0 makes its key zero, and
 // PYTHONHASHSEED=1 the second key.
-TEST(KeyedHash, AgreesWithAnotherSipHash) {
+TEST(KeyedHash, AgreesWithPythonsSipHash) {
   EXPECT_EQ(keyed_hash({0, 0}, counting_bytes()), 0x8972188433a5c5b7u);
   EXPECT_EQ(keyed_hash({0xaed66ce184be2329, 0xebe9bbf1f1499052}, counting_bytes()),
             0x12e9d283f9f37002u);

@@ -8,8 +8,8 @@
 namespace knockd {
 namespace {
 
-// As nft 1.0 has them.
-TEST(NftName, BeginsWithALetterAndHasNothingThatNftReadsOtherwise) {
+// The rules of nft 1.0.
+TEST(NftName, BeginsWithALetter_AndHasNoCharacterSpecialToNft) {
   for (const char* word : {"a", "Z9", "fw4", "_a", "a_b-c.d/e"}) {
     EXPECT_TRUE(is_nft_name(word)) << word;
   }
@@ -19,12 +19,12 @@ TEST(NftName, BeginsWithALetterAndHasNothingThatNftReadsOtherwise) {
   }
 }
 
-TEST(NftName, IsAsLongAsTheKernelTakesIt) {
+TEST(NftName, HasTheKernelsLengthLimit) {
   EXPECT_TRUE(is_nft_name(std::string(255, 'a')));
   EXPECT_FALSE(is_nft_name(std::string(256, 'a')));
 }
 
-TEST(NftName, IsNoWordOfItsLanguage) {
+TEST(NftName, IsNotAnNftKeyword) {
   for (const char* word :
        {"table", "set", "ip", "rule", "inet", "add", "xt", "auto-merge", "last"}) {
     EXPECT_TRUE(is_nft_word(word)) << word;

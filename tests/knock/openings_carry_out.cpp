@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A world carries out actions like the keeper, and judges each.
+// A world executes actions like the keeper, and checks each.
 #include "tests/knock/openings_world.h"
 
 #include <algorithm>
@@ -129,7 +129,7 @@ void World::carry_out(const Record& record) {
     life = life_of_new(door.id, number, source_number(door.source));
   }
   if (!require(life != nullptr, "a record of an opening that nobody knocked for")) return;
-  // A start that is late gives it its full time anew, by the word of here.
+  // A late start command gives the opening its full time again, as one of this gateway.
   const bool may_start_late = life->has_start && !life->begun && !life->of_fleet;
   require(door.gateway == (life->of_gateway ? "b" : "") || (door.gateway.empty() && may_start_late),
           "a record has the word of another gateway");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A small language for the tests of `Openings`: what happened is read as lines, each action as one.
+// A small language for the tests of `Openings`: each action is one line of text.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -23,7 +23,7 @@ class OpeningsTest : public testing::Test {
   static constexpr const char* kBob = "2001:db8::b";
   static inline const Admission kSsh{{{22, Protocol::kTcp}}, {}, 128};
 
-  // A door with both commands that is open for ten seconds; `change` gets its terms.
+  // A door with both commands that is open for ten seconds; `change` may modify its terms.
   template <typename Change>
   static std::shared_ptr<const Terms> door(const char* name, Change&& change) {
     Terms terms;
@@ -40,7 +40,7 @@ class OpeningsTest : public testing::Test {
   void knock(const std::shared_ptr<const Terms>& door, const char* source = kAlice) {
     openings_.knocked({door, *IpAddress::parse(source), "eth0", 3}, now());
   }
-  // A door with ports alone.
+  // A door with ports and no commands.
   template <typename Change>
   static std::shared_ptr<const Terms> port_door(const char* name, Change&& change) {
     return door(name, [&](Terms& terms) {
@@ -53,7 +53,7 @@ class OpeningsTest : public testing::Test {
   static std::shared_ptr<const Terms> port_door(const char* name) {
     return port_door(name, [](Terms&) {});
   }
-  // The kernel has let the knocker in.
+  // The kernel has admitted the knocker.
   void let_in(uint64_t opening) { openings_.admitted(opening, true); }
   // Everything is on disk.
   void sync() { openings_.recorded(now()); }
@@ -63,7 +63,7 @@ class OpeningsTest : public testing::Test {
     openings_.could_not_run(
         opening, kind, again ? "Cannot allocate memory" : "Argument list too long", again, now());
   }
-  // Time goes on to so many milliseconds since the beginning, from alarm to alarm.
+  // Advances the time to this many milliseconds since the beginning, from alarm to alarm.
   void time_is(int64_t ms) {
     const Instant end{std::chrono::milliseconds(ms)};
     while (openings_.next_alarm() && *openings_.next_alarm() <= end) {
@@ -91,7 +91,7 @@ class OpeningsTest : public testing::Test {
     return door;
   }
 
-  // What happened since it was last asked.
+  // What happened since the last call.
   std::vector<std::string> happened() {
     std::vector<std::string> lines;
     for (const Action& action : openings_.take_actions()) {
@@ -103,7 +103,7 @@ class OpeningsTest : public testing::Test {
     }
     return lines;
   }
-  // What those were told who follow the daemon, until happened() was asked last.
+  // The events sent to followers of the daemon, up to the last call of happened().
   std::vector<std::string> told() { return std::exchange(told_, {}); }
   // Only the commands that were run.
   std::vector<std::string> commands() {
@@ -114,7 +114,7 @@ class OpeningsTest : public testing::Test {
   void forget_what_happened() { openings_.take_actions(); }
 
   Openings openings_;
-  uint64_t last_ = 0;  // id, for those who count them
+  uint64_t last_ = 0;  // id, for tests that count them
 
  private:
   static std::string number(uint64_t id) { return std::to_string(id); }

@@ -77,7 +77,7 @@ Setting fixed_setting(uint64_t number) {
   Terms a = terms("A", Reknock::kRun);
   Terms b = terms("B", Reknock::kRun);
   switch (number) {
-    case 0:  // the plain one; B is open for less than a stop waits for a start
+    case 0:  // the plain one; B is open for less time than a stop waits for a start
       b.open_for = milliseconds(500);
       break;
     case 1:
@@ -122,7 +122,7 @@ Setting fixed_setting(uint64_t number) {
       b.one_time = true;
       setting.limits = {0, 1, 2};
       break;
-    // From here on doors with ports: alone, with a stop, with a start, with both.
+    // The following doors have ports: alone, with a stop, with a start, with both.
     case 10:
       a = without_commands(a);
       a.reknock = Reknock::kExtend;

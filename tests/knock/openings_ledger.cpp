@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a world owes to whom, and what must hold after each event.
+// A world's obligations, and what must hold after each event.
 #include "tests/knock/openings_world.h"
 
 #include <algorithm>
@@ -20,7 +20,7 @@ World::Answer World::expected_answer(size_t door, size_t source, bool by_hand) {
     if (life.door != door) continue;
     if (life.has_something_to_undo()) ++open;
     if (life.begun) continue;
-    // Whether one counts that is tried again or has nothing to start, is left to the machine.
+    // Openings that are retried or have nothing to start may count or not.
     ++(life.has_start && !life.start_again ? waiting : perhaps);
   }
   const bool has_something_to_undo = !terms.stop.empty() || terms.admission;
@@ -40,7 +40,7 @@ World::Life* World::life(uint64_t id) {
   return nullptr;
 }
 
-// The oldest of this door and source (kSources: of any) whose number is not told yet.
+// The oldest opening of this door and source (kSources: of any) whose number is not known yet.
 World::Life* World::life_of_new(uint64_t id, size_t door, size_t source) {
   for (Life& life : lives_) {
     if (life.id != 0 || life.door != door || (source != kSources && life.source != source))
@@ -75,7 +75,7 @@ bool World::has_pending_sync() const {
          std::any_of(lives_.begin(), lives_.end(), [](const Life& life) { return !life.synced; });
 }
 
-// Whether it keeps others of its door and source waiting.
+// True if it makes others of its door and source wait.
 bool World::holds_lane(const Process& process, const Life& life) const {
   return process.door == life.door && process.source == life.source && !process.overtaken;
 }
@@ -84,7 +84,7 @@ bool World::can_overtake(const Process& process) const {
   return process.kind == CommandKind::kStart && process.began + kPatience <= now_;
 }
 
-// A stop that waits and is not tried again after a pause.
+// A waiting stop that is not in a pause before a retry.
 bool World::lane_has_due_stop(size_t door, size_t source) const {
   for (const Life& life : lives_) {
     if (life.door != door || life.source != source || !life.has_stop || !is_due(life)) continue;
@@ -94,7 +94,7 @@ bool World::lane_has_due_stop(size_t door, size_t source) const {
   return false;
 }
 
-// A start that its stop need not wait for any longer has given its place back.
+// A start that its stop no longer waits for has given its place back.
 bool World::needs_place(const Process& process) const {
   return !process.overtaken &&
          !(can_overtake(process) && lane_has_due_stop(process.door, process.source));
@@ -182,8 +182,8 @@ void World::check_limits() {
   }
 }
 
-// A knocker is in from the knock to the end of the time, also while a start waits; the kernel sees
-// to that end, so only when it comes is there anything to do.
+// A knocker is admitted from the knock to the end of the time, even while a start waits. The kernel
+// ends it by itself, so the machine has something to do only at that end.
 void World::check_ports(const Life& life, std::optional<Instant> alarm) {
   if (!is_due(life)) {
     check_in(life, "a knocker is not in, or is for another time than is owed");
@@ -191,7 +191,7 @@ void World::check_ports(const Life& life, std::optional<Instant> alarm) {
             "no alarm at the end of the time of one who is in");
     return;
   }
-  if (leaving_ && !closing_) return;  // it is left to the next machine
+  if (leaving_ && !closing_) return;  // the next machine handles it
   require(!life.let_in, "let in past its time");
   require(life.has_stop || life.start_running, "remembered past its time");
 }
@@ -205,7 +205,7 @@ void World::check_in(const Life& life, const char* what) {
 
 void World::check_stop(const Life& life, std::optional<Instant> alarm) {
   if (!life.has_stop || !life.begun || life.stop_running || life.closed || life.stop_failed) return;
-  if (leaving_ && !closing_) return;  // it is left to the next machine
+  if (leaving_ && !closing_) return;  // the next machine handles it
   if (!is_due(life)) {
     require(alarm && *alarm <= life.deadline, "no alarm at the end of an opening's time");
     return;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The real `Openings` in a world that keeps an independent ledger (openings_world.h): every order
 // of events for two doors and two sources, to a depth, and millions of longer histories at random.
-// In both a crash may come between any two events and leave any part of what was not yet synced.
+// In both, a crash may happen between any two events and leave any part of the unsynced data.
 //
-// KNOCKD_HISTORIES=N         so many random histories
-// KNOCKD_HISTORY_SEED=N      the same as another time
-// KNOCKD_HISTORY_DEPTH=N     events in each order
-// KNOCKD_HISTORY="6: knock A1, sync, end 0"   plays one again, in setting 6, and prints what
-// happens
+// KNOCKD_HISTORIES=N         number of random histories
+// KNOCKD_HISTORY_SEED=N      repeats a run with this seed
+// KNOCKD_HISTORY_DEPTH=N     number of events in each order
+// KNOCKD_HISTORY="6: knock A1, sync, end 0"   replays one in setting 6 and prints what happens
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -28,7 +27,7 @@ uint64_t from_environment(const char* name, uint64_t otherwise) {
   return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
 }
 
-// What a person needs to see the mistake: the shortest such history and what happened in it.
+// For debugging: the shortest failing history and what happened in it.
 std::string report(uint64_t number, const History& failing, bool hanging) {
   const Setting setting = make_setting(number);
   const History history = shorten(setting, failing, hanging);
@@ -50,7 +49,7 @@ constexpr uint64_t kHistories = 1'000'000;
 
 // --- Every order
 
-// From each of these on, so that the orders reach beyond the plain course of things.
+// Each order starts from each of these, to reach beyond the usual course.
 constexpr std::array<std::string_view, 5> kBeginnings = {
     "",
     "knock A1, sync, end 0",
@@ -90,7 +89,7 @@ class Explorer {
     }
     return true;
   }
-  // Sources are alike: let the first to knock be source 1.
+  // Sources are interchangeable, so the first to knock is source 1.
   bool is_mirrored(const Event& event) const {
     return is_knock(event) && event.b != 0 &&
            std::none_of(history_.begin(), history_.end(), is_knock);
@@ -115,7 +114,7 @@ class EveryOrder : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(EveryOrder, KeepsTheContract) {
   uint64_t depth = from_environment("KNOCKD_HISTORY_DEPTH", kDepth);
-  if (GetParam() >= kFirstWithPorts) --depth;  // a kernel that refuses is one event more
+  if (GetParam() >= kFirstWithPorts) --depth;  // a refusing kernel adds one event
   Explorer explorer(GetParam());
   for (const std::string_view beginning : kBeginnings) {
     const bool kept = explorer.explore(beginning, beginning.empty() ? depth : depth - 2);
@@ -128,7 +127,7 @@ INSTANTIATE_TEST_SUITE_P(Setting, EveryOrder, testing::Range(uint64_t{0}, kFixed
 
 // --- At random
 
-// Some events come more often than others, or most histories would be crashes of nothing.
+// Some events are more frequent, or most histories would be crashes without any opening.
 Event choose(const std::vector<Event>& events, std::mt19937_64& random) {
   for (;;) {
     const Event event = events[random() % events.size()];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One behaviour of an opening a test, told as what happens; openings_oracle_test.cpp tries what
-// else there is.
+// One behaviour of an opening per test, checked by its actions; openings_oracle_test.cpp tries all
+// other orders of events.
 #include "tests/knock/openings_fixture.h"
 
 namespace knockd {
@@ -24,7 +24,7 @@ TEST_F(OpeningsTest, KnockIsLoggedAndRecorded_AndItsStartWaitsForTheDisk) {
   EXPECT_THAT(happened(), ElementsAre("run 1: open 192.0.2.7 (ssh, eth0)"));
 }
 
-TEST_F(OpeningsTest, StopRunsWhenTheTimeIsOver_AndIsForgottenWhenItHasEnded) {
+TEST_F(OpeningsTest, StopRunsWhenTheTimeIsOver_AndItsEndEndsTheOpening) {
   knock(door("ssh"), kBob);
   sync();
   start_ends(1);
@@ -41,7 +41,7 @@ TEST_F(OpeningsTest, StopRunsWhenTheTimeIsOver_AndIsForgottenWhenItHasEnded) {
   EXPECT_EQ(openings_.next_alarm(), std::nullopt);
 }
 
-TEST_F(OpeningsTest, DoorWithoutStopRecordsNothing_AndIsOverWithItsStart) {
+TEST_F(OpeningsTest, DoorWithoutStopRecordsNothing_AndEndsWithItsStart) {
   knock(door("log", [](Terms& terms) { terms.stop.clear(); }));
   sync();
   EXPECT_THAT(happened(), ElementsAre("192.0.2.7: log: Stage 3", "192.0.2.7: log: OPEN SESAME",
@@ -69,7 +69,7 @@ TEST_F(OpeningsTest, DoorWithoutCommandsOnlyLogs) {
   EXPECT_EQ(openings_.waiting(), 0u);
 }
 
-TEST_F(OpeningsTest, StartThatBeginsLateGivesTheFullTimeAnew) {
+TEST_F(OpeningsTest, LateStartGivesTheFullTimeAgain) {
   knock(door("ssh"));
   forget_what_happened();
   time_is(3000);
@@ -107,7 +107,7 @@ TEST_F(OpeningsTest, ReknockExtendRenewsTheTime) {
   EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
 }
 
-// As after a reload that gave the door less time.
+// The state after a reload that gave the door less time.
 TEST_F(OpeningsTest, ReknockExtendNeverShortens) {
   knock(door("ssh", [](Terms& terms) { terms.reknock = Reknock::kExtend; }));
   sync();
@@ -139,7 +139,7 @@ TEST_F(OpeningsTest, ReknockIgnoreChangesNothing) {
   EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
 }
 
-TEST_F(OpeningsTest, KnockWhileTheStopRunsOpensAnew_BehindIt) {
+TEST_F(OpeningsTest, KnockWhileTheStopRunsOpensAgain_AfterIt) {
   const auto ssh = door("ssh", [](Terms& terms) { terms.reknock = Reknock::kExtend; });
   knock(ssh);
   sync();
@@ -153,7 +153,7 @@ TEST_F(OpeningsTest, KnockWhileTheStopRunsOpensAnew_BehindIt) {
   EXPECT_THAT(commands(), ElementsAre("run 2: open 192.0.2.7 (ssh, eth0)"));
 }
 
-TEST_F(OpeningsTest, CoolingDoorIgnoresEverybody_AndNoOtherDoorDoes) {
+TEST_F(OpeningsTest, CoolingDoorIgnoresAllKnocks_OtherDoorsDoNot) {
   const auto ssh = door("ssh", [](Terms& terms) { terms.cooldown = seconds(5); });
   knock(ssh);
   forget_what_happened();
@@ -192,7 +192,7 @@ TEST_F(OpeningsTest, NothingOpens_WhenTheSequenceCannotBeMarked) {
 
 // --- Codes
 
-TEST_F(OpeningsTest, TheUserOfACodeIsToldBeforeItOpens_AndToWhoFollows) {
+TEST_F(OpeningsTest, UserOfACodeIsLoggedBeforeOpening_AndReportedToFollowers) {
   CompleteKnock knock{door("ssh", [](Terms& terms) { terms.one_time = true; }),
                       *IpAddress::parse(kAlice), "eth0", 3};
   knock.user = "alice";
@@ -245,7 +245,7 @@ TEST_F(OpeningsTest, AfterARestartTheStopCommandKnowsTheUser) {
 
 class OpeningsFleetTest : public OpeningsTest {
  protected:
-  // Another gateway opened it, so many milliseconds are left.
+  // Another gateway opened it; this many milliseconds are left.
   Openings::ByHand open(const std::shared_ptr<const Terms>& door, int64_t left) {
     Terms terms = *door;
     terms.open_for = std::chrono::milliseconds(left);
@@ -255,7 +255,7 @@ class OpeningsFleetTest : public OpeningsTest {
     knock.gateway = "site-b";
     return openings_.open_by_gateway(knock, now());
   }
-  // By whose word each is open.
+  // The origin of each opening.
   std::string gateways() {
     std::string text;
     openings_.for_each_open(
@@ -278,7 +278,7 @@ TEST_F(OpeningsFleetTest, GatewayOpensWhereNothingIsOpen) {
   EXPECT_EQ(gateways(), "1 site-b\n");
 }
 
-TEST_F(OpeningsFleetTest, GatewayLengthensWhatIsOpen_WithoutAnotherStart) {
+TEST_F(OpeningsFleetTest, GatewayExtendsAnOpening_WithoutAnotherStart) {
   const auto terms = door("ssh");
   knock(terms);
   sync();
@@ -295,7 +295,7 @@ TEST_F(OpeningsFleetTest, GatewayLengthensWhatIsOpen_WithoutAnotherStart) {
   EXPECT_EQ(gateways(), "1 site-b\n");
 }
 
-TEST_F(OpeningsFleetTest, GatewayNeverShortens_AndNothingIsSaidOfIt) {
+TEST_F(OpeningsFleetTest, GatewayNeverShortens_AndThatIsNotReported) {
   const auto terms = door("ssh");
   knock(terms);
   sync();
@@ -317,7 +317,7 @@ TEST_F(OpeningsFleetTest, GatewayNeverShortens_AndNothingIsSaidOfIt) {
   EXPECT_EQ(gateways(), "1 site-b\n");
 }
 
-TEST_F(OpeningsFleetTest, TheLongestOfSeveralCounts) {
+TEST_F(OpeningsFleetTest, TheLongestOfSeveralWins) {
   const auto terms = door("ssh");
   knock(door("ssh", [](Terms& changed) { changed.open_for = std::chrono::seconds(60); }));
   knock(terms);
@@ -329,7 +329,7 @@ TEST_F(OpeningsFleetTest, TheLongestOfSeveralCounts) {
   EXPECT_EQ(gateways(), "1 site-b\n2 \n");
 }
 
-TEST_F(OpeningsFleetTest, KnockHereTakesItOver) {
+TEST_F(OpeningsFleetTest, LocalKnockTakesTheOpeningOver) {
   const auto terms = port_door("ssh", [](Terms& changed) { changed.reknock = Reknock::kExtend; });
   open(terms, 7000);
   let_in(1);
@@ -341,13 +341,13 @@ TEST_F(OpeningsFleetTest, KnockHereTakesItOver) {
   EXPECT_EQ(gateways(), "1 \n");
 }
 
-TEST_F(OpeningsFleetTest, AnotherSourceOrDoorIsAnotherOpening) {
+TEST_F(OpeningsFleetTest, EachSourceAndDoorHasItsOwnOpening) {
   knock(door("ssh"));
   knock(door("ssh"), kBob);
   EXPECT_EQ(open(door("web"), 7000).id, 3u);
 }
 
-TEST_F(OpeningsFleetTest, NoCooldownBeginsOrCounts) {
+TEST_F(OpeningsFleetTest, CooldownIsNeitherStartedNorApplied) {
   const auto terms =
       door("ssh", [](Terms& changed) { changed.cooldown = std::chrono::seconds(60); });
   open(terms, 7000);
@@ -357,7 +357,7 @@ TEST_F(OpeningsFleetTest, NoCooldownBeginsOrCounts) {
   EXPECT_NE(open(terms, 9000).id, 0u);
 }
 
-TEST_F(OpeningsFleetTest, NoRoomIsToldAsOfTheGateway) {
+TEST_F(OpeningsFleetTest, LackOfRoomIsReportedWithTheGateway) {
   const auto terms = door("ssh", [](Terms& changed) { changed.max_open = 1; });
   knock(terms, kBob);
   forget_what_happened();
@@ -373,8 +373,8 @@ TEST_F(OpeningsFleetTest, NoRoomIsToldAsOfTheGateway) {
   EXPECT_EQ(open(terms, 7000).refused, "closing, knockd is shutting down");
 }
 
-// One that began late at another place would end late there.
-TEST_F(OpeningsFleetTest, StartThatIsLateGivesNoTimeAnew) {
+// An opening that began late on another gateway would end late there.
+TEST_F(OpeningsFleetTest, LateStartGivesNoExtraTime) {
   const auto terms = door("ssh");
   knock(terms);
   sync();
@@ -389,7 +389,7 @@ TEST_F(OpeningsFleetTest, StartThatIsLateGivesNoTimeAnew) {
   EXPECT_THAT(happened(), Contains("192.0.2.7: ssh: command timeout"));
 }
 
-TEST_F(OpeningsFleetTest, StartThatIsSoLateIsNotRun) {
+TEST_F(OpeningsFleetTest, TooLateStartIsNotRun) {
   knock(door("ssh", [](Terms& changed) { changed.stop.clear(); }));
   sync();
   open(door("ssh"), 7000);
@@ -407,7 +407,7 @@ TEST_F(OpeningsFleetTest, StartThatIsSoLateIsNotRun) {
   EXPECT_EQ(openings_.running() + openings_.waiting(), 0u);
 }
 
-TEST_F(OpeningsFleetTest, OneThatWasKnockedHereAndIsLateHasItsFullTimeByTheWordOfHere) {
+TEST_F(OpeningsFleetTest, LateStartOfALocalKnockGivesTheFullTime_AsALocalOpening) {
   knock(door("ssh", [](Terms& changed) { changed.stop.clear(); }));
   sync();
   knock(door("ssh"));
@@ -422,7 +422,7 @@ TEST_F(OpeningsFleetTest, OneThatWasKnockedHereAndIsLateHasItsFullTimeByTheWordO
   EXPECT_EQ(gateways(), "2 \n");
 }
 
-TEST_F(OpeningsFleetTest, WhoClosedItIsToldToPrograms) {
+TEST_F(OpeningsFleetTest, CauseOfClosingIsReportedToPrograms) {
   using By = Happened::By;
   const auto terms = port_door("ssh");
   const auto closed_by = [this] {
@@ -461,7 +461,7 @@ TEST_F(OpeningsFleetTest, WhoClosedItIsToldToPrograms) {
   EXPECT_EQ(closed_by(), By::kShutdown);
 }
 
-TEST_F(OpeningsFleetTest, AfterARestartItIsStillTheGateways) {
+TEST_F(OpeningsFleetTest, AfterARestartTheOpeningStillBelongsToTheGateway) {
   OpenDoor left = recorded_door(1, "ssh", 9000);
   left.gateway = "site-b";
   openings_.take_up({left}, now());
@@ -470,7 +470,7 @@ TEST_F(OpeningsFleetTest, AfterARestartItIsStillTheGateways) {
 
 // --- Ports that the kernel lets a knocker in to
 
-TEST_F(OpeningsTest, KnockerIsLetInAtOnce_AndDismissedWhenTheTimeIsOver) {
+TEST_F(OpeningsTest, KnockerIsAdmittedAtOnce_AndDismissedWhenTheTimeIsOver) {
   knock(port_door("ssh"));
   EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: Stage 3", "192.0.2.7: ssh: OPEN SESAME",
                                       "let in 1 until 10000 ms"));
@@ -488,7 +488,7 @@ TEST_F(OpeningsTest, KnockerIsLetInAtOnce_AndDismissedWhenTheTimeIsOver) {
   EXPECT_EQ(openings_.next_alarm(), std::nullopt);
 }
 
-TEST_F(OpeningsTest, KnockerIsInBeforeTheStartCommand_AndOutBeforeTheStopCommand) {
+TEST_F(OpeningsTest, KnockerIsAdmittedBeforeTheStartCommand_AndDismissedBeforeTheStopCommand) {
   knock(door("ssh", [](Terms& terms) { terms.admission = kSsh; }));
   forget_what_happened();
   let_in(1);
@@ -503,7 +503,7 @@ TEST_F(OpeningsTest, KnockerIsInBeforeTheStartCommand_AndOutBeforeTheStopCommand
   EXPECT_THAT(happened(), ElementsAre("forget 1"));
 }
 
-TEST_F(OpeningsTest, DoorWithPortsAndAStopAloneIsOpenOnceRecorded) {
+TEST_F(OpeningsTest, DoorWithPortsAndOnlyAStopIsOpenOnceRecorded) {
   knock(door("ssh", [](Terms& terms) {
     terms.start.clear();
     terms.admission = kSsh;
@@ -533,7 +533,7 @@ TEST_F(OpeningsTest, NothingOpensAndNothingIsRecorded_WhenTheKernelRefuses) {
   EXPECT_THAT(happened(), testing::Contains("let in 2 until 10000 ms"));
 }
 
-TEST_F(OpeningsTest, OneTimeSequenceIsMarkedBeforeAnybodyIsLetIn_AndUsedUpWhenTheKernelRefuses) {
+TEST_F(OpeningsTest, OneTimeSequenceIsMarkedBeforeAdmission_AndUsedUpWhenTheKernelRefuses) {
   knock(port_door("once", [](Terms& terms) { terms.one_time = true; }));
   EXPECT_THAT(happened(), ElementsAre("192.0.2.7: once: Stage 3", "192.0.2.7: once: OPEN SESAME",
                                       "use a sequence for 1"));
@@ -544,7 +544,7 @@ TEST_F(OpeningsTest, OneTimeSequenceIsMarkedBeforeAnybodyIsLetIn_AndUsedUpWhenTh
   EXPECT_EQ(openings_.waiting(), 0u);
 }
 
-TEST_F(OpeningsTest, NobodyIsLetIn_WhenTheSequenceCannotBeMarked) {
+TEST_F(OpeningsTest, NobodyIsAdmitted_WhenTheSequenceCannotBeMarked) {
   knock(port_door("once", [](Terms& terms) { terms.one_time = true; }));
   forget_what_happened();
   openings_.sequence_used(1, false, now());
@@ -552,7 +552,7 @@ TEST_F(OpeningsTest, NobodyIsLetIn_WhenTheSequenceCannotBeMarked) {
   EXPECT_THAT(happened(), IsEmpty());
 }
 
-TEST_F(OpeningsTest, ReknockExtendLetsInForLonger) {
+TEST_F(OpeningsTest, ReknockExtendAdmitsForLonger) {
   const auto ssh = port_door("ssh", [](Terms& terms) { terms.reknock = Reknock::kExtend; });
   knock(ssh);
   let_in(1);
@@ -572,7 +572,7 @@ TEST_F(OpeningsTest, ReknockExtendLetsInForLonger) {
   EXPECT_THAT(happened(), ElementsAre("192.0.2.7: ssh: command timeout", "dismiss 1", "forget 1"));
 }
 
-TEST_F(OpeningsTest, ReknockIgnoreLetsInForNoLonger) {
+TEST_F(OpeningsTest, ReknockIgnoreDoesNotAdmitForLonger) {
   const auto ssh = port_door("ssh", [](Terms& terms) { terms.reknock = Reknock::kIgnore; });
   knock(ssh);
   let_in(1);
@@ -584,7 +584,7 @@ TEST_F(OpeningsTest, ReknockIgnoreLetsInForNoLonger) {
                                       "192.0.2.7: ssh: already open"));
 }
 
-// As after a reload that gave the door other ports.
+// The state after a reload that gave the door other ports.
 TEST_F(OpeningsTest, KnockForOtherPortsRenewsNothing) {
   const auto extend = [](Terms& terms) { terms.reknock = Reknock::kExtend; };
   knock(port_door("ssh", extend));
@@ -602,10 +602,10 @@ TEST_F(OpeningsTest, KnockForOtherPortsRenewsNothing) {
   EXPECT_THAT(happened(), testing::Contains("record 3 until 10000 ms, then close 192.0.2.7"));
 }
 
-TEST_F(OpeningsTest, PortsAreLetInToAgain_WhenTheStartBeginsLate) {
+TEST_F(OpeningsTest, KnockerIsAdmittedAgain_WhenTheStartBeginsLate) {
   knock(door("ssh", [](Terms& terms) { terms.admission = kSsh; }));
   let_in(1);
-  time_is(12000);  // the kernel has let the knocker out again meanwhile
+  time_is(12000);  // the kernel has already ended the admission
   forget_what_happened();
   sync();
   EXPECT_THAT(happened(), ElementsAre("let in again 1 until 22000 ms",
@@ -613,7 +613,7 @@ TEST_F(OpeningsTest, PortsAreLetInToAgain_WhenTheStartBeginsLate) {
                                       "run 1: open 192.0.2.7 (ssh, eth0)"));
 }
 
-TEST_F(OpeningsTest, KnockerIsDismissedInTime_ThoughTheStartStillRuns) {
+TEST_F(OpeningsTest, KnockerIsDismissedInTime_WhileTheStartStillRuns) {
   knock(door("ssh", [](Terms& terms) {
     terms.admission = kSsh;
     terms.stop.clear();
@@ -631,7 +631,7 @@ TEST_F(OpeningsTest, KnockerIsDismissedInTime_ThoughTheStartStillRuns) {
   EXPECT_EQ(openings_.running(), 0u);
 }
 
-TEST_F(OpeningsTest, KnockerIsDismissedOnce_WhenTheStopRunsOnceMoreBehindItsStart) {
+TEST_F(OpeningsTest, KnockerIsDismissedOnce_WhenTheStopRunsAgainAfterItsStart) {
   knock(door("ssh", [](Terms& terms) { terms.admission = kSsh; }));
   let_in(1);
   sync();
@@ -650,7 +650,7 @@ TEST_F(OpeningsTest, KnockerIsDismissedOnce_WhenTheStopRunsOnceMoreBehindItsStar
   EXPECT_THAT(happened(), ElementsAre("forget 1"));
 }
 
-TEST_F(OpeningsTest, DoorWithPortsStaysOpenForItsTime_WhenItsStartNeverCanBeRun) {
+TEST_F(OpeningsTest, DoorWithPortsStaysOpenForItsTime_WhenItsStartCannotRun) {
   knock(door("ssh", [](Terms& terms) {
     terms.admission = kSsh;
     terms.stop.clear();
@@ -681,7 +681,7 @@ TEST_F(OpeningsTest, KnocksForPortsBeyondMaxOpenAreRefused) {
 
 // --- Starts that hang
 
-TEST_F(OpeningsTest, StopWaitsASecondForAStartThatRuns_ThenOvertakes_AndRunsOnceMoreBehindIt) {
+TEST_F(OpeningsTest, StopWaitsASecondForARunningStart_ThenOvertakes_AndRunsAgainAfterIt) {
   knock(door("ssh", [](Terms& terms) { terms.open_for = Duration::zero(); }));
   sync();
   forget_what_happened();
@@ -717,7 +717,7 @@ class OnePlace : public OpeningsTest {
   OnePlace() : OpeningsTest({.own_places = 1, .shared_places = 0, .waiting_starts = 64}) {}
 };
 
-TEST_F(OnePlace, StopAfterAnOvertakenStartGoesBeforeAStartThatWaitsForAPlace) {
+TEST_F(OnePlace, StopAfterAnOvertakenStartPrecedesAStartThatWaitsForAPlace) {
   const auto ssh = door("ssh");
   knock(ssh);
   sync();
@@ -796,7 +796,7 @@ TEST_F(OpeningsTest, StopIsTriedAgainAtOnce_WhenAnotherCommandHasEnded) {
   EXPECT_THAT(happened(), ElementsAre("run again 1: close 192.0.2.7 (ssh, eth0)"));
 }
 
-TEST_F(OpeningsTest, StopTriedAgainStaysSo_WhenItsOvertakenStartEnds) {
+TEST_F(OpeningsTest, RetriedStopKeepsItsPause_WhenItsOvertakenStartEnds) {
   knock(door("ssh"));
   sync();
   time_is(10000);
@@ -806,7 +806,7 @@ TEST_F(OpeningsTest, StopTriedAgainStaysSo_WhenItsOvertakenStartEnds) {
   EXPECT_THAT(happened(), ElementsAre("run again 1: close 192.0.2.7 (ssh, eth0)"));
 }
 
-TEST_F(OpeningsTest, StartThatNeverCanBeRunHasEnded) {
+TEST_F(OpeningsTest, UnrunnableStartCountsAsEnded) {
   const auto ssh = door("ssh");
   knock(ssh);
   knock(ssh);
@@ -817,7 +817,7 @@ TEST_F(OpeningsTest, StartThatNeverCanBeRunHasEnded) {
                                       "run 2: open 192.0.2.7 (ssh, eth0)"));
 }
 
-TEST_F(OpeningsTest, StopThatNeverCanBeRunIsForgotten) {
+TEST_F(OpeningsTest, UnrunnableStopIsForgotten) {
   knock(door("ssh"));
   sync();
   start_ends(1);
@@ -828,7 +828,7 @@ TEST_F(OpeningsTest, StopThatNeverCanBeRunIsForgotten) {
               ElementsAre("ssh: command could not be started: Argument list too long", "forget 1"));
 }
 
-TEST_F(OpeningsTest, StopThatWaitedForAStartFollowsAtOnce_WhenThatCouldNotBeRun) {
+TEST_F(OpeningsTest, StopThatWaitedForAStartRunsAtOnce_WhenTheStartCouldNotRun) {
   const auto ssh = door("ssh");
   knock(ssh);
   sync();
@@ -876,7 +876,7 @@ TEST_F(OpeningsTest, RenewalIsNeverRefused) {
   EXPECT_THAT(happened(), testing::Contains("192.0.2.7: ssh: already open, time extended"));
 }
 
-TEST_F(OpeningsTest, StartsBeyondThoseThatMayWaitAreRefused) {
+TEST_F(OpeningsTest, StartsBeyondTheQueueLimitAreRefused) {
   const auto ssh = door("ssh");
   for (int i = 0; i < 64; ++i) knock(ssh);
   forget_what_happened();
@@ -904,8 +904,8 @@ TEST(OpeningsPlaces, FloodedDoorDelaysNoOtherDoor) {
   EXPECT_EQ(openings.waiting(), 48u);
 }
 
-// One forged source may have as many openings as a door allows, and all may be due at once.
-TEST_F(OpeningsTest, ThousandsOfOneSourceDelayNobody) {
+// One forged source may have as many openings as a door allows, all due at once.
+TEST_F(OpeningsTest, ThousandsOfOpeningsOfOneSourceDelayNoOther) {
   constexpr uint64_t kMany = 8000;
   const auto flooded = door("ssh", [](Terms& terms) {
     terms.start.clear();
@@ -918,12 +918,11 @@ TEST_F(OpeningsTest, ThousandsOfOneSourceDelayNobody) {
   EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
   for (uint64_t id = 1; id <= kMany; ++id) stop_ends(id);
   EXPECT_EQ(openings_.open(), 0u);
-  // A look at each for each takes a minute, and with each knock another source would be kept
-  // waiting.
+  // Quadratic work would take a minute and delay other sources at each knock.
   EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(5));
 }
 
-TEST(OpeningsPlaces, LogSaysThatCommandsHang) {
+TEST(OpeningsPlaces, HungCommandsAreLogged) {
   Openings openings(OpeningLimits{.own_places = 1, .shared_places = 0, .waiting_starts = 64});
   auto terms = std::make_shared<Terms>();
   terms->door = "ssh";
@@ -943,7 +942,7 @@ TEST(OpeningsPlaces, LogSaysThatCommandsHang) {
 
 // --- By hand
 
-TEST_F(OpeningsTest, PersonOpensByTheSameWay_ButUsesNothingUp) {
+TEST_F(OpeningsTest, OpenByHandTakesTheSameSteps_ButUsesNoSequenceUp) {
   const auto terms = door("ssh", [](Terms& changed) {
     changed.cooldown = seconds(60);
     changed.one_time = true;
@@ -963,7 +962,7 @@ TEST_F(OpeningsTest, PersonOpensByTheSameWay_ButUsesNothingUp) {
               ElementsAre("run 1: open 2001:db8::b (ssh, eth0)", "run 2: open 192.0.2.7 (ssh, )"));
 }
 
-TEST_F(OpeningsTest, PersonRenewsLikeAKnock) {
+TEST_F(OpeningsTest, OpenByHandRenewsLikeAKnock) {
   const auto terms = door("ssh", [](Terms& changed) { changed.reknock = Reknock::kExtend; });
   knock(terms);
   sync();
@@ -978,7 +977,7 @@ TEST_F(OpeningsTest, PersonRenewsLikeAKnock) {
                                       "record anew 1 until 14000 ms, then close 192.0.2.7"));
 }
 
-TEST_F(OpeningsTest, PersonIsToldThatThereIsNoRoom) {
+TEST_F(OpeningsTest, OpenByHandReportsThatThereIsNoRoom) {
   const auto terms = door("ssh", [](Terms& changed) { changed.max_open = 1; });
   knock(terms, kBob);
   forget_what_happened();
@@ -1005,7 +1004,7 @@ TEST_F(OpeningsTest, DoorThatDoesNothingIsNotLoggedAsOpenedByHand) {
   EXPECT_THAT(happened(), IsEmpty());
 }
 
-TEST_F(OpeningsTest, PersonEndsTheTime_WhichIsRecordedBeforeAnythingIsUndone) {
+TEST_F(OpeningsTest, CloseByHandEndsTheTime_RecordedBeforeAnythingIsUndone) {
   knock(door("ssh"));
   sync();
   start_ends(1);
@@ -1021,7 +1020,7 @@ TEST_F(OpeningsTest, PersonEndsTheTime_WhichIsRecordedBeforeAnythingIsUndone) {
   EXPECT_THAT(happened(), ElementsAre("forget 1"));
 }
 
-TEST_F(OpeningsTest, ManyAreUndoneInSeveralTurns_AndAreNotWokenMeanwhile) {
+TEST_F(OpeningsTest, ManyAreClosedInSeveralTurns_AndKnocksDoNotRenewThemMeanwhile) {
   const auto terms = door("ssh", [](Terms& changed) { changed.reknock = Reknock::kExtend; });
   for (const char* const source : {"192.0.2.1", "192.0.2.2", kAlice}) knock(terms, source);
   sync();
@@ -1041,7 +1040,7 @@ TEST_F(OpeningsTest, ManyAreUndoneInSeveralTurns_AndAreNotWokenMeanwhile) {
   EXPECT_THAT(commands(), ElementsAre("run 4: open 192.0.2.7 (ssh, eth0)"));
 }
 
-TEST_F(OpeningsTest, WhatHasNotBegunIsDroppedByHand_AndTheNextHasItsTurn) {
+TEST_F(OpeningsTest, CloseByHandDropsWaitingStarts_AndTheNextRuns) {
   const auto terms = door("ssh");
   knock(terms);
   sync();  // runs
@@ -1057,7 +1056,7 @@ TEST_F(OpeningsTest, WhatHasNotBegunIsDroppedByHand_AndTheNextHasItsTurn) {
   EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
 }
 
-TEST_F(OpeningsTest, SelectionIsOfADoorAnAddressBothOrAll) {
+TEST_F(OpeningsTest, SelectionNamesADoorAnAddressBothOrAll) {
   const auto ssh = port_door("ssh");
   const auto web = port_door("web", [](Terms& changed) { changed.admission->prefix = 96 + 24; });
   const auto close = [this](const Selection& selection) {
@@ -1081,7 +1080,7 @@ TEST_F(OpeningsTest, SelectionIsOfADoorAnAddressBothOrAll) {
 
 // --- What those are told who follow
 
-TEST_F(OpeningsTest, EachOpeningIsToldOnce_ItsRenewalsAndItsEnd) {
+TEST_F(OpeningsTest, EachOpeningIsReportedOnce_WithItsRenewalsAndItsEnd) {
   const auto terms = door("ssh", [](Terms& changed) { changed.reknock = Reknock::kExtend; });
   knock(terms);
   time_is(100);
@@ -1104,7 +1103,7 @@ TEST_F(OpeningsTest, EachOpeningIsToldOnce_ItsRenewalsAndItsEnd) {
   EXPECT_THAT(told(), ElementsAre("closed ssh 1: command timeout"));
 }
 
-TEST_F(OpeningsTest, ShutdownIsToldToo_AlsoOfWhatHasNotBegun) {
+TEST_F(OpeningsTest, ShutdownReportsClosings_EvenOfWaitingStarts) {
   const auto terms = door("ssh");
   knock(terms);
   sync();
@@ -1120,7 +1119,7 @@ TEST_F(OpeningsTest, ShutdownIsToldToo_AlsoOfWhatHasNotBegun) {
                                   "closed ssh 1: closing, knockd is shutting down"));
 }
 
-TEST_F(OpeningsTest, RefusalIsTold) {
+TEST_F(OpeningsTest, RefusalIsReported) {
   const auto terms = door("ssh", [](Terms& changed) { changed.max_open = 1; });
   knock(terms, kBob);
   knock(terms);
@@ -1129,7 +1128,7 @@ TEST_F(OpeningsTest, RefusalIsTold) {
               ElementsAre("refused ssh to 192.0.2.7 at eth0: 1 opening is open (Max_Open)"));
 }
 
-TEST_F(OpeningsTest, WhatWasTakenUpIsToldWhenItIsClosed) {
+TEST_F(OpeningsTest, ClosingOfARestoredOpeningIsReported) {
   openings_.take_up({recorded_door(7, "ssh", 5000)}, now());
   happened();
   EXPECT_THAT(told(), IsEmpty());
@@ -1139,7 +1138,7 @@ TEST_F(OpeningsTest, WhatWasTakenUpIsToldWhenItIsClosed) {
   EXPECT_THAT(told(), ElementsAre("closed ssh 7: command timeout"));
 }
 
-TEST_F(OpeningsTest, SinceWhenIsKnown_ButNotOfAnEarlierRun) {
+TEST_F(OpeningsTest, TimeOfOpeningIsKnown_ExceptFromAnEarlierRun) {
   openings_.take_up({recorded_door(7, "ssh", 5000)}, now());
   time_is(1000);
   knock(door("web"));
@@ -1152,7 +1151,7 @@ TEST_F(OpeningsTest, SinceWhenIsKnown_ButNotOfAnEarlierRun) {
 
 // --- Commands of nobody's knock
 
-TEST_F(OpeningsTest, CommandOfNobodysKnockRunsAtOnce_AlsoInAShutdown) {
+TEST_F(OpeningsTest, CommandWithoutAKnockRunsAtOnce_EvenInAShutdown) {
   openings_.run("on_start", "echo %IP%", now());
   EXPECT_THAT(happened(), ElementsAre("run 1: echo %IP% (on_start, )"));
   start_ends(1);
@@ -1164,7 +1163,7 @@ TEST_F(OpeningsTest, CommandOfNobodysKnockRunsAtOnce_AlsoInAShutdown) {
   EXPECT_EQ(openings_.next_alarm(), std::nullopt);
 }
 
-TEST_F(OpeningsTest, CommandOfNobodysKnockIsTriedAgainInAShutdown) {
+TEST_F(OpeningsTest, CommandWithoutAKnockIsRetriedInAShutdown) {
   openings_.shut_down(true, now());
   openings_.run("on_stop", "echo", now());
   could_not_run(1, kStart, true);
@@ -1191,7 +1190,7 @@ TEST_F(OpeningsTest, ShutdownClosesWhatIsOpen_AndDropsStartsThatHaveNotBegun) {
   EXPECT_THAT(happened(), IsEmpty());
 }
 
-TEST_F(OpeningsTest, ShutdownThatKeepsRunsNothing) {
+TEST_F(OpeningsTest, ShutdownKeep_RunsNothing) {
   const auto ssh = door("ssh");
   knock(ssh);
   sync();
@@ -1203,7 +1202,7 @@ TEST_F(OpeningsTest, ShutdownThatKeepsRunsNothing) {
   EXPECT_EQ(openings_.open(), 1u);
 }
 
-TEST_F(OpeningsTest, ShutdownDismisses_AlsoThoseWhoseStartIsDropped) {
+TEST_F(OpeningsTest, ShutdownDismisses_EvenWhenTheStartIsDropped) {
   const auto ssh = door("ssh", [](Terms& terms) { terms.admission = kSsh; });
   knock(port_door("web"));
   let_in(1);
@@ -1219,7 +1218,7 @@ TEST_F(OpeningsTest, ShutdownDismisses_AlsoThoseWhoseStartIsDropped) {
   EXPECT_EQ(openings_.waiting(), 0u);
 }
 
-TEST_F(OpeningsTest, ShutdownInSteps_DropsAtOnceWhatHasNotBegun) {
+TEST_F(OpeningsTest, ShutdownInSteps_DropsWaitingStartsAtOnce) {
   for (const char* name : {"first", "second"}) {
     knock(port_door(name));
     let_in(openings_.open() + 1);
@@ -1238,7 +1237,7 @@ TEST_F(OpeningsTest, ShutdownInSteps_DropsAtOnceWhatHasNotBegun) {
                                       "dismiss 2", "forget 2"));
 }
 
-TEST_F(OpeningsTest, ShutdownDismissesWhoseStartStillRuns) {
+TEST_F(OpeningsTest, ShutdownDismisses_WhileTheStartStillRuns) {
   knock(door("ssh", [](Terms& terms) {
     terms.admission = kSsh;
     terms.stop.clear();
@@ -1253,7 +1252,7 @@ TEST_F(OpeningsTest, ShutdownDismissesWhoseStartStillRuns) {
   EXPECT_THAT(happened(), ElementsAre("forget 1"));
 }
 
-TEST_F(OpeningsTest, ShutdownThatKeepsDismissesNobodyWhoIsIn) {
+TEST_F(OpeningsTest, ShutdownKeep_DismissesNoAdmittedKnocker) {
   knock(port_door("ssh"));
   let_in(1);
   sync();
@@ -1263,8 +1262,8 @@ TEST_F(OpeningsTest, ShutdownThatKeepsDismissesNobodyWhoIsIn) {
   EXPECT_EQ(openings_.open(), 1u);
 }
 
-// The answer may come late.
-TEST_F(OpeningsTest, WhoIsBeingLetInAtAShutdownIsDismissed) {
+// The answer may arrive late.
+TEST_F(OpeningsTest, KnockerBeingAdmittedAtAShutdownIsDismissed) {
   knock(port_door("ssh"));
   forget_what_happened();
   openings_.shut_down(false, now());
@@ -1287,7 +1286,7 @@ TEST_F(OpeningsTest, StartThatCouldNotBeRunIsNotTriedAgainInAShutdown) {
   EXPECT_EQ(openings_.next_alarm(), std::nullopt);
 }
 
-TEST_F(OpeningsTest, WhatIsOverdueIsClosedAtOnce_WhenTakenUp) {
+TEST_F(OpeningsTest, OverdueOpeningIsClosedAtOnce_WhenRestored) {
   time_is(5000);
   openings_.take_up({recorded_door(3, "ssh", 4000), recorded_door(8, "web", 9000)}, now());
   EXPECT_THAT(happened(),
@@ -1299,7 +1298,7 @@ TEST_F(OpeningsTest, WhatIsOverdueIsClosedAtOnce_WhenTakenUp) {
   EXPECT_THAT(happened(), ElementsAre("forget 3", "forget 8"));
 }
 
-TEST_F(OpeningsTest, WhoWasInIsLetInAgain_AndWhoIsOverdueIsDismissed_WhenTakenUp) {
+TEST_F(OpeningsTest, RestoredKnockerIsAdmittedAgain_OverdueOneIsDismissed) {
   time_is(5000);
   OpenDoor both = recorded_door(4, "both", 9000);
   both.admission = kSsh;
@@ -1321,8 +1320,8 @@ TEST_F(OpeningsTest, WhoWasInIsLetInAgain_AndWhoIsOverdueIsDismissed_WhenTakenUp
               ElementsAre("forget 4", "192.0.2.7: ssh: command timeout", "dismiss 8", "forget 8"));
 }
 
-// It is still recorded, and its stop command is owed.
-TEST_F(OpeningsTest, WhoCannotBeLetInAgainIsClosedInTimeAllTheSame) {
+// It is still recorded, and its stop command must run.
+TEST_F(OpeningsTest, RestoredKnockerThatCannotBeAdmittedIsStillClosedInTime) {
   OpenDoor both = recorded_door(4, "both", 9000);
   both.admission = kSsh;
   openings_.take_up({both}, now());
@@ -1333,7 +1332,7 @@ TEST_F(OpeningsTest, WhoCannotBeLetInAgainIsClosedInTimeAllTheSame) {
                                       "run 4: close 192.0.2.7 (both, eth0)"));
 }
 
-TEST_F(OpeningsTest, KnockRenewsPortsThatWereTakenUp) {
+TEST_F(OpeningsTest, KnockRenewsRestoredPorts) {
   openings_.take_up({recorded_port_door(3, "ssh", 4000)}, now());
   forget_what_happened();
   knock(port_door("ssh", [](Terms& terms) { terms.reknock = Reknock::kExtend; }));
@@ -1341,7 +1340,7 @@ TEST_F(OpeningsTest, KnockRenewsPortsThatWereTakenUp) {
                               {"let in again 3 until 10000 ms", "record anew 3 until 10000 ms"}));
 }
 
-TEST_F(OpeningsTest, OpeningsKeepTheirNumbers_TakenUpInAnyOrder) {
+TEST_F(OpeningsTest, OpeningsKeepTheirNumbers_RestoredInAnyOrder) {
   openings_.take_up({recorded_door(8, "web", 9000), recorded_door(3, "ssh", 9000)}, now());
   knock(door("new"));
   EXPECT_THAT(happened(), testing::Contains("record 9 until 10000 ms, then close 192.0.2.7"));
@@ -1350,7 +1349,7 @@ TEST_F(OpeningsTest, OpeningsKeepTheirNumbers_TakenUpInAnyOrder) {
   EXPECT_THAT(ids, ElementsAre(3, 8, 9));
 }
 
-TEST_F(OpeningsTest, KnockExtendsWhatWasTakenUp) {
+TEST_F(OpeningsTest, KnockExtendsARestoredOpening) {
   openings_.take_up({recorded_door(3, "ssh", 4000)}, now());
   knock(door("ssh", [](Terms& terms) { terms.reknock = Reknock::kExtend; }));
   EXPECT_THAT(happened(), testing::Contains("record anew 3 until 10000 ms, then close 192.0.2.7"));

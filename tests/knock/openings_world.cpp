@@ -201,8 +201,8 @@ uint64_t World::let_knock(size_t door, size_t source, bool by_hand, std::vector<
   });
 }
 
-// What is open for longest gets the later end and nothing else happens, nothing at all if it lasts
-// as long. Where nothing is open, it is opened as by a knock.
+// The opening with the latest end is extended if this end is later, and nothing else happens.
+// Without an opening, it opens like a knock.
 void World::open_by_gateway(size_t door, size_t source) {
   const Terms& own = *setting_->doors[door];
   if (leaving_ || !own.has_something_to_undo()) return;
@@ -250,7 +250,7 @@ void World::open_by_gateway(size_t door, size_t source) {
   require(!ran_, "a gateway ran a command at once");
 }
 
-// As the keeper does it: what is to be recorded is on disk before anything else happens.
+// Like the keeper: everything to be recorded is on disk before anything else happens.
 void World::shut(size_t door, size_t source) {
   if (leaving_) return;
   for (Process& process : processes_) process.runs = true;
@@ -286,13 +286,13 @@ World::Life World::new_life(size_t door, size_t source) const {
   return life;
 }
 
-// Whether a knock that opens does so in spite of its mishap.
+// True if an opening knock succeeds despite its fault.
 bool World::opens(const Terms& terms, Mishap mishap) {
   if (terms.one_time && mishap == Mishap::kUnmarked) return false;
   return !terms.admission || mishap != Mishap::kFull;
 }
 
-// A knock alone never runs a command: what it opens is to be recorded first.
+// A knock by itself never runs a command, because its opening must be recorded first.
 void World::check_knock(Answer answer, const Terms& terms, size_t entries) {
   require(!ran_, "a knock ran a command");
   const bool recorded = entries != unsynced_.size();
@@ -347,7 +347,7 @@ void World::could_not_run(size_t number, bool again) {
   if (require(life != nullptr, "an opening was forgotten whose command runs")) {
     if (process.kind == CommandKind::kStart) {
       life->start_running = false;
-      life->begun = !again;  // one that never can be run has ended, like one that failed
+      life->begun = !again;  // an unrunnable one counts as ended, like one that failed
       life->start_again = again;
     } else {
       life->stop_running = false;
@@ -380,10 +380,10 @@ void World::pass_time(Instant when, bool ask) {
 }
 
 void World::restart(size_t surviving) {
-  elements_.clear();  // the table is made anew
+  elements_.clear();  // the table is rebuilt
   unsynced_.resize(surviving);
   bring_to_disk();
-  // Commands that run end on their own: a start has opened then, a stop has closed.
+  // Running commands end by themselves: a start has then opened, a stop has closed.
   for (const Process& process : processes_) {
     if (Life* life = this->life(process.opening)) {
       if (process.kind == CommandKind::kStart) life->start_running = false;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A world around the real `Openings`: a clock, a disk whose latest records may be lost in a crash,
-// commands that run until they are ended, one-time sequences, a kernel that lets knockers in until
-// a time, and a ledger that knows from events and actions alone what the contract owes to whom
-// (behaviour.md, sections 2, 4, 6 and 9). Whatever
-// the machine does against it ends the world with one sentence. It can be copied, so an explorer
-// may go on from one moment in every direction. Written from the contract, not from openings.cpp.
+// A world around the real `Openings`: a clock, a disk that may lose its latest records in a crash,
+// commands that run until they are ended, one-time sequences, a kernel that admits knockers until a
+// time, and a ledger that derives the obligations of the contract (behaviour.md, sections 2, 4, 6
+// and 9) from events and actions only. A violation ends the world with one sentence. A world can be
+// copied, so an explorer can continue from one moment in every direction. Written from the
+// contract, not from openings.cpp.
 #pragma once
 
 #include <array>
@@ -21,15 +21,15 @@ namespace knockd::openings_test {
 
 inline constexpr size_t kDoors = 2;
 inline constexpr size_t kSources = 2;
-// A stop waits so long for a start that still runs.
+// How long a stop waits for a running start.
 inline constexpr Duration kPatience = std::chrono::seconds(1);
-// A start that begins no later than this after its knock gives the time from the knock on.
+// The time of an opening counts from the knock if its start begins no later than this.
 inline constexpr Duration kPrompt = std::chrono::milliseconds(100);
 
-// A person lets somebody in so often; more would only make more orders of events.
+// How often a person opens by hand; more would only add orders of events.
 inline constexpr size_t kMostByHand = 1;
 inline constexpr size_t kMostByGateway = 1;
-// An end that is later by no more than this is the same, of a gateway's.
+// Ends that a gateway reports count as the same within this difference.
 inline constexpr Duration kOnTheWay = std::chrono::milliseconds(10);
 
 // Doors and limits of a world. It must outlive its worlds.
@@ -44,17 +44,17 @@ struct Event {
   enum class Kind : uint8_t {
     kKnock,          // at door a by source b
     kKnockUnmarked,  // the same, but its one-time sequence cannot be marked
-    kKnockFull,      // the same, but the kernel lets nobody in
-    kKnockByHand,    // a person lets source b in at door a
-    kGateway,        // one of the fleet lets source b in at door a, or lengthens that
-    kShutByHand,     // and ends that
+    kKnockFull,      // the same, but the kernel refuses to admit
+    kKnockByHand,    // a person opens door a for source b
+    kGateway,        // a gateway of the fleet opens door a for source b, or extends that
+    kShutByHand,     // and closes it
     kEnd,            // of running command a
-    kTryAgain,       // running command a, which has just begun, could not be run
-    kNever,          // the same, and never can be
+    kTryAgain,       // running command a, just begun, could not be run
+    kNever,          // the same, and it never can be
     kSync,           // the end of a turn
-    kAlarm,          // time goes on to the next alarm
-    kHalf,           // or half of it, and the machine is asked all the same
-    kLate,           // or beyond: the machine is busy elsewhere
+    kAlarm,          // time advances to the next alarm
+    kHalf,           // or half of it, and the machine is called all the same
+    kLate,           // or beyond: the machine is busy
     kCrash,          // a of the records that were not synced survive
     kClose,          // shut down, Shutdown = close
     kKeep,
@@ -69,16 +69,16 @@ class World {
  public:
   explicit World(const Setting& setting);
 
-  // An event that cannot happen now is passed over.
+  // Ignores an event that cannot happen now.
   void apply(const Event& event);
-  // All that can happen now.
+  // All events that can happen now.
   void list_events(std::vector<Event>& events) const;
-  // Commands end, time goes on and nothing may remain. `hanging`: starts end last of all.
+  // Commands end, time advances and nothing may remain. `hanging`: starts end last.
   void drain(bool hanging);
 
-  // The first thing that went against the contract; empty if none did.
+  // The first violation of the contract, or empty.
   const std::string& failure() const { return failure_; }
-  // Events and actions are told there from now on.
+  // Writes events and actions there from now on.
   void set_trace(std::vector<std::string>* trace) { trace_ = trace; }
   bool is_leaving() const { return leaving_; }
   size_t restarts() const { return restarts_; }
@@ -86,12 +86,12 @@ class World {
  private:
   // What the ledger knows of an opening.
   struct Life {
-    uint64_t id = 0;  // 0: not told yet
+    uint64_t id = 0;  // 0: not known yet
     uint8_t door = 0;
     uint8_t source = 0;
     bool has_start = false;
     bool has_stop = false;
-    bool has_ports = false;  // that its source is let in to without a command
+    bool has_ports = false;  // admitted to without a command
     bool let_in = false;     // to them, and not yet dismissed
     bool dismissed = false;
     bool kernel_refused = false;  // to renew the time: it stays what it was
@@ -99,10 +99,10 @@ class World {
     bool synced = false;          // its record, and all of its turn
     bool begun = false;           // its start, or there is none and it is recorded
     bool start_running = false;
-    bool start_again = false;  // is tried again
+    bool start_again = false;  // will be retried
     bool stop_running = false;
     bool stop_follows = false;  // the running stop began when the start had ended
-    bool stop_again = false;    // is tried again
+    bool stop_again = false;    // will be retried
     bool stopped_once = false;
     bool stop_failed = false;  // for good
     bool closed = false;       // a stop has ended that followed the start

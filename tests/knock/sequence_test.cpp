@@ -25,7 +25,7 @@ std::string knocks(int count) {
   return text;
 }
 
-TEST(Sequence, GoodTextsAreRead) {
+TEST(Sequence, ValidTextsAreParsed) {
   const struct {
     std::string_view text;
     Sequence sequence;
@@ -47,7 +47,7 @@ TEST(Sequence, GoodTextsAreRead) {
   }
 }
 
-TEST(Sequence, FaultsHaveTheirPlaceAndWords) {
+TEST(Sequence, FaultsHaveAPositionAndAMessage) {
   const std::string port = "expected a number from 1 to 65535";
   const std::string protocol = "expected tcp or udp";
   const std::string empty = "empty sequence: expected a list of ports like 7000,8000:udp,9000";
@@ -98,19 +98,19 @@ TEST(Sequence, HoldsUpTo32Knocks) {
   EXPECT_EQ(std::get<Sequence>(result).size(), 32U);
 }
 
-TEST(Sequence, UnsaidProtocolIsTheCallers) {
+TEST(Sequence, DefaultProtocolIsTheCallers) {
   const Sequence expected = {{7000, kUdp}, {8000, kTcp}, {9000, kUdp}};
   EXPECT_EQ(std::get<Sequence>(parse_sequence("7000,8000:tcp,9000", kUdp)), expected);
 }
 
-TEST(Sequence, IsWrittenAsItIsRead) {
+TEST(Sequence, TextRoundTrips) {
   const Sequence sequence = {{7000, kTcp}, {8000, kUdp}, {9000, kTcp}};
   EXPECT_EQ(to_string(sequence), "7000,8000:udp,9000");
   EXPECT_EQ(std::get<Sequence>(parse_sequence(to_string(sequence))), sequence);
   EXPECT_EQ(to_string(Sequence{}), "");
 }
 
-TEST(Knock, IsReadAlone) {
+TEST(Knock, IsParsedAlone) {
   EXPECT_EQ(std::get<Knock>(parse_knock("7000")), (Knock{7000, kTcp}));
   EXPECT_EQ(std::get<Knock>(parse_knock(" 7000:udp ")), (Knock{7000, kUdp}));
   EXPECT_EQ(std::get<Knock>(parse_knock("7000", kUdp)), (Knock{7000, kUdp}));

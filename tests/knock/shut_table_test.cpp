@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The text for nft(8). What the kernel makes of it: tests/keeper/nft_sets_test.cpp and tests/e2e.
+// The text for nft(8). tests/keeper/nft_sets_test.cpp and tests/e2e cover its effect in the kernel.
 #include "knockd/knock/shut_table.h"
 
 #include <gmock/gmock.h>
@@ -25,7 +25,7 @@ ShutTable table_of(std::vector<ShutPort> ports) {
   return table;
 }
 
-TEST(ShutTable, IsMadeAnewAsAWhole) {
+TEST(ShutTable, IsReplacedAsAWhole) {
   ShutTable table = table_of({{kSsh, true}});
   table.interfaces = {"eth0", "wan"};
   EXPECT_EQ(to_nft(table), R"(table inet knockd
@@ -56,7 +56,7 @@ TEST(ShutTable, CoversAllButLoopback_WithoutInterfaces) {
   EXPECT_THAT(text, Not(HasSubstr("interfaces")));
 }
 
-TEST(ShutTable, KeepsConnectionsOfThosePortsAlone) {
+TEST(ShutTable, KeepsConnectionsOfThosePortsOnly) {
   const std::string text = to_nft(table_of({{kSsh, false}, {kWeb, true}}));
   EXPECT_THAT(text, HasSubstr("set shut { type inet_proto . inet_service; "
                               "elements = { tcp . 22, tcp . 443 }; }"));
@@ -64,13 +64,13 @@ TEST(ShutTable, KeepsConnectionsOfThosePortsAlone) {
                               "elements = { tcp . 443 }; }"));
 }
 
-TEST(ShutTable, HasASetOfNothing_WhenNoConnectionIsKept) {
+TEST(ShutTable, HasAnEmptySet_WhenNoConnectionIsKept) {
   EXPECT_THAT(to_nft(table_of({{kSsh, false}})),
               HasSubstr("set kept { type inet_proto . inet_service; }\n"));
 }
 
-// Of tcp the flags decide, whatever conntrack knows.
-TEST(ShutTable, AsksConntrackForUdpAlone_OnceAndOnlyIfItsConnectionsAreKept) {
+// For tcp the flags decide, regardless of conntrack.
+TEST(ShutTable, AsksConntrackOnlyForUdp_OnceAndIfItsConnectionsAreKept) {
   const std::string rule =
       "    meta l4proto udp meta l4proto . th dport @kept ct state established return\n";
   EXPECT_THAT(to_nft(table_of({{kSsh, true}})), Not(HasSubstr("ct state")));
@@ -100,7 +100,7 @@ TEST(ShutTable, HasASetForEachPrefix) {
   EXPECT_THAT(text, Not(HasSubstr("open6_128")));
 }
 
-TEST(ShutTable, LetsNobodyInOverIpv6_WithoutPrefixesForIt) {
+TEST(ShutTable, AdmitsNobodyOverIpv6_WithoutPrefixesForIt) {
   ShutTable table = table_of({{kSsh, true}});
   table.prefixes_v6 = {};
   const std::string text = to_nft(table);
@@ -108,7 +108,7 @@ TEST(ShutTable, LetsNobodyInOverIpv6_WithoutPrefixesForIt) {
   EXPECT_THAT(text, HasSubstr("@shut drop"));
 }
 
-TEST(ShutTable, NameIsReadBackFromItsText) {
+TEST(ShutTable, NameIsParsedFromItsText) {
   ShutTable table = table_of({{kSsh, true}});
   table.name = "mine";
   EXPECT_EQ(table_name_in(to_nft(table)), "mine");

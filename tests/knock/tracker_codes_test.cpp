@@ -15,7 +15,7 @@ namespace {
 
 using TrackerCodesTest = TrackerTest;
 
-TEST_F(TrackerCodesTest, EachOfTheCodesOpens_AndItsTagIsTold) {
+TEST_F(TrackerCodesTest, EachCodeOpens_AndItsTagIsReported) {
   door_with_codes("ssh", "7000,totp,totp", {{20001, 20002}, {30001, 30002}, {10081, 65535}});
   const uint16_t ports[3][2] = {{20001, 20002}, {30001, 30002}, {10081, 65535}};
   for (uint16_t code = 0; code < 3; ++code) {
@@ -28,8 +28,8 @@ TEST_F(TrackerCodesTest, EachOfTheCodesOpens_AndItsTagIsTold) {
   }
 }
 
-// A source that is known may try again when others knock wrong codes, but not try them all.
-TEST_F(TrackerCodesTest, AnOpeningTellsWhetherItsSourceGuesses) {
+// A known source may retry while others knock wrong codes, but not try all codes.
+TEST_F(TrackerCodesTest, AnOpeningReportsWhetherItsSourceGuesses) {
   const Ports codes = {{40012, 40134, 40256}};
   door_with_codes("typed", "7000,400xx,401xx,402xx", codes);
   const auto guesses_after = [&](int wrong_ones) {
@@ -64,7 +64,7 @@ TEST_F(TrackerCodesTest, CodesAreNotMixed) {
   expect_nothing();
 }
 
-TEST_F(TrackerCodesTest, EachCodeThatFitsSoFarIsKept) {
+TEST_F(TrackerCodesTest, EachCodeThatStillMatchesIsKept) {
   door_with_codes("ssh", "7000,totp,totp,totp",
                   {{20001, 20002, 20003}, {20001, 20002, 30003}, {20001, 40002, 20003}});
   for (const std::vector<uint16_t>& ports :
@@ -95,8 +95,8 @@ TEST_F(TrackerCodesTest, ACodeMayComeFirst_AndFixedKnocksBetween) {
   EXPECT_EQ(event.code.user, 1);
 }
 
-// One attempt, however many codes begin with the same knock.
-TEST_F(TrackerCodesTest, AFirstKnockTakesOnePlaceInTheTable) {
+// One attempt, for any number of codes that begin with the same knock.
+TEST_F(TrackerCodesTest, AFirstKnockUsesOnePlaceInTheTable) {
   options.bounds.max_sources = 16;
   Ports many;
   for (uint16_t code = 0; code < 240; ++code) {
@@ -117,7 +117,7 @@ TEST_F(TrackerCodesTest, AFirstKnockTakesOnePlaceInTheTable) {
   expect("ssh: Stage 2, ssh: OPEN SESAME");
 }
 
-TEST_F(TrackerCodesTest, AnAttemptGoesOn_WhenItsCodeIsAmongTheNewOnes) {
+TEST_F(TrackerCodesTest, AnAttemptContinues_WhenItsCodeIsAmongTheNewOnes) {
   door_with_codes("ssh", "7000,totp,totp", {{20001, 20002}, {30001, 30002}});
   knock(7000);
   knock(30001);
@@ -128,7 +128,7 @@ TEST_F(TrackerCodesTest, AnAttemptGoesOn_WhenItsCodeIsAmongTheNewOnes) {
   EXPECT_EQ(event.code.user, 1);
 }
 
-TEST_F(TrackerCodesTest, AnAttemptIsOver_WhenItsCodeIsNot) {
+TEST_F(TrackerCodesTest, AnAttemptEnds_WhenItsCodeIsNotAmongTheNewOnes) {
   door_with_codes("ssh", "7000,totp,totp", {{20001, 20002}, {30001, 30002}});
   knock(7000);
   knock(30001);
@@ -141,7 +141,7 @@ TEST_F(TrackerCodesTest, AnAttemptIsOver_WhenItsCodeIsNot) {
   expect("ssh: Stage 1");
 }
 
-TEST_F(TrackerCodesTest, AnAttemptBeforeItsFirstPlaceGoesOnWithAnyNewCode) {
+TEST_F(TrackerCodesTest, AnAttemptBeforeItsFirstPlaceContinuesWithAnyNewCode) {
   door_with_codes("ssh", "7000,8000,totp", {{20001}, {20002}, {20003}});
   knock(7000);
   knock(8000);
@@ -173,7 +173,7 @@ TEST_F(TrackerCodesTest, OldPortsAreNoLongerThoseOfTheDoor) {
   EXPECT_EQ(verdict, Verdict::kFirstOfNone);
 }
 
-TEST_F(TrackerCodesTest, AKnockThatIsRepeatedIsTakenOnce) {
+TEST_F(TrackerCodesTest, ARepeatedKnockCountsOnce) {
   door_with_codes("ssh", "7000,totp,totp", {{20001, 20002}, {30001, 30002}});
   knock(7000);
   knock(20001);
@@ -207,7 +207,7 @@ TEST_F(TrackerCodesTest, AnAcceptedPortIsNotCountedAsAScan_OthersAre) {
   expect("ssh: port scan at 2");
 }
 
-// A used code ends like a good one, and the tracker cannot tell.
+// The tracker cannot distinguish a used code from a valid one.
 TEST_F(TrackerCodesTest, ACodeDoesNotCoolTheDoorDown) {
   door_with_codes("ssh", "7000,totp", {{20001}}, 10s);
   for (int i = 0; i < 2; ++i) {
@@ -217,7 +217,7 @@ TEST_F(TrackerCodesTest, ACodeDoesNotCoolTheDoorDown) {
   }
 }
 
-TEST_F(TrackerCodesTest, UdpIsNoCode) {
+TEST_F(TrackerCodesTest, UdpIsNotACode) {
   door_with_codes("ssh", "7000,totp", {{20001}});
   knock(7000);
   knock_udp(20001);
@@ -225,7 +225,7 @@ TEST_F(TrackerCodesTest, UdpIsNoCode) {
   expect("ssh: Stage 1, ssh: OPEN SESAME");
 }
 
-TEST_F(TrackerCodesTest, UdpIsNoCode_AlsoWhereAnotherDoorHasIt) {
+TEST_F(TrackerCodesTest, UdpIsNotACode_EvenWhenAnotherDoorUsesThePort) {
   door_with_codes("ssh", "7000,totp", {{20001}});
   door("web", "20001:udp,8000");
   knock(7000);
@@ -235,7 +235,7 @@ TEST_F(TrackerCodesTest, UdpIsNoCode_AlsoWhereAnotherDoorHasIt) {
   EXPECT_EQ(wrong[0].door, 0);
 }
 
-TEST_F(TrackerCodesTest, WithoutCodesNoneOpens) {
+TEST_F(TrackerCodesTest, WithoutCodesTheDoorStaysShut) {
   door_with_codes("ssh", "7000,400xx,401xx,402xx", {});
   knock(7000);
   knock(40012);
@@ -269,7 +269,7 @@ TEST_F(TrackerCodesTest, AnyOtherPortOfTheHundredsIsAWrongCode) {
   expect("ssh: Stage 1, ssh: Stage 2, ssh: wrong code at 2");
 }
 
-TEST_F(TrackerCodesTest, PortsBesideTheHundredsAreNoCodes) {
+TEST_F(TrackerCodesTest, PortsOutsideTheHundredsAreNotCodes) {
   door_with_codes("ssh", "7000,8000,400xx,401xx,402xx", {{40012, 40134, 40256}});
   knock(7000);
   knock(39999);
@@ -281,7 +281,7 @@ TEST_F(TrackerCodesTest, PortsBesideTheHundredsAreNoCodes) {
   ASSERT_EQ(wrong.size(), 1u) << "a fixed knock at the wrong place is no wrong code";
 }
 
-TEST_F(TrackerCodesTest, FixedKnocksNextToTheHundredsAreNoCodes) {
+TEST_F(TrackerCodesTest, FixedKnocksNextToTheHundredsAreNotCodes) {
   door_with_codes("ssh", "39999,40300,400xx,401xx,402xx", {{40012, 40134, 40256}});
   knock(39999);
   knock(40300);
@@ -299,7 +299,7 @@ TEST_F(TrackerCodesTest, FixedKnocksNextToTheHundredsAreNoCodes) {
 
 // ---- against a simple model ----
 
-// What a source has knocked of a door's sequence, and all codes that agree with it.
+// A source's knocks of a door's sequence, and all codes that match them.
 struct Model {
   std::vector<Sequence> sequences;
   std::vector<uint16_t> heard;
@@ -318,7 +318,7 @@ struct Model {
       return std::ranges::any_of(one, [&](const Knock& knock) { return knock.port == port; });
     });
   }
-  // What happened, as the fixture tells it.
+  // What happened, in the fixture's words.
   std::string knock(uint16_t port) {
     if (!is_a_port(port)) return "";
     std::vector<uint16_t> longer = heard;
@@ -346,7 +346,7 @@ TEST_F(TrackerCodesTest, AgreesWithASimpleModel) {
     const char* const forms[] = {"7000,totp,totp,totp", "totp,totp,7000,totp", "totp,totp,totp"};
     const char* const form = forms[seed % 3];
     const auto coded = std::get<CodedSequence>(parse_coded_sequence(form));
-    // So few ports that codes often begin alike.
+    // Few ports, so that codes often begin alike.
     const auto draw = [&] {
       Ports ports(1 + below(8));
       for (auto& one : ports) {

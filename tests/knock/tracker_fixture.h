@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A tracker in a house with doors, for tests that tell a story.
+// A tracker in a house with doors, for tests that read as a story.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -23,10 +23,10 @@ inline constexpr uint8_t kSyn = kTcpSyn;
 inline constexpr uint8_t kAck = kTcpAck;
 inline constexpr uint8_t kSynAck = kTcpSyn | kTcpAck;
 
-// A house with doors, told as a story: door("openSSH", "7000,8000"); knock(7000); after(3s);
-// expect("openSSH: Stage 1"). `expect` wants all that happened since the last one, and nothing
-// else; what nobody expected fails the test at its end. What one packet does to several doors comes
-// in the order of their names.
+// A house with doors, as a story: door("openSSH", "7000,8000"); knock(7000); after(3s);
+// expect("openSSH: Stage 1"). `expect` lists everything that happened since the last one; anything
+// unexpected fails the test at its end. Events of one packet at several doors are sorted by the
+// doors' names.
 class TrackerTest : public testing::Test, public TrackerSink {
  protected:
   struct DoorFacts {
@@ -78,7 +78,7 @@ class TrackerTest : public testing::Test, public TrackerSink {
   }
   void close_for_good(DoorNumber number) { tracker().set_sequence(number, {}, 1); }
 
-  // Who speaks from here on, and to whom.
+  // The sender and the destination from here on.
   void from(std::string_view source) { packet_.source = address(source); }
   void from_number(uint32_t number) {
     packet_.source = IpAddress::from_v4(
@@ -87,7 +87,7 @@ class TrackerTest : public testing::Test, public TrackerSink {
   }
   void to(std::string_view destination) { packet_.destination = address(destination); }
 
-  // Each with a source port and sequence number of its own; returns what was sent.
+  // Each has its own source port and sequence number; returns the packets sent.
   Packet knock(uint16_t port, uint8_t flags = kSyn) {
     packet_.protocol = Protocol::kTcp;
     packet_.destination_port = port;
@@ -112,7 +112,7 @@ class TrackerTest : public testing::Test, public TrackerSink {
     now_ += time;
     tracker().expire(now_);
   }
-  // As after(), but the loop has not turned.
+  // Like after(), but without a turn of the loop.
   void unnoticed(Duration time) { now_ += time; }
 
   void expect(const std::string& happened) {
@@ -120,14 +120,14 @@ class TrackerTest : public testing::Test, public TrackerSink {
     happened_.clear();
   }
   void expect_nothing() { expect(""); }
-  void expect_anything() { happened_.clear(); }  // whatever it was
-  // Whatever else happened.
+  void expect_anything() { happened_.clear(); }  // of any kind
+  // Anything else that happened.
   void expect_all_shut() {
     EXPECT_EQ(happened_.find("OPEN SESAME"), std::string::npos) << happened_;
     happened_.clear();
   }
 
-  // Another house: no doors yet, nobody known.
+  // A new house: no doors, no known sources.
   void move() {
     rules_.clear();
     names_.clear();
@@ -149,7 +149,7 @@ class TrackerTest : public testing::Test, public TrackerSink {
   TrackerOptions options;
   Verdict verdict = Verdict::kNotAddressed;  // the last one, with options.explain
   KnockEvent event;                          // the last one
-  std::vector<KnockEvent> wrong;             // knocks that ended an attempt: no line tells of them
+  std::vector<KnockEvent> wrong;             // knocks that ended an attempt: not logged
 
  private:
   void on_event(const KnockEvent& told) override {

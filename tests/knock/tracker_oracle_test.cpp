@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The tracker against an oracle: a model that keeps no state at all, but for each packet reads the
-// whole history again by the rules as the contract words them. Random doors, few sources, few
-// ports: so that sequences do complete, and everything that may come between does.
+// Compares the tracker with an oracle: a model without state that for each packet reads the whole
+// history again by the rules of the contract. Random doors, few sources and few ports, so that
+// sequences complete and every interruption occurs.
 //
 // KNOCKD_ORACLE_SEED=N repeats a run, KNOCKD_ORACLE_PACKETS=N makes it longer.
 #include <gtest/gtest.h>
@@ -33,10 +33,10 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Random = std::mt19937_64;
 
-// How long a segment that opened a door is known again (RFC 6298 backs off to 64 s).
+// How long a segment that opened a door is recognized (RFC 6298 backs off to 64 s).
 constexpr Duration kLinger = seconds(64);
 
-// What happens to a tracker from outside.
+// External events for a tracker.
 struct Happening {
   enum class Kind { kPacket, kOwnAddresses, kSequence } kind;
   Instant time{};
@@ -53,9 +53,9 @@ struct Attempt {
   DoorNumber door = 0;
   size_t stage = 0;
   Instant began{};
-  std::vector<Packet> taken{};  // all that it accepted or took for a repeat
+  std::vector<Packet> taken{};  // all segments that it accepted or recognized as repeated
   std::set<uint16_t> scanned{};
-  std::optional<Instant> opened{};  // over, but its last knock is still known
+  std::optional<Instant> opened{};  // ended, but its last knock is still recognized
 };
 
 struct Opened {
@@ -68,8 +68,8 @@ class Oracle {
   Oracle(std::vector<DoorRule> doors, const TrackerOptions& options)
       : initial_doors_(std::move(doors)), options_(options) {}
 
-  // What the last of the history's packets brings about. Remembers the openings, as cooling doors
-  // are the one thing that sources have in common.
+  // The effects of the history's last packet. Remembers the openings, because sources share only
+  // the cooldown of doors.
   std::vector<KnockEvent> happens(const Happening& happening) {
     history_.push_back(happening);
     if (happening.kind != Happening::Kind::kPacket) return {};
@@ -80,14 +80,14 @@ class Oracle {
     return events_;
   }
 
-  // The timeouts of a source, with the instants they fall due.
+  // The timeouts of a source, with their instants.
   std::vector<std::pair<Instant, KnockEvent>> timeouts(const IpAddress& source, Instant now) {
     read_history_of(source);
     end_old_attempts(now);
     return timeouts_;
   }
 
-  // When the first of a source's attempts becomes too old.
+  // When a source's first attempt expires.
   std::optional<Instant> first_deadline(const IpAddress& source, Instant now) {
     read_history_of(source);
     end_old_attempts(now);
@@ -160,7 +160,7 @@ class Oracle {
     if (!retransmission && !accepted) count_scan(packet);
   }
 
-  // Whether it is one of the last 16 tcp packets that this attempt took.
+  // True if it is one of the last 16 tcp packets of this attempt.
   static bool knows_again(const Attempt& attempt, const Packet& packet) {
     std::vector<Packet> segments;
     for (const Packet& taken : attempt.taken) {
@@ -174,7 +174,7 @@ class Oracle {
            });
   }
 
-  // Rule 3; whether an attempt advanced or was repeated.
+  // Rule 3; true if an attempt advanced or was repeated.
   bool hold_against_attempts(const Packet& packet, Instant now) {
     bool taken = false;
     std::vector<Attempt> left;
@@ -200,14 +200,14 @@ class Oracle {
     return taken;
   }
 
-  // Rule 4; whether one began.
+  // Rule 4; true if an attempt began.
   bool begin_attempts(const Packet& packet, Instant now) {
     bool began = false;
     for (DoorNumber door = 0; door < doors_.size(); ++door) {
       if (counts(door, packet) && !cooling(door, now) &&
           doors_[door].sequence.front() == Knock{packet.destination_port, packet.protocol}) {
         Attempt fresh{.door = door, .began = now};
-        // What opened this door before is known on.
+        // Segments that opened this door before are still recognized.
         for (const Attempt& opened : attempts_) {
           if (opened.door == door) fresh.taken = opened.taken;
         }
@@ -248,7 +248,7 @@ class Oracle {
     });
   }
 
-  // What caused the last event.
+  // The cause of the last event.
   void came_by(const Packet& packet) {
     events_.back().interface_index = packet.interface_index;
     events_.back().destination = packet.destination;
@@ -390,14 +390,14 @@ class RandomWorld {
 
  private:
   uint32_t pick(size_t below) {
-    // Of 32 bits, so that a seed is the same world on every machine.
+    // 32 bits, so that a seed gives the same world on every machine.
     return std::uniform_int_distribution(0u, static_cast<uint32_t>(below - 1))(random_);
   }
 
   Duration pass_time() {
     if (one_in(60)) return seconds(50 + pick(20));
     if (impatient_) return milliseconds(pick(50));
-    if (one_in(10)) return seconds(pick(6));  // whole seconds meet the timeouts exactly
+    if (one_in(10)) return seconds(pick(6));  // whole seconds hit the timeouts exactly
     return one_in(3) ? milliseconds(0) : milliseconds(pick(400));
   }
 
@@ -456,7 +456,7 @@ class RandomWorld {
     return packet;
   }
 
-  // Mostly what a knocker would send next who knows a door's sequence.
+  // Mostly the next packet of a knocker who knows a door's sequence.
   Knock next_knock(size_t who) {
     if (one_in(impatient_ ? 200 : 12)) return make_knock();
     if (one_in(impatient_ ? 50 : 6)) {
@@ -473,18 +473,19 @@ class RandomWorld {
   Random random_;
   Instant now_{seconds(1000)};
   uint32_t ports_ = 0;
-  bool impatient_ = false;  // one source sends most, repeats its knocks often, and hardly waits
+  bool impatient_ =
+      false;  // one source sends most packets, repeats its knocks often, and hardly waits
   uint32_t generation_ = 0;
   uint32_t tcp_sequence_ = 0;
   std::vector<IpAddress> destinations_;
   std::vector<IpAddress> sources_;
   std::vector<DoorRule> doors_;
   TrackerOptions options_;
-  std::vector<Sequence> scripts_;          // of each source: what it is about to send
+  std::vector<Sequence> scripts_;          // per source: the packets it is about to send
   std::vector<std::vector<Packet>> sent_;  // by each source
 };
 
-// How often what was compared came about.
+// How often each compared event occurred.
 struct Tally {
   size_t packets = 0;
   std::map<EventKind, size_t> events;
@@ -504,7 +505,7 @@ void hand_to(Tracker& tracker, const Happening& happening) {
   }
 }
 
-// A tracker that gets the packets of one instant together.
+// A tracker that receives the packets of one instant as a batch.
 class Together {
  public:
   explicit Together(const RandomWorld& world)
@@ -533,8 +534,8 @@ class Together {
   Instant time_{};
 };
 
-// One world, until the tracker and the oracle differ or it ends. With `prompt` the tracker is told
-// the time before each happening, as in the daemon's loop; without, only now and then.
+// One world, until its end or a difference between tracker and oracle. With `prompt` the tracker
+// gets the time before each event, as in the daemon's loop; without, only now and then.
 void compare_in_one_world(uint64_t seed, bool prompt, int happenings, Tally& tally) {
   SCOPED_TRACE(testing::Message() << "seed " << seed << (prompt ? ", prompt" : ""));
   RandomWorld world(seed);
@@ -543,7 +544,7 @@ void compare_in_one_world(uint64_t seed, bool prompt, int happenings, Tally& tal
   Oracle oracle(world.doors(), world.options());
   Together together(world);
   std::vector<KnockEvent> all_events;
-  std::vector<std::pair<Instant, KnockEvent>> told;  // timeouts, with the time they were told
+  std::vector<std::pair<Instant, KnockEvent>> told;  // timeouts, with the time of their report
   std::vector<Instant> turns;
 
   Happening happening = world.own_addresses();
@@ -584,7 +585,7 @@ void compare_in_one_world(uint64_t seed, bool prompt, int happenings, Tally& tal
   EXPECT_EQ(tracker.sources(), 0u);
   EXPECT_EQ(tracker.next_expiry(), std::nullopt);
 
-  // Every timeout is told once, in order, and, if the tracker knows the time, when it falls due.
+  // Every timeout is reported once, in order, and, if the tracker knows the time, when it is due.
   std::vector<std::pair<Instant, KnockEvent>> due;
   for (const IpAddress& source : world.sources()) {
     for (const auto& [deadline, event] : oracle.timeouts(source, end)) {
@@ -626,7 +627,8 @@ Tally compare_in_worlds(uint64_t seed) {
 
 TEST(TrackerOracle, AgreesOnAFixedSeed) {
   Tally tally = compare_in_worlds(1);
-  // A comparison in which little happens shows little. Only here, where the shares are known.
+  // Checks that enough happened for the comparison to be useful. Only here, where the shares are
+  // known.
   EXPECT_GT(tally.events[EventKind::kStage], tally.packets / 10);
   EXPECT_GT(tally.events[EventKind::kOpen], tally.packets / 20);
   EXPECT_GT(tally.events[EventKind::kTimeout], tally.packets / 100);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Port scans, and users as they are: the scan guard is to keep doors shut for the ones and open for
-// the others. Scans come in orders that are the same in each run; scripts/scans has real scanners,
-// whose orders are luck.
+// Port scans and realistic users: the scan guard must keep doors shut for scans and open for users.
+// The orders of these scans are the same in each run; scripts/scans runs real scanners, whose
+// orders are random.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@
 namespace knockd {
 namespace {
 
-// The doors of public guides, a configuration each, as tests/data/config/good has them.
+// The doors of public guides, one configuration each, from tests/data/config/good.
 const std::vector<std::vector<std::string_view>> kGuides = {
     {"7000,8000,9000"},
     {"7000,8000,9000", "9000,8000,7000"},
@@ -50,13 +50,13 @@ class TrackerScanTest : public TrackerTest {
     std::reverse(ports.begin(), ports.end());
     return ports;
   }
-  // Not std::shuffle: each library has its own.
+  // Not std::shuffle, which differs between libraries.
   static Ports shuffled(Ports ports, uint32_t seed) {
     std::mt19937 random(seed);
     for (size_t i = ports.size(); i > 1; --i) std::swap(ports[i - 1], ports[random() % i]);
     return ports;
   }
-  // As many as scanners try if they are not told, with all tcp ports of the guides among them.
+  // The number of ports that scanners try by default, including all tcp ports of the guides.
   static Ports thousand() {
     std::set<uint16_t> ports;
     for (const auto& guide : kGuides) {
@@ -102,7 +102,7 @@ TEST_F(TrackerScanTest, OpensNoDoor_ForAScanInOrder) {
   }
 }
 
-TEST_F(TrackerScanTest, TellsEachAttemptThatAScanMade) {
+TEST_F(TrackerScanTest, ReportsEachAttemptThatAScanMade) {
   move_to({"7000,8000,9000", "9000,8000,7000"});
   scan(ascending());
   expect(
@@ -112,8 +112,8 @@ TEST_F(TrackerScanTest, TellsEachAttemptThatAScanMade) {
 
 constexpr std::array<size_t, 11> kLags = {0, 1, 2, 998, 999, 1000, 1001, 1002, 1999, 2000, 2001};
 
-// Each lag brings the second scan to one port of a door when the first is at another, or nearly so;
-// or lets them meet at one.
+// With each lag the second scan is at one port of a door when the first is at, or near, another; or
+// both are at the same port.
 TEST_F(TrackerScanTest, OpensNoDoor_ForTwoScansAtOnce) {
   move_to({"7000,8000,9000", "9000,8000,7000"});
   Ports up(6001);
@@ -140,7 +140,7 @@ TEST_F(TrackerScanTest, OpensNoDoor_ForOneHundredScansOfTheCommonPorts) {
   }
 }
 
-TEST_F(TrackerScanTest, OpensNoDoor_ForAScanOfAllPortsInDisorder) {
+TEST_F(TrackerScanTest, OpensNoDoor_ForAScanOfAllPortsInRandomOrder) {
   const Ports all = shuffled(ascending(), 1);
   for (const auto& guide : kGuides) {
     move_to(guide);
@@ -149,10 +149,11 @@ TEST_F(TrackerScanTest, OpensNoDoor_ForAScanOfAllPortsInDisorder) {
   }
 }
 
-// Luck is what remains: the knocks in order, with four other ports at most between the first and
-// the last. That is 15 of the ways in which others can lie between three knocks, so of n ports in
-// disorder a scan has a chance of 15 / ((n - 1) * (n - 2)): 1 in 66,000 with a thousand.
-TEST_F(TrackerScanTest, OpensADoor_OnlyIfAScanTriesFourOthersAtMostOnItsWay) {
+// A scan in random order can still open a door by luck: the knocks in order, with at most four
+// other ports between the first and the last. There are 15 ways to place the others between three
+// knocks, so a random order of n ports succeeds with a probability of 15 / ((n - 1) * (n - 2)): 1
+// in 66,000 for a thousand ports.
+TEST_F(TrackerScanTest, OpensADoor_OnlyIfAScanTriesAtMostFourPortsInBetween) {
   int opened = 0;
   for (size_t before_second = 0; before_second < 8; ++before_second) {
     for (size_t before_third = 0; before_third < 8; ++before_third) {
@@ -176,9 +177,9 @@ TEST_F(TrackerScanTest, OpensADoor_OnlyIfAScanTriesFourOthersAtMostOnItsWay) {
   EXPECT_EQ(opened, 15);
 }
 
-// Datagrams are no connection attempts, so they are not counted. A tcp knock in the sequence keeps
-// a scan by udp out; udp knocks alone must not stand in the order of their numbers.
-TEST_F(TrackerScanTest, GuardsNoSequenceOfUdpKnocksAlone) {
+// Datagrams are not connection attempts, so they are not counted. A tcp knock in the sequence stops
+// a udp scan; sequences of only udp knocks must not be in the order of their numbers.
+TEST_F(TrackerScanTest, DoesNotGuardSequencesOfOnlyUdpKnocks) {
   move_to({"22:udp,22:udp,151:tcp,15:udp", "2222:udp,3333:tcp,4444:udp"});
   scan_udp(ascending());
   expect_all_shut();
@@ -214,7 +215,7 @@ class TrackerUserTest : public TrackerTest {
   void expect_opened() { expect("openSSH: Stage 1, openSSH: Stage 2, openSSH: OPEN SESAME"); }
 };
 
-TEST_F(TrackerUserTest, WhoMistypesAPort_GetsIn) {
+TEST_F(TrackerUserTest, UserWhoMistypesAPort_GetsIn) {
   knock(7000);
   knock(800);
   knock(8001);
@@ -223,7 +224,7 @@ TEST_F(TrackerUserTest, WhoMistypesAPort_GetsIn) {
   expect_opened();
 }
 
-TEST_F(TrackerUserTest, WhoMissesAKnock_GetsIn_StartingOver) {
+TEST_F(TrackerUserTest, UserWhoMissesAKnock_GetsInByStartingOver) {
   knock(7000);
   expect("openSSH: Stage 1");
   knock(9000);
@@ -232,26 +233,26 @@ TEST_F(TrackerUserTest, WhoMissesAKnock_GetsIn_StartingOver) {
   expect_opened();
 }
 
-TEST_F(TrackerUserTest, WhoKnocksTwice_GetsInTwice) {
+TEST_F(TrackerUserTest, UserWhoKnocksTwice_GetsInTwice) {
   knock_at_ssh();
   expect_opened();
   knock_at_ssh();
   expect_opened();
 }
 
-TEST_F(TrackerUserTest, WhoKnocksEachKnockTwice_GetsIn) {
+TEST_F(TrackerUserTest, UserWhoSendsEachKnockTwice_GetsIn) {
   for (const uint16_t port : kSshKnocks) {
     knock(port);
     retransmit();
     knock(port);
   }
-  // The last knock comes once too often, and is the first of the other door.
+  // The last knock is sent once too often, and is the first of the other door.
   expect("openSSH: Stage 1, openSSH: Stage 2, openSSH: OPEN SESAME, closeSSH: Stage 1");
   knock_at_ssh();
   expect_opened();
 }
 
-TEST_F(TrackerUserTest, WhoHasABrowserOpen_GetsIn) {
+TEST_F(TrackerUserTest, UserWithABrowserOpen_GetsIn) {
   const auto browse = [&] {
     for (int connection = 0; connection < 20; ++connection) {
       knock(443);
@@ -271,7 +272,7 @@ TEST_F(TrackerUserTest, WhoHasABrowserOpen_GetsIn) {
   expect_opened();
 }
 
-TEST_F(TrackerUserTest, WhoSharesAnAddressWithUsersOfFourServices_GetsIn) {
+TEST_F(TrackerUserTest, UserWhoSharesAnAddressWithUsersOfFourServices_GetsIn) {
   for (const uint16_t port : kSshKnocks) {
     for (const uint16_t service : kServices) {
       knock(service);
@@ -282,7 +283,7 @@ TEST_F(TrackerUserTest, WhoSharesAnAddressWithUsersOfFourServices_GetsIn) {
   expect_opened();
 }
 
-TEST_F(TrackerUserTest, WhoseAddressIsForgedInAScan_GetsInWhenItIsOver) {
+TEST_F(TrackerUserTest, UserWhoseAddressIsForgedInAScan_GetsInAfterTheScan) {
   knock(7000);
   expect("openSSH: Stage 1");
   for (uint16_t port = 1; port < 1000; ++port) knock(port);
@@ -296,7 +297,7 @@ TEST_F(TrackerUserTest, WhoseAddressIsForgedInAScan_GetsInWhenItIsOver) {
   expect_opened();
 }
 
-TEST_F(TrackerUserTest, WhoKnocksBesideAScanOfAnother_GetsIn) {
+TEST_F(TrackerUserTest, UserWhoKnocksDuringAScanByAnother_GetsIn) {
   const auto scan = [&] {
     from("203.0.113.66");
     for (uint16_t port = 6000; port < 6900; ++port) knock(port);

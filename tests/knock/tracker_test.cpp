@@ -39,7 +39,7 @@ TEST_F(TrackerTest, OpensAtOnce_WhenTheSequenceIsOneKnock) {
   expect("bell: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, KnowsIpv6) {
+TEST_F(TrackerTest, HandlesIpv6) {
   door("openSSH", "7000,8000");
   from("2001:db8::9");
   to("2001:db8::1");
@@ -74,7 +74,7 @@ TEST_F(TrackerTest, KeepsProtocolsApart) {
   expect("openSSH: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, LooksAtNothingButKnocks) {
+TEST_F(TrackerTest, IgnoresPacketsThatAreNotKnocks) {
   door("openSSH", "7000,8000");
   knock(7000);
   expect("openSSH: Stage 1");
@@ -116,7 +116,7 @@ TEST_F(TrackerTest, TimesOut_WhenTheNextKnockShowsIt) {
   expect("openSSH: Stage 1, openSSH: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, SaysWhenTheNextAttemptIsTooOld) {
+TEST_F(TrackerTest, ReportsWhenTheNextAttemptExpires) {
   door("slow", "7000,8000", {.timeout = 20s});
   door("fast", "7001,8000", {.timeout = 5s});
   EXPECT_EQ(tracker().next_expiry(), std::nullopt);
@@ -137,7 +137,7 @@ TEST_F(TrackerTest, SaysWhenTheNextAttemptIsTooOld) {
 }
 
 // Rule 2.
-TEST_F(TrackerTest, PassesOverRetransmissions) {
+TEST_F(TrackerTest, IgnoresRetransmissions) {
   door("openSSH", "1111,1111,2222");
   knock(1111);
   expect("openSSH: Stage 1");
@@ -154,9 +154,9 @@ TEST_F(TrackerTest, PassesOverRetransmissions) {
   expect("openSSH: OPEN SESAME");
 }
 
-// As a browser knocks at dropped ports: it breaks each request off, but its two sockets stay, and
-// their SYNs are repeated every second.
-TEST_F(TrackerTest, PassesOverRetransmissions_OfKnocksBeforeTheLast) {
+// A browser's knocks at dropped ports: it aborts each request, but its two sockets stay and repeat
+// their SYNs every second.
+TEST_F(TrackerTest, IgnoresRetransmissions_OfKnocksBeforeTheLast) {
   door("openSSH", "7000,8000,9000");
   std::vector<Packet> sockets;
   for (const uint16_t port : kKnocks) {
@@ -178,7 +178,7 @@ TEST_F(TrackerTest, RemembersSixteenSegments_OfAnAttempt) {
   expect("openSSH: Stage 1");
 }
 
-TEST_F(TrackerTest, RemembersSegments_ThoughAUdpKnockCameBetween) {
+TEST_F(TrackerTest, RemembersSegments_AcrossAUdpKnock) {
   door("openSSH", "7000,8000:udp,9000");
   const Packet first = knock(7000);
   knock_udp(8000);
@@ -187,7 +187,7 @@ TEST_F(TrackerTest, RemembersSegments_ThoughAUdpKnockCameBetween) {
   expect("openSSH: Stage 1, openSSH: Stage 2, openSSH: OPEN SESAME");
 }
 
-// Who knocks at an open door again must not stumble over the sockets of the first time.
+// A second knock at an open door must not fail because of the sockets of the first.
 TEST_F(TrackerTest, RemembersSegments_OfTheLastOpening) {
   door("openSSH", "7000,8000,9000");
   std::vector<Packet> sockets;
@@ -215,15 +215,15 @@ TEST_F(TrackerTest, ForgetsSegments_WithTheirAttempt) {
   expect("openSSH: Stage 1");
 }
 
-TEST_F(TrackerTest, HasNoRetransmissionsOfUdp) {
+TEST_F(TrackerTest, DoesNotTreatUdpAsRetransmitted) {
   door("openSSH", "1111:udp,1111:udp,2222");
   knock_udp(1111);
   knock_udp(1111);
   expect("openSSH: Stage 1, openSSH: Stage 2");
 }
 
-// A knocker who sends from one port with one sequence number sends knocks all the same.
-TEST_F(TrackerTest, TellsSegmentsToOtherPortsFromRetransmissions) {
+// Packets from one port with one sequence number are knocks nevertheless.
+TEST_F(TrackerTest, DistinguishesSegmentsToOtherPortsFromRetransmissions) {
   door("openSSH", "7000,8000");
   Packet packet{.source = address("203.0.113.9"),
                 .destination = address("192.0.2.1"),
@@ -251,7 +251,7 @@ TEST_F(TrackerTest, DoesNotOpenAgain_WhenTheLastKnockIsRetransmitted) {
   expect("bell: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, KnowsTheLastKnock_ThoughTheSequenceIsNew) {
+TEST_F(TrackerTest, RecognizesTheLastKnock_AfterANewSequence) {
   door("once", "7000,8000");
   knock(7000);
   knock(8000);
@@ -262,7 +262,7 @@ TEST_F(TrackerTest, KnowsTheLastKnock_ThoughTheSequenceIsNew) {
 }
 
 // Rule 3.
-TEST_F(TrackerTest, PassesOverARepeatedKnock) {
+TEST_F(TrackerTest, IgnoresARepeatedKnock) {
   door("openSSH", "7000,8000,9000");
   knock(7000);
   knock(7000);
@@ -283,7 +283,7 @@ TEST_F(TrackerTest, EndsTheAttempt_OnAWrongKnock) {
   expect_nothing();
 }
 
-TEST_F(TrackerTest, TellsOfAWrongKnock_WhatCameAndHowFarTheAttemptWas) {
+TEST_F(TrackerTest, ReportsAWrongKnock_WithItsPortAndTheStage) {
   door("openSSH", "7000,8000:udp,9000");
   knock(7000);
   knock_udp(8000);
@@ -318,7 +318,7 @@ TEST_F(TrackerTest, EndsTheAttempt_OnAKnockOfAnotherDoor) {
   expect_nothing();
 }
 
-TEST_F(TrackerTest, PassesOverKnocks_WhoseFlagsDoNotPass) {
+TEST_F(TrackerTest, IgnoresKnocks_WhoseFlagsDoNotMatch) {
   door("openSSH", "7000,8000", {.flags = {kTcpSyn, kTcpAck}});
   knock(7000, kAck);
   knock(7000, kSynAck);
@@ -332,14 +332,14 @@ TEST_F(TrackerTest, PassesOverKnocks_WhoseFlagsDoNotPass) {
   expect("openSSH: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, AsksNoFlagsOfUdp) {
+TEST_F(TrackerTest, IgnoresFlagsForUdp) {
   door("openSSH", "7000:udp,8000:udp", {.flags = {kTcpSyn, 0}});
   knock_udp(7000);
   knock_udp(8000);
   expect("openSSH: Stage 1, openSSH: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, LeavesADoorAlone_WhoseFlagsDoNotPass) {
+TEST_F(TrackerTest, DoesNotAdvanceADoor_WhoseFlagsDoNotMatch) {
   door("syn", "7000,8000", {.flags = {kTcpSyn, 0}});
   door("ack", "8000,7000", {.flags = {kTcpAck, 0}});
   knock(7000);
@@ -365,7 +365,7 @@ TEST_F(TrackerTest, StartsAfresh_WhenTheWrongKnockIsAFirstOne) {
 }
 
 TEST_F(TrackerTest, AdvancesDoorsSideBySide_ThatShareTheirFirstKnocks) {
-  door("side", "7000,8000,1000");  // they do so in the order of the configuration
+  door("side", "7000,8000,1000");  // in the order of the configuration
   door("back", "7000,8000,3000");
   door("front", "7000,8000,9000");
   knock(7000);
@@ -378,7 +378,7 @@ TEST_F(TrackerTest, AdvancesDoorsSideBySide_ThatShareTheirFirstKnocks) {
   expect_nothing();
 }
 
-TEST_F(TrackerTest, OpensEveryDoorOfOneSequence) {
+TEST_F(TrackerTest, OpensEveryDoorWithTheSameSequence) {
   door("back", "7000,8000");
   door("front", "7000,8000");
   knock(7000);
@@ -386,7 +386,7 @@ TEST_F(TrackerTest, OpensEveryDoorOfOneSequence) {
   expect("back: Stage 1, front: Stage 1, back: OPEN SESAME, front: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, BeginsNothing_WhenAnAttemptTookThePacket) {
+TEST_F(TrackerTest, BeginsNoAttempt_WhenAnAttemptUsedThePacket) {
   door("back", "8000,9000");
   door("front", "7000,8000");
   knock(7000);
@@ -398,7 +398,7 @@ TEST_F(TrackerTest, BeginsNothing_WhenAnAttemptTookThePacket) {
 
 // ---- places ----
 
-TEST_F(TrackerTest, KnocksAtATarget_OnlyByPacketsToIt) {
+TEST_F(TrackerTest, AcceptsKnocksAtATarget_OnlyFromPacketsToIt) {
   door("inner", "7000,8000", {.target = "198.51.100.5"});
   door("outer", "7000,9000");
   knock(7000);
@@ -413,7 +413,7 @@ TEST_F(TrackerTest, KnocksAtATarget_OnlyByPacketsToIt) {
   expect("outer: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, TellsTargetsApart) {
+TEST_F(TrackerTest, DistinguishesTargets) {
   door("one", "7000,8000", {.target = "198.51.100.1"});
   door("two", "7000,8000", {.target = "198.51.100.2"});
   to("198.51.100.1");
@@ -427,7 +427,7 @@ TEST_F(TrackerTest, TellsTargetsApart) {
   expect("one: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, KnocksAtBoth_WhenATargetIsAnOwnAddress) {
+TEST_F(TrackerTest, AcceptsKnocksAtBoth_WhenATargetIsAnOwnAddress) {
   door("everywhere", "7000,8000");
   door("here", "7000,8000", {.target = "192.0.2.1"});
   knock(7000);
@@ -437,26 +437,26 @@ TEST_F(TrackerTest, KnocksAtBoth_WhenATargetIsAnOwnAddress) {
   expect("everywhere: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, GoesOnWithAttempts_WhenOwnAddressesChange) {
+TEST_F(TrackerTest, ContinuesAttempts_WhenOwnAddressesChange) {
   door("openSSH", "7000,8000");
   knock(7000);
   expect("openSSH: Stage 1");
   own_addresses({"192.0.2.77"});
-  knock(8000);  // to the address that is gone
+  knock(8000);  // to the removed address
   expect_nothing();
   to("192.0.2.77");
   knock(8000);
   expect("openSSH: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, HearsNothing_WithoutOwnAddresses) {
+TEST_F(TrackerTest, IgnoresEverything_WithoutOwnAddresses) {
   door("openSSH", "7000");
   own_addresses({});
   knock(7000);
   expect_nothing();
 }
 
-TEST_F(TrackerTest, TakesEveryDestinationForItsOwn_InReplay) {
+TEST_F(TrackerTest, AcceptsEveryDestination_InReplay) {
   options.any_destination = true;
   door("inner", "7000,8000", {.target = "198.51.100.5"});
   door("outer", "7000,8000");
@@ -483,14 +483,14 @@ TEST_F(TrackerTest, IgnoresKnocks_WhileTheDoorCoolsDown) {
   after(9999ms);
   knock(7000);
   from("203.0.113.1");
-  knock(8000);  // whoever knocks
+  knock(8000);  // from any source
   expect_nothing();
   after(1ms);
   knock(8000);  // the attempt was not ended either
   expect("openSSH: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, CoolsOneDoorAlone) {
+TEST_F(TrackerTest, CoolsOnlyOneDoor) {
   door("back", "7000", {.cooldown = 10s});
   door("front", "7000,8000");
   knock(7000);
@@ -518,7 +518,7 @@ TEST_F(TrackerTest, CoolsAllSequencesOfADoor) {
   expect_nothing();
 }
 
-TEST_F(TrackerTest, GoesOnCooling_WithANewSequence) {
+TEST_F(TrackerTest, StaysInCooldown_WithANewSequence) {
   door("once", "7000", {.cooldown = 10s});
   knock(7000);
   expect("once: OPEN SESAME");
@@ -532,7 +532,7 @@ TEST_F(TrackerTest, GoesOnCooling_WithANewSequence) {
 
 // ---- one-time sequences ----
 
-TEST_F(TrackerTest, TellsTheGenerationOfASequence) {
+TEST_F(TrackerTest, ReportsTheGenerationOfASequence) {
   door("once", "7000,8000");
   door("other", "1000,2000");
   knock(7000);
@@ -580,7 +580,7 @@ TEST_F(TrackerTest, EndsTheAttempt_WhenItsSourceScans) {
   expect_nothing();
 }
 
-TEST_F(TrackerTest, LetsAKnockerUseAFewOtherServices) {
+TEST_F(TrackerTest, AllowsAFewOtherServices) {
   door("openSSH", "7000,8000,9000");
   knock(7000);
   for (const uint16_t port : std::initializer_list<uint16_t>{22, 80, 443, 25}) knock(port);
@@ -617,9 +617,9 @@ TEST_F(TrackerTest, CountsNoAcceptedKnocks) {
       "openSSH: OPEN SESAME");
 }
 
-// What an attempt does not take as a knock is a connection attempt like others, though its port is
-// a door's.
-TEST_F(TrackerTest, CountsKnocks_ThatNoAttemptTook) {
+// A packet that an attempt does not accept is a connection attempt like any other, even at a port
+// of a door.
+TEST_F(TrackerTest, CountsKnocks_ThatNoAttemptUsed) {
   options.bounds.scan_limit = 1;
   door("ack", "1000,2000", {.flags = {kTcpAck, 0}});
   door("syn", "3000,4000,5000", {.flags = {kTcpSyn, 0}});
@@ -683,7 +683,7 @@ TEST_F(TrackerTest, CountsForEachSource) {
   expect("openSSH: Stage 1, openSSH: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, GuardsNothing_WhenTheScanLimitIsNone) {
+TEST_F(TrackerTest, GuardsNothing_WithoutAScanLimit) {
   options.bounds.scan_limit = 0;
   door("openSSH", "7000,8000");
   knock(7000);
@@ -745,7 +745,7 @@ TEST_F(TrackerTest, DropsThoseWithoutAttemptBeforeOthers) {
   expect("openSSH: OPEN SESAME");
 }
 
-// Who opened a door a moment ago and knocks at the next one has an attempt.
+// A source that has just opened a door and knocks at the next one has an attempt.
 TEST_F(TrackerTest, KeepsASourcesAttempt_WhenItHasOpenedAnotherDoor) {
   options.bounds.max_sources = 4;
   door("bell", "1000");
@@ -780,7 +780,7 @@ TEST_F(TrackerTest, ServesASingleSource) {
   expect("front: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, HasRoomForAnAttemptAtEachDoor_HoweverFewTheSources) {
+TEST_F(TrackerTest, HasRoomForAnAttemptAtEachDoor_WithFewSources) {
   options.bounds.max_sources = 1;
   for (uint16_t i = 1; i <= 100; ++i) door("door", format("7000,%d", 8000 + i));
   knock(7000);
@@ -804,7 +804,7 @@ TEST_F(TrackerTest, ForgetsASource_WhenItsLastAttemptIsOver) {
 
 // ---- why ----
 
-TEST_F(TrackerTest, SaysWhatBecameOfAPacket) {
+TEST_F(TrackerTest, ReportsTheVerdictOfAPacket) {
   options.explain = true;
   options.bounds.scan_limit = 2;
   door("openSSH", "7000,8000,9000", {.cooldown = 5s, .flags = {kTcpSyn, 0}});
@@ -837,7 +837,7 @@ TEST_F(TrackerTest, SaysWhatBecameOfAPacket) {
   expect("openSSH: Stage 1, openSSH: Stage 2, openSSH: OPEN SESAME");
 }
 
-TEST_F(TrackerTest, TellsWhereAKnockCameInAndWent) {
+TEST_F(TrackerTest, ReportsInterfaceAndDestinationOfAKnock) {
   door("openSSH", "7000");
   send({.source = address("203.0.113.9"),
         .destination = address("192.0.2.1"),
@@ -851,7 +851,7 @@ TEST_F(TrackerTest, TellsWhereAKnockCameInAndWent) {
 
 // ---- memory ----
 
-TEST(TrackerMemory, LackOfItIsKnown_BeforeTheFirstPacket) {
+TEST(TrackerMemory, LackOfMemoryIsReported_BeforeTheFirstPacket) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "the sanitizer needs memory of its own";
 #endif

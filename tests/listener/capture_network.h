@@ -27,7 +27,7 @@ class CaptureNetwork : public OwnNetwork {
   }
 
  private:
-  // libpcap's first question to a device. A kernel may say no (EOPNOTSUPP), but it knows the call.
+  // libpcap's first request to a device. A kernel may refuse it (EOPNOTSUPP), but knows the call.
   static bool can_ask_for_time_stamps() {
     const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     ethtool_ts_info info{};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Files as tests/data/captures/make.py makes them, and a live device in a namespace of its own.
+// Files made by tests/data/captures/make.py, and a live device in its own namespace.
 #include "knockd/listener/capture.h"
 
 #include <fcntl.h>
@@ -44,7 +44,7 @@ size_t frames_in(CaptureFile& file) {
   return count;
 }
 
-TEST(CaptureFileTest, FramesComeWithTheirBytesLengthAndTime) {
+TEST(CaptureFileTest, FramesHaveTheirBytesLengthAndTime) {
   CaptureFile file = *CaptureFile::create(kCaptures + "link-ethernet.pcap");
   EXPECT_EQ(file.link_type(), LinkType::kEthernet);
   const auto frame = file.next();
@@ -84,7 +84,7 @@ TEST(CaptureFileTest, TimesAreReadToTheNanosecond) {
   EXPECT_EQ(file.next()->time, Instant(1767323049s + 999'999'900ns));
 }
 
-TEST(CaptureFileTest, TimeThatCannotBeIsTheEpoch) {
+TEST(CaptureFileTest, ImpossibleTimeIsTheEpoch) {
   if (sizeof(time_t) < sizeof(int64_t)) GTEST_SKIP() << "libpcap cuts times to 32 bits here";
   CaptureFile file = *CaptureFile::create(kCaptures + "far-times.pcapng");
   std::vector<Instant> times;
@@ -92,7 +92,7 @@ TEST(CaptureFileTest, TimeThatCannotBeIsTheEpoch) {
   EXPECT_THAT(times, ElementsAre(Instant(1767323045s), Instant(), Instant(), Instant(1767323048s)));
 }
 
-TEST(CaptureFileTest, CutAtEachLength_EndsOrIsRefused_AndSaysSo) {
+TEST(CaptureFileTest, CutAtEachLength_EndsOrIsRefused_WithAMessage) {
   const TemporaryFolder folder;
   const std::string whole = read_file(kCaptures + "link-ethernet.pcap");
   constexpr size_t kHeader = 24, kFrame = 16 + 54;
@@ -109,7 +109,7 @@ TEST(CaptureFileTest, CutAtEachLength_EndsOrIsRefused_AndSaysSo) {
   }
 }
 
-TEST(CaptureFileTest, UnreadableIsNamed) {
+TEST(CaptureFileTest, UnreadableFileIsNamed) {
   EXPECT_EQ(error_of("/no/such/file"), "/no/such/file: No such file or directory");
   const std::string text = kCaptures + "empty.conf";
   EXPECT_EQ(error_of(text), text + ": unknown file format");
@@ -132,7 +132,7 @@ class LiveCaptureTest : public CaptureNetwork {
 
   static constexpr int kDeadline = 10'000;  // ms
 
-  // Reads until a packet to `port` has come; the ports of all that came.
+  // Reads until a packet to `port` arrives; returns the ports of all packets.
   static std::vector<uint16_t> ports_until(LiveCapture& capture, uint16_t port) {
     Recorder recorder;
     recorder.type = capture.link_type();
@@ -150,10 +150,10 @@ class LiveCaptureTest : public CaptureNetwork {
     return recorder.ports;
   }
 
-  // The program that the kernel itself says the capture has.
+  // The capture's filter program, read back from the kernel.
   static std::vector<FilterInstruction> filter_in_kernel(const LiveCapture& capture) {
     std::vector<sock_filter> code(kMaxFilterInstructions);
-    auto count = static_cast<socklen_t>(code.size());  // of instructions, for once, not of bytes
+    auto count = static_cast<socklen_t>(code.size());  // in instructions, not in bytes as elsewhere
     EXPECT_EQ(getsockopt(capture.fd(), SOL_SOCKET, SO_GET_FILTER, code.data(), &count), 0);
     std::vector<FilterInstruction> filter;
     for (size_t i = 0; i < count; ++i) {
@@ -188,14 +188,14 @@ TEST_F(LiveCaptureTest, HearsWhatComes_OnADeviceOrOnAny) {
 TEST_F(LiveCaptureTest, ReadNeverWaits_AndClosesOnExec) {
   LiveCapture capture = *LiveCapture::create("wan");
   Recorder recorder;
-  // One that waits is helped out after a while.
+  // If it blocks, a packet releases it after a while.
   std::promise<void> has_read;
   bool was_helped = false;
   std::thread helper([&, over = has_read.get_future()] {
     was_helped = over.wait_for(5s) == std::future_status::timeout;
     if (was_helped) FrameSender("lan").syn("192.0.2.7", 7000);
   });
-  // The system's own packets may be there; more than they are never come.
+  // Packets of the system itself may arrive, but only a few.
   for (auto read = capture.read(recorder, 100); read && *read > 0;) {
     read = capture.read(recorder, 100);
   }
@@ -205,7 +205,7 @@ TEST_F(LiveCaptureTest, ReadNeverWaits_AndClosesOnExec) {
   EXPECT_EQ(fcntl(capture.fd(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
 
-TEST_F(LiveCaptureTest, FilterOfTheKernelHolds) {
+TEST_F(LiveCaptureTest, KernelAppliesTheFilter) {
   for (const std::string name : {"wan", "any"}) {
     LiveCapture capture = *LiveCapture::create(name);
     CaptureWishes wishes;
@@ -224,7 +224,7 @@ TEST_F(LiveCaptureTest, FilterOfTheKernelHolds) {
   }
 }
 
-// What 0.8's filter is refused for. The bound is generous for slow machines and sanitizers.
+// The kernel refuses 0.8's filter for this. The bound is generous for slow machines and sanitizers.
 TEST_F(LiveCaptureTest, FilterOfAThousandDoorsIsInTheKernel_Soon) {
   CaptureWishes wishes;
   for (const std::string host : {"1", "2", "77", "78"}) {
@@ -242,7 +242,7 @@ TEST_F(LiveCaptureTest, FilterOfAThousandDoorsIsInTheKernel_Soon) {
   for (const std::string name : {"wan", "any"}) {
     LiveCapture capture = *LiveCapture::create(name);
     auto fastest = std::chrono::steady_clock::duration::max();
-    for (int i = 0; i < 3; ++i) {  // other tests want the processor, too
+    for (int i = 0; i < 3; ++i) {  // other tests use the processor too
       const auto begin = std::chrono::steady_clock::now();
       const auto filter = make_capture_filter(wishes, capture.filter_layout());
       ASSERT_TRUE(capture.set_filter(filter));
@@ -270,13 +270,13 @@ TEST_F(LiveCaptureTest, CountsWhatPassed) {
   EXPECT_EQ(capture.counts().dropped, 0u);
 }
 
-TEST_F(LiveCaptureTest, TroubleIsOfTheRightKind) {
+TEST_F(LiveCaptureTest, TroubleHasTheRightKind) {
   EXPECT_EQ(trouble_of("ppp0"), CaptureTrouble::kNoDevice);
   ip("link set wan down");
   EXPECT_EQ(trouble_of("wan"), CaptureTrouble::kDown);
 }
 
-TEST_F(LiveCaptureTest, DeviceThatGoesAwayEndsTheCapture) {
+TEST_F(LiveCaptureTest, RemovedDeviceEndsTheCapture) {
   LiveCapture capture = *LiveCapture::create("wan");
   ip("link del wan");
   Recorder recorder;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Puts Ethernet frames with knocks on a device's cable.
+// Sends Ethernet frames with knocks through a device.
 #pragma once
 
 #include <arpa/inet.h>

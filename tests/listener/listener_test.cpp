@@ -54,7 +54,7 @@ class ListenerTest : public CaptureNetwork {
     CaptureNetwork::TearDown();
   }
 
-  // What the kernel makes of this is room for a handful of messages.
+  // The kernel rounds this to room for a handful of messages.
   static constexpr int kSmallBuffer = 4096;
   static void set_send_buffer(const Channel& channel, int size) {
     setsockopt(channel.fd(), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
@@ -67,7 +67,7 @@ class ListenerTest : public CaptureNetwork {
     while (pair.first.send(encode(FromListener(KnockEvent{}))) == Sent::kYes) ++count;
     return count;
   }
-  // Until so many messages of knocks wait for the keeper.
+  // Knocks until this many messages wait for the keeper.
   void wait_until_sent(int count) {
     const int wanted = count * static_cast<int>(encode(FromListener(KnockEvent{})).size());
     const auto end = std::chrono::steady_clock::now() + 10s;
@@ -77,7 +77,7 @@ class ListenerTest : public CaptureNetwork {
           << waiting << " of " << wanted << " bytes of knocks within 10 s";
     }
   }
-  // What the kernel grants a socket for its options; of this namespace, since Linux 6.9.
+  // The memory that the kernel grants a socket for its options; per namespace since Linux 6.9.
   static void refuse_filters() {
     constexpr const char* kLimit = "/proc/sys/net/core/optmem_max";
     if (access(kLimit, W_OK) != 0) GTEST_SKIP() << "the kernel knows no bound for a namespace";
@@ -92,14 +92,14 @@ class ListenerTest : public CaptureNetwork {
     if (pid_ == 0) _exit(run_listener(settings_, std::move(theirs)));
     keeper_ = std::move(ours);
   }
-  // Its status; ends one that does not end by itself.
+  // The listener's status; kills a listener that does not end by itself.
   int wait_for_end() {
     int status = -1;
     EXPECT_TRUE(ends_soon(std::exchange(pid_, 0), &status)) << "the listener has not ended";
     return status;
   }
 
-  // What the listener says next, as a line; "gone" if it has gone.
+  // The listener's next message as a line; "gone" after its end.
   std::string next() {
     std::string line = next_message();
     while (line == "counts") line = next_message();
@@ -152,7 +152,7 @@ class ListenerTest : public CaptureNetwork {
 
   static constexpr int kDeadline = 10'000;  // ms
   ListenerSettings settings_;
-  std::vector<DoorCount> counts_;  // as they were told last
+  std::vector<DoorCount> counts_;  // as last reported
   uint8_t wrong_codes_untold_ = 0;
   std::unique_ptr<FrameSender> sender_;
   Channel keeper_{UniqueFd()};
@@ -168,7 +168,7 @@ TEST_F(ListenerTest, KnocksOnTheCableBecomeEvents) {
   EXPECT_EQ(next(), "192.0.2.7: door 0: OPEN SESAME, generation 0");
 }
 
-TEST_F(ListenerTest, TellsThatTheKernelRefusedTheFilter_AndHearsAllTheSame) {
+TEST_F(ListenerTest, ReportsThatTheKernelRefusedTheFilter_AndStillHearsKnocks) {
   refuse_filters();
   if (IsSkipped()) return;
   start();
@@ -177,7 +177,7 @@ TEST_F(ListenerTest, TellsThatTheKernelRefusedTheFilter_AndHearsAllTheSame) {
   EXPECT_EQ(next(), "192.0.2.7: door 0: Stage 1, generation 0");
 }
 
-TEST_F(ListenerTest, TimeoutComesByItself) {
+TEST_F(ListenerTest, TimeoutIsReportedWithoutAPacket) {
   settings_.doors[0].seq_timeout = 20ms;
   start();
   ASSERT_EQ(next(), "listening");
@@ -186,7 +186,7 @@ TEST_F(ListenerTest, TimeoutComesByItself) {
   EXPECT_EQ(next(), "192.0.2.7: door 0: sequence timeout (stage 1), generation 0");
 }
 
-TEST_F(ListenerTest, EndsWell_WhenTheKeeperClosesTheChannel) {
+TEST_F(ListenerTest, ExitsWithZero_WhenTheKeeperClosesTheChannel) {
   start();
   ASSERT_EQ(next(), "listening");
   keeper_ = Channel(UniqueFd());
@@ -206,7 +206,7 @@ TEST_F(ListenerTest, NewAddressesAreHeard_AndOldOnesNoMore) {
   settings_.explain = true;
   start();
   ASSERT_EQ(next(), "listening");
-  sender_->syn("192.0.2.7", 7000);  // no address of ours: not even passed by the filter
+  sender_->syn("192.0.2.7", 7000);  // not an address of this host, so the filter drops it
   for (const AddressPart& part : address_parts({IpAddress::parse("198.51.100.1").value()})) {
     send(part);
   }
@@ -215,7 +215,7 @@ TEST_F(ListenerTest, NewAddressesAreHeard_AndOldOnesNoMore) {
   EXPECT_THAT(next(), ::testing::HasSubstr("the door: knock 1 accepted"));
 }
 
-TEST_F(ListenerTest, NextSequenceTakesTheOldOnesPlace) {
+TEST_F(ListenerTest, NextSequenceReplacesTheOldOne) {
   start();
   ASSERT_EQ(next(), "listening");
   NextSequence sequence;
@@ -230,13 +230,13 @@ TEST_F(ListenerTest, NextSequenceTakesTheOldOnesPlace) {
   EXPECT_EQ(next(), "192.0.2.7: door 0: OPEN SESAME, generation 4");
 }
 
-// Of the words of a status.
+// From the fields of a status.
 int packets_in(const std::string& status) {
   const size_t at = status.find(", ");
   return at == status.npos ? -1 : std::atoi(status.c_str() + at + 2);
 }
 
-// Without the scan guard the filter knows the ports of the doors alone.
+// Without the scan guard the filter passes only the ports of the doors.
 TEST_F(ListenerTest, NextSequencePassesTheFilter_AndTheOldOneNoMore) {
   settings_.bounds.scan_limit = 0;
   start();
@@ -247,7 +247,7 @@ TEST_F(ListenerTest, NextSequencePassesTheFilter_AndTheOldOneNoMore) {
   sequence.knocks[0] = {9000, Protocol::kTcp};
   send(sequence);
   send(StatusRequest());                  // answered in order: the sequence is in force
-  const int before = packets_in(next());  // what came before the filter was set
+  const int before = packets_in(next());  // packets from before the filter was set
   ASSERT_GE(before, 0);
   sender_->syn("192.0.2.7", 7000);
   sender_->syn("192.0.2.7", 9000);
@@ -257,7 +257,7 @@ TEST_F(ListenerTest, NextSequencePassesTheFilter_AndTheOldOneNoMore) {
 }
 
 // Ports of two doors, of which one has more codes than a message holds.
-TEST_F(ListenerTest, NewCodesTakeTheOldOnesPlace_WhenThoseOfAllDoorsHaveCome) {
+TEST_F(ListenerTest, NewCodesReplaceTheOldOnes_WhenThoseOfAllDoorsHaveArrived) {
   settings_.doors[0].sequence = {{7000}, {kFirstComputedPort}};
   settings_.doors[0].places = {.places = 0b10};
   settings_.doors.push_back(settings_.doors[0]);
@@ -280,7 +280,7 @@ TEST_F(ListenerTest, NewCodesTakeTheOldOnesPlace_WhenThoseOfAllDoorsHaveCome) {
   const std::vector<CodesPart> parts = codes_parts(fresh);
   ASSERT_EQ(parts.size(), 3u);
   for (size_t i = 0; i < parts.size(); ++i) {
-    send(StatusRequest());  // answered in order: what was sent before is taken
+    send(StatusRequest());  // answers come in order, so the earlier messages have been handled
     ASSERT_THAT(next(), StartsWith(format("%zu sources", i + 1)));
     const std::string source = format("192.0.2.%zu", i + 10);
     sender_->syn(source, 8000);
@@ -303,8 +303,8 @@ TEST_F(ListenerTest, NewCodesTakeTheOldOnesPlace_WhenThoseOfAllDoorsHaveCome) {
   EXPECT_EQ(next(), "192.0.2.9: door 1: OPEN SESAME, generation 6");
 }
 
-// An attempt goes on with the codes that are told, whatever was told before them.
-TEST_F(ListenerTest, CodesThatWereToldBeforeAreForgotten_AndWrongOnesCountAnew) {
+// An attempt continues if the new list contains its code, regardless of earlier lists.
+TEST_F(ListenerTest, EarlierCodesAreForgotten_AndWrongOnesCountFromZero) {
   settings_.doors[0].sequence = {{7000}, {40000}, {40100}, {40200}};
   settings_.doors[0].places = {.places = 0b1110, .typed = true};
   settings_.bounds.log_rate = 0;
@@ -336,13 +336,13 @@ TEST_F(ListenerTest, CodesThatWereToldBeforeAreForgotten_AndWrongOnesCountAnew) 
   EXPECT_EQ(wrong_codes_untold_, 0);
 }
 
-TEST_F(ListenerTest, OnlyIPv4IsLetThrough_IfThatIsWanted) {
+TEST_F(ListenerTest, FilterPassesOnlyIPv4_WhenConfigured) {
   settings_.own_addresses.push_back(IpAddress::parse("2001:db8::1").value());
   settings_.only_v4 = true;
   start();
   ASSERT_EQ(next(), "listening");
   send(StatusRequest());
-  const int before = packets_in(next());  // what came before the filter was set
+  const int before = packets_in(next());  // packets from before the filter was set
   ASSERT_GE(before, 0);
   sender_->syn("2001:db8::7", 7000, "2001:db8::1");
   sender_->syn("192.0.2.7", 7000);
@@ -351,7 +351,7 @@ TEST_F(ListenerTest, OnlyIPv4IsLetThrough_IfThatIsWanted) {
   EXPECT_EQ(packets_in(next()), before + 1) << "IPv6 is let through by the filter";
 }
 
-TEST_F(ListenerTest, OnlyIPv4Counts_AlsoWithoutTheFilter) {
+TEST_F(ListenerTest, OnlyIPv4Counts_EvenWithoutTheFilter) {
   settings_.own_addresses.push_back(IpAddress::parse("2001:db8::1").value());
   settings_.only_v4 = true;
   refuse_filters();
@@ -371,7 +371,7 @@ TEST_F(ListenerTest, IPv6IsHeard) {
   EXPECT_EQ(next(), "2001:db8::7: door 0: Stage 1, generation 0");
 }
 
-TEST_F(ListenerTest, EachListOfAddressesTakesTheOldOnesPlace) {
+TEST_F(ListenerTest, EachListOfAddressesReplacesTheOldOne) {
   start();
   ASSERT_EQ(next(), "listening");
   for (const char* const address : {"203.0.113.1", "203.0.113.2"}) {
@@ -384,9 +384,9 @@ TEST_F(ListenerTest, EachListOfAddressesTakesTheOldOnesPlace) {
   EXPECT_EQ(next(), "192.0.2.3: door 0: Stage 1, generation 0") << "an address of before is heard";
 }
 
-// A keeper that reads nothing for a while gets what waited as soon as it reads, with no packet
-// more.
-TEST_F(ListenerTest, KnocksThatFoundNoRoomAreSentWhenThereIs) {
+// A keeper that reads nothing for a while receives the waiting messages as soon as it reads,
+// without another packet.
+TEST_F(ListenerTest, KnocksThatFoundNoRoomAreSentOnceThereIsRoom) {
   DoorRule flooded;
   flooded.sequence = {{9000, Protocol::kTcp}};
   settings_.doors = {flooded};
@@ -408,7 +408,7 @@ TEST_F(ListenerTest, BeginsWithTheGenerationItWasGiven) {
   EXPECT_EQ(next(), "192.0.2.7: door 0: Stage 1, generation 7");
 }
 
-TEST_F(ListenerTest, TellsItsStatus) {
+TEST_F(ListenerTest, ReportsItsStatus) {
   start();
   ASSERT_EQ(next(), "listening");
   send(StatusRequest());
@@ -421,7 +421,7 @@ TEST_F(ListenerTest, TellsItsStatus) {
   EXPECT_THAT(counts_, ::testing::ElementsAre(DoorCount{.door = 0, .begun = 1}));
 }
 
-TEST_F(ListenerTest, StagesAreHeldToTheRate_ButNeverAnOpenDoor) {
+TEST_F(ListenerTest, StagesAreRateLimited_OpeningsAreNot) {
   settings_.bounds.log_rate = 1;
   start();
   ASSERT_EQ(next(), "listening");
@@ -434,7 +434,7 @@ TEST_F(ListenerTest, StagesAreHeldToTheRate_ButNeverAnOpenDoor) {
   EXPECT_EQ(next(), "2 left out");
 }
 
-TEST_F(ListenerTest, GarbageFromTheKeeperIsPassedOver) {
+TEST_F(ListenerTest, GarbageFromTheKeeperIsIgnored) {
   start();
   ASSERT_EQ(next(), "listening");
   const std::vector<uint8_t> garbage(100, 0xff);
@@ -447,18 +447,18 @@ TEST_F(ListenerTest, GarbageFromTheKeeperIsPassedOver) {
   EXPECT_EQ(next(), "192.0.2.7: door 0: Stage 1, generation 0");
 }
 
-TEST_F(ListenerTest, TellsWhyItEnds_WhenTheDeviceIsNotThere) {
+TEST_F(ListenerTest, ReportsWhyItEnds_WhenTheDeviceDoesNotExist) {
   settings_.interface = "ppp0";
   start();
   EXPECT_EQ(next(), format("trouble %d", static_cast<int>(CaptureTrouble::kNoDevice)));
   EXPECT_EQ(next(), "gone");
 }
 
-TEST_F(ListenerTest, TellsWhyItEnds_WhenTheDeviceGoes) {
+TEST_F(ListenerTest, ReportsWhyItEnds_WhenTheDeviceIsRemoved) {
   start();
   ASSERT_EQ(next(), "listening");
-  // A device that is deleted is first set down. A listener that looks in between learns no more
-  // from its socket; the keeper, which hears of the rest, ends it.
+  // A deleted device is first set down. A listener that looks in between learns no more from its
+  // socket; the keeper is notified of the deletion and ends it.
   kill(pid_, SIGSTOP);
   ip("link del wan");
   kill(pid_, SIGCONT);
@@ -479,7 +479,7 @@ TEST_F(ListenerTest, HearsAgain_WhenTheDeviceWasDown) {
   EXPECT_EQ(next(), "192.0.2.7: door 0: Stage 1, generation 0");
 }
 
-TEST_F(ListenerTest, TellsThatARightIsMissing) {
+TEST_F(ListenerTest, ReportsAMissingCapability) {
   auto [ours, theirs] = *Channel::make_pair();
   pid_ = fork();
   ASSERT_GE(pid_, 0);

@@ -31,7 +31,7 @@ class ReporterTest : public ::testing::Test {
     event.stage = 1;
     event.door = door;
     event.source = event.destination = IpAddress::parse("192.0.2.7").value();
-    event.interface_index = number;  // any value that tells one from another
+    event.interface_index = number;  // any distinct value
     reporter_->on_event(event);
   }
   static KnockEvent stage() {
@@ -41,14 +41,14 @@ class ReporterTest : public ::testing::Test {
     stage.source = IpAddress::parse("192.0.2.7").value();
     return stage;
   }
-  // Until one has to wait. Returns how many there were.
+  // Sends events until one has to wait. Returns their number.
   uint32_t fill(DoorNumber door) {
     uint32_t sent = 0;
     while (!reporter_->waits() && sent < 10'000) open(door, sent++);
     EXPECT_TRUE(reporter_->waits()) << "none of " << sent << " waits";
     return sent;
   }
-  // All that the keeper gets when it reads until nothing more comes.
+  // All that the keeper receives when it reads until the channel is empty.
   std::vector<KnockEvent> read_all() {
     std::vector<KnockEvent> events;
     std::array<uint8_t, kLongestMessage> buffer;
@@ -72,7 +72,7 @@ class ReporterTest : public ::testing::Test {
     }
   }
 
-  // Of so many such events, read one by one.
+  // The same for this many events, read one by one.
   size_t sent_of(int count, const KnockEvent& event) {
     size_t sent = 0;
     for (int i = 0; i < count; ++i) {
@@ -91,7 +91,7 @@ class ReporterTest : public ::testing::Test {
   std::vector<ListenerStatus> answers_;
 };
 
-TEST_F(ReporterTest, KnocksOfADoorComeInOrder_AlsoThoseThatWaited) {
+TEST_F(ReporterTest, KnocksOfADoorArriveInOrder_EvenAfterWaiting) {
   uint32_t sent = fill(7);
   while (sent % 50 != 0) open(7, sent++);
   const auto events = read_all();
@@ -100,7 +100,7 @@ TEST_F(ReporterTest, KnocksOfADoorComeInOrder_AlsoThoseThatWaited) {
   EXPECT_FALSE(reporter_->waits());
 }
 
-TEST_F(ReporterTest, KnockForWhichThereIsRoomAgainOvertakesNoneThatWaits) {
+TEST_F(ReporterTest, LaterKnockDoesNotOvertakeAWaitingOne) {
   uint32_t sent = fill(7);
   std::array<uint8_t, kLongestMessage> buffer;
   ASSERT_EQ(keeper_->receive(buffer).kind, Channel::Received::Kind::kMessage);
@@ -110,7 +110,7 @@ TEST_F(ReporterTest, KnockForWhichThereIsRoomAgainOvertakesNoneThatWaits) {
   for (uint32_t i = 1; i < sent; ++i) EXPECT_EQ(events[i - 1].interface_index, i);
 }
 
-TEST_F(ReporterTest, OpeningTellsWhetherWrongCodesWentUntold) {
+TEST_F(ReporterTest, OpeningReportsWhetherWrongCodesWereDropped) {
   KnockEvent wrong = stage();
   wrong.kind = EventKind::kWrongCode;
   const auto is_told = [&] {
@@ -127,7 +127,7 @@ TEST_F(ReporterTest, OpeningTellsWhetherWrongCodesWentUntold) {
   EXPECT_FALSE(is_told());
 }
 
-TEST_F(ReporterTest, SixtyFourOfADoorWait_MoreAreCounted) {
+TEST_F(ReporterTest, SixtyFourKnocksOfADoorWait_OthersAreCounted) {
   const uint32_t sent = fill(7) - 1;
   for (int i = 0; i < 100; ++i) open(7);
   EXPECT_EQ(read_all().size(), sent + 64);
@@ -147,8 +147,8 @@ KnockEvent wrong_code(DoorNumber door) {
   return event;
 }
 
-// The keeper counts them, and what it does not hear of it cannot hold back.
-TEST_F(ReporterTest, FourWrongCodesOfADoorAreReportedInAnyCase_InOrderWithKnocks) {
+// The keeper counts wrong codes to refuse typed ones, so it must receive enough of them.
+TEST_F(ReporterTest, FourWrongCodesOfADoorAreAlwaysReported_InOrderWithKnocks) {
   const uint32_t sent = fill(7);
   for (int i = 0; i < 63; ++i) open(7);
   for (int i = 0; i < 6; ++i) reporter_->on_event(wrong_code(7));
@@ -164,7 +164,7 @@ TEST_F(ReporterTest, FourWrongCodesOfADoorAreReportedInAnyCase_InOrderWithKnocks
   EXPECT_EQ(of_door.back(), EventKind::kWrongCode) << "the knock behind them had no room";
 }
 
-TEST_F(ReporterTest, WithNewCodesWrongOnesCountAnew) {
+TEST_F(ReporterTest, WrongCodesCountFromZero_AfterNewCodes) {
   fill(7);
   for (int i = 0; i < 4; ++i) reporter_->on_event(wrong_code(7));
   reporter_->codes_changed();
@@ -173,11 +173,11 @@ TEST_F(ReporterTest, WithNewCodesWrongOnesCountAnew) {
   EXPECT_EQ(std::ranges::count(events, EventKind::kWrongCode, &KnockEvent::kind), 8);
 }
 
-TEST_F(ReporterTest, MoreWrongCodesAreHeldToTheRate) {
+TEST_F(ReporterTest, FurtherWrongCodesAreRateLimited) {
   EXPECT_EQ(sent_of(100, wrong_code(7)), 4u + 20u);
 }
 
-TEST_F(ReporterTest, FloodedDoorDelaysNoOther_DoorsGoByTurns) {
+TEST_F(ReporterTest, FloodedDoorDelaysNoOther_DoorsTakeTurns) {
   const uint32_t sent = fill(7) - 1;
   for (int i = 0; i < 40; ++i) open(7);
   open(3);
@@ -212,21 +212,21 @@ TEST_F(ReporterTest, ReportOfLinesThatFindsNoRoomIsNotLost) {
   EXPECT_EQ(left_out_.knocks, 0u);
 }
 
-TEST_F(ReporterTest, OtherEventsAreHeldToTheRate) {
+TEST_F(ReporterTest, OtherEventsAreRateLimited) {
   EXPECT_EQ(sent_of(30, stage()), 20u);
   reporter_->report_left_out();
   read_all();
   EXPECT_EQ(left_out_.lines, 10u);
 }
 
-TEST_F(ReporterTest, FloodOfFirstKnocksHidesNoneThatCameFarther) {
+TEST_F(ReporterTest, FloodOfFirstKnocksHidesNoLaterStage) {
   KnockEvent second = stage();
   second.stage = 2;
   EXPECT_EQ(sent_of(30, stage()), 20u);
   EXPECT_EQ(sent_of(1, second), 1u);
 }
 
-TEST_F(ReporterTest, WrongKnocksAreHeldToTheRateToo_ButAreNoLines) {
+TEST_F(ReporterTest, WrongKnocksAreRateLimited_ButNotCountedAsLines) {
   KnockEvent wrong = stage();
   wrong.kind = EventKind::kWrong;
   EXPECT_EQ(sent_of(30, wrong), 20u);
@@ -236,7 +236,7 @@ TEST_F(ReporterTest, WrongKnocksAreHeldToTheRateToo_ButAreNoLines) {
   EXPECT_EQ(sent_of(1, wrong), 1u) << "those who got no farther than the first knock hide it";
 }
 
-TEST_F(ReporterTest, CountsWhatHappensAtEachDoor_AndTellsItOnce) {
+TEST_F(ReporterTest, CountsEventsPerDoor_AndReportsThemOnce) {
   KnockEvent event = stage();
   for (const EventKind kind : {EventKind::kStage, EventKind::kStage, EventKind::kTimeout,
                                EventKind::kWrong, EventKind::kScan}) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Each try to get out is made in a child of its own. Without the sandbox's libraries (sanitizers
-// need more calls than it allows) what is left must hold all the same.
+// Each attempt to escape runs in its own child. Without the sandbox's libraries (sanitizers need
+// more calls than it allows) the other measures must still hold.
 #include "knockd/listener/sandbox.h"
 
 #include <fcntl.h>
@@ -48,10 +48,10 @@ constexpr bool kWholeSandbox = true;
 constexpr bool kWholeSandbox = false;
 #endif
 
-// Where a child that tries something has its socket to here, which is its channel.
+// The descriptor of the child's socket to the test, which stands for its channel.
 constexpr int kChannel = 100;
 
-// What became of a child that tried it: "killed by signal 31" (SIGSYS), or what it says.
+// The outcome of a child that tried it: "killed by signal 31" (SIGSYS), or its reply.
 std::string in_sandbox(const std::function<std::string()>& body) {
   return in_child(
       [&] {
@@ -77,9 +77,9 @@ class Sandbox : public ::testing::Test {
   }
 };
 
-TEST_F(Sandbox, LetsGoOn) {
+TEST_F(Sandbox, AllowsWhatAListenerNeeds) {
   EXPECT_EQ(in_sandbox([] {
-              // The listener's daily bread: memory, time, its socket.
+              // What a listener always uses: memory, time, its socket.
               std::string text(10 << 20, 'x');
               timespec now{};
               clock_gettime(CLOCK_BOOTTIME, &now);
@@ -128,7 +128,7 @@ TEST_F(Sandbox, NoOtherProcessCanBeSignalled) {
   expect_impossible([] { return kill(getppid(), 0) == 0; });
 }
 
-TEST_F(Sandbox, NoRightsCanBeHad) {
+TEST_F(Sandbox, NoPrivilegesCanBeGained) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to have some to lose";
   expect_impossible([] { return setuid(0) == 0 || setgroups(0, nullptr) == 0; });
 }
@@ -137,7 +137,7 @@ bool become_plain_user() {
   return setgroups(0, nullptr) == 0 && setgid(1234) == 0 && setuid(1234) == 0;
 }
 
-// What `look` finds out about a process in the sandbox, which waits meanwhile; `before` it enters.
+// What `look` finds out about a waiting process in the sandbox; `before` runs before it enters.
 std::string seen_from_outside(
     const std::function<std::string(pid_t)>& look,
     const std::function<bool()>& before = [] { return true; }) {
@@ -198,10 +198,10 @@ TEST_F(Sandbox, StandardStreamsLeadNowhere) {
   EXPECT_EQ(streams, "/dev/null /dev/null /dev/null ");
 }
 
-TEST_F(Sandbox, NoFilesProcessesOrCoresByTheLimitsEither) {
+TEST_F(Sandbox, LimitsForbidFilesProcessesAndCores) {
   const std::string limits =
       seen_from_outside([](pid_t pid) { return read_file(format("/proc/%d/limits", pid)); });
-  // The names have blanks in them, and the columns are filled with more.
+  // The names contain blanks, and the columns are padded with blanks.
   const auto limit = [&](std::string_view name) {
     std::istringstream line(limits.substr(std::min(limits.find(name), limits.size())));
     line.ignore(static_cast<std::streamsize>(name.size()));
@@ -223,15 +223,15 @@ TEST_F(Sandbox, WorkingFolderIsTheRoot) {
             "/");
 }
 
-// The kernel gives what /proc has of such a process to root (proc(5)).
-TEST_F(Sandbox, ProcessOfAPlainUserCannotBeLookedIntoByOthersOfHis) {
+// The kernel makes root the owner of such a process's files in /proc (proc(5)).
+TEST_F(Sandbox, ProcessOfAPlainUserIsHiddenFromHisOtherProcesses) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to be someone else";
   const auto owner = [](pid_t pid) {
     struct stat status {};
     stat(format("/proc/%d/maps", pid).c_str(), &status);
     return std::to_string(status.st_uid);
   };
-  // As after an exec: the change of user alone already had that effect.
+  // The state after an exec; the change of user alone would already hide it.
   const auto before = [] { return become_plain_user() && prctl(PR_SET_DUMPABLE, 1) == 0; };
   EXPECT_EQ(seen_from_outside(owner, before), "0");
 }
@@ -260,7 +260,7 @@ TEST_F(Sandbox, ProcessEndsWithItsParent) {
   close(ends[0]);
 }
 
-// As with ambient capabilities: the change of user, which it cannot make, takes none of them.
+// The case of ambient capabilities: a plain user cannot change user, which would drop them.
 TEST_F(Sandbox, CapabilitiesOfAPlainUserAreGivenUp) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to have some to lose";
   const auto before = [] { return prctl(PR_SET_KEEPCAPS, 1) == 0 && become_plain_user(); };
@@ -279,7 +279,7 @@ TEST_F(Sandbox, PlainUserEntersItToo) {
   EXPECT_EQ(said, "inside");
 }
 
-TEST_F(Sandbox, NothingCanBeMadeToRun) {
+TEST_F(Sandbox, NoMemoryCanBeMadeExecutable) {
   if (!kWholeSandbox) GTEST_SKIP() << "takes the filter of system calls";
   constexpr int kNew = MAP_PRIVATE | MAP_ANONYMOUS;
   expect_impossible([] {
@@ -291,7 +291,7 @@ TEST_F(Sandbox, NothingCanBeMadeToRun) {
   });
 }
 
-// The kernel's queues for futexes have been a way out of other sandboxes.
+// Other sandboxes have been escaped through the kernel's futex queues.
 TEST_F(Sandbox, FutexesOnlyWaitAndWake) {
   if (!kWholeSandbox) GTEST_SKIP() << "takes the filter of system calls";
   expect_impossible([] {
@@ -300,7 +300,7 @@ TEST_F(Sandbox, FutexesOnlyWaitAndWake) {
   });
 }
 
-// Descriptors that a message carries would be more than a listener began with.
+// Received descriptors would give a listener more than it began with.
 TEST_F(Sandbox, NoMessageWithDescriptorsIsSentOrReceived) {
   if (!kWholeSandbox) GTEST_SKIP() << "takes the filter of system calls";
   expect_impossible([] {
@@ -313,7 +313,7 @@ TEST_F(Sandbox, NoMessageWithDescriptorsIsSentOrReceived) {
   });
 }
 
-// A listener with its capture of a real device, which has been taken over.
+// A compromised listener with its capture of a real device.
 class SandboxedCapture : public CaptureNetwork {
  protected:
   void SetUp() override {
@@ -329,7 +329,7 @@ class SandboxedCapture : public CaptureNetwork {
           LiveCapture& capture = *opened;
           const Status entered = enter_sandbox({.channel = kChannel, .capture = capture.fd()});
           const std::string said = entered ? done(body(capture)) : entered.error().text;
-          // As a listener leaves: its capture is not taken down.
+          // Ends as a listener does, without closing its capture.
           _exit(write(kChannel, said.data(), said.size()) > 0 ? 0 : 1);
         },
         kChannel);
@@ -346,7 +346,7 @@ class SandboxedCapture : public CaptureNetwork {
   }
 };
 
-// To everybody on the link, and from nobody in particular.
+// A broadcast frame with an arbitrary source.
 constexpr char kFrame[60] = "\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x88\xb5";
 
 TEST_F(SandboxedCapture, NoFrameCanBeSent) {
@@ -376,7 +376,7 @@ TEST_F(SandboxedCapture, NoFrameCanBeSent) {
   });
 }
 
-TEST_F(SandboxedCapture, NoFrameCanBeSent_WithBitsThatTheKernelPassesOver) {
+TEST_F(SandboxedCapture, NoFrameCanBeSent_WithFlagBitsThatTheKernelIgnores) {
   if (sizeof(long) == 4) GTEST_SKIP() << "registers are no wider than a descriptor's number";
   expect_impossible([](LiveCapture& capture) {
     const long number = (1L << 32) | capture.fd();
@@ -407,7 +407,7 @@ TEST_F(SandboxedCapture, NoFilterCanBeSetForTheKeepersSocket) {
   });
 }
 
-TEST_F(SandboxedCapture, NothingElseIsAskedOfTheDevice) {
+TEST_F(SandboxedCapture, NoOtherRequestToTheDeviceIsAllowed) {
   expect_impossible([](LiveCapture& capture) {
     ifreq request{};
     return ioctl(capture.fd(), SIOCGIFHWADDR, &request) == 0;
@@ -418,7 +418,7 @@ TEST_F(SandboxedCapture, NothingElseIsAskedOfTheDevice) {
   });
 }
 
-TEST_F(SandboxedCapture, FilterFollowsNewAddresses_AndMayBeTakenAway) {
+TEST_F(SandboxedCapture, FilterFollowsNewAddresses_AndMayBeRemoved) {
   EXPECT_EQ(with_capture([](LiveCapture& capture) {
               const std::vector<FilterInstruction> nothing{{BPF_RET, 0, 0, 0}};
               const std::vector<FilterInstruction> faulty(5000, nothing[0]);
