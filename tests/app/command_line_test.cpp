@@ -32,7 +32,7 @@ std::string error_of(const std::vector<std::string>& arguments) {
   return line ? "understood" : line.error().text;
 }
 
-TEST(CommandLineTest, WithoutOptionsTheDefaultsHold) {
+TEST(CommandLineTest, NoOptions_GiveTheDefaults) {
   const CommandLine line = parse({});
   EXPECT_EQ(line.task, Task::kListen);
   EXPECT_EQ(line.config_file, kDefaultConfigFile);
@@ -92,7 +92,7 @@ TEST(CommandLineTest, Tasks) {
       {{"--version"}, Task::kVersion},
       {{"-h"}, Task::kHelp},
       {{"--help"}, Task::kHelp},
-      // Help and version are told whatever else is asked for.
+      // Help and version win over every other option.
       {{"-t", "-h"}, Task::kHelp},
       {{"-h", "-t"}, Task::kHelp},
       {{"-d", "-V", "-r", "file"}, Task::kVersion},
@@ -109,15 +109,15 @@ TEST(CommandLineTest, InterfacesAreRepeatable_AndCommaLists) {
   EXPECT_THAT(parse({"-i", "any"}).interfaces, ElementsAre("any"));
 }
 
-// As scripts for 0.8 and its forks start it.
-TEST(CommandLineTest, BundledAndOlderOptionsAreUnderstood) {
+// The forms that scripts for 0.8 and its forks use.
+TEST(CommandLineTest, BundledAndOlderOptionsAreAccepted) {
   const CommandLine line = parse({"-s", "-dvD", "-ieth0", "-c", "/var/run/knockd.conf"});
   EXPECT_TRUE(line.daemon && line.verbose && line.debug);
   EXPECT_THAT(line.interfaces, ElementsAre("eth0"));
   EXPECT_EQ(parse({"--save-mem"}).task, Task::kListen);
 }
 
-TEST(CommandLineTest, WhatIsWrongIsNamed) {
+TEST(CommandLineTest, BadArguments_AreNamedInTheError) {
   const struct {
     std::vector<std::string> arguments;
     const char* error;

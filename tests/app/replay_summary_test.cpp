@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the summary says of knocks, as the real tracker explains them.
+// What the summary reports of knocks that the real tracker has judged.
 #include "knockd/app/replay_summary.h"
 
 #include <gmock/gmock.h>
@@ -27,7 +27,7 @@ constexpr const char* kDoor =
     "TCPFlags = syn\n";
 constexpr const char* kHere = "198.51.100.1";
 
-// A capture, as it is replayed over a configuration.
+// A capture that is replayed with a configuration.
 class Capture : TrackerSink {
  public:
   explicit Capture(const std::string& config, std::map<std::string, std::string> files = {},
@@ -102,12 +102,12 @@ class Capture : TrackerSink {
 const std::string kAlice = "192.0.2.7";
 const std::string kBob = "203.0.113.9";
 
-TEST(ReplaySummary, TellsThatItOpened) {
+TEST(ReplaySummary, ReportsAnOpening) {
   EXPECT_THAT(Capture(kDoor).knock(kAlice, "7421,3096:udp,5518").lines(),
               ElementsAre("summary: 192.0.2.7: ssh: opened"));
 }
 
-TEST(ReplaySummary, TellsThatItOpenedMoreThanOnce_AndOnceNot) {
+TEST(ReplaySummary, ReportsTwoOpenings_AndTheAttemptThatFailed) {
   Capture capture(kDoor);
   capture.knock(kAlice, "7421,3096:udp").wait(milliseconds(6000));
   capture.knock(kAlice, "7421,3096:udp,5518").knock(kAlice, "7421,3096:udp,5518");
@@ -117,7 +117,7 @@ TEST(ReplaySummary, TellsThatItOpenedMoreThanOnce_AndOnceNot) {
                   "knock 3 (5518) was not seen"));
 }
 
-TEST(ReplaySummary, TellsHowMuchTooLateAKnockCame) {
+TEST(ReplaySummary, ReportsHowLateAKnockWas) {
   Capture capture(kDoor);
   // The first knock is at 0.1 s, so the attempt is over at 5.1 s, and the last knock comes at 6.4
   // s.
@@ -127,32 +127,32 @@ TEST(ReplaySummary, TellsHowMuchTooLateAKnockCame) {
                           "late, Seq_Timeout is 5 s"));
 }
 
-TEST(ReplaySummary, RoundsUpHowMuchTooLateAKnockCame) {
+TEST(ReplaySummary, RoundsUpHowLateAKnockWas) {
   Capture capture(kDoor);
   capture.knock(kAlice, "7421,3096:udp").wait(milliseconds(6010)).knock(kAlice, "5518");
   EXPECT_THAT(capture.lines(), ElementsAre(HasSubstr("knock 3 (5518) came 1.3 s too late")));
 }
 
-TEST(ReplaySummary, TellsOfTheFirstOfTwoAttemptsThatCameEquallyFar) {
+TEST(ReplaySummary, ReportsTheFirstOfTwoAttempts_WhenBothReachTheSameStage) {
   Capture capture(kDoor);
   capture.knock(kAlice, "7421,5518").wait(milliseconds(6000)).knock(kAlice, "7421");
   EXPECT_THAT(capture.lines(), ElementsAre(HasSubstr("1 of 3 knocks: wrong order at knock 2")));
 }
 
-TEST(ReplaySummary, TellsThatAKnockCameAtTheMomentOfTheTimeout) {
+TEST(ReplaySummary, ReportsAKnockAtTheMomentOfTheTimeoutAsLate) {
   Capture capture(kDoor);
   capture.knock(kAlice, "7421,3096:udp").wait(milliseconds(4800)).knock(kAlice, "5518");
   EXPECT_THAT(capture.lines(), ElementsAre(HasSubstr("knock 3 (5518) came 0.1 s too late")));
 }
 
-TEST(ReplaySummary, TellsWhichKnockWasWrong) {
+TEST(ReplaySummary, ReportsTheWrongKnock) {
   EXPECT_THAT(
       Capture(kDoor).knock(kAlice, "7421,5518,3096:udp").lines(),
       ElementsAre("summary: 192.0.2.7: ssh: 1 of 3 knocks: wrong order at knock 2: expected "
                   "3096:udp, came 5518"));
 }
 
-TEST(ReplaySummary, TellsOfFlags) {
+TEST(ReplaySummary, ReportsWrongFlags) {
   Capture capture(kDoor);
   capture.knock(kAlice, "7421", kTcpFin).knock(kAlice, "3096:udp,5518");
   capture.knock(kBob, "7421,3096:udp").knock(kBob, "5518", kTcpSyn | kTcpAck);
@@ -163,13 +163,13 @@ TEST(ReplaySummary, TellsOfFlags) {
                           "TCPFlags is syn,!ack"));
 }
 
-TEST(ReplaySummary, TellsOfTheOtherProtocol) {
+TEST(ReplaySummary, ReportsAWrongProtocol) {
   EXPECT_THAT(
       Capture(kDoor).knock(kAlice, "7421,3096").lines(),
       ElementsAre("summary: 192.0.2.7: ssh: 1 of 3 knocks: knock 2 (3096:udp) came as tcp"));
 }
 
-TEST(ReplaySummary, TellsOfAnotherAddress) {
+TEST(ReplaySummary, ReportsAWrongTargetAddress) {
   const std::string door = std::string(kDoor) + "Target = 198.51.100.1\n";
   Capture capture(door);
   capture.knock(kAlice, "7421,3096:udp,5518", kTcpSyn, "198.51.100.2");
@@ -181,7 +181,7 @@ TEST(ReplaySummary, TellsOfAnotherAddress) {
                           "198.51.100.2, Target is 198.51.100.1"));
 }
 
-TEST(ReplaySummary, TellsWhatWasNotSeen) {
+TEST(ReplaySummary, ReportsMissingKnocks) {
   Capture capture(kDoor + std::string("[web]\nSequence = 2290,8461,6037\nTCPFlags = syn\n"));
   capture.knock(kAlice, "7421,3096:udp").knock(kBob, "3096:udp,5518").knock("192.0.2.99", "80");
   EXPECT_THAT(capture.lines(),
@@ -191,14 +191,14 @@ TEST(ReplaySummary, TellsWhatWasNotSeen) {
                           "summary: web: no packet to its ports was seen"));
 }
 
-TEST(ReplaySummary, TellsOfAPortScan) {
+TEST(ReplaySummary, ReportsAPortScan) {
   EXPECT_THAT(
       Capture(kDoor).knock(kAlice, "7421,21,22,23,24,25").lines(),
       ElementsAre("summary: 192.0.2.7: ssh: 1 of 3 knocks: port scan, other ports were tried "
                   "meanwhile (Scan_Limit)"));
 }
 
-TEST(ReplaySummary, TellsOfTheCooldown) {
+TEST(ReplaySummary, ReportsTheCooldown) {
   Capture capture(std::string(kDoor) + "Seq_Cooldown = 60\n");
   capture.knock(kAlice, "7421,3096:udp,5518").knock(kBob, "7421");
   EXPECT_THAT(capture.lines(),
@@ -207,7 +207,7 @@ TEST(ReplaySummary, TellsOfTheCooldown) {
                           "60 s after it was opened (Seq_Cooldown)"));
 }
 
-TEST(ReplaySummary, HasOneLineForADoorWithManySequences) {
+TEST(ReplaySummary, PrintsOneLine_ForADoorWithManySequences) {
   Capture capture("[once]\nOne_Time_Sequences = list\nTCPFlags = syn\n",
                   {{"list", "7421,3096,5518\n7421,3096,6037\n2290,8461,6037\n"}});
   capture.knock(kAlice, "7421,3096,6037").knock(kBob, "2290,8461");
@@ -217,7 +217,7 @@ TEST(ReplaySummary, HasOneLineForADoorWithManySequences) {
                   "summary: 203.0.113.9: once: 2 of 3 knocks: knock 3 (6037) was not seen"));
 }
 
-TEST(ReplaySummary, TellsThatThereWasNoRoom) {
+TEST(ReplaySummary, ReportsAnAttemptDroppedToMakeRoom) {
   Capture capture(kDoor, {}, 16);
   capture.knock(kAlice, "7421");
   for (int i = 1; i <= 20; ++i) capture.knock("203.0.113." + std::to_string(i), "7421");
@@ -227,7 +227,7 @@ TEST(ReplaySummary, TellsThatThereWasNoRoom) {
                         "make room (Max_Sources)"));
 }
 
-TEST(ReplaySummary, ShowsTheFarthestOfManySources_AndCountsTheRest) {
+TEST(ReplaySummary, PrintsTheFarthestOfManySources_AndCountsTheRest) {
   Capture capture(kDoor);
   for (int i = 0; i < 300; ++i) {
     capture.knock("10.0.0." + std::to_string(i % 250), i == 77 ? "7421,3096:udp" : "7421");
@@ -238,7 +238,7 @@ TEST(ReplaySummary, ShowsTheFarthestOfManySources_AndCountsTheRest) {
   EXPECT_EQ(lines.back(), "summary: 230 more, none of which came farther");
 }
 
-TEST(ReplaySummary, StaysSmall_AndKeepsTheFarthest_InAFlood) {
+TEST(ReplaySummary, StaysShort_AndKeepsTheFarthest_InAFlood) {
   Capture capture(kDoor);
   capture.knock(kAlice, "7421,3096:udp");
   for (int i = 0; i < 20000; ++i) {
@@ -249,7 +249,7 @@ TEST(ReplaySummary, StaysSmall_AndKeepsTheFarthest_InAFlood) {
   EXPECT_THAT(lines.back(), testing::MatchesRegex("summary: over [0-9]+ more, none of which .*"));
 }
 
-TEST(ReplaySummary, NamesTwentyDoorsThatNobodyTried) {
+TEST(ReplaySummary, NamesTwentyUntriedDoors_AndCountsTheRest) {
   std::string doors;
   for (int i = 0; i < 25; ++i) doors += "[d" + std::to_string(i) + "]\nSequence = 1,2,3\n";
   const auto lines = Capture(doors).lines();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Walks tests/data/captures: each NAME.pcap or NAME.pcapng is replayed with the doors of NAME.conf
-// and must tell what NAME.out holds, exit status included. "# replay: -D -4" in the configuration
+// and must print what NAME.out holds, exit status included. "# replay: -D -4" in the configuration
 // gives options. With KNOCKD_UPDATE_REPLAYS in the environment the .out files are written anew.
 #include "knockd/app/replay.h"
 
@@ -49,7 +49,7 @@ std::string replay_of(const std::string& config_file, const ReplayOptions& optio
 
 class Replay : public testing::TestWithParam<std::string> {};
 
-TEST_P(Replay, TellsWhatIsExpected) {
+TEST_P(Replay, PrintsTheExpectedOutput) {
   const std::string name = std::filesystem::path(GetParam()).stem();
   if (name == "far-times" && sizeof(time_t) < sizeof(int64_t)) {
     GTEST_SKIP() << "libpcap cuts times to 32 bits here";
@@ -91,7 +91,7 @@ TEST(ReplayRunsNothing, NoCommand_NoMark_NoStateFile) {
   EXPECT_THAT(files, testing::UnorderedElementsAre("sequences", "knockd.conf"));
 }
 
-TEST(ReplayOfAFlood, OneLineIsNoPlural) {
+TEST(ReplayOfAFlood, OneLineIsSingular) {
   const TemporaryFolder folder;
   write_file(folder / "knockd.conf",
              "[options]\nLog_Rate = 5\n[a]\nSequence = 7000,8000,9000\nTCPFlags = syn\n");
@@ -99,7 +99,7 @@ TEST(ReplayOfAFlood, OneLineIsNoPlural) {
               HasSubstr("] 1 log line left out, more than 5 a second (Log_Rate)\n"));
 }
 
-// The lines of a door with these directives that are not of the knocks themselves.
+// The lines for a door with these directives, without those about the knocks themselves.
 std::string opening_lines(const std::string& door, const std::string& capture) {
   const TemporaryFolder folder;
   write_file(folder / "knockd.conf", "[ssh]\nSequence = 7000,8000,9000\nTCPFlags = syn\n" + door);
@@ -113,7 +113,7 @@ std::string opening_lines(const std::string& door, const std::string& capture) {
   return lines;
 }
 
-TEST(ReplayOfADoorWithoutAShell, TellsWhatWouldBeOpened) {
+TEST(ReplayOfADoorWithoutAShell, PrintsWhatItWouldOpen) {
   EXPECT_EQ(opening_lines("Open = 22\n", "reknock-extend.pcap"),
             "[2026-01-02 03:04:07.000000] ssh: would open tcp 22 to 192.0.2.7 for 10 s\n"
             "[2026-01-02 03:04:11.000000] 192.0.2.7: ssh: already open, time extended\n"
@@ -125,7 +125,7 @@ TEST(ReplayOfADoorWithoutAShell, TellsWhatWouldBeOpened) {
             "exit status 0\n\n");
 }
 
-TEST(ReplayOfADoorWithoutAShell, TellsNetworksAndCommandsBeside) {
+TEST(ReplayOfADoorWithoutAShell, PrintsNetworks_AndCommands) {
   EXPECT_EQ(
       opening_lines("Open = 22,51820:udp\nOpen_Prefix = 24 64\nStart_Command = open %IP%\n"
                     "Stop_Command = close %IP%\n",
@@ -144,9 +144,9 @@ TEST(ReplayOfADoorWithoutAShell, TellsNetworksAndCommandsBeside) {
 }
 
 #ifdef KNOCKD_CODES
-// By the capture's time, in 2026. The ports were computed by oathtool. In a folder of its own,
-// because the file of secrets may be nobody else's.
-TEST(ReplayOfRecordedCodes, FollowsTheCapturesTime) {
+// The codes of the capture's time, in 2026; oathtool computed the ports. The configuration lies in
+// a new folder, because the file of secrets must belong to this user.
+TEST(ReplayOfRecordedCodes, UsesTheCapturesTime) {
   const TemporaryFolder folder;
   write_file(folder / "secrets", "alice GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n");
   ASSERT_EQ(chmod((folder / "secrets").c_str(), 0600), 0);
@@ -182,7 +182,7 @@ TEST(ReplayOfRecordedCodes, FollowsTheCapturesTime) {
 }
 #endif
 
-TEST(ReplayOfWhatCannotBeRead, IsOneLineWithTheName) {
+TEST(ReplayOfAnUnreadableFile, IsOneLineWithTheName) {
   const auto replay_file = [](const std::string& file) {
     return replay_of("empty.conf", {file, false, false});
   };
@@ -206,7 +206,7 @@ using Ports = std::vector<uint16_t>;
 // A capture of connection attempts, each of which comes a hundredth of a second later.
 class Capture {
  public:
-  // As of tcpdump, of raw IP packets.
+  // The format of tcpdump, with raw IP packets.
   Capture() {
     put(0xa1b2c3d4u);
     for (const int version : {2, 4}) put(static_cast<uint16_t>(version));
@@ -230,7 +230,7 @@ class Capture {
     }
     bytes_ += packet;
   }
-  // The fixed knock and these.
+  // The fixed knock, then knocks at these ports.
   void knock(const std::string& source, uint16_t fixed, const Ports& ports) {
     syn(source, fixed);
     for (const uint16_t port : ports) syn(source, port);
@@ -260,7 +260,7 @@ class ReplayOfCodes : public testing::Test {
       config_ += door + ("Secrets = " + (folder_ / "phones")) + "\nStart_Command = open %IP%\n";
     }
   }
-  // Alice's ports so many steps from that of the capture.
+  // Alice's ports, `away` steps from the step of the capture.
   Ports ports_of(std::string_view sequence, int away, bool is_v4) const {
     const auto coded = std::get<CodedSequence>(parse_coded_sequence(sequence));
     const auto ports =
@@ -271,7 +271,7 @@ class ReplayOfCodes : public testing::Test {
     return ports_of("7000,totp,totp,totp", away, is_v4);
   }
   Ports typed() const { return ports_of("7100,400xx,401xx,402xx,403xx", 0, true); }
-  // What is told besides the stages, without its time.
+  // The lines printed, without stages and timestamps.
   std::vector<std::string> told(bool explain = false) const {
     write_file(folder_ / "knockd.conf", config_);
     write_file(folder_ / "some.pcap", capture_.bytes());
@@ -291,7 +291,7 @@ class ReplayOfCodes : public testing::Test {
   Capture capture_;
 };
 
-TEST_F(ReplayOfCodes, AreThoseOfTheCapturesTime) {
+TEST_F(ReplayOfCodes, AreCheckedAtTheCapturesTime) {
   capture_.knock("192.0.2.1", 7000, computed(-2));
   capture_.knock("192.0.2.2", 7000, computed(-1));
   capture_.knock("192.0.2.3", 7000, computed(2));
@@ -323,15 +323,15 @@ TEST_F(ReplayOfCodes, OpenOnce) {
                           "exit status 0"));
 }
 
-// A browser knocks by both.
-TEST_F(ReplayOfCodes, OfTheOtherAddressFamilyAreToldByDAlone) {
+// A browser knocks over both families.
+TEST_F(ReplayOfCodes, OfTheOtherAddressFamily_AreReportedOnlyWithD) {
   capture_.knock("192.0.2.1", 7000, computed(0, false));
   EXPECT_THAT(told(), ElementsAre("exit status 0"));
   EXPECT_THAT(told(true), testing::Contains("192.0.2.1: ssh: code of alice, refused: it is for the "
                                             "other address family"));
 }
 
-TEST_F(ReplayOfCodes, AfterThreeWrongOnesNoTypedOneIsTaken) {
+TEST_F(ReplayOfCodes, ThreeWrongTypedOnes_BlockTypedOnesForTheStep) {
   for (int i = 0; i < 4; ++i) capture_.knock("192.0.2.1", 7100, {40199});
   capture_.knock("192.0.2.2", 7100, typed());
   EXPECT_THAT(told(),

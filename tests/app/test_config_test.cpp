@@ -26,7 +26,7 @@ using ::testing::HasSubstr;
 
 const std::string kFaulty = KNOCKD_TEST_DATA "/config/faulty";
 
-// A machine like everyone's, whatever this one is.
+// A typical machine, independent of the one that runs the test.
 class AnyMachine : public Surroundings {
   bool has_program(const std::string& name) const override {
     return name == "iptables" || name == "nft" || name == "logger";
