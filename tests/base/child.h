@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Runs a part of a test in a process of its own, for what cannot be undone: rights given up,
-// descriptors closed, limits set.
+// Runs a part of a test in a child process, for changes that cannot be undone: dropped privileges,
+// closed descriptors, limits.
 #pragma once
 
 #include <sys/socket.h>
@@ -15,9 +15,9 @@
 
 namespace knockd {
 
-// What `body` returns in a forked child, or "killed by signal N". The
-// socket to here is moved to `reply_fd`, so that the body knows which descriptor to keep; the reply
-// is written as a listener's messages are, which a sandbox may allow alone.
+// What `body` returns in a forked child, or "killed by signal N". The child replies over a socket
+// at `reply_fd`, so the body knows which descriptor to keep. It sends the reply as a listener sends
+// its messages, because a sandbox may allow nothing else.
 inline std::string in_child(const std::function<std::string()>& body, int reply_fd = 100) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return "no socket";

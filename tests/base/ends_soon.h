@@ -12,7 +12,7 @@
 
 namespace knockd {
 
-// Reaps the child. False: it did not end within 10 s, and was killed.
+// Reaps the child. Kills it and returns false if it did not end within 10 s.
 inline bool ends_soon(pid_t child, int* status = nullptr) {
   constexpr int kDeadline = 10'000;  // ms
   const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, child, 0)));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The loop against the real kernel. Nothing here waits for a time: alarms that must ring are in the
-// past or a moment ahead, and a turn returns when there was something to do.
+// The loop with the real kernel. No test sleeps: alarms that must ring are in the past or a moment
+// ahead, and a turn returns once it had something to do.
 #include "knockd/base/event_loop.h"
 
 #include <fcntl.h>
@@ -49,14 +49,14 @@ class Pipe {
 class EventLoopTest : public ::testing::Test {
  protected:
   void say(const std::string& what) { said_.push_back(what); }
-  // One turn that cannot wait: an alarm has rung before it is over.
+  // One turn that cannot block: an alarm is due in it.
   std::vector<std::string> turn() {
     EventLoop::Alarm already(loop_, [] {});
     already.set(loop_.now());
     loop_.turn();
     return std::exchange(said_, {});
   }
-  // Turns until there is something said.
+  // Turns until a callback has recorded something.
   std::vector<std::string> turn_until_said() {
     while (said_.empty()) loop_.turn();
     return std::exchange(said_, {});
@@ -77,7 +77,7 @@ TEST_F(EventLoopTest, CallsBackWhileADescriptorIsReadable) {
   EXPECT_THAT(turn(), IsEmpty());
 }
 
-TEST_F(EventLoopTest, WatchingAgainReplaces) {
+TEST_F(EventLoopTest, WatchingAgainReplacesTheCallback) {
   Pipe pipe;
   pipe.fill();
   loop_.watch(pipe.fd(), EPOLLIN, [&] { say("old"); });
@@ -96,7 +96,7 @@ TEST_F(EventLoopTest, UnwatchedDescriptorIsSilent_AndMayBeUnwatchedAgain) {
   EXPECT_THAT(turn(), IsEmpty());
 }
 
-TEST_F(EventLoopTest, WatchSaysSo_WhenTheDescriptorCannotBeWatched) {
+TEST_F(EventLoopTest, WatchFails_WhenTheDescriptorCannotBeWatched) {
   EXPECT_FALSE(loop_.fault());
   EXPECT_FALSE(loop_.watch(-1, EPOLLIN, [] {}));
   EXPECT_EQ(errno, EBADF);
@@ -170,7 +170,7 @@ TEST_F(EventLoopTest, AlarmRingsOnce_WhenItsTimeHasCome) {
   EXPECT_THAT(turn(), IsEmpty());
 }
 
-TEST_F(EventLoopTest, AlarmOfThePastRingsAtOnce) {
+TEST_F(EventLoopTest, AlarmInThePastRingsAtOnce) {
   EventLoop::Alarm alarm(loop_, [&] { say("ring"); });
   alarm.set(Instant());
   EXPECT_THAT(turn_until_said(), ElementsAre("ring"));
@@ -188,7 +188,7 @@ TEST_F(EventLoopTest, UnsetAndFarAlarmsAreSilent) {
   EXPECT_THAT(turn(), IsEmpty());
 }
 
-// With 32 bits for seconds the kernel's timer does not go so far.
+// A kernel timer with 32-bit seconds cannot reach that far.
 TEST_F(EventLoopTest, AlarmInManyYears_DoesNotKeepTheLoopBusy) {
   EventLoop::Alarm far(loop_, [&] { say("far"); });
   far.set(loop_.now() + std::chrono::seconds(int64_t{1} << 32) - 1s);
@@ -200,7 +200,7 @@ TEST_F(EventLoopTest, AlarmInManyYears_DoesNotKeepTheLoopBusy) {
   EXPECT_THAT(said_, ElementsAre("soon"));
 }
 
-TEST_F(EventLoopTest, EarlierAlarmIsNotHeldUpByALaterOne) {
+TEST_F(EventLoopTest, LaterAlarmDoesNotDelayAnEarlierOne) {
   EventLoop::Alarm later(loop_, [&] { say("later"); });
   later.set(BootClock::now() + 1h);
   EXPECT_THAT(turn(), IsEmpty());
@@ -271,9 +271,9 @@ TEST_F(EventLoopTest, ClockStandsStillDuringATurn) {
   turn_until_said();
 }
 
-// What follows changes the signal mask of its process.
+// These tests change the signal mask of the process.
 
-TEST(EventLoopSignals, AreCalledBackInATurn_EachOne) {
+TEST(EventLoopSignals, EachIsReportedInATurn) {
   const std::string said = in_child([] {
     std::string names;
     EventLoop loop;
@@ -289,7 +289,7 @@ TEST(EventLoopSignals, AreCalledBackInATurn_EachOne) {
   EXPECT_EQ(said, "HUP USR1 TERM ");
 }
 
-TEST(EventLoopSignals, ArePassedOn_WhenTheyCameBeforeTheLoopRan) {
+TEST(EventLoopSignals, AreReported_WhenTheyCameBeforeTheLoopRan) {
   const std::string said = in_child([] {
     bool came = false;
     EventLoop loop;

@@ -18,9 +18,9 @@ class FaultyCalls : public FileCalls {
   int calls = 0;              // made so far
   int first_fault = kNever;   // the number, from 1, of the first call that fails
   int last_fault = kNever;    // and of the last
-  int error = EIO;            // with which they fail
-  std::string only;           // only calls of this name fail; empty: all
-  bool tears_writes = false;  // a write that fails has written half before
+  int error = EIO;            // the error they fail with
+  std::string only;           // only calls with this name fail; empty means all
+  bool tears_writes = false;  // a failing write writes the first half of its data
 
   int open(const char* path, int flags, mode_t mode) override {
     return fails("open") ? -1 : FileCalls::open(path, flags, mode);
@@ -64,7 +64,7 @@ class FaultyCalls : public FileCalls {
     errno = error;
     return -1;
   }
-  // The half arrives; the rest, which is written with the next call, does not.
+  // The first half is written; the next call, which writes the rest, fails.
   ssize_t tear(int fd, const void* bytes, size_t size) {
     torn_ = true;
     if (last_fault == calls) ++last_fault;

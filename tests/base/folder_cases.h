@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tests that are made from the files of a folder: a test for each file, called like it.
+// Makes tests from the files of a folder: one test per file, named after the file.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -23,7 +23,7 @@ TEST(GrowingPause, DoublesUpToTheLongest_UntilItIsReset) {
   EXPECT_EQ(pause.next(), 100ms);
 }
 
-TEST(GrowingPause, FewFailuresAreWorthALine) {
+TEST(GrowingPause, FailuresAreLogged_AtPowersOfTwo) {
   GrowingPause pause(100ms, 1s);
   std::vector<uint64_t> told;
   for (int i = 0; i < 8640; ++i) {

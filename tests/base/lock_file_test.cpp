@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a pid file needs of it: pid_file_test.cpp.
+// pid_file_test.cpp tests what a pid file needs of it.
 #include "knockd/base/lock_file.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ namespace {
 
 using Outcome = LockFile::Outcome;
 
-TEST(LockFileTest, IsOfOneAlone_UntilItIsGivenBack_AndLeavesNothing) {
+TEST(LockFileTest, HasOneHolder_UntilGivenBack_ThenIsRemoved) {
   const TemporaryFolder folder;
   LockFile first;
   LockFile second;
@@ -28,8 +28,8 @@ TEST(LockFileTest, IsOfOneAlone_UntilItIsGivenBack_AndLeavesNothing) {
   EXPECT_EQ(second.take(folder / "lock", 0600), Outcome::kTaken);
 }
 
-// Some open the file just before it is removed, others make it anew.
-TEST(LockFileTest, IsOfOneAlone_WhoeverRemovesItMeanwhile) {
+// Some threads open the file just before it is removed, others create it again.
+TEST(LockFileTest, HasOneHolder_WhileOthersRemoveTheFile) {
   const TemporaryFolder folder;
   std::atomic<int> holders{0};
   std::atomic<int> most{0};

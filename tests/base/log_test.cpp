@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The sinks against real files, pipes, terminals and sockets. A sink that blocks hangs the test,
-// which ctest then ends.
+// The sinks with real files, pipes, terminals and sockets. A sink that blocks hangs the test until
+// ctest's timeout.
 #include "knockd/base/log.h"
 
 #include <fcntl.h>
@@ -47,7 +47,7 @@ std::string without_stamps(const std::string& text) {
     rest += begin == form ? line.substr(form.size()) : line;
     rest += '\n';
   }
-  rest.pop_back();  // what is behind the last newline is no line
+  rest.pop_back();  // text after the last newline is not a line
   return rest;
 }
 
@@ -62,7 +62,7 @@ std::string available(int fd) {
   return text;
 }
 
-// Writes numbered lines until the sink takes no more; how many it took.
+// Writes numbered lines until the sink refuses one; returns how many it accepted.
 int fill(LogSink& sink, int most = 1'000'000) {
   int taken = 0;
   while (taken < most && sink.write(LogLevel::kNotice, format("line %d", taken))) ++taken;
@@ -85,7 +85,7 @@ class FileSinkTest : public ::testing::Test {
   const std::string path_ = folder_ / "knockd.log";
 };
 
-TEST_F(FileSinkTest, LineCarriesLocalTimeToTheMinute) {
+TEST_F(FileSinkTest, LineHasLocalTimeToTheMinute) {
   setenv("TZ", "XXX-05:30", 1);
   tzset();
   const time_t before = time(nullptr);
@@ -104,7 +104,7 @@ TEST_F(FileSinkTest, LineCarriesLocalTimeToTheMinute) {
   EXPECT_THAT(file(), ::testing::AnyOf(line_at(before), line_at(after)));
 }
 
-TEST_F(FileSinkTest, LineIsInTheFileWhenWriteReturns_BehindWhatWasThere) {
+TEST_F(FileSinkTest, LineIsAppendedBeforeWriteReturns) {
   write_file(path_, "old\n");
   const auto sink = open_sink();
   sink->write(LogLevel::kNotice, "a");
@@ -113,7 +113,7 @@ TEST_F(FileSinkTest, LineIsInTheFileWhenWriteReturns_BehindWhatWasThere) {
   EXPECT_EQ(without_stamps(file()), "old\na\nb\n");
 }
 
-TEST_F(FileSinkTest, FileIsForItsOwnerAndGroup) {
+TEST_F(FileSinkTest, FileIsReadableByOwnerAndGroupOnly) {
   const mode_t old = umask(0);
   open_sink();
   umask(old);
@@ -133,7 +133,7 @@ TEST_F(FileSinkTest, ReopenFollowsTheName) {
   EXPECT_EQ(without_stamps(file()), "after\n");
 }
 
-TEST_F(FileSinkTest, TellsWhyItCannotBeOpened_AndTriesAgainWithEachLine) {
+TEST_F(FileSinkTest, ReportsWhyOpeningFailed_AndRetriesWithEachLine) {
   const std::string path = folder_ / "later/knockd.log";
   int error = 0;
   const auto sink = make_file_sink(path, error);
@@ -144,21 +144,21 @@ TEST_F(FileSinkTest, TellsWhyItCannotBeOpened_AndTriesAgainWithEachLine) {
   EXPECT_EQ(without_stamps(read_file(path)), "kept\n");
 }
 
-TEST_F(FileSinkTest, LongLineIsWhole) {
+TEST_F(FileSinkTest, LongLineIsNotCut) {
   const std::string line(100'000, 'x');
   EXPECT_TRUE(open_sink()->write(LogLevel::kNotice, line));
   EXPECT_EQ(without_stamps(file()), line + '\n');
 }
 
-TEST_F(FileSinkTest, FullDiskTakesNoLine) {
+TEST_F(FileSinkTest, FullDiskRefusesLines) {
   int error = -1;
   const auto sink = make_file_sink("/dev/full", error);
   EXPECT_EQ(error, 0);
   EXPECT_FALSE(sink->write(LogLevel::kNotice, "lost"));
 }
 
-// A limit on the file's size stands for a disk that becomes full in the middle of a line.
-TEST_F(FileSinkTest, LineThatTheDiskHadNoRoomForIsEndedBeforeTheNext) {
+// A limit on the file's size simulates a disk that becomes full in the middle of a line.
+TEST_F(FileSinkTest, HalfWrittenLineIsEnded_BeforeTheNextOne) {
   const auto set_size_limit = [](rlim_t most) {
     const rlimit limit{most, RLIM_INFINITY};
     setrlimit(RLIMIT_FSIZE, &limit);
@@ -179,7 +179,7 @@ TEST_F(FileSinkTest, LineThatTheDiskHadNoRoomForIsEndedBeforeTheNext) {
   EXPECT_EQ(without_stamps(file()), "too l\nwhole\nwhole again\n");
 }
 
-TEST_F(FileSinkTest, FifoThatNobodyReadsBlocksNothing) {
+TEST_F(FileSinkTest, FifoWithoutAReaderDoesNotBlock) {
   ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
   const auto sink = open_sink();
   const int taken = fill(*sink);
@@ -192,7 +192,7 @@ TEST_F(FileSinkTest, FifoThatNobodyReadsBlocksNothing) {
   EXPECT_EQ(without_stamps(available(reader.get())), "room again\n");
 }
 
-TEST_F(FileSinkTest, FifoWhoseReaderLeftIsNoSignal) {
+TEST_F(FileSinkTest, FifoWhoseReaderLeftRaisesNoSignal) {
   ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
   EXPECT_EQ(in_child([&] {
               const auto sink = open_sink();
@@ -215,7 +215,7 @@ class SyslogSinkTest : public ::testing::Test {
     path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
     ASSERT_EQ(bind(daemon_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
   }
-  // The next datagram; nothing if there is none.
+  // The next datagram, or nothing.
   std::string datagram() const {
     char text[65536];
     const ssize_t got = recv(daemon_.get(), text, sizeof(text), 0);
@@ -232,7 +232,7 @@ class SyslogSinkTest : public ::testing::Test {
   UniqueFd daemon_;
 };
 
-TEST_F(SyslogSinkTest, DatagramIsTheOneThatLibcSends) {
+TEST_F(SyslogSinkTest, DatagramEqualsTheOneOfLibc) {
   start_daemon();
   const auto sink = make_syslog_sink(path_);
   const auto text_at = [](int priority, const char* line) {
@@ -259,20 +259,20 @@ TEST_F(SyslogSinkTest, DatagramIsTheOneThatLibcSends) {
   EXPECT_EQ(datagram(), "nothing");
 }
 
-TEST_F(SyslogSinkTest, LineIsNoFormat) {
+TEST_F(SyslogSinkTest, LineIsNotAFormatString) {
   start_daemon();
   EXPECT_TRUE(make_syslog_sink(path_)->write(LogLevel::kNotice, "%s%n%IP%"));
   EXPECT_EQ(message(), "%s%n%IP%");
 }
 
-TEST_F(SyslogSinkTest, LongCommandIsWhole) {
+TEST_F(SyslogSinkTest, LongCommandIsNotCut) {
   start_daemon();
   const std::string line(60'000, 'x');
   EXPECT_TRUE(make_syslog_sink(path_)->write(LogLevel::kNotice, line));
   EXPECT_EQ(message(), line);
 }
 
-TEST_F(SyslogSinkTest, DaemonThatDoesNotReadBlocksNothing) {
+TEST_F(SyslogSinkTest, DaemonThatDoesNotReadDoesNotBlock) {
   start_daemon();
   const auto sink = make_syslog_sink(path_);
   const int taken = fill(*sink);
@@ -322,7 +322,7 @@ TEST_F(DescriptorSinkTest, WritesPrefixAndLine) {
   EXPECT_EQ(available(out_.get()), "knockd: a %s line\n");
 }
 
-TEST_F(DescriptorSinkTest, PassesOverWhatIsLessUrgent) {
+TEST_F(DescriptorSinkTest, IgnoresLessUrgentLines) {
   const auto sink = make_descriptor_sink(in_.get(), LogLevel::kWarning);
   for (const LogLevel level :
        {LogLevel::kError, LogLevel::kWarning, LogLevel::kNotice, LogLevel::kInfo}) {
@@ -331,17 +331,17 @@ TEST_F(DescriptorSinkTest, PassesOverWhatIsLessUrgent) {
   EXPECT_EQ(available(out_.get()), "3\n4\n");
 }
 
-TEST_F(DescriptorSinkTest, PipeThatNobodyReadsBlocksNothing_AndHoldsWholeLines) {
+TEST_F(DescriptorSinkTest, FullPipeDoesNotBlock_AndHoldsWholeLines) {
   const auto sink = make_descriptor_sink(in_.get());
   int taken = fill(*sink);
-  // Lines of the greatest length that fits, too.
+  // Also lines of the greatest length that fits.
   while (sink->write(LogLevel::kNotice, std::string(PIPE_BUF - 1, 'x'))) ++taken;
   const std::string text = available(out_.get());
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), taken);
   EXPECT_THAT(text, EndsWith("\n"));
 }
 
-TEST_F(DescriptorSinkTest, LineLongerThanAPipeHoldsAtOnceIsCut) {
+TEST_F(DescriptorSinkTest, LineLongerThanAnAtomicPipeWriteIsCut) {
   const auto sink = make_descriptor_sink(in_.get());
   EXPECT_TRUE(sink->write(LogLevel::kNotice, std::string(PIPE_BUF + 100, 'x')));
   EXPECT_EQ(available(out_.get()), std::string(PIPE_BUF - 1, 'x') + '\n');
@@ -353,7 +353,7 @@ TEST_F(DescriptorSinkTest, DescriptorStaysOpenAndBlocking) {
   EXPECT_EQ(fcntl(in_.get(), F_GETFL), flags);
 }
 
-TEST(DescriptorSink, TerminalThatIsHeldBlocksNothing) {
+TEST(DescriptorSink, StoppedTerminalDoesNotBlock) {
   int master = -1, slave = -1;
   ASSERT_EQ(openpty(&master, &slave, nullptr, nullptr, nullptr), 0);
   const UniqueFd screen(master), terminal(slave);
@@ -368,7 +368,7 @@ TEST(DescriptorSink, TerminalThatIsHeldBlocksNothing) {
 
 // --- Log ---------------------------------------------------------------------------------------
 
-// A sink that can be told to take no more.
+// A sink that a test can make refuse lines.
 class FakeSink : public LogSink {
  public:
   explicit FakeSink(std::vector<std::string>& lines) : lines_(lines) {}
@@ -423,7 +423,7 @@ TEST_F(LogTest, ReopensEachSink) {
   EXPECT_THAT(b_, ElementsAre("reopened"));
 }
 
-TEST_F(LogTest, LostLinesAreCountedAndTold_WhereTheyWereLost) {
+TEST_F(LogTest, LostLinesAreCountedAndReported_InTheSinkThatLostThem) {
   FakeSink* const a = add(a_);
   add(b_);
   begin();
@@ -438,7 +438,7 @@ TEST_F(LogTest, LostLinesAreCountedAndTold_WhereTheyWereLost) {
   EXPECT_THAT(b_, ElementsAre("5 1", "5 2", "5 3", "5 4", "5 5"));
 }
 
-TEST_F(LogTest, OneLostLineIsNoPlural) {
+TEST_F(LogTest, OneLostLineIsSingular) {
   FakeSink* const a = add(a_);
   begin();
   a->room = false;

@@ -9,7 +9,7 @@
 namespace knockd {
 namespace {
 
-TEST(MemoryFile, IsReadFromItsBeginning_AndNotInherited) {
+TEST(MemoryFile, IsReadFromTheBeginning_AndNotInherited) {
   const std::string content(100'000, 'x');
   const auto file = memory_file("test", content);
   ASSERT_TRUE(file);

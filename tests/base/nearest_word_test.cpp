@@ -8,7 +8,7 @@
 namespace knockd {
 namespace {
 
-TEST(NearestWord, SlipsOfTheHandAreUnderstood) {
+TEST(NearestWord, TypingErrorsFindTheWord) {
   const std::vector<std::string_view> words = {"check", "config", "door", "udp", "timeout", ""};
   EXPECT_EQ(nearest_word("chek", words), "check");
   EXPECT_EQ(nearest_word("hceck", words), "check");
@@ -18,7 +18,7 @@ TEST(NearestWord, SlipsOfTheHandAreUnderstood) {
   EXPECT_EQ(nearest_word("check", words), "check");
 }
 
-TEST(NearestWord, OtherWordsAreNone) {
+TEST(NearestWord, UnrelatedWordsFindNone) {
   const std::vector<std::string_view> words = {"check", "config", "door", "udp", "timeout", ""};
   for (const char* word : {"", "x", "ud", "tcp", "nonsense", "tmot", "chexxx"}) {
     EXPECT_EQ(nearest_word(word, words), "") << word;
@@ -27,7 +27,7 @@ TEST(NearestWord, OtherWordsAreNone) {
   EXPECT_EQ(nearest_word("check", {}), "");
 }
 
-TEST(NearestWord, TheNearestCounts_OfEquallyNearTheFirst) {
+TEST(NearestWord, TheNearestWins_TheFirstOfEquallyNear) {
   EXPECT_EQ(nearest_word("sent", {"spend", "send", "bent"}), "send");
 }
 

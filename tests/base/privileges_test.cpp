@@ -19,7 +19,7 @@
 namespace knockd {
 namespace {
 
-// The descriptors that are open, of the first thousand.
+// The open descriptors below 1000.
 std::string open_descriptors() {
   std::string list;
   for (int fd = 0; fd < 1000; ++fd) {
@@ -43,7 +43,7 @@ TEST(CloseInherited, KeepsTheStandardStreamsAndOneMore) {
             "0 1 2 50 ");
 }
 
-TEST(FillStandardStreams, OpensThoseThatAreMissing_AndNoOther) {
+TEST(FillStandardStreams, OpensTheMissingOnes_AndNoOther) {
   EXPECT_EQ(in_child(
                 [] {
                   close_inherited(50);
@@ -70,7 +70,7 @@ TEST(LimitResource, SetsBothLimits_OrSaysWhichItCouldNot) {
             "set, then RLIMIT_NOFILE: Operation not permitted");
 }
 
-TEST(CloseInherited, KeepsTheLowestThatCanBeKept) {
+TEST(CloseInherited, KeepsTheDescriptorAfterTheStandardStreams) {
   EXPECT_EQ(in_child(
                 [] {
                   open_at({4, 5, 900});
@@ -81,7 +81,7 @@ TEST(CloseInherited, KeepsTheLowestThatCanBeKept) {
             "0 1 2 3 ");
 }
 
-TEST(CloseInherited, KeepsTheStandardStreams_WhenOneOfThemIsToBeKept) {
+TEST(CloseInherited, KeepsTheStandardStreams_WhenAskedToKeepOneOfThem) {
   EXPECT_EQ(in_child(
                 [] {
                   open_at({3, 4, 900});
@@ -92,7 +92,7 @@ TEST(CloseInherited, KeepsTheStandardStreams_WhenOneOfThemIsToBeKept) {
             "0 1 2 ");
 }
 
-TEST(ResetSignals, TakesBackWhatTheParentIgnoredOrBlocked) {
+TEST(ResetSignals, UndoesWhatTheParentIgnoredOrBlocked) {
   EXPECT_EQ(in_child([] {
               sigset_t set;
               sigfillset(&set);
@@ -124,7 +124,7 @@ std::string user() {
 
 constexpr char kNobody[] = "uids 65534 65534 65534, gids 65534 65534 65534, 0 groups";
 
-// Who it is that root becomes, on a system with these users.
+// The user that root becomes on a system with these users.
 std::string become_nobody_among(const std::string& users) {
   const TemporaryFolder folder;
   const std::string file = folder / "passwd";
@@ -141,7 +141,7 @@ std::string become_nobody_among(const std::string& users) {
   });
 }
 
-TEST(BecomeNobody, AsRoot_IsAnotherInEveryRespect) {
+TEST(BecomeNobody, AsRoot_ChangesAllIdsAndGroups) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
   const std::string root = "root:x:0:0:root:/root:/bin/sh\n";
   const std::string first = become_nobody_among(root);
@@ -162,7 +162,7 @@ TEST(BecomeNobody, NeverBecomesRootByName) {
   }
 }
 
-TEST(BecomeNobody, AsRoot_ThereIsNoWayBack) {
+TEST(BecomeNobody, AsRoot_CannotBeUndone) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
   EXPECT_EQ(in_child([] {
               if (const Status become = become_nobody(); !become) return become.error().text;
@@ -173,7 +173,7 @@ TEST(BecomeNobody, AsRoot_ThereIsNoWayBack) {
             "stayed");
 }
 
-TEST(BecomeNobody, AsAnyoneElse_DoesNothing) {
+TEST(BecomeNobody, AsAnotherUser_DoesNothing) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to be someone else";
   EXPECT_EQ(in_child([] {
               if (setgroups(0, nullptr) != 0 || setgid(1234) != 0 || setuid(1234) != 0) {
@@ -185,7 +185,7 @@ TEST(BecomeNobody, AsAnyoneElse_DoesNothing) {
             "uids 1234 1234 1234, gids 1234 1234 1234, 0 groups");
 }
 
-// A container that knows only one user has no nobody to become.
+// A container with a single user id has no user nobody.
 TEST(BecomeNobody, AsRootOfAContainerWithoutNobody_DoesNothing) {
   const auto write_to = [](const char* path, const char* text) {
     const int fd = open(path, O_WRONLY);

@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 Instant at(Duration since_boot) { return Instant(since_boot); }
 
-TEST(RateLimit, AllowsSoManyASecond) {
+TEST(RateLimit, AllowsTheLimitInEachSecond) {
   RateLimit rate(2);
   EXPECT_TRUE(rate.allow(at(10s)));
   EXPECT_TRUE(rate.allow(at(10s)));
@@ -19,7 +19,7 @@ TEST(RateLimit, AllowsSoManyASecond) {
   EXPECT_TRUE(rate.allow(at(11s)));
 }
 
-TEST(RateLimit, SecondBeginsWithTheFirstOneAllowed) {
+TEST(RateLimit, SecondBeginsWithTheFirstAllowedEvent) {
   RateLimit rate(1);
   EXPECT_TRUE(rate.allow(at(10'700ms)));
   EXPECT_FALSE(rate.allow(at(11'600ms)));
@@ -40,7 +40,7 @@ TEST(RateLimit, ZeroIsNoLimit) {
   EXPECT_EQ(rate.refused(), 0u);
 }
 
-TEST(RateLimit, CountsWhatItRefused_AndWhatOthersDid) {
+TEST(RateLimit, CountsItsRefusals_AndThoseOfOthers) {
   RateLimit rate(1);
   rate.allow(at(10s));
   rate.allow(at(10s));
@@ -58,7 +58,7 @@ TEST(RateLimit, CountStaysAtTheLargestNumber) {
   EXPECT_EQ(rate.refused(), UINT64_MAX);
 }
 
-TEST(RateLimit, RefusalsOutliveTheirSecond) {
+TEST(RateLimit, RefusalsAreKeptAfterTheirSecond) {
   RateLimit rate(1);
   rate.allow(at(10s));
   rate.allow(at(10s));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Real file calls, of which those are remembered that decide what outlives a power cut, in their
-// order: "write file", "fsync folder", "rename from to". Files are told by the last part of their
-// paths.
+// Real file calls. Records, in order, the calls that decide what survives a power cut: "write
+// file", "fsync folder", "rename from to". Files are named by the last part of their paths.
 #pragma once
 
 #include <map>

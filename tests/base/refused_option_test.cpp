@@ -16,7 +16,7 @@ constexpr option kOptions[] = {
     {"config", required_argument, nullptr, 'c'}, {"interface", required_argument, nullptr, 256},
     {"quiet", no_argument, nullptr, 257},        {nullptr, 0, nullptr, 0}};
 
-// What is said of the first option that is refused.
+// The message for the first refused option.
 std::string refused(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "program");
   std::vector<char*> argv;
@@ -34,7 +34,7 @@ std::string refused(std::vector<std::string> arguments) {
   }
 }
 
-TEST(RefusedOption, UnknownOneIsNamed) {
+TEST(RefusedOption, UnknownOptionIsNamed) {
   EXPECT_EQ(refused({"-x"}), "unknown option -x");
   EXPECT_EQ(refused({"-vx"}), "unknown option -x");
   EXPECT_EQ(refused({"-v", "word", "-xv"}), "unknown option -x");
@@ -45,7 +45,7 @@ TEST(RefusedOption, UnknownOneIsNamed) {
   EXPECT_EQ(refused({"--\x1b[31m"}), "unknown option --\\x1b[31m");
 }
 
-TEST(RefusedOption, TheOneThatWasMeantIsNamed) {
+TEST(RefusedOption, SimilarOptionIsSuggested) {
   EXPECT_EQ(refused({"--verbos", "--confg", "x"}),
             "unknown option --confg (did you mean --config?)");
   EXPECT_EQ(refused({"--confg=x"}), "unknown option --confg=x (did you mean --config?)");
@@ -53,7 +53,7 @@ TEST(RefusedOption, TheOneThatWasMeantIsNamed) {
   EXPECT_EQ(refused({"-interface", "eth0"}), "unknown option -i (did you mean --interface?)");
 }
 
-TEST(RefusedOption, ValuesThatAreMissingOrTooMany) {
+TEST(RefusedOption, MissingAndSuperfluousValuesAreRefused) {
   EXPECT_EQ(refused({"-c"}), "option -c needs a value");
   EXPECT_EQ(refused({"--config"}), "option --config needs a value");
   EXPECT_EQ(refused({"--interface"}), "option --interface needs a value");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a command finds around itself, told by the command.
+// The environment of a command, as the command itself reports it.
 #include "knockd/base/spawn.h"
 
 #include <fcntl.h>
@@ -25,7 +25,7 @@ class SpawnTest : public ::testing::Test {
  protected:
   using Environment = std::vector<std::pair<std::string, std::string>>;
 
-  // Runs the command with "$OUT" to write to; what it wrote.
+  // Runs the command and returns what it wrote to "$OUT".
   std::string output_of(const std::string& command, Environment environment = {}) {
     environment.emplace_back("OUT", folder_ / "out");
     const pid_t pid = spawn_shell("exec >\"$OUT\" 2>&1\n" + command, environment);
@@ -38,7 +38,7 @@ class SpawnTest : public ::testing::Test {
   int status_ = 0;
 };
 
-TEST_F(SpawnTest, RunsTheShellWithTheCommandAsItStands) {
+TEST_F(SpawnTest, PassesTheCommandToTheShellUnchanged) {
   EXPECT_EQ(output_of("printf '%s|' \"a  b\" '$x' \\\"; exit 7"), "a  b|$x|\"|");
   EXPECT_TRUE(WIFEXITED(status_));
   EXPECT_EQ(WEXITSTATUS(status_), 7);
@@ -48,7 +48,7 @@ TEST_F(SpawnTest, CommandMayBeLong) {
   EXPECT_EQ(output_of("printf %s " + std::string(100'000, 'x')).size(), 100'000u);
 }
 
-TEST_F(SpawnTest, IsASessionOfItsOwn) {
+TEST_F(SpawnTest, RunsInASessionOfItsOwn) {
   EXPECT_EQ(output_of("ps -o sid= -p $$ | tr -d ' ' | grep -qx $$ && echo own"), "own\n");
 }
 
@@ -56,7 +56,7 @@ TEST_F(SpawnTest, StandardInputIsEmpty) {
   EXPECT_EQ(output_of("readlink /proc/$$/fd/0; cat"), "/dev/null\n");
 }
 
-TEST_F(SpawnTest, OutputIsOurs) {
+TEST_F(SpawnTest, InheritsStandardOutput) {
   EXPECT_EQ(in_child(
                 [] {
                   const pid_t pid = spawn_shell("echo out", {});
@@ -75,12 +75,12 @@ TEST_F(SpawnTest, OutputIsOurs) {
             "err\n");
 }
 
-// Those that we were started with ourselves (a lock of the script that started us) included.
+// Nor one that this program inherited, such as a lock of the script that started it.
 TEST_F(SpawnTest, HasNoOtherDescriptor) {
   const UniqueFd inherited(open("/dev/null", O_RDONLY));
   const UniqueFd high(fcntl(inherited.get(), F_DUPFD, 200));
   ASSERT_TRUE(high);
-  // "true" keeps the shell from making way for ls, which opens the folder that it lists.
+  // With "true" the shell does not exec ls, which opens the folder that it lists.
   EXPECT_EQ(output_of("ls /proc/$$/fd; true"), "0\n1\n2\n");
 }
 
@@ -98,11 +98,11 @@ TEST_F(SpawnTest, SignalsAreDefaultAndUnblocked) {
   unsigned long long blocked = 1, ignored = 1;
   ASSERT_EQ(std::sscanf(said.c_str(), "SigBlk: %llx SigIgn: %llx", &blocked, &ignored), 2) << said;
   EXPECT_EQ(blocked, 0u);
-  // The C library keeps two real-time signals for itself and ignores them in what it spawns.
+  // The C library reserves two real-time signals and ignores them in spawned programs.
   EXPECT_EQ(ignored & 0x7fffffff, 0u);
 }
 
-TEST_F(SpawnTest, EnvironmentIsOursAndTheAdditions) {
+TEST_F(SpawnTest, InheritsTheEnvironment_WithTheAdditions) {
   setenv("KNOCKD_TEST_OURS", "ours", 1);
   EXPECT_EQ(output_of("echo $KNOCKD_TEST_OURS $KNOCKD_IP $KNOCKD_DOOR",
                       {{"KNOCKD_IP", "192.0.2.7"}, {"KNOCKD_DOOR", "a door;$(b)"}}),
@@ -110,14 +110,14 @@ TEST_F(SpawnTest, EnvironmentIsOursAndTheAdditions) {
   unsetenv("KNOCKD_TEST_OURS");
 }
 
-TEST_F(SpawnTest, AdditionsReplaceOurs) {
+TEST_F(SpawnTest, AdditionsReplaceInheritedVariables) {
   setenv("KNOCKD_IP", "stale", 1);
   EXPECT_EQ(output_of("env | grep ^KNOCKD_IP", {{"KNOCKD_IP", "192.0.2.7"}}),
             "KNOCKD_IP=192.0.2.7\n");
   unsetenv("KNOCKD_IP");
 }
 
-TEST_F(SpawnTest, ThereIsAPath_WhenWeHaveNone) {
+TEST_F(SpawnTest, HasAPath_WhenNoneIsInherited) {
   const std::string said = in_child([this] {
     unsetenv("PATH");
     return output_of("echo \"$PATH\"; env | grep -c ^PATH=");
@@ -125,7 +125,7 @@ TEST_F(SpawnTest, ThereIsAPath_WhenWeHaveNone) {
   EXPECT_EQ(said, "/usr/sbin:/usr/bin:/sbin:/bin\n1\n");
 }
 
-TEST_F(SpawnTest, TellsWhyItFailed_WhenThereIsNoProcessToBeHad) {
+TEST_F(SpawnTest, ReportsTheError_WhenNoProcessCanBeCreated) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to become a user without processes";
   const std::string said = in_child([] {
     const rlimit none{0, 0};

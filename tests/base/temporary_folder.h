@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A folder for one test, gone when the test is over; if that was killed, when the next one begins.
+// A folder for one test, removed after the test. The next test removes what a killed test left.
 #pragma once
 
 #include <signal.h>
@@ -19,7 +19,7 @@ namespace knockd {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    // In memory where that is possible: these tests sync a lot.
+    // In memory if possible, because these tests sync a lot.
     const std::string parent = std::filesystem::is_directory("/dev/shm")
                                    ? "/dev/shm"
                                    : std::filesystem::temp_directory_path().string();

@@ -19,7 +19,7 @@ TEST(Text, FormatPrintsIntoAString) {
   EXPECT_EQ(format("<%s>", command.c_str()), "<" + command + ">");
 }
 
-TEST(Text, TrimTakesBlanksFromBothEnds) {
+TEST(Text, TrimRemovesBlanksAtBothEnds) {
   EXPECT_EQ(trim(" \t\r\n\v\f7000 \t\r\n\v\f"), "7000");
   EXPECT_EQ(trim("7000 , 8000"), "7000 , 8000");
   EXPECT_EQ(trim("x"), "x");
@@ -29,7 +29,7 @@ TEST(Text, TrimTakesBlanksFromBothEnds) {
   EXPECT_EQ(trim("\u00a0x"), "\u00a0x");
 }
 
-TEST(Text, SplitKeepsEachPartAsItStands) {
+TEST(Text, SplitKeepsPartsUnchanged) {
   EXPECT_EQ(split("7000, 8000 ,9000", ','), (Parts{"7000", " 8000 ", "9000"}));
   EXPECT_EQ(split("7000", ','), Parts{"7000"});
   EXPECT_EQ(split("", ','), Parts{""});
@@ -37,17 +37,17 @@ TEST(Text, SplitKeepsEachPartAsItStands) {
   EXPECT_EQ(split(",7000,,", ','), (Parts{"", "7000", "", ""}));
 }
 
-TEST(Text, WordsAreWhatStandsBetweenBlanks) {
+TEST(Text, WordsAreSeparatedByBlanks) {
   EXPECT_EQ(split_words("  inet  fw4 knockd4 "), (Parts{"inet", "fw4", "knockd4"}));
   EXPECT_EQ(split_words(" "), Parts{});
 }
 
-TEST(Text, PartsLieInTheTextThatWasSplit) {
+TEST(Text, PartsPointIntoTheOriginalText) {
   const std::string_view text = "7000,8000";
   EXPECT_EQ(split(text, ',')[1].data(), text.data() + 5);
 }
 
-TEST(Text, OneIsNoPlural) {
+TEST(Text, OneIsSingular) {
   EXPECT_EQ(counted(0, "door"), "0 doors");
   EXPECT_EQ(counted(1, "door"), "1 door");
   EXPECT_EQ(counted(2, "log line"), "2 log lines");
@@ -64,7 +64,7 @@ TEST(Text, CaseOfAsciiLettersIsIgnored) {
   EXPECT_FALSE(equals_ignoring_case("\xc4", "\xe4"));
 }
 
-TEST(Text, NumbersUpToTheMostAreRead) {
+TEST(Text, NumbersUpToTheMaximumAreAccepted) {
   constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
   const struct {
     std::string_view text;
@@ -86,7 +86,7 @@ TEST(Text, NumbersUpToTheMostAreRead) {
   }
 }
 
-TEST(Text, NumbersBeyondTheMostAreNone) {
+TEST(Text, NumbersBeyondTheMaximumAreRefused) {
   constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
   const std::pair<std::string_view, uint64_t> cases[] = {
       {"65536", 65535},
@@ -107,7 +107,7 @@ TEST(Text, NumbersBeyondTheMostAreNone) {
   }
 }
 
-TEST(Text, OtherTextIsNoNumber) {
+TEST(Text, OtherTextIsNotANumber) {
   for (const std::string_view text :
        {""sv, " "sv, "abc"sv, "+1"sv, "-1"sv, " 1"sv, "1 "sv, "1.0"sv, "0x10"sv, "1e3"sv, "1,2"sv,
         "1\0"sv, "/"sv, ":"sv, "\xb2"sv}) {
@@ -115,7 +115,7 @@ TEST(Text, OtherTextIsNoNumber) {
   }
 }
 
-TEST(Text, PrintableEscapesWhatATerminalObeys) {
+TEST(Text, PrintableEscapesControlCharacters) {
   EXPECT_EQ(printable("openSSH 7000~"), "openSSH 7000~");
   EXPECT_EQ(printable("a\nb\r\t\x1b[31m\x7f"), "a\\x0ab\\x0d\\x09\\x1b[31m\\x7f");
   EXPECT_EQ(printable("\\x41"), "\\x5cx41");
@@ -124,7 +124,7 @@ TEST(Text, PrintableEscapesWhatATerminalObeys) {
   EXPECT_EQ(printable(""), "");
 }
 
-TEST(Join, PutsWhatIsBetweenBetween) {
+TEST(Join, PutsTheSeparatorBetweenParts) {
   EXPECT_EQ(join({}, ", "), "");
   EXPECT_EQ(join({"eth0"}, ", "), "eth0");
   EXPECT_EQ(join({"eth0", "", "ppp0"}, ", "), "eth0, , ppp0");

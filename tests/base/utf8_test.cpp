@@ -8,7 +8,7 @@
 namespace knockd {
 namespace {
 
-TEST(FirstCharacter, IsReadInEachLength) {
+TEST(FirstCharacter, IsDecodedAtEachLength) {
   const std::pair<std::string, char32_t> kTexts[] = {
       {"a", U'a'}, {"\xc3\xbc", 0xfc}, {"\xe2\x80\x93", 0x2013}, {"\xf0\x9f\x98\x80", 0x1f600}};
   for (const auto& [text, code] : kTexts) {
@@ -19,9 +19,9 @@ TEST(FirstCharacter, IsReadInEachLength) {
   }
 }
 
-TEST(FirstCharacter, IsNone_WhenTheBytesAreNoUtf8) {
-  // Nothing; a byte of the middle; cut short; not followed by one; longer than need be; a
-  // surrogate; beyond the last; a lead byte that is none.
+TEST(FirstCharacter, IsNone_WhenTheBytesAreNotUtf8) {
+  // Empty; a continuation byte alone; cut short; a continuation byte missing; an overlong form; a
+  // surrogate; beyond the last code point; an invalid lead byte.
   for (const std::string text : {"", "\x80", "\xe2\x80", "\xc3x", "\xc0\xaf", "\xed\xa0\x80",
                                  "\xf4\x90\x80\x80", "\xff\xff\xff\xff\xff"}) {
     EXPECT_FALSE(first_character(text)) << text;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Programs with the small runtime end with a line that says why, where others would throw.
+// Where other programs would throw, programs with the small runtime print the reason and end.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -11,17 +11,17 @@
 
 namespace {
 
-TEST(RuntimeDeathTest, LackOfMemoryIsSaid) {
+TEST(RuntimeDeathTest, OutOfMemoryIsReported) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "the sanitizer has a word of its own for it";
 #endif
-  // With 32 bits half of it may be there.
+  // A 32-bit machine may have half of it.
   volatile size_t size = size_t{PTRDIFF_MAX} + 1;
   EXPECT_DEATH(::operator delete(::operator new(size)), "^fatal: out of memory\n");
   EXPECT_DEATH(::operator delete[](::operator new[](size)), "^fatal: out of memory\n");
 }
 
-TEST(RuntimeDeathTest, MistakesOfOursAreSaid) {
+TEST(RuntimeDeathTest, ProgrammingErrorsAreReported) {
   volatile size_t far = 9;
   const std::string text = "short";
   EXPECT_DEATH((void)text.substr(far), "^fatal: basic_string::substr: __pos .which is 9.");
@@ -31,7 +31,7 @@ TEST(RuntimeDeathTest, MistakesOfOursAreSaid) {
   EXPECT_DEATH(std::function<void()>()(), "^fatal: bad_function_call");
 }
 
-TEST(Runtime, MemoryIsHad) {
+TEST(Runtime, MemoryIsAllocated) {
   std::vector<std::string> texts(1000, std::string(1000, 'x'));
   texts.resize(10);
   EXPECT_EQ(texts.back().size(), 1000u);
