@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Prints the kB that a knockd and its listener have to themselves once they listen: what they have
-written, and the capture's ring. Called by scripts/sizes.
+"""Prints the private memory in kB of a knockd and its listener once they listen: the pages that
+they have written, and the capture's ring. Called by scripts/sizes.
 
     at_rest.py KNOCKD
 
 Debian's libpcap is built with D-Bus, which loads seven more libraries into each process, down to
-libsystemd and libgcrypt. Other systems' libpcap, and OpenWrt's, is not: what those libraries have
-written is left out.
+libsystemd and libgcrypt. The libpcap of OpenWrt and other systems is built without it, so the pages
+that those libraries have written are left out.
 """
 
 import pathlib
@@ -25,14 +25,14 @@ DOOR = "[door]\nsequence = 7000,8000,9000\ntcpflags = syn\ncommand = :\n"
 
 
 def libraries(program, wanted=""):
-    """The paths of all libraries that a program or library loads, of those whose line in ldd has
-    the word."""
+    """The paths of all libraries that a program or library loads, limited to those whose line in
+    ldd contains the word."""
     return {str(pathlib.Path(path).resolve())
             for path in re.findall(rf"^.*{wanted}.* => (/\S+)", run("ldd", program).stdout, re.M)}
 
 
 def libraries_of_dbus(program):
-    """D-Bus and what it needs, without what every program needs."""
+    """D-Bus and its dependencies, without those of every program."""
     dbus = libraries(program, "libdbus")
     needed = set().union(dbus, *(libraries(library) for library in dbus))
     return needed - libraries("/bin/true")

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The least that a program on libpcap can do with a packet: be woken up, at most about a thousand
-// times a second, and count it. What knockd costs is told beside this; the ring is the listener's.
+// times a second, and count it. The benchmark compares knockd with it; the ring is the listener's.
 // Ends with SIGTERM and prints the packets and its CPU time in microseconds.
 //
 //   bare_capture INTERFACE [FILTER]
 //
-// FILTER is one of libpcap's; without it, connection attempts are counted.
+// FILTER is a libpcap filter; without one, connection attempts are counted.
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <signal.h>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The least that a program can do to open a door: start its command. How fast knockd does it is
-// told beside this. Starts the command for each byte that it reads, and ends at the end of its
-// input.
+// The least that a program can do to open a door: start its command. The benchmark compares knockd
+// with it. Starts the command for each byte that it reads, and ends at the end of its input.
 //
 //   bare_opener COMMAND
 #include <spawn.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The least that two processes need to hand on a knock, as a listener and a keeper do: one waits
-// for an IPv4 TCP packet to a port, and tells the other, which writes a byte. What knockd takes
-// until an element is in the kernel is told beside this.
+// for an IPv4 TCP packet to a port and sends a message to the other, which writes a byte. The
+// benchmark compares it with the time until knockd has added an element in the kernel.
 //
 //   bare_relay INTERFACE PORT
 #include <arpa/inet.h>
@@ -21,7 +21,7 @@
 
 namespace {
 
-// Waits like an event loop: until it can be read, and then reads.
+// Waits like an event loop, until the descriptor is readable, then reads.
 ssize_t wait_and_read(int fd, void* buffer, size_t size) {
   pollfd readable{fd, POLLIN, 0};
   poll(&readable, 1, -1);

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Measures this knockd beside Debian's 0.8, on the same traffic, in network namespaces, in one run.
-Prints the table of docs/measured.md: what, ours, 0.8's, how many times better. Called by scripts/bench."""
+"""Compares this knockd with Debian's 0.8, on the same traffic, in network namespaces, in one run.
+Prints the table of docs/measured.md: what, ours, 0.8's, how many times better. Called by
+scripts/bench."""
 
 import argparse
 import contextlib
@@ -62,7 +63,7 @@ NATIVE_DOOR = ("[door]\nsequence = 7000,8000,9000\ntcpflags = syn\nOpen = 22\nOp
 
 
 def has_new_element(changes, daemon):
-    """Waits for the next notification of a changed ruleset; whether an element is new in it."""
+    """Waits for the next notification of a changed ruleset; true if it adds an element."""
     if not select.select([changes], [], [], 10)[0]:
         raise AssertionError(f"no element within 10 s\n{daemon.report_end()}")
     messages, at, kinds = changes.recv(65536), 0, []
@@ -74,7 +75,7 @@ def has_new_element(changes, daemon):
 
 
 def many_doors(count, fifo):
-    """Doors with three ports each that no other has; the last is the plain one."""
+    """Doors with three ports each that no other door uses; the last is the plain one."""
     doors = []
     ports = iter(range(10000, 60000, 13))
     for number in range(count - 1):
@@ -123,7 +124,7 @@ def copies_of_captures(host):
 def filter_size(host):
     """Instructions of the filter that the kernel has for the host's one capture; 0: none. (`ss
     --bpf` leaves out sockets with a large one.)"""
-    size = ctypes.c_uint(0)  # no room for them: the kernel tells how many there are
+    size = ctypes.c_uint(0)  # the buffer is too small, so the kernel reports the count
     for capture in copies_of_captures(host):
         _libc.getsockopt(capture.fileno(), socket.SOL_SOCKET, _SO_GET_FILTER, None,
                          ctypes.byref(size))
@@ -149,7 +150,7 @@ class Bench:
 
     def start(self, network, binary, door, name):
         """A daemon with its state on a disk like /var's, where it keeps one. Waits for it longer
-        than a test: with a thousand doors 0.8 takes its time."""
+        than a test does: 0.8 is slow with a thousand doors."""
         folder = self.folder / name
         options = (f"[options]\nControl = {folder}/control\nStateFile = {folder}/open-doors\n"
                    if binary == self.ours else "")
@@ -167,8 +168,8 @@ class Bench:
 
     @staticmethod
     def opening_time(reader, begin, patience=None):
-        """Milliseconds from what begins an opening to the first thing that the command does; None
-        if that takes longer than `patience` seconds, without which there is no end to it."""
+        """Milliseconds from `begin`, which starts an opening, to the first output of the command.
+        None after `patience` seconds; waits for ever without it."""
         sent = time.monotonic()
         begin()
         if not select.select([reader], [], [], patience)[0]:
@@ -179,8 +180,8 @@ class Bench:
 
     @staticmethod
     def last_knocks(network, knocks):
-        """For each of many knocks, a call that sends the last packet of it. At random moments: 0.8's
-        buffer waits for its own rhythm."""
+        """For each of many knocks, a call that sends the last packet of it. At random moments,
+        because 0.8 reads its buffer at fixed intervals."""
         knocker = Knocker(network.client, network.server.ipv4)
         for _ in range(knocks):
             for port in PORTS[:-1]:
@@ -192,7 +193,7 @@ class Bench:
                 yield functools.partial(last.connect_ex, (network.server.ipv4, PORTS[-1]))
 
     def knock_times(self, network, reader, knocks):
-        """From the last knock to the first thing that the command does, in ms."""
+        """From the last knock to the first output of the command, in ms."""
         return [self.opening_time(reader, knock) for knock in self.last_knocks(network, knocks)]
 
     def latency_of(self, binary, door_text, name, knocks):
@@ -249,7 +250,7 @@ class Bench:
     # --- an element in the kernel --------------------------------------------------------------
 
     def element_times(self, binary, door_text, name, knocks):
-        """From the last knock to the notification that an element was put into a set, in ms."""
+        """From the last knock to the notification that an element was added to a set, in ms."""
         network = Network()
         try:
             network.server.run("sh", "-c", f"printf '%s\\n' '{ALLOWED}' | nft -f -")
@@ -273,7 +274,7 @@ class Bench:
             network.close()
 
     def bare_relay(self, knocks):
-        """The median in ms until a program of two processes has handed the last knock on."""
+        """The median in ms until a program of two processes has passed the last knock on."""
         network = Network()
         try:
             relay = network.server.start(self.bare_relay_tool, "eth0", PORTS[-1],
@@ -304,7 +305,7 @@ class Bench:
 
     @contextlib.contextmanager
     def flooded(self, binary, rate, name, seconds):
-        """A daemon whose first port a stranger knocks at from forged addresses."""
+        """A daemon under a flood of knocks at its first port from forged addresses."""
         network = Network()
         try:
             fifo = self.folder / f"{name}.fifo"
@@ -321,9 +322,9 @@ class Bench:
             network.close()
 
     def flood_of(self, binary, rate, name, knocks):
-        """What real knocks meet with while a stranger sends forged first knocks: the share of them
-        that open within 250 ms, their median in ms, that of a program which only starts the same
-        command meanwhile, the forged ones a second, kB of memory gained."""
+        """Real knocks during a flood of forged first knocks: the share that open within 250 ms,
+        their median in ms, the median of a program that only starts the same command meanwhile,
+        forged knocks a second, kB of memory gained."""
         seconds = max(2.0, knocks * 0.1)
         with (self.flooded(binary, rate, name, seconds) as (network, fifo, flood, before),
               self.bare_opener(fifo) as opener):
@@ -336,7 +337,7 @@ class Bench:
                     knocker.knock(port)
                     time.sleep(0.003)
                 with contextlib.suppress(BlockingIOError):
-                    os.read(reader, 64)  # of an earlier knock, answered too late
+                    os.read(reader, 64)  # a late answer to an earlier knock
                 elapsed = self.opening_time(reader, lambda: knocker.knock(PORTS[-1]), 0.25)
                 if elapsed is not None:
                     times.append(elapsed)
@@ -352,8 +353,8 @@ class Bench:
                     private_memory(network.server) - before[0])
 
     def flood_cost_of(self, binary, rate, name, seconds):
-        """Microseconds of processor time for a forged knock, while nobody else knocks: what doors
-        that open cost is not among it."""
+        """Microseconds of processor time for a forged knock. There are no real knocks, so the cost
+        of opening doors is not included."""
         with self.flooded(binary, rate, name, seconds) as (network, _, flood, before):
             packets = int(flood.communicate(timeout=seconds + 60)[0])
             wait_until(lambda: is_at_rest(network.server), "the daemon has caught up",
@@ -386,7 +387,7 @@ class Bench:
             title = f"{rate:,} forged first knocks a second" if rate else "as many as the sender can"
             ours = self.flood_of(self.ours, rate, f"ours-flood-{rate}", knocks)
             theirs = self.flood_of(self.reference, rate, f"reference-flood-{rate}", knocks)
-            # In turns: a virtual machine is not as fast at each moment.
+            # In turns, because the speed of a virtual machine varies.
             bare_costs, our_costs = [], []
             for turn in range(5):
                 bare_costs.append(self.bare_cost_of(rate, seconds / 2))
@@ -429,7 +430,7 @@ class Bench:
             network.close()
 
     def noise(self, knocks):
-        """The bare program hears every packet: what each would cost without a filter."""
+        """The bare program receives every packet: the cost of each without a filter."""
         seconds = max(2.0, knocks * 0.1)
         door = plain_door("/dev/null")
         programs = (lambda network: self.start(network, self.ours, door, "ours-noise"),
@@ -482,8 +483,8 @@ class Bench:
     # --- open doors ----------------------------------------------------------------------------
 
     def open_doors_of(self, binary, count, name, probes):
-        """What it takes to open one more door, in ms, while none and while many are open, and the
-        processes and kB that those take."""
+        """The time to open one more door, in ms, while none and while many are open, and the
+        processes and kB that the open doors use."""
         network = Network()
         try:
             fifo = self.folder / f"{name}.fifo"
@@ -511,7 +512,7 @@ class Bench:
             memory = private_memory(network.server)
             for number in range(count):
                 storm.knock(source(number), 7000)
-                # As many at once as commands are run at once: this is no test of queues.
+                # As many at once as commands run at once, to leave out the queue.
                 if number % 32 == 31:
                     wait_until(lambda least=number - 32: started.stat().st_size >= least,
                                "the doors open", daemon.report, deadline=60)
@@ -541,7 +542,7 @@ class Bench:
 
     @staticmethod
     def status_time(path):
-        """Milliseconds until the whole status has come, and its bytes."""
+        """Milliseconds until the whole status has been received, and its size in bytes."""
         began = time.monotonic()
         with socket.socket(socket.AF_UNIX) as call:
             call.connect(str(path))

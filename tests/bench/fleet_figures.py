@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The figures of docs/fleets.md: how long an opening takes from one gateway to all, beside bare
-mosquitto_pub and mosquitto_sub in the same run; how alike they close; and what thousands of
-subscribers and retained messages cost the broker. scripts/fleet-bench runs it, as root."""
+"""The figures of docs/fleets.md: the time of an opening from one gateway to all, compared with bare
+mosquitto_pub and mosquitto_sub in the same run; the spread of their closing times; and what
+thousands of subscribers and retained messages cost the broker. scripts/fleet-bench runs it, as
+root."""
 
 import contextlib
 import json
@@ -41,7 +42,7 @@ def summary(times):
 # --- A knock -----------------------------------------------------------------------------------------
 
 def follow(gateway, events):
-    """Its events go into a file, a JSON object a line."""
+    """Writes its events to a file, one JSON object per line."""
     with open(events, "wb") as file:
         return subprocess.Popen([os.environ["KNOCKD_BINARY"], "--control", str(gateway.control),
                                     "--events"], stdout=file)
@@ -82,7 +83,7 @@ def knocks(fleet, folder):
 
 
 def bare(fleet):
-    """From one program that has connected to another."""
+    """From one connected client to another."""
     broker = fleet.broker
     sub = broker.host.start("mosquitto_sub", *broker.who("admin"), "-q", "1", "-t", "bare", "-F",
                             "%U %p", stdout=subprocess.PIPE, text=True)
@@ -149,7 +150,7 @@ def topic_of(n):
 
 
 def openings(broker, subscribers, count, usage):
-    """So many openings, all of which every subscriber gets, and says so."""
+    """Publishes `count` openings; every subscriber receives and confirms all of them."""
     poll = select.epoll()
     for connection in subscribers:
         poll.register(connection.fileno(), select.EPOLLIN)
@@ -192,7 +193,7 @@ def retained(broker, count, usage):
 
 
 def late_gateway(fleet, count, usage):
-    """A real one comes to all that is retained: to what it keeps of them."""
+    """A real gateway starts with all messages retained: the time until it has stored them."""
     gateway = fleet[0]
     usage.since()
     begin = time.monotonic()

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Sends connection attempts with ever new forged sources out of one interface, at a given rate:
-// what an attacker does to a daemon that remembers who knocked. Or segments such as established
-// connections carry: what a busy host hears all day. For network namespaces made for the purpose;
-// bounded in time.
+// an attack on a daemon that remembers its knockers. Or sends segments of established connections,
+// as a busy host receives all day. For network namespaces made for the purpose; bounded in time.
 //
 //   flood INTERFACE DESTINATION-MAC DESTINATION-IPV4 PORT PACKETS-A-SECOND SECONDS [established]
 //
-// A rate of 0 is as fast as it goes. PORT may be a range, "5000-5015", whose ports take turns; 0
-// means a port that is another one each time. "7000,40000-40099,40100-40199" is an attempt: each
-// source knocks at one port of each of these ranges, drawn at random. Prints how many packets were
-// sent.
+// A rate of 0 means as fast as possible. PORT may be a range, "5000-5015", used in turn; 0 means a
+// different port each time. "7000,40000-40099,40100-40199" is an attempt: each source knocks at one
+// port of each of these ranges, drawn at random. Prints how many packets were sent.
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
@@ -62,7 +60,7 @@ void put_ip_checksum(FrameBytes& frame) {
   put16(&frame[24], ~sum);
 }
 
-// Ethernet, IPv4 and TCP without data; nobody on the way looks at the TCP checksum, which is 0.
+// Ethernet, IPv4 and TCP without data; the TCP checksum is 0, nothing on the way checks it.
 FrameBytes make_frame(const char* mac, const char* destination, uint32_t port, uint8_t flags) {
   FrameBytes frame{};
   unsigned octets[6] = {};
@@ -114,7 +112,7 @@ int main(int argc, char** argv) {
   const auto [port, last_port] = attempt.front();
   const uint32_t ports = last_port - port + 1;
   std::minstd_rand random(std::random_device{}());
-  // Runs one after another have other sources, if each has a source for each attempt.
+  // Consecutive runs use different sources, provided each attempt has its own source.
   const uint32_t first_source = attempt.size() == 1 ? 0 : static_cast<uint32_t>(random());
   const double rate = std::atof(argv[5]);
   const double seconds = std::min(std::atof(argv[6]), 60.0);

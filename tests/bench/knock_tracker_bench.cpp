@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the tracker takes for a packet: as the sources that it remembers grow in number, and as the
-// doors do.
+// The tracker's time per packet, by the number of remembered sources and by the number of doors.
 //
 //   knock_bench --benchmark_filter=Flood --benchmark_repetitions=5
 #include <benchmark/benchmark.h>
@@ -29,7 +28,7 @@ class Counter : public TrackerSink {
 
 const IpAddress kOwn = IpAddress::from_v4(std::array<uint8_t, 4>{192, 0, 2, 1});
 
-// An odd factor visits each address once, in an order that helps no cache.
+// An odd factor visits each address once, in an order that defeats caches.
 IpAddress source_of(uint32_t number) {
   const uint32_t mixed = number * 2654435761u;
   return IpAddress::from_v4(
@@ -47,8 +46,8 @@ std::vector<DoorRule> doors_with_ports_of_their_own(size_t count) {
   return doors;
 }
 
-// One whose first knock is the first of those, with the codes of so many users: over both address
-// families, of four steps.
+// A door whose first knock is the first of those, with the codes of this many users: both address
+// families, four steps.
 std::vector<DoorRule> door_with_codes(size_t users) {
   const auto coded = std::get<CodedSequence>(parse_coded_sequence("1001,totp,totp,totp,totp"));
   DoorRule door;
@@ -80,7 +79,7 @@ class Flood {
     packet_.length = 60;
   }
 
-  // Takes packets together, as the listener does.
+  // Handles packets in batches, as the listener does.
   void knock(uint32_t source, uint16_t port) {
     packet_.source = source_of(source);
     packet_.source_port = static_cast<uint16_t>(source);
@@ -111,7 +110,7 @@ class Flood {
   Instant now_{seconds(1000)};
 };
 
-// First knocks of ever new sources into a full table: each makes room for itself.
+// First knocks from ever new sources into a full table: each evicts another.
 void FloodOfNewSources(benchmark::State& state) {
   const auto sources = static_cast<uint32_t>(state.range(0));
   Flood flood(10, sources);
@@ -122,7 +121,7 @@ void FloodOfNewSources(benchmark::State& state) {
 }
 BENCHMARK(FloodOfNewSources)->RangeMultiplier(10)->Range(100, 1'000'000);
 
-// First knocks of ever new sources, each of which is forgotten by its age.
+// First knocks from ever new sources, each of which expires.
 void FloodThatTimesOut(benchmark::State& state) {
   const auto sources = static_cast<uint32_t>(state.range(0));
   Flood flood(10, sources + sources / 8);
@@ -138,7 +137,7 @@ void FloodThatTimesOut(benchmark::State& state) {
 }
 BENCHMARK(FloodThatTimesOut)->RangeMultiplier(10)->Range(100, 1'000'000);
 
-// Sources at random, who send their first knock again.
+// Random sources that repeat their first knock.
 void KnownSourcesAtRandom(benchmark::State& state) {
   const auto sources = static_cast<uint32_t>(state.range(0));
   Flood flood(10, sources);
@@ -189,7 +188,7 @@ void KnocksWithCodes(benchmark::State& state) {
 }
 BENCHMARK(KnocksWithCodes)->RangeMultiplier(10)->Range(1, 1'000);
 
-// What a change of step costs with as many sources at their first knock.
+// The cost of a change of step with this many sources at their first knock.
 void ChangeOfStep(benchmark::State& state) {
   const auto sources = static_cast<uint32_t>(state.range(0));
   const DoorRule door = door_with_codes(20).front();

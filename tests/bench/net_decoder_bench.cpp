@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the decoder takes for a frame.
+// The decoder's time per frame.
 #include <benchmark/benchmark.h>
 
 #include "knockd/net/decoder.h"
