@@ -46,7 +46,7 @@ class Carry : public testing::Test {
  protected:
   Carry() {
     signal(SIGPIPE, SIG_IGN);
-    // As wait_until_open() gives it.
+    // The form that wait_until_open() returns.
     fcntl(peer_.inner.get(), F_SETFL, O_NONBLOCK);
     carrier_ = std::thread([this] {
       good_ = carry(input_.inner.get(), output_.inner.get(), peer_.inner.get());
@@ -87,7 +87,7 @@ TEST_F(Carry, BothDirections_MuchMoreThanABuffer) {
   EXPECT_TRUE(good_);
 }
 
-TEST_F(Carry, EndsWhenThePeerEnds_ThoughTheInputIsOpen) {
+TEST_F(Carry, EndsWhenThePeerEnds_WhileTheInputIsOpen) {
   send_all(peer_.outer.get(), "bye");
   peer_.outer.reset();
   EXPECT_EQ(read_to_end(output_.outer.get()), "bye");

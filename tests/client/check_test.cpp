@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Over the loopback interface, with listeners of the test's own. What a dropped port does is tried
-// end to end.
+// Over the loopback interface, with the test's own listeners. End-to-end tests cover ports that
+// drop packets.
 #include "knockd/client/check.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@ using std::chrono::seconds;
 
 class Check : public testing::Test {
  protected:
-  // A socket that has a port and refuses connections until listen().
+  // A bound socket, which refuses connections until listen().
   Check() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     const Endpoint any = localhost_.with_port(0);
     EXPECT_EQ(bind(socket_.get(), any.get(), any.size()), 0);
@@ -28,7 +28,7 @@ class Check : public testing::Test {
     port_ = ntohs(own.sin_port);
   }
 
-  // What the kernel says of a connection to a shut port, once as errno and once as SO_ERROR.
+  // The error of a connection to a shut port; the kernel reports it as errno or as SO_ERROR.
   bool system_errors_agree() const {
     const UniqueFd at_once(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const UniqueFd later(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -60,7 +60,7 @@ TEST_F(Check, OpenPort_GivesAConnection) {
   EXPECT_LT(result.took, seconds(30));
 }
 
-TEST_F(Check, PortThatWasOpenBeforeTheKnocks_IsToldApart) {
+TEST_F(Check, PortOpenBeforeTheKnocks_IsReportedAsSuch) {
   listen();
   UniqueFd early = begin_early_attempt(knocker_, port_);
   const CheckResult result = *wait_until_open(knocker_, port_, seconds(30), std::move(early));
@@ -68,7 +68,7 @@ TEST_F(Check, PortThatWasOpenBeforeTheKnocks_IsToldApart) {
   EXPECT_TRUE(result.was_open);
 }
 
-TEST_F(Check, PortThatOpenedAfterTheEarlyAttempt_WasNotOpen) {
+TEST_F(Check, PortThatOpensAfterTheEarlyAttempt_CountsAsOpened) {
   UniqueFd early = begin_early_attempt(knocker_, port_);
   listen();
   const CheckResult result = *wait_until_open(knocker_, port_, seconds(30), std::move(early));
@@ -76,7 +76,7 @@ TEST_F(Check, PortThatOpenedAfterTheEarlyAttempt_WasNotOpen) {
   EXPECT_FALSE(result.was_open);
 }
 
-TEST_F(Check, ShutPort_GivesUpAfterTheTimeWithTheReason) {
+TEST_F(Check, ShutPort_FailsWithTheReason_AfterTheTimeLimit) {
   const CheckResult result = *wait_until_open(knocker_, port_, milliseconds(50));
   EXPECT_FALSE(result.connection);
   EXPECT_GE(result.took, milliseconds(50));

@@ -53,7 +53,7 @@ class DoorFile : public testing::Test {
   std::filesystem::path folder_;
 };
 
-TEST_F(DoorFile, KnocksWithTheirProtocols) {
+TEST_F(DoorFile, ReadsKnocksWithTheirProtocols) {
   const std::string config = file("knockd.conf",
                                   "[options]\nUseSyslog\n"
                                   "[one]\nsequence = 1,2,3\n"
@@ -64,12 +64,12 @@ TEST_F(DoorFile, KnocksWithTheirProtocols) {
   EXPECT_TRUE(knocks.one_time_file.empty());
 }
 
-TEST_F(DoorFile, FlagsOfTheDoor_WhereAPlainAttemptDoesNotPass) {
+TEST_F(DoorFile, ReadsFlags_WhenAPlainSynDoesNotMatch) {
   const std::string config = file("knockd.conf", "[fin]\nsequence = 1\ntcpflags = fin,!ack\n");
   EXPECT_EQ(knocks_of_door(config, "fin")->flags, kTcpFin);
 }
 
-TEST_F(DoorFile, PortThatTheDoorOpens) {
+TEST_F(DoorFile, FindsThePortThatACommandOpens) {
   const std::string config =
       file("knockd.conf",
            "[ssh]\nsequence = 1\ncommand = iptables -I INPUT -p tcp --dport 22 -j ACCEPT\n"
@@ -81,7 +81,7 @@ TEST_F(DoorFile, PortThatTheDoorOpens) {
   EXPECT_FALSE(knocks_of_door(config, "again")->port);
 }
 
-TEST_F(DoorFile, PortThatADoorWithoutACommandOpens) {
+TEST_F(DoorFile, FindsThePortOfADoorWithoutACommand) {
   const std::string config =
       file("knockd.conf",
            "[ssh]\nsequence = 1\nopen = 51820:udp, 22,23\n[wg]\nsequence = 1\nOpen = 51820:udp\n"
@@ -92,7 +92,7 @@ TEST_F(DoorFile, PortThatADoorWithoutACommandOpens) {
   EXPECT_FALSE(knocks_of_door(file("k.conf", "[a]\nsequence = 1\nopen = ssh\n"), "a"));
 }
 
-TEST_F(DoorFile, PlacesThatChange_WithTheirSecrets) {
+TEST_F(DoorFile, ReadsChangingPorts_WithTheirSecrets) {
   const std::string config = file("knockd.conf",
                                   "[one]\nsequence = 7000,totp,totp,8000:udp\n"
                                   "Secrets = /etc/phones  # of all\nTCPFlags = syn,!ack\n");
@@ -102,13 +102,13 @@ TEST_F(DoorFile, PlacesThatChange_WithTheirSecrets) {
   EXPECT_FALSE(knocks.flags);
 }
 
-TEST_F(DoorFile, UnknownDoor_NamesThoseThatExist) {
+TEST_F(DoorFile, UnknownDoor_ListsTheExistingOnes) {
   const std::string config = file("knockd.conf", "[one]\nsequence = 1\n[two]\nsequence = 2\n");
   EXPECT_THAT(complaint([&] { return knocks_of_door(config, "three"); }),
               HasSubstr("no door \"three\": expected one of: one, two"));
 }
 
-TEST_F(DoorFile, FaultyLine_IsNamedWithItsPlace) {
+TEST_F(DoorFile, FaultyLine_IsReportedWithItsPosition) {
   const std::string config =
       file("knockd.conf", "[one]\n  sequence = 1,abc\n[two]\ntcpflags = syn,foo\n");
   EXPECT_THAT(complaint([&] { return knocks_of_door(config, "one"); }),
@@ -123,7 +123,7 @@ TEST_F(DoorFile, DoorWithoutSequence_IsNamed) {
             config + ": door \"one\" has no sequence");
 }
 
-TEST_F(DoorFile, WhatConcernsNoKnocker_IsPassedOver) {
+TEST_F(DoorFile, DirectivesWithoutMeaningForAKnocker_AreIgnored) {
   const std::string config =
       file("knockd.conf",
            "outside\n[options]\nsequence = 9\nOfTomorrow = 1\n"
@@ -132,7 +132,7 @@ TEST_F(DoorFile, WhatConcernsNoKnocker_IsPassedOver) {
   EXPECT_EQ(to_string(knocks_of_door(config, "mine")->sequence), "1");
 }
 
-TEST_F(DoorFile, TextIsReadAsTheDaemonReadsIt) {
+TEST_F(DoorFile, TextIsParsedAsTheDaemonParsesIt) {
   const std::string config = file("knockd.conf",
                                   "\xef\xbb\xbf [ one ] # mine\r\n"
                                   "# sequence = 9\r\n"
@@ -179,14 +179,14 @@ TEST_F(DoorFile, MissingFile_IsNamed) {
             "/nonexistent/file: No such file or directory");
 }
 
-TEST_F(DoorFile, LookingUpADoor_UsesNothingUp) {
+TEST_F(DoorFile, LookingUpADoor_UsesNoSequenceUp) {
   const std::string list = file("list", "1,2\n3,4\n");
   const std::string config = file("knockd.conf", "[once]\none_time_sequences = " + list + "\n");
   EXPECT_EQ(knocks_of_door(config, "once")->one_time_file, list);
   EXPECT_EQ(text_of(list), "1,2\n3,4\n");
 }
 
-TEST_F(DoorFile, OneTimeSequences_AreTakenInOrderAndMarked) {
+TEST_F(DoorFile, OneTimeSequences_AreUsedInOrderAndMarked) {
   const std::string list = file("list", "# mine\n\nnonsense\n1,2:udp\n3,4");
   EXPECT_EQ(to_string(*take_one_time_sequence(list)), "1,2:udp");
   EXPECT_EQ(text_of(list), "# mine\n\nnonsense\n#,2:udp\n3,4");
@@ -195,13 +195,13 @@ TEST_F(DoorFile, OneTimeSequences_AreTakenInOrderAndMarked) {
               HasSubstr("no sequence is left"));
 }
 
-TEST_F(DoorFile, FolderIsNoList) {
+TEST_F(DoorFile, FolderAsAList_IsRefused) {
   EXPECT_THAT(complaint([&] { return take_one_time_sequence(folder_); }), HasSubstr("directory"));
   EXPECT_THAT(complaint([&] { return take_one_time_sequence("/dev/null"); }),
               HasSubstr("not a regular file"));
 }
 
-TEST_F(DoorFile, LockedList_IsWaitedForNotForEver) {
+TEST_F(DoorFile, LockedList_IsRefusedAfterATimeLimit) {
   const std::string list = file("list", "1,2\n3,4\n");
   UniqueFd other(open(list.c_str(), O_RDWR | O_CLOEXEC));
   ASSERT_EQ(flock(other.get(), LOCK_EX), 0);
@@ -214,8 +214,8 @@ TEST_F(DoorFile, LockedList_IsWaitedForNotForEver) {
   EXPECT_EQ(to_string(*take_one_time_sequence(list)), "1,2");
 }
 
-// Each child takes one line and leaves its first port as exit status.
-TEST_F(DoorFile, NoSequenceIsTakenTwice_ByClientsAtOnce) {
+// Each child uses one line and exits with its first port as status.
+TEST_F(DoorFile, ConcurrentClients_NeverUseTheSameSequence) {
   constexpr int kClients = 30;
   std::string lines;
   for (int i = 1; i <= kClients; ++i) lines += std::to_string(i) + ",1000\n";

@@ -23,7 +23,7 @@ TEST(Endpoint, KeepsAddressAndPort) {
   EXPECT_EQ(raw->sin_port, htons(7000));
 }
 
-TEST(Endpoint, ZoneIsForLinkLocalAddressesAlone) {
+TEST(Endpoint, ZoneIsAcceptedForLinkLocalAddressesOnly) {
   const auto zone = [](const Endpoint& endpoint) {
     return reinterpret_cast<const sockaddr_in6*>(endpoint.get())->sin6_scope_id;
   };
@@ -38,7 +38,7 @@ TEST(Resolve, AddressesNeedNoNameServer) {
   EXPECT_EQ(resolve("2001:db8::1", Family::kV6)->address(), ip("2001:db8::1"));
 }
 
-TEST(Resolve, WhatHasNoAddress_IsNotFound) {
+TEST(Resolve, NameWithoutAddress_IsNotFound) {
   for (const auto& [host, family] :
        {std::pair{"127.0.0.1", Family::kV6}, std::pair{"::1", Family::kV4},
         std::pair{"123.456.789.012", Family::kAny}, std::pair{"", Family::kAny}}) {

@@ -6,7 +6,7 @@
 namespace knockd::client {
 namespace {
 
-TEST(OpenedPort, IsFoundInTheCommandsOfGuides) {
+TEST(OpenedPort, IsFoundInTypicalCommands) {
   const struct {
     const char* command;
     uint16_t port;
@@ -26,7 +26,7 @@ TEST(OpenedPort, IsFoundInTheCommandsOfGuides) {
   for (const auto& c : kCases) EXPECT_EQ(opened_port(c.command), c.port) << c.command;
 }
 
-TEST(OpenedPort, IsNothingElsewhere) {
+TEST(OpenedPort, IsNotFoundInOtherCommands) {
   for (const char* command :
        {"", "/usr/local/bin/wake-server 22", "iptables -w -A knocked -s %IP% -j ACCEPT",
         "iptables -I INPUT -s %IP% -p udp --dport 1194 -j ACCEPT", "iptables -p tcp --dport",

@@ -27,7 +27,7 @@ OrFailure<Options> try_to_parse(std::initializer_list<const char*> arguments) {
 
 Options parse(std::initializer_list<const char*> arguments) { return *try_to_parse(arguments); }
 
-// What is said of a command line that is refused.
+// The message for a refused command line.
 std::string complaint(std::initializer_list<const char*> arguments) {
   const auto options = try_to_parse(arguments);
   if (options) return "(accepted)";
@@ -35,7 +35,7 @@ std::string complaint(std::initializer_list<const char*> arguments) {
   return options.error().message;
 }
 
-TEST(Options, HostAndKnocks_AsInGuides) {
+TEST(Options, HostAndKnocks_InTheUsualForm) {
   const Options options = parse({"192.0.2.1", "7000", "8000:udp", "9000"});
   EXPECT_EQ(options.host, "192.0.2.1");
   EXPECT_EQ(to_string(options.knocks), "7000,8000:udp,9000");
@@ -44,13 +44,13 @@ TEST(Options, HostAndKnocks_AsInGuides) {
   EXPECT_FALSE(options.check_port);
 }
 
-TEST(Options, SaidTcpStands_AgainstUdp) {
+TEST(Options, ExplicitTcp_WinsOverUdp) {
   const Options options = parse({"-vu", "host", "2222:tcp", "3333", "4444:tcp"});
   EXPECT_TRUE(options.verbose);
   EXPECT_EQ(to_string(options.knocks), "2222,3333:udp,4444");
 }
 
-TEST(Options, UdpCounts_BehindThePortsToo) {
+TEST(Options, UdpIsAcceptedAfterThePorts) {
   EXPECT_EQ(to_string(parse({"host", "1", "2", "-u"}).knocks), "1:udp,2:udp");
 }
 
@@ -64,7 +64,7 @@ TEST(Options, ServiceName_IsItsPort) {
   EXPECT_EQ(to_string(parse({"host", "ssh", "domain:udp"}).knocks), "22,53:udp");
 }
 
-TEST(Options, MoreKnocksThanADoorHas_AreTaken) {
+TEST(Options, MoreKnocksThanADoorHas_AreAccepted) {
   std::string list = "1";
   for (int port = 2; port <= 100; ++port) list += "," + std::to_string(port);
   EXPECT_EQ(parse({"host", list.c_str()}).knocks.size(), 100u);
@@ -89,7 +89,7 @@ struct CheckCase {
   const char* knocks;
 };
 
-TEST(Options, CheckTakesThePortBehindIt) {
+TEST(Options, CheckUsesThePortAfterIt) {
   for (const CheckCase& c : {CheckCase{{"host", "1", "2", "--check", "22"}, 22, "1,2"},
                              CheckCase{{"--check", "22", "host", "1", "2"}, 22, "1,2"},
                              CheckCase{{"--check=22", "host", "1", "2"}, 22, "1,2"},
@@ -104,7 +104,7 @@ TEST(Options, CheckTakesThePortBehindIt) {
   }
 }
 
-TEST(Options, CheckTakesTheNameOfAServiceBehindIt) {
+TEST(Options, CheckUsesTheServiceNameAfterIt) {
   if (getservbyname("ssh", "tcp") == nullptr) GTEST_SKIP() << "this system names no services";
   const Options options = parse({"--check", "ssh", "host", "1", "2"});
   EXPECT_EQ(options.host, "host");
@@ -112,7 +112,7 @@ TEST(Options, CheckTakesTheNameOfAServiceBehindIt) {
   EXPECT_EQ(parse({"host", "1", "--check=ssh"}).check_port, 22);
 }
 
-TEST(Options, CheckWithoutAPort_IsOfTheDoor) {
+TEST(Options, CheckWithoutAPort_UsesThePortOfTheDoor) {
   EXPECT_TRUE(parse({"host", "--door", "x", "--check"}).check_port_of_door);
   EXPECT_FALSE(parse({"host", "--door", "x", "--check"}).check_port);
   EXPECT_TRUE(parse({"host", "--door", "x", "--check", "--retry", "3"}).check_port_of_door);
@@ -122,7 +122,7 @@ TEST(Options, CheckWithoutAPort_IsOfTheDoor) {
   EXPECT_EQ(with_target.check_port, 2222);
 }
 
-TEST(Options, NoHostIsAPlainNumber) {
+TEST(Options, PlainNumberAsHost_IsRefused) {
   constexpr char kExpected[] = "expected a name or an address, and the ports behind it";
   for (const char* host : {"7000", "0", "65536", "2130706433", "7000,8000", "7000:udp"}) {
     const std::string said = std::string("host \"") + host + "\": " + kExpected;
@@ -142,7 +142,7 @@ TEST(Options, ProxyChecksAndCarries) {
   EXPECT_TRUE(options.carry);
 }
 
-TEST(Options, LastFamilyCounts) {
+TEST(Options, LastFamilyWins) {
   EXPECT_EQ(parse({"-4", "host", "1"}).family, Family::kV4);
   EXPECT_EQ(parse({"-4", "-6", "host", "1"}).family, Family::kV6);
 }
@@ -153,7 +153,7 @@ TEST(Options, SourceDecidesTheFamily) {
   EXPECT_THAT(complaint({"-6", "--source", "192.0.2.7", "host", "1"}), HasSubstr("other family"));
 }
 
-TEST(Options, FlagsAreThoseWanted) {
+TEST(Options, FlagsAreParsed) {
   EXPECT_EQ(parse({"--flags", "fin,!ack", "host", "1"}).flags, kTcpFin);
   EXPECT_EQ(parse({"--flags", "syn,urg", "host", "1"}).flags, kTcpSyn | kTcpUrg);
   EXPECT_FALSE(parse({"host", "1"}).flags);
@@ -166,7 +166,7 @@ TEST(Options, DoorIsLookedUpInTheDaemonsFile_IfNoneIsNamed) {
   EXPECT_TRUE(options.knocks.empty());
 }
 
-TEST(Options, PlacesThatChange_NeedASecret) {
+TEST(Options, ChangingPorts_NeedASecret) {
   const Options options = parse({"host", "7000", "totp,TOTP", "8000:udp", "--secret", "file"});
   EXPECT_EQ(to_string(CodedSequence{options.knocks, options.places}), "7000,totp,totp,8000:udp");
   EXPECT_EQ(options.secrets_file, "file");
@@ -184,7 +184,7 @@ TEST(Options, PlacesThatChange_NeedASecret) {
   EXPECT_EQ(parse({"host", "--door", "ssh", "--secret", "file"}).secrets_file, "file");
 }
 
-TEST(Options, KeepTakesATime) {
+TEST(Options, KeepAcceptsATime) {
   EXPECT_EQ(parse({"host", "7000", "--keep", "10m"}).keep, std::chrono::minutes(10));
   EXPECT_EQ(parse({"host", "7000", "--keep=10"}).keep, seconds(10));
   EXPECT_FALSE(parse({"host", "7000"}).keep);

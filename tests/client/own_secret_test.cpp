@@ -21,7 +21,7 @@ constexpr const char* kBob = "bob JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\n";
 
 class FindUserTest : public testing::Test {
  protected:
-  // The name of the user that is found; else why there is none.
+  // The name of the user found, or the reason why there is none.
   std::string find(const std::string& text, const std::string& name) const {
     const std::string file = folder_ / "secrets";
     write_file(file, text);
@@ -32,13 +32,13 @@ class FindUserTest : public testing::Test {
   const TemporaryFolder folder_;
 };
 
-TEST_F(FindUserTest, IsTheOneOfThisName_OrTheOnlyOne) {
+TEST_F(FindUserTest, FindsTheUserByName_OrTheOnlyUser) {
   EXPECT_EQ(find(kAlice, ""), "alice");
   EXPECT_EQ(find(kAlice, "alice"), "alice");
   EXPECT_EQ(find(std::string(kAlice) + kBob, "bob"), "bob");
 }
 
-TEST_F(FindUserTest, IsNobodyElse) {
+TEST_F(FindUserTest, RefusesAnyOtherUser) {
   EXPECT_THAT(find(kAlice, "bob"), EndsWith(": no user \"bob\": expected one of: alice"));
   EXPECT_THAT(find(std::string(kAlice) + kBob, ""),
               EndsWith(": has several users: expected --user NAME, one of: alice, bob"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// tests/e2e/test_page.py presses the page's button.
+// tests/e2e/test_page.py runs the page in a browser.
 #include "knockd/client/page.h"
 
 #include <gmock/gmock.h>
@@ -37,7 +37,7 @@ TEST(PageTest, HasWhatItsScriptNeeds) {
   EXPECT_THAT(page(one_family), HasSubstr(R"(data-families="6" )"));
 }
 
-TEST(PageTest, LeavesNoMarkOfTheTemplate) {
+TEST(PageTest, ContainsNoPlaceholderOfTheTemplate) {
   const std::string made = page(handout("gate.example", "7000,totp"));
   EXPECT_THAT(made, testing::StartsWith("<!DOCTYPE html>\n"));
   EXPECT_THAT(made, testing::EndsWith("</html>\n"));
@@ -45,7 +45,7 @@ TEST(PageTest, LeavesNoMarkOfTheTemplate) {
     EXPECT_THAT(made, Not(HasSubstr(mark)));
 }
 
-TEST(PageTest, AllowsConnectionsToTheHostAlone) {
+TEST(PageTest, AllowsConnectionsToTheHostOnly) {
   EXPECT_THAT(page(handout("gate.example", "7000")),
               HasSubstr("connect-src ws://gate.example:* wss://gate.example:*;"));
   for (const char* host : {"2001:db8::1", "my_gate.example"}) {
@@ -59,7 +59,7 @@ TEST(PageTest, EscapesTheNameOfTheDoor) {
   EXPECT_THAT(page(given), HasSubstr("<h1>&lt;b>&quot;&amp;\uFFFD\xff</h1>"));
 }
 
-TEST(PageTest, RefusesAHost_ThatABrowserTakesForAnother) {
+TEST(PageTest, RefusesAHost_ThatABrowserReadsDifferently) {
   for (const char* host : {"", ".", "1.2", "10.0.0.256", "gate.0x7f", "0x7f000001", "gate example",
                            "gate/x", "user@gate", "fe80::1%eth0", "gate:80", "g\xc3\xa4te"}) {
     EXPECT_THAT(page(handout(host, "7000")), HasSubstr("expected an address, or a name")) << host;
@@ -76,7 +76,7 @@ TEST(PageTest, RefusesAnAddressOfTheOtherFamily) {
   EXPECT_EQ(page(given), "192.0.2.1: -4 or -6 asks for the other family");
 }
 
-TEST(PageTest, NamesTheKnocksThatNoBrowserSends) {
+TEST(PageTest, NamesTheKnocksThatABrowserCannotSend) {
   EXPECT_EQ(page(handout("gate", "7000,22,8000,10080")),
             "--page: browsers refuse to connect to port 22, port 10080");
   EXPECT_EQ(page(handout("gate", "7000,60xx,61xx,50xx")),
@@ -85,7 +85,7 @@ TEST(PageTest, NamesTheKnocksThatNoBrowserSends) {
             "--page: a browser sends no udp knock: 7000:udp, 8000:udp");
 }
 
-TEST(KnockOnPortsTest, HasTheFieldsOfItsVersion1) {
+TEST(KnockOnPortsTest, HasTheFieldsOfVersion1) {
   Handout given = handout("gate.example", "7000,8000:udp");
   given.name = "a\"b\\c\n";
   EXPECT_EQ(*knock_on_ports_file(given, milliseconds(250)),

@@ -12,7 +12,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-TEST(Duration, UnitOrPointDecides) {
+TEST(Duration, UnitComesFromTheSuffix_OrADecimalPoint) {
   const auto in_ms = [](std::string_view text) { return parse_duration(text, milliseconds(1)); };
   EXPECT_EQ(in_ms("300"), milliseconds(300));
   EXPECT_EQ(in_ms("300ms"), milliseconds(300));
@@ -26,7 +26,7 @@ TEST(Duration, UnitOrPointDecides) {
   EXPECT_EQ(parse_duration("2", seconds(1)), seconds(2));
 }
 
-TEST(Duration, OtherTextIsNone) {
+TEST(Duration, OtherTextIsRefused) {
   for (const char* text : {"", "s", "ms", ".", "1.", ".s", "-1", "+1", " 1", "1 ms", "1m", "1e3",
                            "1,5", "0.1234567890", "86400.1s", "99999999999999999999"}) {
     EXPECT_FALSE(parse_duration(text, milliseconds(1))) << text;
@@ -39,20 +39,20 @@ std::string knocks(const std::vector<std::string>& lists, Protocol unsaid = Prot
   return to_string(std::get<CodedSequence>(result));
 }
 
-TEST(KnockLists, StandOneBehindTheOther) {
+TEST(KnockLists, AreConcatenated) {
   EXPECT_EQ(knocks({"7000,8000:udp", "9000"}), "7000,8000:udp,9000");
   EXPECT_EQ(knocks({"7000", " 8000:tcp "}, Protocol::kUdp), "7000:udp,8000");
 }
 
-TEST(KnockLists, ServicesArePorts) {
+TEST(KnockLists, AcceptServiceNames) {
   EXPECT_EQ(knocks({"ssh,domain:udp", "8000"}), "22,53:udp,8000");
 }
 
-TEST(KnockLists, PlacesChangeWithTime_InAnyOfThem) {
+TEST(KnockLists, AcceptChangingPorts_InAnyOfThem) {
   EXPECT_EQ(knocks({"ssh,7001", "totp", "totp"}), "22,7001,totp,totp");
 }
 
-TEST(KnockLists, WhatIsNoneIsNamed) {
+TEST(KnockLists, BadKnocksAreNamed) {
   EXPECT_NE(knocks({"7000", "noservice"}).find("noservice"), std::string::npos);
   EXPECT_NE(knocks({"7000", " "}).find("empty sequence"), std::string::npos);
 }
