@@ -20,7 +20,7 @@ Ports ports_at(const char* sequence, Step step, bool is_v4 = true) {
   return code_ports(*Secret::parse(kRfc), std::get<CodedSequence>(coded), step, is_v4);
 }
 
-TEST(CodePortsTest, TypedPlacesArePairsOfTheCode) {
+TEST(CodePortsTest, TypedPlacesAreDigitPairsOfTheCode) {
   // 94287082, 07081804 and 287082: RFC 6238, appendix B, and RFC 4226, appendix D.
   EXPECT_EQ(ports_at("7000,400xx,401xx,402xx,403xx", 1), (Ports{40094, 40128, 40270, 40382}));
   EXPECT_EQ(ports_at("7000,400xx,401xx,402xx,403xx", 1111111109 / 30),
@@ -40,9 +40,9 @@ TEST(CodePortsTest, ComputedPlacesDoNotDependOnWhereTheyStand) {
   EXPECT_NE(ports_at("totp,totp,totp,totp", 58826667), four);
 }
 
-TEST(CodePortsTest, PlainSequenceHasNone) { EXPECT_EQ(ports_at("7000,8000", 1), Ports{}); }
+TEST(CodePortsTest, PlainSequenceHasNoCodePorts) { EXPECT_EQ(ports_at("7000,8000", 1), Ports{}); }
 
-TEST(CodePortsTest, ComputedPortsAreAboveThoseThatBrowsersRefuse) {
+TEST(CodePortsTest, ComputedPortsAreAbovePortsThatBrowsersBlock) {
   for (Step step = 0; step < 2000; ++step) {
     for (const uint16_t port : ports_at("totp,totp,totp,totp", step)) ASSERT_GE(port, 10081);
   }
@@ -98,7 +98,7 @@ std::string text_of(const Ports& ports) {
   return join(words, " ");
 }
 
-TEST(CodeSchemePage, VectorsAreThoseOfTheCode) {
+TEST(CodeSchemePage, VectorsMatchTheImplementation) {
   const auto coded = [](const char* text) {
     return std::get<CodedSequence>(parse_coded_sequence(text));
   };
@@ -135,7 +135,7 @@ std::string computed_by_oathtool(const Vector& row, uint64_t family) {
   return join(words, " ");
 }
 
-TEST(CodeSchemePage, VectorsAreThoseOfOathtool) {
+TEST(CodeSchemePage, VectorsMatchOathtool) {
   if (!have_oathtool()) GTEST_SKIP() << "oathtool is not installed";
   for (const Vector& row : documented_vectors()) {
     SCOPED_TRACE(row.secret + format(" %lld", static_cast<long long>(row.step)));

@@ -13,7 +13,7 @@ namespace knockd {
 
 inline bool have_oathtool() { return std::system("command -v oathtool >/dev/null") == 0; }
 
-// The HOTP value, with its leading zeros; what oathtool complains of otherwise.
+// The HOTP value with leading zeros, or oathtool's error message.
 inline std::string oathtool(const std::string& base32, uint64_t counter, unsigned digits) {
   FILE* const output = popen(format("oathtool --hotp -b -d %u -c %llu %s 2>&1", digits,
                                     static_cast<unsigned long long>(counter), base32.c_str())

@@ -17,7 +17,7 @@ namespace {
 
 #ifdef KNOCKD_CODES
 
-// "12345678901234567890", of both RFCs.
+// "12345678901234567890", the key of both RFCs.
 constexpr const char* kRfc = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
 TEST(SecretTest, HotpOfRfc4226) {
@@ -72,7 +72,7 @@ TEST(SecretTest, FaultyTextIsNotQuoted) {
   }
 }
 
-TEST(SecretTest, DrawnAreDifferent) {
+TEST(SecretTest, DrawnSecretsDiffer) {
   const auto one = Secret::draw();
   const auto other = Secret::draw();
   ASSERT_TRUE(one && other);
@@ -83,7 +83,7 @@ TEST(SecretTest, DrawnAreDifferent) {
   EXPECT_EQ(*again, *one);
 }
 
-TEST(SecretTest, IdIsOfTwoHotpValues) {
+TEST(SecretTest, IdConsistsOfTwoHotpValues) {
   const auto secret = Secret::parse(kRfc);
   ASSERT_TRUE(secret);
   EXPECT_EQ(secret->id(), "6035611478589502");
@@ -105,7 +105,7 @@ TEST(SecretTest, LeavesNothingInMemory) {
   auto* const copy = new (memory) Secret(*secret);
   EXPECT_NE(memmem(memory, sizeof(memory), "12345678901234567890", 20), nullptr);
   copy->~Secret();
-  // The compiler must not know what stands there.
+  // The compiler must not assume the content.
   asm volatile("" : : "r"(memory) : "memory");
   for (const unsigned char byte : memory) EXPECT_EQ(byte, 0);
 }
@@ -140,7 +140,7 @@ TEST(SecretTest, AgreesWithOathtool) {
 
 #else
 
-TEST(SecretTest, WithoutLiboathItSaysSo) {
+TEST(SecretTest, ReportsThatLiboathIsMissing) {
   const auto secret = Secret::parse("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
   ASSERT_FALSE(secret);
   EXPECT_EQ(secret.error().text, "this program was built without liboath: expected no secrets");

@@ -83,7 +83,7 @@ class SecretsOnDisk : public testing::Test {
   std::string path_ = folder_ / "secrets";
 };
 
-TEST_F(SecretsOnDisk, AreForTheirOwnerAlone) {
+TEST_F(SecretsOnDisk, AreRefused_WhenOthersMayReadThem) {
   EXPECT_EQ(fault(0600), "");
   EXPECT_EQ(fault(0400), "");
   for (const mode_t mode : {0640u, 0604u, 0620u, 0602u, 0610u, 0666u}) {
@@ -93,7 +93,7 @@ TEST_F(SecretsOnDisk, AreForTheirOwnerAlone) {
   }
 }
 
-TEST_F(SecretsOnDisk, AreARegularFile) {
+TEST_F(SecretsOnDisk, AreRefused_UnlessARegularFile) {
   EXPECT_EQ(unlink(path_.c_str()), 0);
   EXPECT_EQ(load_secrets(path_).error().text,
             path_ + ": cannot be read: No such file or directory");
@@ -102,7 +102,7 @@ TEST_F(SecretsOnDisk, AreARegularFile) {
   EXPECT_EQ(load_secrets(folder_ / ".").error().text, folder_ / "." + ": expected a regular file");
 }
 
-TEST_F(SecretsOnDisk, AreNotEndless) {
+TEST_F(SecretsOnDisk, AreRefused_WhenTooLong) {
   std::string text = std::string("alice ") + kOne;
   write_file(path_, text + std::string((1 << 18) - text.size(), '\n'));
   EXPECT_EQ(fault(0600), "");

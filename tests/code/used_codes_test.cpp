@@ -13,7 +13,7 @@ const IpAddress kEve = *IpAddress::parse("203.0.113.9");
 const IpAddress kAlice6 = *IpAddress::parse("2001:db8::7");
 constexpr Step kNow = 58933214;
 
-TEST(CodeTag, TellsStepAndFamily) {
+TEST(CodeTag, HoldsStepAndFamily) {
   for (const Step step : {Step{0}, Step{1}, kNow - 1, kNow, Step{32767}, Step{32768}}) {
     for (const bool is_v4 : {true, false}) {
       const CodeTag tag = code_tag(9, step, is_v4);
@@ -26,7 +26,7 @@ TEST(CodeTag, TellsStepAndFamily) {
   }
 }
 
-TEST(UsedCodes, ACodeThatWasUsedIsGoodForItsSourceAlone) {
+TEST(UsedCodes, UsedCodeIsAcceptedFromItsSourceOnly) {
   UsedCodes used;
   EXPECT_TRUE(used.allow({"a", kNow, kAlice}));
   used.add({"a", kNow, kAlice});
@@ -38,7 +38,7 @@ TEST(UsedCodes, ACodeThatWasUsedIsGoodForItsSourceAlone) {
   EXPECT_FALSE(used.contain({"b", kNow, kAlice}));
 }
 
-TEST(UsedCodes, AnOlderOneIsGoodForNobody) {
+TEST(UsedCodes, OlderCodeIsRefused) {
   UsedCodes used;
   used.add({"a", kNow, kAlice});
   EXPECT_FALSE(used.allow({"a", kNow - 1, kAlice}));
@@ -46,7 +46,7 @@ TEST(UsedCodes, AnOlderOneIsGoodForNobody) {
   EXPECT_TRUE(used.allow({"a", kNow + 1, kEve}));
 }
 
-TEST(UsedCodes, EachFamilyAndSecretHasItsOwn) {
+TEST(UsedCodes, FamiliesAndSecretsAreIndependent) {
   UsedCodes used;
   used.add({"a", kNow, kAlice});
   EXPECT_TRUE(used.allow({"a", kNow, kAlice6}));
@@ -55,7 +55,7 @@ TEST(UsedCodes, EachFamilyAndSecretHasItsOwn) {
   EXPECT_FALSE(used.allow({"a", kNow, *IpAddress::parse("2001:db8::8")}));
 }
 
-TEST(UsedCodes, WhatIsNotAllowedChangesNothing) {
+TEST(UsedCodes, RefusedCodeChangesNothing) {
   UsedCodes used;
   used.add({"a", kNow, kAlice});
   used.add({"a", kNow - 1, kEve});
@@ -71,7 +71,7 @@ TEST(UsedCodes, WhatIsNotAllowedChangesNothing) {
   EXPECT_EQ(count, 1u);
 }
 
-TEST(WrongCodes, TheThirdInAStepIsTheLast) {
+TEST(WrongCodes, ThirdInAStepBlocksTheDoor) {
   WrongCodes wrong;
   EXPECT_FALSE(wrong.are_too_many("ssh", kNow, kNow));
   EXPECT_FALSE(wrong.add("ssh", kNow));
@@ -84,7 +84,7 @@ TEST(WrongCodes, TheThirdInAStepIsTheLast) {
   EXPECT_FALSE(wrong.are_too_many("web", kNow, kNow));
 }
 
-TEST(WrongCodes, EachStepBeginsAnew) {
+TEST(WrongCodes, EachStepStartsAtZero) {
   WrongCodes wrong;
   for (int i = 0; i < 4; ++i) wrong.add("ssh", kNow);
   EXPECT_FALSE(wrong.are_too_many("ssh", kNow + 1, kNow + 1));
@@ -96,7 +96,7 @@ TEST(WrongCodes, EachStepBeginsAnew) {
 
 constexpr int64_t kDay = 86400;
 
-TEST(KnownSources, IsKnownForThirtyDays) {
+TEST(KnownSources, AreKnownForThirtyDays) {
   KnownSources known;
   EXPECT_FALSE(known.knows("ssh", kAlice, 0));
   known.add("ssh", kAlice, 1000);
@@ -114,7 +114,7 @@ IpAddress numbered(uint32_t number) {
                            std::to_string(number % 256));
 }
 
-TEST(KnownSources, TheOneThatCameLongestAgoIsForgotten_WhenThereAreTooMany) {
+TEST(KnownSources, LeastRecentSourceIsForgotten_WhenThereAreTooMany) {
   KnownSources known;
   for (uint32_t i = 0; i < KnownSources::kMost; ++i) known.add("ssh", numbered(i), 1000 + i);
   known.add("ssh", numbered(0), 9000);  // came again
