@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What doors without a shell become: the admissions of knockers, and the table that shuts ports.
+// What doors without a shell are turned into: the admissions of knockers, and the table that shuts
+// ports.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +24,7 @@ constexpr Knock kWireGuard{51820, Protocol::kUdp};
 
 class AdmissionTest : public testing::Test {
  protected:
-  // Options, and then what each door says beside its sequence.
+  // Options, then the directives of each door besides its sequence.
   Config parse(const std::string& options, const std::vector<std::string>& doors) {
     std::string text = "[options]\n" + options;
     for (size_t i = 0; i < doors.size(); ++i) {
@@ -42,12 +43,12 @@ class AdmissionTest : public testing::Test {
   TextFiles files_;
 };
 
-TEST_F(AdmissionTest, DoorWithoutOpenLetsNobodyIn) {
+TEST_F(AdmissionTest, DoorWithoutOpenAdmitsNobody) {
   const Config config = parse("Open_Set = inet fw4 every\n", {"Command = x\n"});
   EXPECT_EQ(set_of(config, true), "nobody is let in");
 }
 
-TEST_F(AdmissionTest, DoorLetsInToItsPorts_ByTheOwnTable) {
+TEST_F(AdmissionTest, DoorAdmitsToItsPorts_InTheOwnTable) {
   const Config config = parse("", {"Open = 22, 51820:udp\nOpen_Prefix = 24 64\n"});
   const auto v4 = admission_of(config, config.doors[0], true);
   EXPECT_EQ(v4, (Admission{{kSsh, kWireGuard}, {}, 96 + 24}));
@@ -62,8 +63,8 @@ TEST_F(AdmissionTest, SetOfAllDoorsIsUsed_UnlessADoorHasItsOwn) {
   EXPECT_EQ(set_of(config, true, 1), "ip filter own");
 }
 
-// The keeper has a line for that.
-TEST_F(AdmissionTest, KnockerOfAFamilyWithoutASetGetsTheOther_WhichCannotTakeIt) {
+// The keeper logs this case.
+TEST_F(AdmissionTest, KnockerOfAFamilyWithoutASetIsGivenTheOther_WhichCannotHoldIt) {
   const Config config =
       parse("Open_Set_6 = inet fw4 all6\n", {"Open_Set = ip filter own\n", "Open = 22\n"});
   EXPECT_EQ(set_of(config, false, 0), "ip filter own");
@@ -88,7 +89,7 @@ TEST_F(AdmissionTest, TermsHaveTheAdmissionAndPrefixOfTheKnockersFamily) {
 
 // --- The table
 
-TEST_F(AdmissionTest, TableShutsThePortsOfAllDoorsThatAreItsOwn_EachOnce) {
+TEST_F(AdmissionTest, TableShutsThePortsOfDoorsWithoutASet_EachOnce) {
   const Config config =
       parse("Table = mine\n", {"Open = 22\nOpen_Prefix = 24 64\nMax_Open = 10\n",
                                "Open = 443\nOpen_Set = inet fw4 a\nOpen_Set_6 = inet fw4 b\n",
@@ -105,7 +106,7 @@ TEST_F(AdmissionTest, TableShutsThePortsOfAllDoorsThatAreItsOwn_EachOnce) {
       << "with room for those that the kernel has not collected yet";
 }
 
-TEST_F(AdmissionTest, TablesNameIsAnError_WhenNoFileCanHaveIt) {
+TEST_F(AdmissionTest, TableNameIsAnError_WhenNoFileCanHaveIt) {
   for (const std::string& name : {std::string(255, 'n'), std::string("a/b"), std::string("1a")}) {
     const auto config =
         parse_config("[options]\nTable = " + name + '\n', "/etc/knockd.conf", files_);
@@ -114,8 +115,8 @@ TEST_F(AdmissionTest, TablesNameIsAnError_WhenNoFileCanHaveIt) {
   EXPECT_EQ(parse("Table = " + std::string(200, 'n') + '\n', {}).table.size(), 200u);
 }
 
-// Those would only fail when nft loads the table, or when a knocker comes.
-TEST_F(AdmissionTest, NameThatIsAWordOfNftIsOneError) {
+// Without this check they would fail only when nft loads the table, or at the first knock.
+TEST_F(AdmissionTest, NftKeywordAsNameIsOneError) {
   for (const std::string line :
        {"Table = set", "Open_Set = inet rule allowed", "Open_Set_6 = inet filter table"}) {
     const auto config = parse_config("[options]\n" + line + '\n', "/etc/knockd.conf", files_);
@@ -126,19 +127,19 @@ TEST_F(AdmissionTest, NameThatIsAWordOfNftIsOneError) {
   }
 }
 
-TEST_F(AdmissionTest, TableLetsNobodyInOverIpv6_WithoutIt) {
+TEST_F(AdmissionTest, TableAdmitsNobodyOverIpv6_WhenIpv6IsOff) {
   const ShutTable table = shut_table_of(parse("", {"Open = 22\n"}), {}, false);
   EXPECT_THAT(table.prefixes_v4, ElementsAre(128));
   EXPECT_THAT(table.prefixes_v6, IsEmpty());
   EXPECT_THAT(table.interfaces, IsEmpty());
 }
 
-TEST_F(AdmissionTest, TableIsOfNoPorts_WhenAllDoorsUseASet) {
+TEST_F(AdmissionTest, TableHasNoPorts_WhenAllDoorsUseASet) {
   const Config config = parse("Open_Set_6 = inet fw4 every\n", {"Open = 22\n"});
   EXPECT_THAT(shut_table_of(config, {}, true).ports, IsEmpty());
 }
 
-TEST_F(AdmissionTest, TablesSizeIsAtMostWhatTheKernelTakes) {
+TEST_F(AdmissionTest, TableSizeIsAtMostTheKernelsLimit) {
   std::string ports = "1";
   for (int port = 2; port <= 32; ++port) ports += ',' + std::to_string(port);
   const std::vector<std::string> doors(200, "Max_Open = 1000000\nOpen = " + ports + '\n');

@@ -9,7 +9,7 @@ namespace {
 
 using ::testing::Contains;
 
-TEST(Description, OneIsNoPlural) {
+TEST(Description, OneIsSingular) {
   Config config;
   config.bounds.scan_limit = 1;
   config.bounds.log_rate = 1;

@@ -26,7 +26,7 @@ class DoorCodesTest : public testing::Test {
   TextFiles files_;
 };
 
-TEST_F(DoorCodesTest, OfTypedPlacesEachUserHasOne) {
+TEST_F(DoorCodesTest, EachUserHasOneCode_ForTypedPlaces) {
   const auto codes = codes_of(door("7000,400xx,401xx,402xx,403xx"), 1);
   ASSERT_EQ(codes.size(), 2u);
   EXPECT_EQ(codes[0], (Code{{40094, 40128, 40270, 40382}, {0, 1}}));  // 94287082: RFC 6238
@@ -34,7 +34,7 @@ TEST_F(DoorCodesTest, OfTypedPlacesEachUserHasOne) {
   EXPECT_NE(codes[1].ports, codes[0].ports);
 }
 
-TEST_F(DoorCodesTest, OfComputedPlacesEachUserHasOneForEachFamily) {
+TEST_F(DoorCodesTest, EachUserHasOneCodePerFamily_ForComputedPlaces) {
   const Door two = door("7000,totp,totp");
   const Step step = 0x8000 + 5;
   const auto codes = codes_of(two, step);
@@ -49,9 +49,11 @@ TEST_F(DoorCodesTest, OfComputedPlacesEachUserHasOneForEachFamily) {
   }
 }
 
-TEST_F(DoorCodesTest, PlainDoorHasNone) { EXPECT_TRUE(codes_of(door("7000,8000", ""), 1).empty()); }
+TEST_F(DoorCodesTest, PlainDoorHasNoCodes) {
+  EXPECT_TRUE(codes_of(door("7000,8000", ""), 1).empty());
+}
 
-TEST_F(DoorCodesTest, ConnectionAttemptsAloneCountWhereNothingIsSaid) {
+TEST_F(DoorCodesTest, OnlyConnectionAttemptsCount_WithoutTcpFlags) {
   EXPECT_EQ(door("7000,totp").rule.flags, kConnectionAttempt);
   EXPECT_EQ(door("7000,8000", "").rule.flags, FlagMask());
 }

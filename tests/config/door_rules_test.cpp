@@ -24,7 +24,7 @@ class DoorRulesTest : public testing::Test {
     rules = DoorRules(config.doors);
   }
 
-  // The sequences of a door's rules, an empty one as "-".
+  // The sequences of a door's rules; an empty sequence is "-".
   std::string sequences(DoorNumber door) const {
     std::string text;
     for (const DoorNumber rule : rules.of_door(door)) {
@@ -39,7 +39,7 @@ class DoorRulesTest : public testing::Test {
   DoorRules rules;
 };
 
-TEST_F(DoorRulesTest, GivesEachSequenceInForceARule) {
+TEST_F(DoorRulesTest, EachSequenceInForceHasARule) {
   EXPECT_EQ(rules.all().size(), 1 + 2 * kSequencesInForce);
   EXPECT_EQ(sequences(0), "1 2 3 4 5");
   EXPECT_EQ(sequences(1), "7000");
@@ -54,7 +54,7 @@ TEST_F(DoorRulesTest, FirstRuleHasTheNumberOfItsDoor) {
   }
 }
 
-TEST_F(DoorRulesTest, RulesOfADoorDifferInTheSequenceAlone_AndCoolTogether) {
+TEST_F(DoorRulesTest, RulesOfADoorDifferOnlyInTheSequence_AndShareTheCooldown) {
   for (const DoorNumber number : rules.of_door(2)) {
     DoorRule rule = rules.all()[number];
     EXPECT_EQ(rule.cools_with, number == 2 ? kNoDoor : 2);
@@ -64,7 +64,7 @@ TEST_F(DoorRulesTest, RulesOfADoorDifferInTheSequenceAlone_AndCoolTogether) {
   }
 }
 
-TEST_F(DoorRulesTest, KnowsWhatIsInForceBefore) {
+TEST_F(DoorRulesTest, KnowsThePreviousSequences) {
   const auto numbers = rules.of_door(0);
   EXPECT_TRUE(rules.sequences_before(numbers[0]).empty());
   const std::vector<Sequence> expected = {{{.port = 1}}, {{.port = 2}}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A configuration as text, every value of it: what the .dump files hold. Header only, for tests.
+// Prints every value of a configuration as text, the content of the .dump files. Header only, for
+// tests.
 #pragma once
 
 #include <chrono>
@@ -29,7 +30,7 @@ inline long seconds_of(Duration duration) {
   return static_cast<long>(std::chrono::duration_cast<std::chrono::seconds>(duration).count());
 }
 
-// Of a door without a shell, or with a prefix.
+// For a door without a shell, or with a prefix.
 inline std::string admission_text(const Door& door) {
   std::string text;
   if (!door.open.empty()) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Walks tests/data/config: each file in good/ must be read as its .dump says, each in bad/ must be
-// refused with the complaints that its "# expect" lines name, all of them and no other. A line
-// "# expect 3:17: MESSAGE" means this file; "# expect FILE:3:17: MESSAGE" one that it includes.
+// Walks tests/data/config: each file in good/ must be parsed to its .dump, each in bad/ must be
+// refused with exactly the errors of its "# expect" lines. A line "# expect 3:17: MESSAGE" means
+// this file; "# expect FILE:3:17: MESSAGE" one that it includes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -37,7 +37,7 @@ std::string stem(const std::string& file) { return std::filesystem::path(file).s
 
 class GoodConfig : public testing::TestWithParam<std::string> {};
 
-TEST_P(GoodConfig, IsReadAsItsDumpSays) {
+TEST_P(GoodConfig, IsParsedToItsDump) {
   FolderFiles files(kData + "good");
   const std::string dump_path = kData + "good/" + stem(GetParam()) + ".dump";
   const std::string read = dump(*load_config(GetParam(), files));
@@ -47,7 +47,7 @@ TEST_P(GoodConfig, IsReadAsItsDumpSays) {
 
 INSTANTIATE_TEST_SUITE_P(, GoodConfig, testing::ValuesIn(configurations_in("good")), name_of_case);
 
-// What is shipped opens nothing before the user has chosen a sequence.
+// The shipped configuration opens nothing until the user has chosen a sequence.
 TEST(ShippedConfig, HasNoDoor) {
   const Config config = *load_config(KNOCKD_TEST_DATA "/../../conf/knockd.conf");
   EXPECT_TRUE(config.doors.empty());
@@ -69,7 +69,7 @@ std::vector<std::string> expected_complaints(const std::string& file, const std:
 
 class BadConfig : public testing::TestWithParam<std::string> {};
 
-TEST_P(BadConfig, IsRefusedWithWhatItExpects) {
+TEST_P(BadConfig, IsRefusedWithTheExpectedErrors) {
   FolderFiles files(kData + "bad");
   const std::string& file = GetParam();
   const auto expected = expected_complaints(file, read_file(kData + "bad/" + file));

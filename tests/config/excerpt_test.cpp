@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What tests/data/config/faulty shows of lines is not repeated here: only the edges.
+// Only the edge cases; tests/data/config/faulty covers the rest.
 #include "knockd/config/excerpt.h"
 
 #include <gmock/gmock.h>
@@ -15,17 +15,17 @@ using testing::EndsWith;
 using testing::IsEmpty;
 using testing::StartsWith;
 
-TEST(Excerpt, KeepsTabs_SoThatTheCaretStandsRightWhateverTheirWidth) {
+TEST(Excerpt, KeepsTabs_SoThatTheCaretIsRightAtAnyTabWidth) {
   EXPECT_THAT(excerpt("\tkey\t= x", 8), ElementsAre("    \tkey\t= x", "    \t   \t  ^"));
 }
 
-TEST(Excerpt, ShowsWhatATerminalWouldObey_AsText) {
+TEST(Excerpt, EscapesControlCharacters) {
   const std::string line = "a\x1b[2J\xc2\x9b\xe2\x80\xae\xff?\r";
   EXPECT_THAT(excerpt(line, 11), ElementsAre("    a<U+001B>[2J<U+009B><U+202E><FF>?",
                                              "                                ^"));
 }
 
-TEST(Excerpt, PointsBehindTheLine_WhenThePlaceIsThere) {
+TEST(Excerpt, PointsBehindTheLine_WhenTheFaultIsAtItsEnd) {
   EXPECT_THAT(excerpt("a,\r", 3), ElementsAre("    a,", "      ^"));
   EXPECT_THAT(excerpt("a,", 99), ElementsAre("    a,", "      ^"));
 }

@@ -35,25 +35,24 @@ class APipe : public testing::Test {
   SystemFiles files_;
 };
 
-TEST_F(APipe, IsNotWaitedForForEver_WithoutAWriter) {
+TEST_F(APipe, IsRefusedAfterATimeLimit_WithoutAWriter) {
   EXPECT_EQ(std::get<ConfigFiles::Failure>(files_.read(path_)).error, ETIME);
 }
 
-TEST_F(APipe, IsNotWaitedForForEver_WhoseWriterIsSilent) {
+TEST_F(APipe, IsRefusedAfterATimeLimit_WithASilentWriter) {
   const UniqueFd silent(open(path_.c_str(), O_RDWR));
   ASSERT_EQ(write(silent.get(), "[a]", 3), 3);
   EXPECT_EQ(std::get<ConfigFiles::Failure>(files_.read(path_)).error, ETIME);
 }
 
-// Waits until nothing is left in the pipe, so that the next part comes after a read, ten seconds at
-// most.
+// Waits until the pipe is empty, so that the next part arrives after a read; ten seconds at most.
 bool is_taken(int pipe) {
   int left = 1;
   for (int i = 0; i < 10'000 && ioctl(pipe, FIONREAD, &left) == 0 && left != 0; ++i) usleep(1000);
   return left == 0;
 }
 
-// As a shell's <(...) is one.
+// The pipe of a shell's <(...).
 TEST_F(APipe, IsReadToItsEnd) {
   std::thread writer([this] {
     const UniqueFd fd(open(path_.c_str(), O_WRONLY));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The files of one folder under names relative to it, so that what the parser says does not depend
-// on where the tree lies.
+// The files of one folder under names relative to it, so that the parser's messages do not depend
+// on the path of the tree.
 #pragma once
 
 #include <string>
@@ -16,7 +16,7 @@ class FolderFiles : public ConfigFiles {
   explicit FolderFiles(std::string folder) : folder_(std::move(folder) + '/') {}
 
   Text read(const std::string& path) override { return system_.read(folder_ + path); }
-  // Whatever its mode: a tree that was checked out has none to rely on.
+  // Ignores the mode, because a git checkout does not preserve it.
   Result<std::string> read_secrets(const std::string& path) override {
     const Text text = read(path);
     if (std::holds_alternative<Failure>(text)) return Fault{"cannot be read"};

@@ -6,8 +6,8 @@
 namespace knockd {
 namespace {
 
-// As word processors, web pages and keyboards of other scripts write them.
-TEST(Lookalikes, AreReplacedByWhatWasMeant) {
+// Characters from word processors, web pages and keyboards of other scripts.
+TEST(Lookalikes, AreReplacedByTheIntendedCharacter) {
   EXPECT_EQ(without_lookalikes("“a” „b” «c»"), "\"a\" \"b\" \"c\"");
   EXPECT_EQ(without_lookalikes("‘a’ ‚b’ c´s"), "'a' 'b' c's");
   EXPECT_EQ(without_lookalikes("1‐2‑3‒4–5—6−7"), "1-2-3-4-5-6-7");

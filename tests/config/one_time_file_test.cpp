@@ -9,7 +9,7 @@
 namespace knockd {
 namespace {
 
-// "offset: sequence" of what is in force, "none left" otherwise.
+// "offset: sequence" of the sequence in force, or "none left".
 std::string in_force(std::string_view text) {
   const auto found = find_one_time_sequence(text);
   return found ? std::to_string(found->offset) + ": " + to_string(found->sequence) : "none left";
@@ -20,7 +20,7 @@ TEST(OneTimeFile, FirstLineIsInForce) {
   EXPECT_EQ(in_force(" 1,2:udp,3"), "0: 1,2:udp,3");
 }
 
-TEST(OneTimeFile, PassesOverWhatIsNoSequence) {
+TEST(OneTimeFile, IgnoresLinesWithoutASequence) {
   EXPECT_EQ(in_force("#,2,3\n4,5,6\n"), "6: 4,5,6");
   EXPECT_EQ(in_force("\n \r\n4,5,6\n"), "4: 4,5,6");
   EXPECT_EQ(in_force("a,b\n1,70000\n1,2,\n4,5,6\n"), "17: 4,5,6");
@@ -33,7 +33,7 @@ TEST(OneTimeFile, HasNothingInForce_WhenAllAreUsed) {
   EXPECT_EQ(in_force("#,2,3\n#5,6"), "none left");
 }
 
-TEST(OneTimeFile, PassesOverByteOrderMark) {
+TEST(OneTimeFile, IgnoresAByteOrderMark) {
   EXPECT_EQ(in_force("\xef\xbb\xbf"
                      "1,2,3\n"),
             "0: 1,2,3");
@@ -60,7 +60,7 @@ std::string all_in_force(std::string_view text) {
   return all;
 }
 
-TEST(OneTimeFile, ByteOrderMarkIsOneAtTheBeginningAlone) {
+TEST(OneTimeFile, ByteOrderMarkCountsOnlyAtTheBeginning) {
   EXPECT_EQ(all_in_force("1\n\xef\xbb\xbf"
                          "2\n3\n"),
             "1 3 ");

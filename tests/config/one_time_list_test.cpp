@@ -33,7 +33,7 @@ class OneTimeListTest : public testing::Test {
     for (const std::string& text : skipped) sequences.push_back(sequence(text));
     return use_one_time_sequence(path, sequence(knocked), sequences, calls);
   }
-  // What is in force after this.
+  // The sequence in force after this call.
   static std::string next(const OneTimeUse& use) {
     std::string text;
     for (const Sequence& each : use.in_force) text += (text.empty() ? "" : " ") + to_string(each);
@@ -66,14 +66,14 @@ TEST_F(OneTimeListTest, MarkIsOnDiskBeforeTheDoorOpens) {
   EXPECT_THAT(recording.take(), testing::ElementsAre("pwrite sequences", "fdatasync sequences"));
 }
 
-TEST_F(OneTimeListTest, MarksTheFirstCharacterOfTheLine_WhateverItIs) {
+TEST_F(OneTimeListTest, MarksTheFirstCharacterOfAnyLine) {
   list("  7000,8000\r\n\t9000");
   EXPECT_EQ(next(use("7000,8000")), "9000");
   EXPECT_EQ(next(use("9000")), "none");
   EXPECT_EQ(list(), "# 7000,8000\r\n#9000");
 }
 
-TEST_F(OneTimeListTest, ByteOrderMarkIsNoHindrance) {
+TEST_F(OneTimeListTest, ByteOrderMarkIsSkipped) {
   list(
       "\xef\xbb\xbf"
       "7000\n8000\n");
@@ -92,7 +92,7 @@ TEST_F(OneTimeListTest, ASequenceCannotBeUsedTwice) {
   EXPECT_EQ(list(), "#000\n8000\n");
 }
 
-TEST_F(OneTimeListTest, LinesAppendedMeanwhileCount) {
+TEST_F(OneTimeListTest, LinesAppendedMeanwhileAreUsed) {
   list("7000\n");
   list("7000\n8000\n");
   EXPECT_EQ(next(use("7000")), "8000");
@@ -114,20 +114,20 @@ TEST_F(OneTimeListTest, ALineThatWasTakenAwayIsNotInForce) {
   EXPECT_EQ(list(), "1111\n");
 }
 
-TEST_F(OneTimeListTest, OfTwoEqualLinesOneIsUsedUp) {
+TEST_F(OneTimeListTest, OfTwoEqualLinesOneIsMarked) {
   list("7000\n7000\n");
   EXPECT_EQ(next(use("7000")), "7000");
   EXPECT_EQ(list(), "#000\n7000\n");
 }
 
-TEST_F(OneTimeListTest, ALinkedFileIsMarkedWhereItIs) {
+TEST_F(OneTimeListTest, ALinkedFileIsMarkedAtItsTarget) {
   write_file(folder / "real", "7000\n");
   std::filesystem::create_symlink(folder / "real", path);
   EXPECT_EQ(use("7000").outcome, Outcome::kMarked);
   EXPECT_EQ(read_file(folder / "real"), "#000\n");
 }
 
-TEST_F(OneTimeListTest, WhatCannotBeMarkedFails) {
+TEST_F(OneTimeListTest, AnUnmarkableFileFails) {
   const auto absent = use("7000");
   EXPECT_EQ(absent.outcome, Outcome::kFailed);
   EXPECT_EQ(absent.error, "open: No such file or directory");
@@ -136,7 +136,7 @@ TEST_F(OneTimeListTest, WhatCannotBeMarkedFails) {
   EXPECT_EQ(use("7000").outcome, Outcome::kFailed);
 }
 
-// An editor saves by renaming a new file over the old one; here just when the old one is marked.
+// An editor saves by renaming a new file over the old one; here at the moment of marking.
 class EditedMeanwhile : public FileCalls {
  public:
   EditedMeanwhile(std::string path, int times) : path_(std::move(path)), times_(times) {}
@@ -162,13 +162,13 @@ TEST_F(OneTimeListTest, AFileReplacedMeanwhileIsMarkedToo) {
   EXPECT_EQ(list(), "1111\n#000\n8000\n");
 }
 
-TEST_F(OneTimeListTest, AFileReplacedWithoutEndIsGivenUp) {
+TEST_F(OneTimeListTest, AFileReplacedAgainAndAgainFails) {
   list("7000\n8000\n");
   EditedMeanwhile edited(path, 1'000'000);
   EXPECT_EQ(use_one_time_sequence(path, {{.port = 7000}}, {}, edited).outcome, Outcome::kFailed);
 }
 
-TEST_F(OneTimeListTest, WhicheverCallFails_TheDoorStaysShut) {
+TEST_F(OneTimeListTest, TheDoorStaysShut_WhenAnyCallFails) {
   list("7000\n8000\n");
   ASSERT_EQ(use("7000").outcome, Outcome::kMarked);
   const int count = calls.calls;
@@ -187,7 +187,7 @@ TEST_F(OneTimeListTest, WhicheverCallFails_TheDoorStaysShut) {
   }
 }
 
-// The client has marked lines whose knocks never came.
+// The client has marked lines whose knocks never arrived.
 TEST_F(OneTimeListTest, SkippedLinesAreMarkedToo) {
   list("1111\n2222\nnonsense\n3333\n4444\n");
   const auto used = use("3333", {"1111", "2222"});
@@ -236,7 +236,7 @@ TEST_F(OneTimeListTest, TheNextIsTheFirstThatIsNotMarked) {
   EXPECT_EQ(use_next_one_time_sequence(path, calls).outcome, Outcome::kNotInForce);
 }
 
-TEST_F(OneTimeListTest, ALockedFileIsLeftAlone) {
+TEST_F(OneTimeListTest, ALockedFileIsNotMarked) {
   list("7000\n8000\n");
   UniqueFd other(::open(path.c_str(), O_RDWR | O_CLOEXEC));
   ASSERT_EQ(::flock(other.get(), LOCK_EX), 0);
@@ -247,7 +247,7 @@ TEST_F(OneTimeListTest, ALockedFileIsLeftAlone) {
   EXPECT_EQ(use("7000").outcome, Outcome::kMarked);
 }
 
-// Whoever wants the file while it is marked finds it locked, until all is over.
+// Another program finds the file locked until marking has finished.
 class WantedMeanwhile : public FileCalls {
  public:
   explicit WantedMeanwhile(std::string path) : path_(std::move(path)) {}
@@ -275,7 +275,7 @@ class WantedMeanwhile : public FileCalls {
   bool is_marked_ = false;
 };
 
-TEST_F(OneTimeListTest, TheLockIsHeldUntilTheEnd) {
+TEST_F(OneTimeListTest, TheLockIsHeldUntilMarkingHasFinished) {
   list("7000\n8000\n");
   WantedMeanwhile wanted(path);
   EXPECT_EQ(use_one_time_sequence(path, sequence("7000"), {}, wanted).outcome, Outcome::kMarked);

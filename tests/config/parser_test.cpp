@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What files in tests/data/config cannot show well: sizes, limits and real paths.
+// Cases that do not suit files in tests/data/config: sizes, limits and real paths.
 #include "knockd/config/parser.h"
 
 #include <gmock/gmock.h>
@@ -32,7 +32,7 @@ class ParserTest : public testing::Test {
  protected:
   Config parse(const std::string& text) { return *parse_config(text, "/etc/knockd.conf", files_); }
 
-  // All that is wrong with the text, a complaint a line; empty if nothing is.
+  // All errors in the text, one per line; empty without errors.
   std::string errors_in(const std::string& text) {
     const auto config = parse_config(text, "/etc/knockd.conf", files_);
     if (config) return "";
@@ -57,7 +57,7 @@ TEST_F(ParserTest, FindsAllErrors_NotOnlyTheFirst) {
             "/etc/knockd.conf:4:10: target \"y\": expected an IPv4 or IPv6 address");
 }
 
-TEST_F(ParserTest, ReadsDefaults_WhenNothingIsSaid) {
+TEST_F(ParserTest, ReadsDefaults_FromAnEmptyText) {
   const Config config = parse("[door]\nsequence = 1,2,3\n");
   EXPECT_EQ(config.file, "/etc/knockd.conf");
   EXPECT_EQ(config.pid_file, "/var/run/knockd.pid");
@@ -84,7 +84,7 @@ TEST_F(ParserTest, ReadsCommandOfTheKnockersFamily) {
   EXPECT_EQ(terms.of(1, v6)->start, "");
 }
 
-TEST_F(ParserTest, ReadsWhatADoorDoesForAKnocker) {
+TEST_F(ParserTest, ReadsTheCommandsOfADoor) {
   const DoorTerms terms(
       parse("[a]\nsequence = 1\ncommand = x\n"
             "[b]\nsequence = 1\ncommand = x\nstop_command = y\nopen_for = 1m\nmax_open = 7\n"
@@ -106,12 +106,12 @@ TEST_F(ParserTest, RefusesUtf16_InOneLine) {
             "/etc/knockd.conf:1:1: text in UTF-16: expected ASCII or UTF-8");
 }
 
-TEST_F(ParserTest, TakesDoorsUpToTheLimit_AndNoMore) {
+TEST_F(ParserTest, AcceptsDoorsUpToTheLimit) {
   EXPECT_EQ(parse(doors(kMaxDoors)).doors.size(), kMaxDoors);
   EXPECT_THAT(errors_in(doors(kMaxDoors + 1)), HasSubstr("expected at most 65535 doors"));
 }
 
-TEST_F(ParserTest, LeavesErrorsOut_WhenThereAreTooMany) {
+TEST_F(ParserTest, LimitsTheNumberOfErrors) {
   std::string text = "[a]\nsequence = 1\n";
   for (int i = 0; i < 5000; ++i) text += "x\n";
   const auto config = parse_config(text, "/etc/knockd.conf", files_);
@@ -133,14 +133,14 @@ TEST_F(ParserTest, IncludesFilesBesideTheIncludingOne) {
 }
 
 TEST_F(ParserTest, StopsIncluding_WhenFilesMultiply) {
-  // Each of ten files includes all: ten to the power of the depth, if nothing stopped it.
+  // Each of ten files includes all ten: without a limit, ten to the power of the depth.
   for (char name = 'a'; name < 'k'; ++name) {
     files_.texts[std::string("/d/") + name] = "[options]\ninclude = /d/*\n";
   }
   EXPECT_THAT(errors_in("[options]\ninclude = /d/*\n"), HasSubstr("includes itself"));
 }
 
-TEST_F(ParserTest, StopsIncluding_WhenPatternMatchesFarTooMuch) {
+TEST_F(ParserTest, StopsIncluding_WhenPatternMatchesTooManyFiles) {
   for (int i = 0; i < 1001; ++i) files_.texts["/d/" + std::to_string(i)] = "# nothing\n";
   EXPECT_THAT(errors_in("[options]\ninclude = /d/*\n"),
               HasSubstr("more than 1000 files are included"));
@@ -151,14 +151,14 @@ TEST_F(ParserTest, CutsLongTextsInMessages) {
   EXPECT_LT(errors.size(), 300u);
 }
 
-TEST(LoadConfig, SaysWhy_WhenFileIsMissing) {
+TEST(LoadConfig, ReportsTheReason_WhenFileIsMissing) {
   const auto config = load_config("/nonexistent/knockd.conf");
   ASSERT_FALSE(config);
   EXPECT_EQ(lines_of(config.error()),
             "/nonexistent/knockd.conf: cannot be read: No such file or directory");
 }
 
-TEST(LoadConfig, RefusesWhatNeverEnds) {
+TEST(LoadConfig, RefusesAnEndlessFile) {
   const auto config = load_config("/dev/zero");
   ASSERT_FALSE(config);
   EXPECT_EQ(lines_of(config.error()), "/dev/zero: cannot be read: File too large");

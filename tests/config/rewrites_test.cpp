@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What is proposed in the place of a faulty value is shown by tests/data/config/faulty. Here: what
-// must not be proposed, because it is something else than what was written.
+// tests/data/config/faulty covers the proposed replacements of faulty values. These are the
+// proposals that must not be made, because they would change the meaning.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ std::string proposed(const std::string& line, const std::string& section = "[a]\
   return "no error";
 }
 
-TEST(WhatToWrite, IsNotKnown_WhenANumberIsOutOfRange) {
+TEST(WhatToWrite, IsNotProposed_WhenANumberIsOutOfRange) {
   EXPECT_EQ(proposed("Sequence = 7,8,0"), "");
   EXPECT_EQ(proposed("Sequence = 7421,70000"), "");
   EXPECT_EQ(proposed("Sequence = 7421,-1"), "");
@@ -41,21 +41,21 @@ TEST(WhatToWrite, LosesNoDigits) {
   EXPECT_EQ(proposed("Target = 192.0.2.0/24"), "");
 }
 
-TEST(WhatToWrite, IsNotKnown_WhenAWordMayMeanAnything) {
+TEST(WhatToWrite, IsNotProposed_WhenAWordIsAmbiguous) {
   EXPECT_EQ(proposed("Speed = 5"), "");
   EXPECT_EQ(proposed("UseSyslog = perhaps", "[options]\n"), "");
 }
 
-TEST(WhatToWrite, IsNoLineForTheOtherSection) {
+TEST(WhatToWrite, IsNotProposed_ForTheOtherSection) {
   EXPECT_EQ(proposed("Logfil = /var/log/knockd.log"), "");
   EXPECT_EQ(proposed("Sequnce = 7421,3096,5518", "[options]\n"), "");
 }
 
-TEST(WhatToWrite, IsLeftOut_WhenTheLineIsLong) {
+TEST(WhatToWrite, IsNotProposed_WhenTheLineIsLong) {
   EXPECT_EQ(proposed("Sequence = \"7421," + std::string(1000, ' ') + "3096,5518\""), "");
 }
 
-TEST(WhatToWrite, IsKnown_WhateverTheStyle) {
+TEST(WhatToWrite, IsProposed_InAnyStyle) {
   EXPECT_EQ(proposed("Sequence = tcp/7421 udp/3096 5518"), "Sequence = 7421:tcp,3096:udp,5518");
   EXPECT_EQ(proposed("Sequence = [7421, 3096, 5518]"), "Sequence = 7421, 3096, 5518");
   EXPECT_EQ(proposed("Sequence = 7421..7423"), "Sequence = 7421,7422,7423");

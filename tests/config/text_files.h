@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Files that exist only in a test: a name and its text each.
+// Files that exist only in a test: pairs of name and text.
 #pragma once
 
 #include <errno.h>

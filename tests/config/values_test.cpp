@@ -27,13 +27,13 @@ TEST(Quoted, IsOneLineAndShort) {
   EXPECT_EQ(in_quotes(std::string(80, 'x')), '"' + std::string(80, 'x') + '"');
 }
 
-TEST(FindControlByte, KnowsBothRanges) {
+TEST(FindControlByte, FindsBothRanges) {
   EXPECT_EQ(find_control_byte("ab\x1f"), 2u);
   EXPECT_EQ(find_control_byte("a\x7f"), 1u);
   EXPECT_EQ(find_control_byte("a b~\xc3\xbc"), std::string_view::npos);
 }
 
-TEST(ParseTime, TakesAWholeNumber_WithAndWithoutUnit) {
+TEST(ParseTime, AcceptsAWholeNumber_WithAndWithoutUnit) {
   constexpr std::chrono::hours kMost(1000);
   EXPECT_EQ(parse_time("90", kMost), std::chrono::seconds(90));
   EXPECT_EQ(parse_time("90s", kMost), std::chrono::seconds(90));
@@ -46,7 +46,7 @@ TEST(ParseTime, TakesAWholeNumber_WithAndWithoutUnit) {
   }
 }
 
-TEST(ParseTime, RefusesMoreThanTheMost_InWhateverUnit) {
+TEST(ParseTime, RefusesMoreThanTheMaximum_InAnyUnit) {
   constexpr std::chrono::seconds kMost(7200);
   EXPECT_EQ(parse_time("7200", kMost), kMost);
   EXPECT_EQ(parse_time("2h", kMost), kMost);
@@ -55,14 +55,14 @@ TEST(ParseTime, RefusesMoreThanTheMost_InWhateverUnit) {
   }
 }
 
-TEST(ParseTcpFlags, ReadsEachFlag_BothWays) {
+TEST(ParseTcpFlags, ReadsEachFlag_SetAndExcluded) {
   const auto all = std::get<FlagMask>(parse_tcp_flags("fin,syn,RST , !psh,! ack,!URG"));
   EXPECT_EQ(all.wanted, kTcpFin | kTcpSyn | kTcpRst);
   EXPECT_EQ(all.excluded, kTcpPsh | kTcpAck | kTcpUrg);
 }
 
-// A door that asks for syn asks for what the scan guard counts.
-TEST(ParseTcpFlags, TakesSynForAConnectionAttempt_UnlessAckIsNamed) {
+// The scan guard counts what a door with syn asks for.
+TEST(ParseTcpFlags, ReadsSynAsAConnectionAttempt_UnlessAckIsNamed) {
   const auto mask = [](std::string_view text) { return std::get<FlagMask>(parse_tcp_flags(text)); };
   EXPECT_EQ(mask("syn"), (FlagMask{kTcpSyn, kTcpAck}));
   EXPECT_EQ(mask("SYN,!rst"), (FlagMask{kTcpSyn, kTcpRst | kTcpAck}));
@@ -82,7 +82,7 @@ TEST(ParseTcpFlags, RefusesContradiction_InEitherOrder) {
   EXPECT_EQ(std::get<TextFault>(parse_tcp_flags("!ack, ack")).offset, 6u);
 }
 
-TEST(ParseInterfaceList, DropsRepeats_AndSaysSo) {
+TEST(ParseInterfaceList, DropsRepeats_AndReportsThem) {
   const auto list = std::get<InterfaceList>(parse_interface_list("eth0, ppp0,eth0"));
   EXPECT_THAT(list.names, ElementsAre("eth0", "ppp0"));
   ASSERT_EQ(list.remarks.size(), 1u);
@@ -97,7 +97,7 @@ TEST(ParseInterfaceList, KeepsAnyAlone) {
   EXPECT_TRUE(alone.remarks.empty());
 }
 
-TEST(ParseInterfaceList, TakesNamesThatTheKernelTakes) {
+TEST(ParseInterfaceList, AcceptsNamesThatTheKernelAccepts) {
   for (const char* name : {"a", "eth0.2", "pppoe-wan", "abcdefghijklmno", "wg#1"}) {
     EXPECT_TRUE(std::holds_alternative<InterfaceList>(parse_interface_list(name))) << name;
   }
