@@ -1,9 +1,9 @@
 // fuzzes: lint config
 // longest: 4096
 // SPDX-License-Identifier: MIT
-// Any text is either refused, with complaints that are safe to print, or gives a configuration that
-// keeps its promises. What stands behind two NUL bytes is the text of every file that
-// the configuration names.
+// Any text is either refused with errors that are safe to print, or gives a configuration with
+// valid values. The input after two NUL bytes is the text of every file that the configuration
+// names.
 #include <errno.h>
 #include <stdlib.h>
 
@@ -40,7 +40,7 @@ class SameTextEverywhere : public ConfigFiles {
   std::vector<std::string> matching(const std::string&) override { return {"a", "b"}; }
 
  private:
-  static constexpr int kMost = 20;  // keeps an input quick
+  static constexpr int kMost = 20;  // bounds the time of an input
 
   std::string_view text_;
   int reads_ = 0;
@@ -65,7 +65,7 @@ void demand(bool promise) {
   if (!promise) abort();
 }
 
-// What is shown of a text; a tab stays one.
+// The text as it is printed; tabs are kept.
 void demand_safe(std::string shown) {
   std::erase(shown, '\t');
   demand(find_control_byte(shown) == std::string::npos);
@@ -74,7 +74,7 @@ void demand_safe(std::string shown) {
 void demand_safe(const Complaint& complaint, std::string_view text) {
   demand(find_control_byte(complaint.to_string()) == std::string::npos);
   demand_safe(visible(complaint.write));
-  // Whatever line it is of: the caret stands within it.
+  // The caret is within the line.
   const auto lines = excerpt(text.substr(0, text.find('\n')), complaint.place.column);
   for (const std::string& line : lines) demand_safe(line);
   demand(lines.empty() || lines[1].size() <= lines[0].size() + 1);

@@ -1,8 +1,8 @@
 // fuzzes: control
 // longest: 600
 // SPDX-License-Identifier: MIT
-// A line of a caller, and an answer as a client reads it. What is understood must be what the words
-// say, what is refused must be refused in one clean line, and what is written must be read again.
+// A line of a caller, and an answer as a client reads it. An accepted line must mean what its words
+// say, a refused one must give one printable line, and a written one must be readable.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

@@ -1,8 +1,8 @@
 // fuzzes: net
 // longest: 320
 // SPDX-License-Identifier: MIT
-// The first byte chooses the link type, the rest is the frame. Beyond not crashing, the decoder
-// must be consistent: a frame cut short is the same packet or none.
+// The first byte chooses the link type, the rest is the frame. The decoder must be consistent: a
+// frame cut short is the same packet or none.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

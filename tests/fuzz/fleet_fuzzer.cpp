@@ -2,8 +2,8 @@
 // longest: 2000
 // SPDX-License-Identifier: MIT
 // A conversation of a gateway with its broker and daemon: lines "TOPIC PAYLOAD", and those of the
-// daemon, which begin with "{". What is understood must be written as it was read; what follows
-// must open nothing but the door that is shared, for a host, and no longer than the door allows.
+// daemon, which begin with "{". An accepted message must be written as it was read. The result must
+// open only the shared door, for a single host, no longer than the door allows.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -103,7 +103,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       ledger.broker_connected();
     } else if (line.starts_with('{')) {
       follow(ledger, line);
-      // A status may have other terms.
+      // A status may differ in its terms.
       ledger.daemon_is({{{"ssh", {kOpenFor, true}}}, {}}, kNow);
       ledger.take_actions();
     } else {

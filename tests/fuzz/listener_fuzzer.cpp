@@ -1,11 +1,11 @@
 // fuzzes: keeper
 // longest: 400
 // SPDX-License-Identifier: MIT
-// A listener that was taken over, against the whole keeper: its own process and channel, a real
-// log, state file and one-time list, commands that do nothing. The input is a script of messages,
-// sound or not, signals to the keeper and pauses; see Script. Whatever it does, the keeper goes on
-// until it is asked to leave, opens no door but those that were reported for that very address, and
-// neither its log nor its memory grows beyond what the reports and Log_Rate account for.
+// A compromised listener against the whole keeper: a separate process and channel, a real log,
+// state file and one-time list, commands that do nothing. The input is a script of messages, valid
+// or not, signals to the keeper and pauses; see Script. The keeper must run until it is asked to
+// end, and open only doors that were reported, for the reported address. Its log and memory must
+// not grow beyond what the reports and Log_Rate explain.
 #include <fcntl.h>
 #include <malloc.h>
 
@@ -33,10 +33,10 @@ namespace {
 using namespace knockd;
 
 constexpr int kMostMessages = 20'000;
-// Each takes two processes.
+// Each needs two processes.
 constexpr size_t kMostOpens = 12;
 constexpr int kMostSignals = 8;
-// What a run may have in use beyond what it began with; a keeper at rest has 200 kB.
+// Memory that a run may use beyond its start; a keeper at rest uses 200 kB.
 constexpr size_t kMostMemory = 4 << 20;
 constexpr size_t kLongestLine = 1200;
 
@@ -52,11 +52,11 @@ size_t allocated_bytes() {
   return mallinfo2().uordblks;
 }
 
-// What the listener's process did, seen from the keeper's.
+// What the listener's process did, as the keeper's process sees it.
 struct Deeds {
   std::atomic<size_t> opens = 0;
   std::array<std::pair<DoorNumber, IpAddress>, kMostOpens> opened{};
-  std::atomic<bool> lacked_rights = false;  // said so, at which a keeper that begins gives up
+  std::atomic<bool> lacked_rights = false;  // has reported so; a starting keeper then gives up
   std::atomic<int> signals = 0;
   std::atomic<int> reloads = 0;  // counted by the keeper's process
 };
@@ -90,7 +90,7 @@ IpAddress some_address(uint8_t which) {
   return address;
 }
 
-// The listener: carries the input out.
+// The listener: executes the input.
 class Script {
  public:
   Script(std::span<const uint8_t> bytes, size_t doors, const Channel& channel, Deeds& deeds)
@@ -244,7 +244,7 @@ void add_doors(Config& config, const TemporaryFolder& folder) {
   config.doors.push_back(door);
 }
 
-// Standard output, where -D explains, leads nowhere for a while.
+// Discards standard output, where -D prints explanations, for a while.
 class QuietOutput {
  public:
   QuietOutput() : kept_(dup(STDOUT_FILENO)) {
@@ -268,7 +268,7 @@ std::optional<std::pair<std::string, std::string>> opening_in(const std::string&
     return std::pair(rest.substr(split + 2), rest.substr(0, split));
   }
   const size_t command = line.find(kCommand);
-  // Other text may stand behind "cannot listen on any: ", of a listener that has not begun.
+  // A listener that has not started may send any text after "cannot listen on any: ".
   if (command == std::string::npos || command > line.find(':')) return std::nullopt;
   const size_t address = line.rfind(' ') + 1;
   return std::pair(line.substr(0, command), line.substr(address));
@@ -298,7 +298,7 @@ void check_log(const KeeperRun& run, const Config& config, const Deeds& deeds) {
 
 }  // namespace
 
-// Signals for the keeper must find no other thread that takes them, such as libFuzzer's own.
+// No other thread, such as libFuzzer's own, may receive the keeper's signals.
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
   sigset_t set;
   sigemptyset(&set);
@@ -324,7 +324,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto act = [&](const ListenerSettings& settings, const Channel& channel) {
     Script({data + 1, size - 1}, settings.doors.size(), channel, deeds).run();
     KeeperRun::wait_until_read(channel);
-    // For the keeper's process to look at its memory, with all that it keeps.
+    // Lets the keeper's process measure its memory, including everything that it keeps.
     const int reloads = deeds.reloads;
     ++deeds.signals;
     kill(getppid(), SIGHUP);

@@ -1,8 +1,8 @@
 // fuzzes: message
 // longest: 1200
 // SPDX-License-Identifier: MIT
-// The first byte is the number of doors, the rest a message, to either process. What is believed
-// must be within its bounds and survive being sent on.
+// The first byte is the number of doors, the rest a message, to either process. An accepted message
+// must be within bounds and survive being sent again.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -21,7 +21,7 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
-// What the keeper does with a listener's message, as far as it depends on the message's values.
+// What the keeper does with a listener's message, where it depends on the message's values.
 struct Use {
   size_t doors;
 

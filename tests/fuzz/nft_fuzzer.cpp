@@ -1,8 +1,7 @@
 // fuzzes: keeper
 // longest: 4096
 // SPDX-License-Identifier: MIT
-// What the kernel answers and reports of rulesets, as one datagram: whatever it is, only what lies
-// in it is read.
+// The kernel's answers and notifications about rulesets, as one datagram: reading stays within it.
 #include <linux/netlink.h>
 
 #include <cstdint>

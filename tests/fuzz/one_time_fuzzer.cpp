@@ -1,8 +1,8 @@
 // fuzzes: config
 // longest: 400
 // SPDX-License-Identifier: MIT
-// Whatever a one-time file holds: each sequence in force begins a line, and marking the used ones
-// comes to an end, in order and with every second one skipped.
+// For any one-time file: each sequence in force begins a line, and marking the used ones ends, both
+// in order and with every second one skipped.
 #include <stdlib.h>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Feeds every file of the folders and files named on the command line to the fuzz target once, so
-// that the corpora are regression tests with any compiler. Fails if there was nothing to feed.
+// that the corpora are regression tests with any compiler. Fails if there was no file.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

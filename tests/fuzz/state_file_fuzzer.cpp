@@ -1,9 +1,10 @@
 // fuzzes: keeper
 // longest: 2048
 // SPDX-License-Identifier: MIT
-// The reader of the state file. An input that begins with '=' is a file as it stands behind that;
-// any other is lines without their checksums, which chance would never find: they get a good header
-// and the right checksums. What was read must outlive being written anew.
+// The reader of the state file. An input that begins with '=' is followed by a complete file. Any
+// other holds lines without checksums, because random input would never match one: the fuzzer adds
+// a valid header and the checksums. A state that was read must survive being written and read
+// again.
 #include <cstdint>
 #include <cstdlib>
 
