@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Every warning fires where it should and is silent where it should be.
+// Every warning: a case with it and cases without it.
 #include "knockd/lint/check.h"
 
 #include <gmock/gmock.h>
@@ -45,7 +45,7 @@ class FakeSurroundings : public Surroundings {
   std::vector<std::string> other_entrances() const override { return others; }
 };
 
-// A door on lines 1 to 3 about which nothing can be said.
+// A door on lines 1 to 3 that gives no warning.
 std::string door_with_sequence(const std::string& sequence, const std::string& name = "d") {
   return '[' + name + "]\nsequence = " + sequence + "\ntcpflags = syn\n";
 }
@@ -67,7 +67,7 @@ class CheckTest : public testing::Test {
     return warnings(door_with_sequence(sequence));
   }
 
-  // The same for a sound door with these lines, from line 4.
+  // The same for a door without warnings plus these lines, from line 4.
   std::string warnings_of_door_with(const std::string& lines) {
     return warnings(door_with_sequence("3856,7129,2487") + lines);
   }
@@ -117,7 +117,7 @@ TEST_F(CheckTest, WarnsOfWellKnownPorts) {
   EXPECT_EQ(warnings_of_sequence("3856,7129,1024"), "");
 }
 
-TEST_F(CheckTest, WarnsOfTheOldDefault) {
+TEST_F(CheckTest, WarnsOfTheOldDefaultSequence) {
   for (const char* sequence : {"7000,8000,9000", "9000,8000,7000"}) {
     EXPECT_THAT(warnings_of_sequence(sequence), testing::HasSubstr("the default of knockd 0.8"));
   }
@@ -139,7 +139,7 @@ TEST_F(CheckTest, WarnsOfDoorThatAPrefixOpens) {
             "");
 }
 
-TEST_F(CheckTest, WarnsOnceOfDoorThatPrefixesOpen) {
+TEST_F(CheckTest, WarnsOnce_OfADoorThatSeveralPrefixesOpen) {
   EXPECT_EQ(warnings(door_with_sequence("3856,7129,2487", "short") +
                      door_with_sequence("3856,7129,2487,9753", "long") +
                      door_with_sequence("3856,7129,2487,1357", "another")),
@@ -184,7 +184,7 @@ TEST_F(CheckTest, WarnsOfFewerThanTwoTcpKnocks) {
   EXPECT_EQ(warnings_of_sequence("3856,7129:udp,2487"), "");
 }
 
-TEST_F(CheckTest, WarnsOfNoScanGuard_Once) {
+TEST_F(CheckTest, WarnsOnce_WithoutAScanGuard) {
   EXPECT_EQ(warnings("[options]\nscan_limit = 0\n" + door_with_sequence("3856,7129,2487") +
                      door_with_sequence("9753,7129,2487", "e")),
             "k.conf:2:1: warning: Scan_Limit = 0 turns the scan guard off: a port scan can open "
@@ -233,7 +233,7 @@ TEST_F(FirewallToolTest, WarnsOnce_WhenThereIsNoFirewall) {
   }
 }
 
-// An ACCEPT that is appended where something is dropped.
+// An ACCEPT that is appended after a rule that drops packets.
 class AppendedRuleTest : public CheckTest {
  protected:
   static constexpr const char* kTooLate =
@@ -312,7 +312,7 @@ TEST_F(CheckTest, WarnsOfRuleThatStays) {
             std::string("k.conf:4:1: warning: Start_Command") + kStays);
 }
 
-TEST_F(CheckTest, IsSilentAboutRule_WhenSomethingTakesItAway) {
+TEST_F(CheckTest, IsSilentAboutRule_WhenACommandRemovesIt) {
   const std::string add = "command = iptables -A INPUT -s %IP% -j ACCEPT";
   EXPECT_EQ(warnings_of_door_with(add + "\nstop_command = iptables -F\n"), "");
   EXPECT_EQ(warnings_of_door_with(add + "; iptables -D INPUT -s %IP% -j ACCEPT\n"), "");
@@ -324,7 +324,7 @@ TEST_F(CheckTest, IsSilentAboutRule_WhenSomethingTakesItAway) {
   EXPECT_EQ(warnings_of_door_with("command = iptables -L\n"), "");
 }
 
-TEST_F(CheckTest, WarnsOfRuleThatStays_WhenAnotherRuleIsTakenAway) {
+TEST_F(CheckTest, WarnsOfRuleThatStays_WhenAnotherRuleIsRemoved) {
   EXPECT_EQ(warnings_of_door_with("command = iptables -A INPUT -s %IP% --dport 80 -j ACCEPT\n" +
                                   door_with_sequence("9753,2468,1357", "close") +
                                   "command = iptables -D INPUT -s %IP% --dport 22 -j ACCEPT\n"),
@@ -356,7 +356,7 @@ TEST_F(CheckTest, WarnsOfMissingPrograms_InEachCommand) {
             "k.conf:10:1: warning: Stop_Command_6: program \"f\" does not exist\n");
 }
 
-TEST_F(CheckTest, IsSilentAboutPrograms_WhenTheyExistOrCannotBeTold) {
+TEST_F(CheckTest, IsSilentAboutPrograms_WhenTheyExistOrAreUnknown) {
   EXPECT_EQ(warnings_of_door_with("command = echo %IP% | iptables -L\n"), "");
   EXPECT_EQ(warnings_of_door_with("command = cd /opt/x && ./open\n"), "");
   EXPECT_EQ(warnings_of_door_with("command = PATH=/opt/x open\n"), "");
@@ -394,11 +394,11 @@ TEST_F(CheckTest, WarnsOfMissingInterfaces) {
   EXPECT_EQ(warnings("[options]\ninterface = any\n" + door), "");
 }
 
-TEST_F(CheckTest, WarnsOfNoDoors) {
+TEST_F(CheckTest, WarnsWithoutDoors) {
   EXPECT_EQ(warnings("[options]\n"), "k.conf:1:1: warning: no door: nothing can be knocked at\n");
 }
 
-TEST_F(CheckTest, GivesTheParsersRemarks_InTheOrderOfTheText) {
+TEST_F(CheckTest, PrintsTheParsersRemarks_InTheOrderOfTheText) {
   EXPECT_EQ(warnings("[options]\ninterface = eth0,eth0\n[d]\nsequence = 22,7129,2487\n"
                      "tcpflags = ack\ntcpflags = syn\n"),
             "k.conf:2:18: warning: interface \"eth0\" is named twice\n"
@@ -514,7 +514,7 @@ TEST(MachineTest, KnowsThisMachine) {
 
 class ChangingPlaces : public CheckTest {
  protected:
-  // The warnings about one door with this sequence and so many users, behind these lines.
+  // The warnings about one door with this sequence and number of users, after these lines.
   std::string warnings_about(const std::string& sequence, int users = 1,
                              const std::string& options = "") {
     constexpr const char* kSecrets[] = {"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
@@ -525,14 +525,14 @@ class ChangingPlaces : public CheckTest {
   }
 };
 
-TEST_F(ChangingPlaces, SoundOnes) {
+TEST_F(ChangingPlaces, EnoughOfThem_GiveNoWarning) {
   EXPECT_EQ(warnings_about("3856,totp,totp,totp,totp", 2), "");
   EXPECT_EQ(warnings_about("totp,totp,totp,totp", 2), "");
   EXPECT_EQ(warnings_about("3856,totp,totp,totp", 1), "");
   EXPECT_EQ(warnings_about("3856,400xx,401xx,402xx,403xx", 2), "");
 }
 
-TEST_F(ChangingPlaces, TooFew) {
+TEST_F(ChangingPlaces, TooFew_GiveAWarning) {
   EXPECT_EQ(warnings_about("3856,totp,totp"),
             "k.conf:2:1: warning: sequence \"3856,totp,totp\": fewer than 3 places that change "
             "are soon guessed: expected four\n");
@@ -544,14 +544,14 @@ TEST_F(ChangingPlaces, TooFew) {
             "an attacker who knows the fixed knock and never pauses: expected four places\n");
 }
 
-TEST_F(ChangingPlaces, EachPortOfTheGuardIsAGuess) {
+TEST_F(ChangingPlaces, EachPortThatTheGuardAllowsIsAGuess) {
   EXPECT_EQ(warnings_about("3856,totp,totp,totp,totp", 1, "[options]\nscan_limit = 4\n"), "");
   EXPECT_EQ(warnings_about("3856,totp,totp,totp,totp", 1, "[options]\nscan_limit = 5\n"),
             "k.conf:2:1: warning: Scan_Limit = 5 with door \"d\": each port more is one guess more "
             "at places that change: expected at most 4\n");
 }
 
-TEST_F(ChangingPlaces, ClockIsToldOfOnce) {
+TEST_F(ChangingPlaces, ClockIsMentionedOnce) {
   here_.clock_in_sync = false;
   EXPECT_EQ(
       warnings_about("3856,totp,totp,totp,totp", 1, door_with_sequence("3856,7129,2487", "e")),
@@ -577,7 +577,7 @@ TEST_F(ChangingPlaces, OpenTogetherOnlyIfTheSecretsAreTheSame) {
 
 #endif
 
-TEST(MachineTest, RunsNoProgramThatOnlyLooksLikeIptables) {
+TEST(MachineTest, RunsNoProgramThatIsOnlyNamedLikeIptables) {
   const TemporaryFolder folder;
   write_file(folder / "iptables", "#!/bin/sh\ntouch " + (folder / "ran") + '\n');
   ASSERT_EQ(::chmod((folder / "iptables").c_str(), 0755), 0);
@@ -586,7 +586,7 @@ TEST(MachineTest, RunsNoProgramThatOnlyLooksLikeIptables) {
   EXPECT_NE(::access((folder / "ran").c_str(), F_OK), 0);
 }
 
-TEST(MachineTest, EndsNftThatHangs) {
+TEST(MachineTest, KillsAHungNft) {
   if (::geteuid() != 0) GTEST_SKIP() << "nft is asked as root alone";
   const TemporaryFolder folder;
   write_file(folder / "nft", "#!/bin/sh\nexec sleep 1000\n");

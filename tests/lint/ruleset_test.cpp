@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Rulesets as nft lists them: which of their chains drop a port, and what their sets take.
+// Rulesets as nft lists them: the chains that drop a port, and the types of their sets.
 #include "knockd/lint/ruleset.h"
 
 #include <gmock/gmock.h>
@@ -44,7 +44,7 @@ TEST(Ruleset, DropsByRuleForEverybody) {
   }
 }
 
-// As fw4 and firewalld have it.
+// The structure of fw4 and firewalld.
 TEST(Ruleset, DropsByJumps) {
   const std::string zone = "\tchain input_wan {\n\t\tjump handle_reject\n\t}\n";
   const std::string reject =
@@ -59,7 +59,7 @@ TEST(Ruleset, DropsByJumps) {
   EXPECT_THAT(chains(ruleset("jump input", "")), IsEmpty()) << "a loop ends";
 }
 
-TEST(Ruleset, APortThatTheTableAcceptsIsNotDropped) {
+TEST(Ruleset, APortThatTheTableAcceptsIsNotReportedAsDropped) {
   for (const char* const rule :
        {"tcp dport 22 counter packets 0 bytes 0 accept", "tcp dport { 22, 80 } accept",
         "tcp dport 20-30 accept", "iifname \"eth0\" meta l4proto tcp th dport 22 accept"}) {
@@ -92,7 +92,7 @@ TEST(Ruleset, AForwardedPortIsDroppedByChainsThatForward) {
               ElementsAre("ip filter FORWARD"));
 }
 
-TEST(Ruleset, KnowsWhatSetsTake) {
+TEST(Ruleset, KnowsTheElementTypesOfSets) {
   const Ruleset ruleset(
       "table inet fw4 {\n"
       "\tset knockd4 {\n\t\ttype ipv4_addr . inet_proto . inet_service\n\t\tflags timeout\n\t}\n\n"

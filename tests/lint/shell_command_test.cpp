@@ -50,7 +50,7 @@ TEST(SimpleCommands, LoseCommentsAndRedirections) {
   EXPECT_EQ(taken_apart("a 2>&1 >/dev/null b < c>d e"), "a|b|e");
 }
 
-TEST(SimpleCommands, StopWhereGrammarGetsDeep) {
+TEST(SimpleCommands, EndAtComplexGrammar) {
   EXPECT_EQ(taken_apart("a; b $(c; d)"), "a ; b");
   EXPECT_EQ(taken_apart("a `b`"), "a");
   EXPECT_EQ(taken_apart("a \"x$(b \"c\")\""), "a|x");
@@ -59,7 +59,7 @@ TEST(SimpleCommands, StopWhereGrammarGetsDeep) {
   EXPECT_EQ(taken_apart("f() { a; }"), "f");
 }
 
-TEST(ProgramOf, PassesOverWhatTheShellKnows) {
+TEST(ProgramOf, SkipsShellKeywords) {
   EXPECT_EQ(programs_in("/sbin/iptables -A x; FOO=bar logger hi"), "/sbin/iptables logger");
   EXPECT_EQ(programs_in("echo a; [ -f x ] && cd /; : ; exit 0"), "");
   EXPECT_EQ(programs_in("if ! grep x y; then nft z; fi"), "grep nft");
@@ -68,7 +68,7 @@ TEST(ProgramOf, PassesOverWhatTheShellKnows) {
   EXPECT_EQ(programs_in("\"/opt/my tools/open\" %IP%"), "/opt/my tools/open");
 }
 
-TEST(RuleChange, OfIptables_IsTheSameBothWays) {
+TEST(RuleChange, OfIptables_IsTheSameForAddingAndRemoving) {
   const std::string rule = "iptables %IP% -j -s ACCEPT INPUT";
   EXPECT_EQ(change_in("/usr/sbin/iptables -A INPUT -s %IP% -j ACCEPT"), "+ " + rule);
   EXPECT_EQ(change_in("sudo iptables -w -I INPUT 1 -s %IP% -j ACCEPT"), "+ " + rule);
