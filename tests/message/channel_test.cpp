@@ -32,7 +32,7 @@ class ChannelTest : public ::testing::Test {
     if (received.length == 0) return "too long";
     return {reinterpret_cast<const char*>(buffer.data()), received.length};
   }
-  // Sends until there is no room; how many there was room for.
+  // Sends until there is no room; returns the number of messages sent.
   static int fill(const Channel& channel) {
     int sent = 0;
     while (send(channel, "x") == Sent::kYes) ++sent;
@@ -56,7 +56,7 @@ TEST_F(ChannelTest, CarriesWholeMessagesInOrder_BothWays) {
   EXPECT_EQ(receive(a_), "back");
 }
 
-TEST_F(ChannelTest, MessageLongerThanTheBufferIsKnownAsThat_AndTheNextIsWhole) {
+TEST_F(ChannelTest, TooLongMessageIsRecognized_AndTheNextIsWhole) {
   send(a_, "0123456789abcdef");
   send(a_, "0123456789abcdef0");
   send(a_, "next");
@@ -70,7 +70,7 @@ TEST_F(ChannelTest, IsCloseOnExec) {
   EXPECT_EQ(fcntl(b_.fd(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
 
-TEST_F(ChannelTest, FullChannelDoesNotBlock_AndLosesNothingThatWasSent) {
+TEST_F(ChannelTest, FullChannelDoesNotBlock_AndLosesNoSentMessage) {
   const int sent = fill(a_);
   EXPECT_GT(sent, 0);
   for (int i = 0; i < sent; ++i) ASSERT_EQ(receive(b_), "x");
@@ -78,21 +78,21 @@ TEST_F(ChannelTest, FullChannelDoesNotBlock_AndLosesNothingThatWasSent) {
   EXPECT_EQ(send(a_, "room again"), Sent::kYes);
 }
 
-TEST_F(ChannelTest, ClosedEndIsTold) {
+TEST_F(ChannelTest, ClosedEndIsReported) {
   close_b();
   EXPECT_EQ(receive(a_), "closed");
   EXPECT_EQ(send(a_, "x"), Sent::kClosed);
   EXPECT_FALSE(a_.send_waiting(bytes("x")));
 }
 
-TEST_F(ChannelTest, LastWordsAreHeardBeforeTheEnd) {
+TEST_F(ChannelTest, LastMessagesAreReceivedBeforeTheEnd) {
   send(b_, "last words");
   close_b();
   EXPECT_EQ(receive(a_), "last words");
   EXPECT_EQ(receive(a_), "closed");
 }
 
-TEST_F(ChannelTest, LastWordsAreHeard_OfOneWhoDidNotReadOurs) {
+TEST_F(ChannelTest, LastMessagesAreReceived_FromAPeerThatDidNotReadOurs) {
   send(a_, "never read");
   send(b_, "last");
   send(b_, "words");

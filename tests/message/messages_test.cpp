@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The boundary between the processes: what is meant arrives, and nothing else is believed.
+// The boundary between the processes: valid messages arrive, all others are refused.
 #include "knockd/message/messages.h"
 
 #include <gmock/gmock.h>
@@ -109,7 +109,7 @@ std::vector<ToListener> one_of_each_to_listener() {
 
 // --- From a listener ---------------------------------------------------------------------------
 
-TEST(FromListenerTest, EachKindArrivesAsItWas) {
+TEST(FromListenerTest, EachKindArrivesUnchanged) {
   for (const FromListener& message : one_of_each_from_listener()) {
     EXPECT_EQ(decode_from_listener(encode(message), kDoors), message) << message.index();
   }
@@ -143,7 +143,7 @@ TEST(FromListenerTest, UnknownKindIsRefused_WhateverItsLength) {
   }
 }
 
-// Whether a message whose body has this value at this place is believed.
+// True if a message with this value at this place of its body is accepted.
 template <typename Body, typename Value>
 bool accepts(const Body& body, size_t offset, Value value, size_t doors = kDoors) {
   MessageBytes bytes = encode(FromListener(body));
@@ -203,7 +203,7 @@ TEST(FromListenerTest, EventHasAStage) {
   }
 }
 
-TEST(FromListenerTest, EventHasADoorThatThereIs) {
+TEST(FromListenerTest, EventHasAnExistingDoor) {
   for (const size_t doors : {size_t{0}, size_t{1}, kDoors, size_t{65535}}) {
     for (int value = 0; value < 65536; ++value) {
       ASSERT_EQ(
@@ -223,7 +223,7 @@ TEST(FromListenerTest, SourceIsTheAddressOfOneHost) {
   }
 }
 
-TEST(FromListenerTest, SomethingWasLeftOut) {
+TEST(FromListenerTest, LeftOutCountIsNotZero) {
   EXPECT_FALSE(accepts(LeftOut{1, 0}, offsetof(LeftOut, lines), uint64_t{0}));
   EXPECT_TRUE(accepts(LeftOut{1, 0}, offsetof(LeftOut, lines), UINT64_MAX));
   EXPECT_TRUE(accepts(LeftOut{1, 0}, offsetof(LeftOut, knocks), UINT64_MAX));
@@ -245,7 +245,7 @@ TEST(FromListenerTest, ExplanationHasAKnownProtocol) {
   }
 }
 
-TEST(FromListenerTest, ExplanationHasADoorThatThereIs_OrNone) {
+TEST(FromListenerTest, ExplanationHasAnExistingDoorOrNone) {
   for (int value = 0; value < 65536; ++value) {
     ASSERT_EQ(
         accepts(some_explanation(), offsetof(Explanation, door), static_cast<uint16_t>(value)),
@@ -279,7 +279,7 @@ TEST(FromListenerTest, TroublesTextHasAnEnd) {
 
 // --- To a listener -----------------------------------------------------------------------------
 
-TEST(ToListenerTest, EachKindArrivesAsItWas) {
+TEST(ToListenerTest, EachKindArrivesUnchanged) {
   for (const ToListener& message : one_of_each_to_listener()) {
     const auto decoded = decode_to_listener(encode(message));
     ASSERT_TRUE(decoded.has_value()) << message.index();
@@ -364,7 +364,7 @@ TEST(ToListenerTest, CodesPartOutOfRangeIsRefused) {
 
 // --- Lists of addresses ------------------------------------------------------------------------
 
-TEST(AddressParts, TogetherAreTheList_FirstAndLastMarked) {
+TEST(AddressParts, FormTheList_FirstAndLastMarked) {
   for (const size_t count : std::initializer_list<size_t>{0, 1, 59, 60, 61, 120, 121, 1000}) {
     const std::vector<IpAddress> list = addresses(count);
     const std::vector<AddressPart> parts = address_parts(list);
@@ -382,7 +382,7 @@ TEST(AddressParts, TogetherAreTheList_FirstAndLastMarked) {
 
 // --- Codes -------------------------------------------------------------------------------------
 
-TEST(CodesParts, TogetherAreTheCodesOfEachDoor_ItsFirstAndTheLastOfAllMarked) {
+TEST(CodesParts, FormTheCodesOfEachDoor_FirstOfADoorAndLastOfAllMarked) {
   EXPECT_THAT(codes_parts({}), SizeIs(0));
   std::vector<DoorCodes> doors = {{3, 1, {}}, {5, 2, {}}, {7, 3, {}}};
   for (const size_t count : std::initializer_list<size_t>{0, 1, 78, 79, 156, 157}) {

@@ -36,7 +36,7 @@ ListenerSettings some_settings() {
   return settings;
 }
 
-TEST(ListenerSettings, ArriveAsTheyWere) {
+TEST(ListenerSettings, ArriveUnchanged) {
   EXPECT_EQ(decode_settings(*encode(some_settings())), some_settings());
   ListenerSettings few;
   few.interface = "any";
@@ -52,7 +52,7 @@ TEST(ListenerSettings, EachWrongLengthIsRefused) {
   }
 }
 
-// Whatever stands in a byte, what is believed is within its bounds.
+// For any byte value, accepted settings are within bounds.
 TEST(ListenerSettings, NoByteLeadsOutOfBounds) {
   const std::vector<uint8_t> right = *encode(some_settings());
   for (size_t at = 0; at < right.size(); ++at) {
@@ -78,7 +78,7 @@ TEST(ListenerSettings, NoByteLeadsOutOfBounds) {
   }
 }
 
-TEST(ListenerSettings, WhatIsOutOfBoundsIsNotHandedOver) {
+TEST(ListenerSettings, OutOfBoundsSettingsAreNotHandedOver) {
   ListenerSettings settings = some_settings();
   settings.interface = "";
   EXPECT_EQ(encode(settings), std::nullopt);
