@@ -36,7 +36,7 @@ TEST(IpAddress, TextIsReadAndWritten) {
   }
 }
 
-TEST(IpAddress, OtherTextIsNoAddress) {
+TEST(IpAddress, OtherTextIsNotAnAddress) {
   using namespace std::string_view_literals;
   for (const std::string_view text :
        {""sv,
@@ -77,7 +77,7 @@ TEST(IpAddress, LongestTextFits) {
   EXPECT_EQ(longest.to_string(), "1111:2222:3333:4444:5555:6666:7b7b:7b7b");
 }
 
-TEST(IpAddress, ParsesThePartThatItIsGiven) {
+TEST(IpAddress, ParsesAPartOfAText) {
   EXPECT_EQ(IpAddress::parse(std::string_view("192.0.2.123").substr(0, 9)), address("192.0.2.1"));
 }
 
@@ -90,7 +90,7 @@ TEST(IpAddress, Ipv4IsKeptMapped) {
   EXPECT_EQ(made.bytes(), (IpAddress::Bytes{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1}));
 }
 
-TEST(IpAddress, Ipv6IsItsBytes) {
+TEST(IpAddress, Ipv6IsKeptAsItsBytes) {
   const IpAddress::Bytes bytes = {0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
   EXPECT_EQ(IpAddress::from_v6(bytes), address("2001:db8::1"));
   EXPECT_EQ(IpAddress(bytes), address("2001:db8::1"));

@@ -19,7 +19,7 @@
 
 namespace knockd {
 
-// So that a failure shows the packet, not its bytes.
+// Prints the packet in failures, instead of its bytes.
 static void PrintTo(const Packet& packet, std::ostream* out) {
   *out << protocol_name(packet.protocol) << ' ' << packet.source.to_string() << ':'
        << packet.source_port << " > " << packet.destination.to_string() << ':'
@@ -43,7 +43,7 @@ Decoded decode_raw(const LinkPayload& payload) {
   return decode_whole(LinkType::kRaw, raw(payload));
 }
 
-// The first `size` bytes where a read past them is seen by the address sanitizer.
+// A copy of the first `size` bytes, so that the address sanitizer sees reads past them.
 Decoded decode_cut(LinkType link_type, const Bytes& frame, size_t size) {
   const auto exact = std::make_unique<uint8_t[]>(size);
   std::copy_n(frame.begin(), size, exact.get());
@@ -94,7 +94,7 @@ TEST(Decoder, SampleFramesCutAnywhereAreThePacketOrTruncated) {
   }
 }
 
-TEST(Decoder, PacketIsWhole_WhenCaptureEndsBehindWhatItNeeds) {
+TEST(Decoder, PacketIsWhole_WhenCaptureEndsAfterTheNeededBytes) {
   const Bytes segment = raw(ipv4(kSyn));
   EXPECT_TRUE(decode_cut(LinkType::kRaw, segment, 20 + 14).packet);  // behind the flags
   EXPECT_FALSE(decode_cut(LinkType::kRaw, segment, 20 + 13).packet);
@@ -146,7 +146,7 @@ LinkPayload tagged(int tags, LinkPayload payload) {
   return payload;
 }
 
-TEST(Decoder, VlanTagsArePassedOver) {
+TEST(Decoder, VlanTagsAreSkipped) {
   for (const uint16_t ether_type : std::vector<uint16_t>{0x8100, 0x88a8, 0x9100}) {
     const Bytes frame = ethernet(vlan(10, ipv4(kSyn), ether_type));
     EXPECT_TRUE(is_knock_at(decode_whole(LinkType::kEthernet, frame), 7000)) << ether_type;
@@ -164,8 +164,8 @@ TEST(Decoder, VlanTagsAreBounded) {
   EXPECT_TRUE(is_refused(decode_whole(LinkType::kEthernet, too_many), NotAPacket::kMalformed));
 }
 
-// As an "any" capture on Linux 6.18 shows frames with two and three tags.
-TEST(Decoder, TagsThatACookedHeaderDoesNotNameArePassedOver) {
+// An "any" capture on Linux 6.18 contains such frames with two and three tags.
+TEST(Decoder, TagsThatACookedHeaderDoesNotNameAreSkipped) {
   for (const int tags : {1, 2}) {
     for (const LinkPayload& inner : {ipv4(kSyn), ipv6(kSyn)}) {
       LinkPayload payload = tagged(tags, inner);
@@ -177,7 +177,7 @@ TEST(Decoder, TagsThatACookedHeaderDoesNotNameArePassedOver) {
   }
 }
 
-TEST(Decoder, PacketOf2048BytesIsNotTakenForATag) {
+TEST(Decoder, PacketOf2048BytesIsNotReadAsATag) {
   const LinkPayload payload = ipv4(kDatagram, {.total_length = 0x0800});
   EXPECT_TRUE(is_knock_at(decode_whole(LinkType::kLinuxCooked2, cooked2(payload, 1)), 7000));
 }
@@ -236,7 +236,7 @@ TEST(Decoder, PaddedFrameIsAPacket) {
   EXPECT_TRUE(is_knock_at(decode_whole(LinkType::kEthernet, frame), 7000));
 }
 
-TEST(Decoder, LengthZeroIsTheRestOfTheFrame) {
+TEST(Decoder, LengthZeroMeansTheRestOfTheFrame) {
   const Datagram unsaid = {.destination_port = 7000, .payload = {'x'}, .length = 0};
   EXPECT_TRUE(is_knock_at(decode_raw(ipv4(kSyn, {.total_length = 0})), 7000));
   EXPECT_TRUE(is_knock_at(decode_raw(ipv6(kSyn, {.payload_length = 0})), 7000));
@@ -245,7 +245,7 @@ TEST(Decoder, LengthZeroIsTheRestOfTheFrame) {
   EXPECT_TRUE(is_refused(decode_raw(ipv6(udp(unsaid))), NotAPacket::kMalformed));
 }
 
-TEST(Decoder, EachExtensionHeaderIsPassedOver) {
+TEST(Decoder, EachExtensionHeaderIsSkipped) {
   for (const uint8_t type : Bytes{0, 43, 60, 135, 139, 140}) {
     for (const uint8_t units : Bytes{0, 1, 31}) {
       EXPECT_TRUE(is_knock_at(decode_raw(ipv6(extension_header(type, kSyn, units))), 7000))
@@ -391,7 +391,7 @@ TEST(Decoder, VersionMustBeThatOfTheLink) {
                          NotAPacket::kMalformed));
 }
 
-TEST(Decoder, EveryReasonHasItsWords) {
+TEST(Decoder, EveryReasonHasAText) {
   std::vector<std::string> words;
   for (const NotAPacket reason :
        {NotAPacket::kTruncated, NotAPacket::kMalformed, NotAPacket::kNotIp,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A small language for frames, read from the outside in as they stand on the wire:
+// A small language for frames, in the order of the wire:
 //
 //   ethernet(vlan(10, ipv4(tcp(syn(1234, 7000)))))
 //   cooked2(ipv6(destination_options(udp({.destination_port = 7000})), {.source = "2001:db8::9"}),
@@ -140,7 +140,7 @@ inline IpPayload icmp(uint8_t protocol = 1) { return {protocol, Writer().u8(8).z
 
 // ---- IPv6 extension headers ----
 
-// One of those with the common form of RFC 8200, 4; `units` of 8 bytes behind the first 8.
+// A header of the common form of RFC 8200, 4, with `units` of 8 bytes after the first 8.
 inline IpPayload extension_header(uint8_t type, const IpPayload& next, uint8_t units = 0) {
   return {
       type,

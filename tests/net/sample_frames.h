@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One good frame of each kind that the decoder knows, with the packet that it is: every link by
-// either IP by either protocol, plain and with all the options. They are also the decoder fuzzer's
-// seeds.
+// One valid frame of each kind that the decoder knows, with its packet: every link with each IP
+// version and each protocol, plain and with all options. They are also the decoder fuzzer's seeds.
 #pragma once
 
 #include <string>
