@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Linked into everything that the coverage preset builds. Counters are written by exit(), which a
-// child process leaves out: here _exit() writes them, too, and so does an exec of a descriptor. The
-// linker (--wrap) sends the calls here.
+// Linked into everything that the coverage preset builds. exit() writes the counters, but child
+// processes end with _exit(). Here _exit() and an exec of a descriptor write them too. The linker
+// (--wrap) redirects the calls here.
 #include <unistd.h>
 
 extern "C" {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Linked into the daemon that the coverage preset builds: its listener must be able to write the
-// counters at its end. The linker (--wrap) sends the calls here.
+// counters when it ends. The linker (--wrap) redirects the calls here.
 #include <sys/resource.h>
 
 extern "C" {

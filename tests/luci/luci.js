@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Stands in for the runtime of LuCI in a browser, as far as our pages use it, and as strict or careless as
-// it is there: a bare string given to E() is HTML, options of a form go through load, validate, parse and
-// write. `?view=knockd/overview` names the page. What it asks of ubus goes to the test's server, /ubus.
+// Replaces LuCI's runtime in a browser, as far as our pages use it, and is as strict or careless as
+// the original: a bare string given to E() is HTML, options of a form go through load, validate,
+// parse and write. `?view=knockd/overview` names the page. What it asks of ubus goes to the test's
+// server, /ubus.
 'use strict';
 
 String.prototype.format = function(...values) {
@@ -71,7 +72,7 @@ const rpc = {
 
 const fs = { exec: (command, params) => ask('file', 'exec', { command, params }) };
 
-// Four times as often as there: tests wait for the next answer.
+// Four times as often as the original, because tests wait for the next answer.
 const poll = {
   add(run, seconds) {
     window.setInterval(run, seconds * 250);
@@ -102,7 +103,7 @@ const uci = {
   unset(config, sid, option) {
     delete uci.section(config, sid)[option];
   },
-  // In the place of a section of this name.
+  // Replaces a section of this name.
   add(config, type, name) {
     const added = { '.type': type, '.name': name ?? `new${loaded[config].length}` };
     uci.remove(config, added['.name']);
@@ -162,7 +163,7 @@ const view = Base.extend({
 // ---- Forms.
 
 const Value = Base.extend({
-  // As ui.Textfield and the others there.
+  // Like LuCI's ui.Textfield and the others.
   getUIElement(sid) {
     return this.map.node.querySelector(`[id="cbid.knockd.${sid}.${this.option}"]`)?.element;
   },
@@ -302,7 +303,7 @@ class GridSection extends Section {
 
   handleAdd(event, name) { this.edit(uci.add('knockd', this.type, name)); }
 
-  // A form of its own with a copy of each option.
+  // A separate form with a copy of each option.
   edit(sid) {
     const map = new FormMap('knockd');
     const section = map.section(NamedSection, sid);

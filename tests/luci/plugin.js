@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Stands in for rpcd with its plugin for ucode: runs our plugin, which is written in what ucode and JavaScript
-// have in common. Reads lines [method, arguments], writes lines [code of ubus, answer]. Usage: plugin.js
-// PLUGIN PREFIX KNOCKD: paths of the router are below PREFIX; for /usr/sbin/knockd it runs KNOCKD.
+// Replaces rpcd with its ucode plugin: runs our plugin, which is written in the common subset of
+// ucode and JavaScript. Reads lines [method, arguments], writes lines [code of ubus, answer].
+// Usage: plugin.js PLUGIN PREFIX KNOCKD: paths of the router are below PREFIX; for /usr/sbin/knockd
+// it runs KNOCKD.
 'use strict';
 
 const fs = require('fs');
@@ -11,7 +12,7 @@ const readline = require('readline');
 const [plugin, prefix, knockd] = process.argv.slice(2);
 const INVALID_ARGUMENT = 2;
 
-// What ucode has of these names; strings there are bytes.
+// Functions of ucode; its strings are bytes.
 const bytes = text => Buffer.from(text, 'utf8');
 const ucode = {
   type: value => value === null || value === undefined ? null : Array.isArray(value) ? 'array'
@@ -24,8 +25,8 @@ const ucode = {
   connect: () => ({ defer }),
 };
 
-// Only a command without a shell, as rpcd's file.exec runs it: with a time limit and one for what is printed;
-// one that was killed has ended with 0.
+// Runs a command without a shell, like rpcd's file.exec: with limits for time and output. A killed
+// command has status 0.
 function defer(object, method, { command, params }, done) {
   if (object !== 'file' || method !== 'exec' || command !== '/usr/sbin/knockd') throw new Error(command);
   const words = params.map(word => word.startsWith('/var/run/') ? prefix + word : word);
@@ -43,7 +44,7 @@ const source = fs.readFileSync(plugin, 'utf8').replace(/^import .*$/gm, '');
 const objects = new Function(...Object.keys(ucode), source)(...Object.values(ucode));
 const methods = objects['luci.knockd'];
 
-// As rpcd: only arguments that the method names, each of the type of its example.
+// Like rpcd: accepts only arguments that the method names, each of the type of its example.
 function is_valid(method, values) {
   return Object.entries(values).every(([name, value]) => typeof value === typeof methods[method].args?.[name]);
 }

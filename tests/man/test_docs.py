@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""README, docs/ and the other pages for people who read the tree: links lead somewhere, and tests
-that they name exist."""
+"""README, docs/ and the other pages for developers: links lead somewhere, and tests that they name
+exist."""
 
 import os
 import pathlib
@@ -15,7 +15,7 @@ NAMES = [path.relative_to(TREE).as_posix() for path in PAGES]
 
 
 def anchors(page):
-    """Those that GitHub gives to the headings."""
+    """The anchors that GitHub gives to the headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -33,7 +33,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_files_that_are_named_exist(page):
-    """In code: paths in the folders of the tree, as a whole word."""
+    """Paths of the tree in code spans, as whole words."""
     code = " ".join(re.findall(r"`([^`]*)`", page.read_text()))
     paths = re.findall(r"(?:^|[ (])((?:scripts|src|include|tests|docs|conf|man|packaging|openwrt)/[\w./*-]+)",
                        code)
@@ -63,7 +63,7 @@ def test_configurations_are_valid(page, tmp_path):
         if re.search(r"^ +Broker\b", text, re.MULTILINE):
             if not fleet:
                 continue
-            # What it names is on the reader's machine.
+            # The files that it names are on the reader's machine.
             config.write_text(re.sub(r"(?m)^ +(TLS_\w+|Password_File)\b.*$", "", text))
         program = fleet if "Broker" in text else os.environ["KNOCKD_BINARY"]
         done = subprocess.run([program, "-t", "-c", config],

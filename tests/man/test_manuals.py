@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Nothing is missing in the manual pages, nothing in them has gone from the programs, and their
-examples work."""
+"""The manual pages describe all options and directives, no others, and their examples work."""
 
 import os
 import pathlib
@@ -36,7 +35,7 @@ def options_in_usage(program):
 
 
 def options_in_page(name):
-    """".It Fl x Ar value , Fl -long Ar value"; what has no letter may share a line."""
+    """"".It Fl x Ar value , Fl -long Ar value"; options without a letter may share a line."""
     options = set()
     for item in re.findall(r"^\.It (Fl .*)$", page(name), re.MULTILINE):
         words = re.findall(r"(?:^|, )Fl (\S+)|, (-\S+)", item)
@@ -125,7 +124,7 @@ def test_page_has_the_other_names_of_directives():
 
 
 def test_page_gives_the_range_that_the_parser_accepts(tmp_path):
-    """What "A to B" says is accepted at A and B and refused beyond."""
+    """A range "A to B" is accepted at A and B and refused beyond."""
     text = page("knockd.conf.5")
     ranges = re.findall(r"^\.It Ic (\w+) No = Ar \w+\n((?:(?!\.It).*\n)*?.*?\b(\d+) to\s(\d+))", text,
                         re.MULTILINE)
@@ -156,7 +155,7 @@ def examples(name, least):
 EXAMPLES = examples("knockd.conf.5", 5) + examples("knockd-firewall.8", 1)
 
 
-# What depends on the machine, and what an example is meant to show.
+# Warnings that depend on the machine, or that an example shows on purpose.
 EXPECTED_WARNINGS = ("does not exist", "one knock: any port scan", "clock is not in sync")
 
 
@@ -174,7 +173,7 @@ def test_example_is_a_configuration_without_fault(text, tmp_path):
     config.chmod(0o600)
     result = run(KNOCKD, "-t", "-c", str(config))
     assert result.returncode == 0, result.stderr
-    # Below a finding stand its line and a caret.
+    # A finding is followed by its line and a caret.
     *warnings, verdict = [line for line in result.stdout.splitlines() if not line.startswith(" ")]
     assert verdict == "configuration OK"
     assert [w for w in warnings if not any(known in w for known in EXPECTED_WARNINGS)] == []
@@ -187,7 +186,7 @@ def test_example_is_a_configuration_without_fault(text, tmp_path):
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_mandoc_has_nothing_to_say(path):
     said = run("mandoc", "-T", "lint", "-W", "style", str(path))
-    # Which other pages are installed is the machine's business; that ours exist is checked below.
+    # Other installed pages depend on the machine; the next test checks that ours exist.
     lines = [line for line in (said.stdout + said.stderr).splitlines()
              if "referenced manual not found" not in line and "outdated mandoc.db" not in line]
     assert lines == []
