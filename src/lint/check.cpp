@@ -13,7 +13,7 @@
 #include "knockd/config/values.h"
 #include "knockd/lint/admission_check.h"
 #include "knockd/lint/code_check.h"
-#include "knockd/lint/iptables_rule.h"
+#include "knockd/lint/firewall_check.h"
 #include "knockd/lint/sequence_check.h"
 #include "knockd/lint/shell_command.h"
 
@@ -22,7 +22,6 @@ namespace {
 
 // With fewer than these the scan guard, which sees tcp alone, has too little to go by.
 constexpr auto kGuardedKnocks = 2;
-constexpr std::string_view kFirewallTool = "knockd-firewall";
 
 // Two doors are opened by the same knocks if this is the same for both; by the first `length`
 // knocks of one, if so many are asked for.
@@ -43,19 +42,6 @@ bool changes_how_programs_are_found(const Words& words) {
                      [](const std::string& word) { return word.starts_with("PATH="); });
 }
 
-// A command, and the directive that it is of.
-struct Named {
-  const char* directive;
-  std::string_view command;
-};
-
-// The start commands of a door, without those that are absent.
-std::vector<Named> start_commands(const Door& door) {
-  std::vector<Named> commands = {{"Start_Command", door.start_command}};
-  if (door.start_command_6) commands.push_back({"Start_Command_6", *door.start_command_6});
-  return commands;
-}
-
 class Checker {
  public:
   Checker(const Config& config, const Surroundings& surroundings)
@@ -71,8 +57,8 @@ class Checker {
       warn({config_.file, 1, 1, true}, "no door: nothing can be knocked at");
     check_names();
     check_prefixes();
-    collect_rules();
     for (const Door& door : config_.doors) check_door(door);
+    std::ranges::move(check_firewall(config_, surroundings_), std::back_inserter(warnings_));
     std::ranges::move(check_admissions(config_, surroundings_), std::back_inserter(warnings_));
     std::ranges::move(check_codes(config_, surroundings_), std::back_inserter(warnings_));
     sort_by_place(warnings_, config_.files);
@@ -161,9 +147,6 @@ class Checker {
                    door.start_command_6.value_or(""));
     check_programs("Stop_Command_6", door.place_of("Stop_Command_6"),
                    door.stop_command_6.value_or(""));
-    check_rules(door);
-    check_order_of_rules(door);
-    check_firewall_tool(door);
   }
 
   static const Place& place_of_sequence(const Door& door) {
@@ -211,128 +194,9 @@ class Checker {
     }
   }
 
-  // Rules that stay.
-
-  void collect_rules() {
-    collect_rules(config_.on_start);
-    for (const Door& door : config_.doors) {
-      for (const std::string& command :
-           {door.start_command, door.stop_command, door.start_command_6.value_or(""),
-            door.stop_command_6.value_or("")}) {
-        collect_rules(command);
-      }
-    }
-  }
-
-  void collect_rules(std::string_view command) {
-    for (const Words& words : simple_commands(command)) {
-      const auto change = rule_change_of(words);
-      if (change && change->kind == RuleChange::Kind::kRemoves) removed_.insert(change->rule);
-      if (auto rule = iptables_rule_of(words)) rules_.push_back(*std::move(rule));
-    }
-  }
-
-  void check_rules(const Door& door) {
-    const std::string& stop_6 = door.stop_command_6 ? *door.stop_command_6 : door.stop_command;
-    if (leaves_rule(door.start_command, door.stop_command) ||
-        (!door.start_command_6 && leaves_rule(door.start_command, stop_6))) {
-      warn_of_rule(door, "Start_Command");
-    }
-    if (door.start_command_6 && leaves_rule(*door.start_command_6, stop_6)) {
-      warn_of_rule(door, "Start_Command_6");
-    }
-  }
-
-  void warn_of_rule(const Door& door, const char* directive) {
-    warn(door.place_of(directive),
-         format("%s adds a firewall rule that nothing takes away: expected a stop command, or a "
-                "door that removes the rule",
-                directive));
-  }
-
-  bool leaves_rule(std::string_view start, std::string_view stop) const {
-    if (!stop.empty()) return false;
-    for (const Words& words : simple_commands(start)) {
-      const auto change = rule_change_of(words);
-      if (change && change->kind == RuleChange::Kind::kAdds && !change->expires &&
-          !removed_.contains(change->rule)) {
-        return true;
-      }
-    }
-    return false;
-  }
-
-  // Rules that come too late.
-
-  void check_order_of_rules(const Door& door) {
-    for (const auto& [directive, command] : start_commands(door)) {
-      for (const Words& words : simple_commands(command)) {
-        const auto rule = iptables_rule_of(words);
-        if (!rule || !rule->appended || rule->target != "ACCEPT" || !is_shut_out(*rule)) continue;
-        warn(door.place_of(directive),
-             format("%s appends a rule to %s behind one that drops what it is to accept: expected "
-                    "-I in place of -A",
-                    directive, printable(rule->chain).c_str()));
-        break;
-      }
-    }
-  }
-
-  // By a rule of this configuration, or by one that is there now.
-  bool is_shut_out(const IptablesRule& wanted) const {
-    const auto shuts = [&](const IptablesRule& rule) { return shuts_out(rule, wanted); };
-    if (std::any_of(rules_.begin(), rules_.end(), shuts)) return true;
-    if (wanted.table != "filter") return false;
-    const std::string chain = surroundings_.iptables_chain(wanted.tool, wanted.chain);
-    for (const std::string_view line : split(chain, '\n')) {
-      const auto rule = iptables_rule_of(words_of_rule(wanted.tool, line));
-      if (rule && shuts(*rule)) return true;
-    }
-    return false;
-  }
-
-  // A line of `iptables -S`, as the command that makes its rule.
-  static Words words_of_rule(const std::string& tool, std::string_view line) {
-    const auto commands = simple_commands(tool + ' ' + std::string(line));
-    return commands.empty() ? Words() : commands.front();
-  }
-
-  // knockd-firewall.
-
-  void check_firewall_tool(const Door& door) {
-    const std::vector<Named> starts = start_commands(door);
-    const auto found = std::find_if(starts.begin(), starts.end(), [](const Named& start) {
-      return runs_program(start.command, kFirewallTool);
-    });
-    if (found == starts.end()) return;
-    if (!has_firewall() && !std::exchange(told_of_firewall_, true)) {
-      warn(door.place_of(found->directive),
-           format("%s: knockd-firewall has no firewall to use here: expected nft, iptables, "
-                  "firewall-cmd or uci",
-                  found->directive));
-    }
-    const bool has_stop = !door.stop_command.empty() || !door.stop_command_6.value_or("").empty();
-    if (has_stop && door.reknock == Reknock::kRun) {
-      const bool is_said = door.places.contains("Reknock");
-      warn(door.place_of(is_said ? "Reknock" : found->directive),
-           "knockd-firewall with Reknock = run: after a second knock the first stop command shuts "
-           "the port: expected Reknock = extend",
-           "Reknock = extend");
-    }
-  }
-
-  bool has_firewall() const {
-    constexpr const char* kFirewalls[] = {"nft", "iptables", "firewall-cmd", "uci"};
-    return std::any_of(std::begin(kFirewalls), std::end(kFirewalls),
-                       [this](const char* program) { return surroundings_.has_program(program); });
-  }
-
   const Config& config_;
   const Surroundings& surroundings_;
   std::vector<Complaint> warnings_;
-  std::vector<IptablesRule> rules_;  // that some command makes
-  bool told_of_firewall_ = false;
-  std::set<std::string> removed_;  // the rules that some door's command takes away
 };
 
 }  // namespace
