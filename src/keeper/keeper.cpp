@@ -16,9 +16,6 @@
 namespace knockd {
 namespace {
 
-constexpr char kOnStop[] = "On_Stop";
-// SIGTERM is obeyed within 2 s; what is not closed by then stays in the state file.
-constexpr Duration kLongestShutdown = std::chrono::milliseconds(1500);
 // Listeners and the resolver, also those that are no longer wanted.
 constexpr size_t kOtherChildrenInATurn = 64;
 // How long a start with a faulty configuration waits for the stop commands of what is due.
@@ -65,8 +62,7 @@ Keeper::Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload
       config_read_(started_),
       config_marks_(marks_of_config()),
       line_rate_(loop_, log_),
-      close_more_(loop_, [this] { close_doors(); }),
-      give_up_(loop_, [this] { give_up(); }) {
+      exit_(loop_, log_, doors_, [this] { loop_.stop(); }) {
   doors_.set_watcher(chronicle_);
   chronicle_.set_follower(control_);
   if (options_.debug) debug_ = make_descriptor_sink(STDOUT_FILENO);
@@ -247,11 +243,11 @@ ShutTable Keeper::shut_table() const {
 }
 
 void Keeper::on_network() {
-  if (!leaving_) ports_.change(shut_table());
+  if (!exit_.has_begun()) ports_.change(shut_table());
 }
 
 void Keeper::on_settled() {
-  if (is_ready_ || leaving_) return;
+  if (is_ready_ || exit_.has_begun()) return;
   log_.notice("starting up, listening on " + join(slots_.interfaces(), ", "));
   is_ready_ = true;
   slots_.announce();
@@ -322,18 +318,18 @@ void Keeper::reap() {
   int status = 0;
   pid_t pid = 0;
   size_t left = doors_.running() + kOtherChildrenInATurn;
-  for (; left > 0 && !must_give_up() && (pid = waitpid(-1, &status, WNOHANG)) > 0; --left) {
+  for (; left > 0 && !exit_.is_overdue() && (pid = waitpid(-1, &status, WNOHANG)) > 0; --left) {
     if (doors_.child_ended(pid, status) || ports_.child_ended(pid, status)) continue;
     slots_.reaped(pid, status);
     if (resolver_ && resolver_->pid() == pid) resolver_->reaped(status);
   }
   // Those that are left had ended before: no other signal tells of them.
   if (left == 0) raise(SIGCHLD);
-  finish_shutdown_if_done();
+  exit_.go_on();
 }
 
 void Keeper::reload() {
-  if (leaving_) return;
+  if (exit_.has_begun()) return;
   log_.notice("re-reading config file: " + config_.file);
   sequences_.give_up();  // before the lists are read
   auto fresh = reload_();
@@ -370,52 +366,12 @@ void Keeper::reload() {
 }
 
 void Keeper::begin_shutdown() {
-  if (leaving_) return;
-  leaving_ = true;
+  if (exit_.has_begun()) return;
   log_.notice("shutting down");
   slots_.stop();
   sequences_.stop();
   ports_.stop_watching();
-  give_up_.set(loop_.now() + kLongestShutdown);
-  close_doors();
-}
-
-// As many as a turn has time for.
-void Keeper::close_doors() {
-  if (doors_.shut_down(config_.shutdown == Shutdown::kClose)) close_more_.set(loop_.now());
-  finish_shutdown_if_done();
-}
-
-// Every stop command first, then On_Stop, then out.
-void Keeper::finish_shutdown_if_done() {
-  if (!leaving_) return;
-  if (on_stop_run_) {
-    if (!doors_.runs_command_of(kOnStop)) loop_.stop();
-    return;
-  }
-  if (config_.shutdown == Shutdown::kClose && doors_.open_doors() != 0) return;
-  on_stop_run_ = true;
-  if (!is_ready_ || config_.on_stop.empty()) return loop_.stop();
-  doors_.run(kOnStop, config_.on_stop);
-}
-
-// Whether the shutdown has taken too long; in a long turn the alarm would ring too late.
-bool Keeper::must_give_up() {
-  if (!leaving_) return false;
-  loop_.refresh_clock();
-  return give_up_.when() && *give_up_.when() <= loop_.now();
-}
-
-void Keeper::give_up() {
-  if (const size_t open = doors_.open_doors()) {
-    log_.warning(counted(open, "door") + " could not be closed in time, the next start closes " +
-                 (open == 1 ? "it" : "them"));
-  }
-  // On_Stop does not wait for hung commands, and goes on after this process has ended.
-  if (is_ready_ && !std::exchange(on_stop_run_, true) && !config_.on_stop.empty()) {
-    doors_.run(kOnStop, config_.on_stop);
-  }
-  loop_.stop();
+  exit_.begin(config_.shutdown == Shutdown::kClose, is_ready_ ? config_.on_stop : "");
 }
 
 void Keeper::on_no_rights(const std::string& why) {
@@ -423,8 +379,7 @@ void Keeper::on_no_rights(const std::string& why) {
   // A daemon that has open doors must close them.
   if (is_ready_) return;
   status_ = 1;
-  leaving_ = true;
-  loop_.stop();
+  exit_.leave_at_once();
 }
 
 }  // namespace knockd

@@ -25,6 +25,7 @@
 #include "knockd/keeper/door_sequences.h"
 #include "knockd/keeper/line_rate.h"
 #include "knockd/keeper/listener_slots.h"
+#include "knockd/keeper/orderly_exit.h"
 #include "knockd/keeper/pid_file.h"
 #include "knockd/keeper/resolver.h"
 #include "knockd/keeper/shut_ports.h"
@@ -105,14 +106,10 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   void reload();
   void open_control();
   void begin_shutdown();
-  void close_doors();
-  void finish_shutdown_if_done();
 
   ShutTable shut_table() const;
   void choose_interfaces();
   std::string name_source(const IpAddress& source);
-  bool must_give_up();
-  void give_up();
 
   KeeperOptions options_;
   Config config_;
@@ -137,12 +134,9 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   Instant config_read_;
   std::string config_marks_;  // of its files, as they were then
   bool is_ready_ = false;
-  bool leaving_ = false;
-  bool on_stop_run_ = false;
   int status_ = 0;
   LineRate line_rate_;
-  EventLoop::Alarm close_more_;
-  EventLoop::Alarm give_up_;
+  OrderlyExit exit_;
 };
 
 }  // namespace knockd
