@@ -490,6 +490,29 @@ TEST_F(ControlSocketTest, FollowerWhoIsAlwaysALittleBehindCostsNoMoreThanThat) {
   EXPECT_LE(used(), before + (8u << 20));
 }
 
+TEST_F(ControlSocketTest, FollowerWhoIsAlwaysALittleBehindLosesNothing) {
+  Call call(path_);
+  let_follow(call);
+  std::string told;
+  const auto tell = [&](size_t size) {
+    for (const size_t end = told.size() + size; told.size() < end;) {
+      const std::string line = std::string(100, 'a') + std::to_string(told.size());
+      socket_.tell(line, "overrun");
+      told += line + '\n';
+    }
+  };
+  tell(600'000);  // more than the kernel holds
+  while (told.size() < 4u << 20) {
+    const size_t before = call.heard().size();
+    pass(0s);
+    const size_t read = call.heard().size() - before;
+    ASSERT_NE(read, 0u);
+    tell(read);
+  }
+  turn_until("all of it", [&] { return call.heard().size() >= told.size(); });
+  EXPECT_TRUE(call.heard() == told);
+}
+
 TEST_F(ControlSocketTest, FollowerWhoIsCutOffAndNeverReadsIsSentAway) {
   Call call(path_);
   let_follow(call);
