@@ -207,7 +207,10 @@ TEST(StatusReportTest, PrometheusHasNoTimeBefore1970) {
 }
 
 TEST(StatusReportTest, PrometheusHasNoAddress_AndEscapesLabels) {
-  const std::string text = to_prometheus(report());
+  StatusReport odd = report();
+  odd.interfaces[1].name = "w\"l\\n";  // the kernel allows it
+  const std::string text = to_prometheus(odd);
+  EXPECT_THAT(text, HasSubstr("knockd_packets_total{interface=\"w\\\"l\\\\n\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("# TYPE knockd_openings_total counter\n"
                               "knockd_openings_total{door=\"ssh\"} 12\n"
                               "knockd_openings_total{door=\"<img \\\"a\\\\b\\\">\\n\"} 0\n"));
