@@ -2,6 +2,10 @@
 """The control socket where it is by default, asked by users who name no path: root, the user that
 the daemon runs as, a member of Control_Group, and one who may not."""
 
+import pathlib
+import signal
+import stat
+
 import pytest
 
 from network import run
@@ -40,6 +44,21 @@ def test_root_and_members_of_the_group_may_ask(start, ask):
     for user, groups in ((0, []), (NOBODY, [GROUP])):
         done = ask(daemon, user, *groups)
         assert (done.returncode, done.stdout[:7]) == (0, "knockd "), done.stdout
+
+
+def test_without_its_group_it_is_roots_alone_again(start):
+    daemon = daemon_with(start, WITH_GROUP)
+    folder = pathlib.Path(f"/proc/{daemon.pid}/root/run/knockd")
+
+    def modes():
+        return [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "control")]
+
+    assert modes() == [0o750, 0o660]
+    daemon.config_file.write_text(daemon.config_file.read_text().replace(WITH_GROUP, ""))
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("re-reading config file: .*")
+    wait_until(lambda: (folder / "control").exists() and modes() == [0o700, 0o600], "it is closed",
+               lambda: str(modes()))
 
 
 def test_of_another_user_it_is_beside_the_pid_file(server, ask, public_folder):
