@@ -373,6 +373,12 @@ TEST_F(DoorKeeperTest, CloseByHandCountsWhatIsBeingClosedAlready_ByHandOrByTime)
   EXPECT_EQ(keeper_->close_by_hand({}, 0).count, 0u);
 }
 
+TEST_F(DoorKeeperTest, OpenByHandIsOnDiskBeforeItsCommandBegins) {
+  take_journal();
+  ASSERT_TRUE(open_by_hand(ssh()));
+  EXPECT_THAT(take_journal(), ElementsAre("write", "sync", "run open 192.0.2.7"));
+}
+
 TEST_F(DoorKeeperTest, OpenByHandWaitsForItsStartCommand_ButNotWhenItRenews) {
   Terms extending = ssh();
   extending.reknock = Reknock::kExtend;

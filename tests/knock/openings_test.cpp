@@ -1046,11 +1046,13 @@ TEST_F(OpeningsTest, CloseByHandDropsWaitingStarts_AndTheNextRuns) {
   sync();  // runs
   knock(terms);
   knock(door("log", [](Terms& changed) { changed.stop.clear(); }));
+  knock(terms);
   sync();
   forget_what_happened();
-  EXPECT_THAT(openings_.close_by_hand({"ssh", {}}, 0, now()), ElementsAre(1, 2));
+  EXPECT_THAT(openings_.close_by_hand({"ssh", {}}, 0, now()), ElementsAre(1, 2, 4));
   EXPECT_THAT(happened(), ElementsAre("record anew 1 until 0 ms, then close 192.0.2.7",
-                                      "192.0.2.7: ssh: closed by hand (uid 0)", "forget 2"));
+                                      "192.0.2.7: ssh: closed by hand (uid 0)", "forget 2",
+                                      "192.0.2.7: ssh: closed by hand (uid 0)", "forget 4"));
   openings_.time_passed(now());
   time_is(1000);
   EXPECT_THAT(commands(), ElementsAre("run 1: close 192.0.2.7 (ssh, eth0)"));
