@@ -27,18 +27,13 @@ constexpr int kBacklog = 1024;
 constexpr size_t kChunk = 4096;
 constexpr Duration kPauseWithoutRoom = std::chrono::seconds(1);
 
-// One folder, if it is missing. Nobody else may look into it, but for the group.
-Status make_folder(const std::string& path, std::optional<gid_t> group) {
-  const std::string folder = folder_of(path);
-  const bool is_made = mkdir(folder.c_str(), 0700) == 0;
-  if (!is_made && errno != EEXIST) return fault_of(folder.c_str());
-  // One that stood there and is not ours is its owner's business.
-  if (!is_made && folder != kControlFolder) return {};
-  if (group && chown(folder.c_str(), static_cast<uid_t>(-1), *group) != 0) {
-    return fault_of(folder.c_str());
-  }
-  if (chmod(folder.c_str(), group ? 0750 : 0700) != 0) return fault_of(folder.c_str());
-  return {};
+// Whether somebody serves it, or only a crash has left it there.
+bool is_in_use(const SocketPlace& place) {
+  const UniqueFd call(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return call &&
+         (connect(call.get(), reinterpret_cast<const sockaddr*>(&place.address),
+                  sizeof(place.address)) == 0 ||
+          errno != ECONNREFUSED);
 }
 
 Result<std::optional<gid_t>> find_group(const std::string& name) {
@@ -59,7 +54,9 @@ struct ControlSocket::Call {
   bool asked = false;  // and not answered
   bool follows = false;
   bool ends = false;  // when all is sent
-  Instant since;      // of what is waited for: a line, or that something is read
+  bool was_answered = false;
+  Instant came;
+  Instant since;  // of what is waited for: a line, or that something is read
 
   size_t behind() const { return out.size() - sent; }
 };
@@ -83,6 +80,30 @@ Status ControlSocket::open(const std::string& path, const std::string& group) {
   return {};
 }
 
+// One folder, if it is missing. Nobody else may look into it, but for the group.
+Status ControlSocket::make_folder(const std::string& path, std::optional<gid_t> group) {
+  const std::string folder = folder_of(path);
+  members_may_enter_ = true;
+  if (mkdir(folder.c_str(), 0700) == 0) {
+    made_folder_ = folder;
+  } else if (errno != EEXIST) {
+    return fault_of(folder.c_str());
+  }
+  // One that stood there and is not ours is its owner's business.
+  if (folder != made_folder_ && folder != kControlFolder) {
+    struct stat there {};
+    if (!group || stat(folder.c_str(), &there) != 0) return {};
+    const mode_t needed = there.st_gid == *group ? S_IXGRP : S_IXOTH;
+    members_may_enter_ = (there.st_mode & needed) != 0;
+    return {};
+  }
+  if (group && chown(folder.c_str(), static_cast<uid_t>(-1), *group) != 0) {
+    return fault_of(folder.c_str());
+  }
+  if (chmod(folder.c_str(), group ? 0750 : 0700) != 0) return fault_of(folder.c_str());
+  return {};
+}
+
 Status ControlSocket::bind(const std::string& path, const std::string& group) {
   const auto members = find_group(group);
   if (!members) return members.error();
@@ -96,6 +117,7 @@ Status ControlSocket::bind(const std::string& path, const std::string& group) {
   struct stat there {};
   if (lstat(path.c_str(), &there) == 0) {
     if (!S_ISSOCK(there.st_mode)) return Fault{path + " is there and is no socket"};
+    if (is_in_use(*place)) return Fault{path + " is the socket of another program"};
     if (unlink(path.c_str()) != 0) return fault_of(path.c_str());
   }
   listening_.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -158,7 +180,7 @@ void ControlSocket::on_connection() {
     auto call = std::make_unique<Call>();
     call->fd = std::move(fd);
     call->user = peer.uid;
-    call->since = loop_.now();
+    call->came = call->since = loop_.now();
     const Caller caller = ++last_;
     watch(caller, *(calls_[caller] = std::move(call)));
   }
@@ -177,10 +199,16 @@ void ControlSocket::on_ready(Caller caller) {
   const auto found = calls_.find(caller);
   if (found == calls_.end()) return;
   Call& call = *found->second;
-  if (call.asked || !flush(call)) return hang_up(caller);
+  if (call.asked || !flush(call) || has_had_its_turn(caller, call)) return hang_up(caller);
   if ((call.follows || call.behind() == 0) && !hear(caller, call)) return hang_up(caller);
   watch(caller, call);
   set_alarm();
+}
+
+// Whether to leave the place to another, who may have been waiting while this one asked and asked.
+bool ControlSocket::has_had_its_turn(Caller caller, const Call& call) const {
+  return call.was_answered && call.behind() == 0 && is_full() && !call.follows && !stays(caller) &&
+         loop_.now() >= call.came + kShortPatience;
 }
 
 // Takes what the caller says, and a request if it is a whole one. False: there is nobody any more.
@@ -212,6 +240,7 @@ void ControlSocket::answer(Caller caller, std::string_view line) {
   if (found == calls_.end()) return;
   Call& call = *found->second;
   call.asked = false;
+  call.was_answered = true;
   call.out += line;
   call.out += '\n';
   call.since = loop_.now();

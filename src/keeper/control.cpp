@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "knockd/base/file_calls.h"
 #include "knockd/base/text.h"
 
 namespace knockd {
@@ -32,8 +33,12 @@ void Control::open(const std::string& path, const std::string& group) {
   socket_.close();
   if (path.empty()) return;
   const Status opened = socket_.open(path, group);
-  if (opened) return;
-  log_.warning("nobody can ask for the status: " + opened.error().text + " (Control)");
+  if (!opened) {
+    log_.warning("nobody can ask for the status: " + opened.error().text + " (Control)");
+  } else if (!socket_.members_may_enter()) {
+    log_.warning("members of " + printable(group) + " cannot ask for the status: they may not enter " +
+                 printable(folder_of(path)) + " (Control_Group)");
+  }
 }
 
 void Control::on_request(Caller caller, uid_t user, const std::string& line) {

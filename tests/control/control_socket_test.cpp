@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include <functional>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "knockd/control/control_path.h"
@@ -28,6 +30,7 @@ using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
+using ::testing::StartsWith;
 
 class ControlSocketTest : public ::testing::Test,
                           public ControlSocket::Owner,
@@ -124,6 +127,26 @@ TEST_F(ControlSocketTest, NeverReplacesAFile) {
   EXPECT_EQ(socket_.path(), "");
 }
 
+TEST_F(ControlSocketTest, NeverReplacesASocketThatAnotherProgramUses) {
+  for (const int type : {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET}) {
+    const std::string path = folder_ / ("program-" + std::to_string(type));
+    const auto place = place_of_socket(path);
+    ASSERT_TRUE(place);
+    const UniqueFd program(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(bind(program.get(), reinterpret_cast<const sockaddr*>(&place->address),
+                   sizeof(place->address)),
+              0);
+    if (type != SOCK_DGRAM) {
+      ASSERT_EQ(listen(program.get(), 0), 0);
+    }
+    const ino_t before = status_of(path).st_ino;
+    const Status opened = socket_.open(path, "");
+    ASSERT_FALSE(opened) << type;
+    EXPECT_EQ(opened.error().text, path + " is the socket of another program");
+    EXPECT_EQ(status_of(path).st_ino, before) << type;
+  }
+}
+
 TEST_F(ControlSocketTest, KnowsThatItWasRemoved_AndLeavesAnothersAlone) {
   EXPECT_TRUE(socket_.is_there());
   unlink(path_.c_str());
@@ -153,6 +176,27 @@ TEST_F(ControlSocketTest, MembersOfAGroupMayAsk) {
   EXPECT_EQ(status_of(path).st_gid, users->gr_gid);
   EXPECT_EQ(status_of(folder_ / "other").st_mode & 07777, 0700u | 0050u);
   EXPECT_EQ(status_of(folder_ / "other").st_gid, users->gr_gid);
+}
+
+TEST_F(ControlSocketTest, FolderOfItsOwnFollowsTheGroup) {
+  if (getgrnam("users") == nullptr) GTEST_SKIP() << "no group 'users' here";
+  ASSERT_TRUE(socket_.open(path_, "users"));
+  EXPECT_EQ(status_of(folder_ / "control").st_mode & 07777, 0750u) << "made without a group before";
+  EXPECT_EQ(status_of(folder_ / "control").st_gid, getgrnam("users")->gr_gid);
+  EXPECT_TRUE(socket_.members_may_enter());
+  ASSERT_TRUE(socket_.open(path_, ""));
+  EXPECT_EQ(status_of(folder_ / "control").st_mode & 07777, 0700u);
+}
+
+TEST_F(ControlSocketTest, FolderThatMembersCannotEnterIsKnown) {
+  if (getgrnam("users") == nullptr) GTEST_SKIP() << "no group 'users' here";
+  const std::string folder = folder_ / "of-others";
+  ASSERT_EQ(mkdir(folder.c_str(), 0700), 0);
+  ASSERT_TRUE(socket_.open(folder + "/socket", "users"));
+  EXPECT_FALSE(socket_.members_may_enter());
+  ASSERT_EQ(chmod(folder.c_str(), 0711), 0);
+  ASSERT_TRUE(socket_.open(folder + "/socket", "users"));
+  EXPECT_TRUE(socket_.members_may_enter());
 }
 
 TEST_F(ControlSocketTest, FolderOfOthersIsLeftAsItIs) {
@@ -307,6 +351,27 @@ TEST_F(ControlSocketTest, SilentCallerIsSentAway_SoonIfOthersWait) {
   int passes = 0;
   while (other.heard() != "{}\n" && ++passes < 50) pass(ControlSocket::kShortPatience);
   EXPECT_LE(passes, 15) << "eight silent ones are to go at a time";
+}
+
+TEST_F(ControlSocketTest, WhoAsksAgainAndAgainMakesRoomForOthers) {
+  answer_with("yes");
+  std::vector<std::unique_ptr<Call>> eight;
+  for (size_t i = 0; i < ControlSocket::kMostCallers; ++i) {
+    eight.push_back(std::make_unique<Call>(path_));
+    eight.back()->say("status\n");
+  }
+  turn_until("eight are answered", [&] { return asked_.size() == eight.size(); });
+  Call other(path_);
+  ASSERT_TRUE(other.say("status\n"));
+  for (int i = 0; i < 4; ++i) {
+    pass(ControlSocket::kShortPatience / 2);
+    for (const auto& call : eight) call->say("status\n");
+    for (int turn = 0; turn < 20; ++turn) loop_.poll();
+  }
+  EXPECT_EQ(other.heard(), "yes\n");
+  for (const auto& call : eight) {
+    EXPECT_THAT(call->heard(), StartsWith("yes\nyes\n")) << "served until others wait for long";
+  }
 }
 
 TEST_F(ControlSocketTest, OneMayStay_InAPlaceOfItsOwn_UntilItIsGone) {

@@ -58,6 +58,8 @@ class ControlSocket {
   const std::string& path() const { return path_; }
   // Whether callers find it: nobody has removed or replaced it.
   bool is_there() const;
+  // False: there is a group, but its folder is shut to the members.
+  bool members_may_enter() const { return members_may_enter_; }
 
   // A line, without its end. Nothing happens if the caller is gone.
   void answer(Caller caller, std::string_view line);
@@ -74,10 +76,12 @@ class ControlSocket {
   struct Call;
 
   Status bind(const std::string& path, const std::string& group);
+  Status make_folder(const std::string& path, std::optional<gid_t> group);
   void listen_if_room();
   void on_connection();
   void on_ready(Caller caller);
   bool hear(Caller caller, Call& call);
+  bool has_had_its_turn(Caller caller, const Call& call) const;
   bool flush(Call& call);
   void watch(Caller caller, Call& call);
   void hang_up(Caller caller);
@@ -91,6 +95,8 @@ class ControlSocket {
   EventLoop& loop_;
   Owner& owner_;
   std::string path_;
+  std::string made_folder_;  // the last that was made here
+  bool members_may_enter_ = true;
   LockFile lock_;
   UniqueFd listening_;
   struct stat made_ {};  // what it is known by
