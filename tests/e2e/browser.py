@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Drives a headless Chromium on a host of the test network by its DevTools protocol, over pipes: opens
-pages, clicks, and reads what it asked of the network."""
+"""Controls a headless Chromium on a host of the test network through its DevTools protocol, over
+pipes: opens pages, clicks, and reads its network requests."""
 
 import base64
 import fcntl
@@ -16,13 +16,13 @@ PATIENCE = 60  # seconds until a browser has started or done something, on a bus
 CHROMIUM = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
             "--no-first-run", "--disable-background-networking", "--disable-component-update",
             "--disable-sync"]
-# In a mount namespace of its own, with the names of its file as the host's.
+# Runs in a new mount namespace, with its own file as /etc/hosts.
 WITH_HOSTS = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
               'mount --bind "$0" /etc/hosts && exec "$@"']
 
 
 def _pipe():
-    """With numbers that are free for it in the browser, too."""
+    """A pipe with descriptor numbers that are free in the browser too."""
     ends = os.pipe()
     moved = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
     for end in ends:
@@ -41,7 +41,8 @@ class Browser:
             f"{address} {name}\n" for name, found in (names or {}).items() for address in found))
         theirs_in, self._out = _pipe()
         self._in, theirs_out = _pipe()
-        # Chromium reads commands from descriptor 3 and writes to 4; each command ends by a zero.
+        # Chromium reads commands from descriptor 3 and writes to 4; each command ends with a zero
+        # byte.
         pipes = ["bash", "-c", f'exec 3<&{theirs_in} 4>&{theirs_out}; exec "$@"', "bash"]
         with open(self._log, "wb") as log:
             host.start(*pipes, *WITH_HOSTS, hosts, *CHROMIUM, "--remote-debugging-pipe",
@@ -81,7 +82,7 @@ class Browser:
         return message
 
     def send(self, method, **parameters):
-        """The number of the request, whose answer is not waited for."""
+        """Sends without waiting for the answer; returns the number of the request."""
         self._number += 1
         request = {"id": self._number, "method": method, "params": parameters}
         if self._session:
@@ -99,7 +100,7 @@ class Browser:
                 return answer["result"]
 
     def evaluate(self, expression):
-        """The value of an expression in the page; a promise is waited for."""
+        """The value of an expression in the page; waits for a promise."""
         done = self.call("Runtime.evaluate", expression=expression, awaitPromise=True,
                          returnByValue=True)
         assert "exceptionDetails" not in done, f"{expression}: {done['exceptionDetails']}"
@@ -116,7 +117,7 @@ class Browser:
         return sum(method == "Page.loadEventFired" for method, _ in self.events)
 
     def click(self, selector):
-        """As a mouse does, at the middle of the element."""
+        """Clicks with the mouse in the middle of the element."""
         x, y = self.evaluate(
             f"(() => {{ const box = document.querySelector({json.dumps(selector)})"
             ".getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2] })()")
@@ -131,13 +132,13 @@ class Browser:
                    lambda: f"{self.text(selector)!r}\n{self.report()}", PATIENCE)
 
     def requested(self):
-        """The addresses of all that the page asked for so far, in order."""
+        """The addresses of all requests of the page so far, in order."""
         return [params["request"]["url"] if "request" in params else params["url"]
                 for method, params in self.events
                 if method in ("Network.requestWillBeSent", "Network.webSocketCreated")]
 
     def complaints(self):
-        """What the console says of errors, but of connections that failed."""
+        """The errors on the console, except failed connections."""
         return [params for method, params in self.events
                 if method == "Runtime.exceptionThrown" or method == "Log.entryAdded"
                 and params["entry"]["level"] == "error" and params["entry"]["source"] != "network"]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of the client share: runs of `knock`, the daemons that must hear it, and a capture
-of what arrives at the server."""
+"""Fixtures of the client's tests: runs of `knock`, the daemons that must accept its knocks, and a
+capture of the packets that arrive at the server."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from daemon import Daemon
 DAEMONS = ["reference", "ours"]
 SECRET = 2222  # the port that the door opens
 SEQUENCE = "7000,8000:udp,9000"
-_MARKER_PORT = 5  # nobody knocks there: its packet says that all before it has arrived
+_MARKER_PORT = 5  # no door uses it: its packet shows that all earlier ones have arrived
 _ETH_P_ALL = 3  # linux/if_ether.h
 
 
@@ -27,8 +27,8 @@ def reference_knock():
 
 @pytest.fixture
 def knock(client, knock_binary):
-    """knock(*arguments) runs the client on the client's host; its status is checked unless told
-    otherwise, its output is in .stdout."""
+    """knock(*arguments) runs the client on the client's host; checks its status unless check=False,
+    its output is in .stdout."""
 
     def run(*arguments, prefix=(), **options):
         return client.run(*prefix, knock_binary, *arguments, **options)
@@ -38,7 +38,7 @@ def knock(client, knock_binary):
 
 @pytest.fixture(params=DAEMONS)
 def start_daemon(request, server, knockd, reference, tmp_path):
-    """start_daemon(configuration): one of the daemons that people run, on the server."""
+    """start_daemon(configuration): one of the daemons in use, on the server."""
     runs = []
 
     def start(config):
@@ -79,7 +79,7 @@ def guarded(server):
 
 
 class Capture:
-    """What comes from the client to the server, from its making on."""
+    """The packets from the client to the server since this object was made."""
 
     def __init__(self, client, server):
         self._client = client
@@ -89,7 +89,7 @@ class Capture:
         self._wire.settimeout(10)
 
     def packets(self):
-        """The tcp and udp packets, from their IP headers on; ends the capture."""
+        """The tcp and udp packets, starting with their IP headers; ends the capture."""
         with self._client.socket(socket.AF_INET, socket.SOCK_DGRAM) as marker:
             marker.sendto(b"end", (self._server.ipv4, _MARKER_PORT))
         packets = []
@@ -105,7 +105,7 @@ class Capture:
 
 @pytest.fixture
 def capture(client, server):
-    """capture() begins to listen at the server."""
+    """capture() starts a capture on the server."""
     with contextlib.ExitStack() as stack:
 
         def begin():
@@ -117,8 +117,8 @@ def capture(client, server):
 
 
 def without_chance(packet):
-    """The bytes of a packet without what the system draws anew each time: source port, sequence
-    number, IPv4 id, IPv6 flow label, time stamps, and so the checksums."""
+    """The bytes of a packet without the fields that the system chooses at random: source port,
+    sequence number, IPv4 id, IPv6 flow label, time stamps, and hence the checksums."""
     copy = packet.copy()
     if IP in copy:
         copy[IP].id = 0

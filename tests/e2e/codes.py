@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Codes as a user's device has them, computed by oathtool, and the daemons, doors and knocks around
-them. Nothing here is the code of the programs under test."""
+"""Codes of a user's device, computed by oathtool, and the daemons, doors and knocks for them.
+Nothing here uses code of the programs under test."""
 
 import functools
 import re
@@ -39,13 +39,13 @@ def computed(secret, step, family=4, places=4):
 
 
 def shown(secret, step, digits=8):
-    """What an authenticator shows."""
+    """The code that an authenticator shows."""
     moment = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(step * STEP))
     return _oathtool("--totp", "-b", "-d", str(digits), "-N", moment, secret)
 
 
 def typed(secret, step, hundreds=(400, 401, 402, 403)):
-    """The ports that someone types."""
+    """The ports that a user types."""
     digits = shown(secret, step, 2 * len(hundreds))
     return [100 * hundred + int(digits[2 * n:2 * n + 2]) for n, hundred in enumerate(hundreds)]
 
@@ -55,14 +55,14 @@ def knocks(ports, fixed=FIXED):
 
 
 def step_now(least=5):
-    """The present step, of which so many seconds are left."""
+    """The current step; waits until at least this many seconds are left in it."""
     wait_until(lambda: time.time() % STEP < STEP - least, f"a step with {least} s left",
                deadline=least + 5)
     return int(time.time()) // STEP
 
 
 def wait_for_next_step():
-    """Returns in the next step, the number of which it returns."""
+    """Waits for the next step and returns its number."""
     after = int(time.time()) // STEP + 1
     wait_until(lambda: time.time() // STEP >= after, "the next step", deadline=STEP + 5)
     return after
@@ -91,7 +91,7 @@ def door(ledger, name, users, sequence=COMPUTED, *more):
                       *more, ""])
 
 
-PLAIN = 6999  # of a door without secrets
+PLAIN = 6999  # for a door without secrets
 
 
 def plain(name="plain"):
@@ -99,7 +99,7 @@ def plain(name="plain"):
 
 
 class Knocks:
-    """Knocks at one daemon, from forged addresses, and what became of them."""
+    """Knocks at one daemon, from forged addresses, and their results."""
 
     def __init__(self, daemon, ledger, frames, frames6=None):
         self.daemon, self.ledger = daemon, ledger
@@ -110,7 +110,7 @@ class Knocks:
         self._frames[6 if ":" in source else 4].knock(knocks(ports, fixed), source=source)
 
     def settle(self):
-        """Returns when all that was sent has been seen to."""
+        """Returns when the daemon has handled everything sent so far."""
         self._fences += 1
         source = f"203.0.113.{self._fences}"
         self._frames[4].tcp(PLAIN, source=source)
@@ -128,7 +128,7 @@ class Knocks:
         self.ledger.wait_for(line, entered + 1, self.daemon.report)
 
     def stays_shut(self, ports, source, why=None, fixed=FIXED):
-        """`why`: the end of the one line that the log has of it; None: nothing is said."""
+        """`why`: the end of its only log line; None: nothing is logged."""
         told = rf"{re.escape(source)}: [^ ]+: code .*refused: .*"
         said, opened = len(self.daemon.matching(told)), self.sesames(source)
         self.send(ports, source, fixed)

@@ -28,7 +28,7 @@ def reference():
 
 @pytest.fixture(scope="session")
 def is_reference(knockd):
-    """Whether the tests run against 0.8 itself, to try the tests."""
+    """True if the tests run against 0.8 itself, to check the tests."""
     return daemon.is_reference(knockd)
 
 

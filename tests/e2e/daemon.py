@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Runs a knockd, ours or Debian's 0.8, on a host of the test network, and reads what it says. And
-the ledger: a file in which the commands of doors leave a line, so that a test knows of them."""
+"""Runs a knockd, ours or Debian's 0.8, on a host of the test network, and reads its output. Also
+the ledger: a file to which the commands of doors append a line, so that a test sees them."""
 
 import functools
 import re
@@ -14,14 +14,14 @@ _STAMP = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d\] ")
 
 
 class Ledger:
-    """What the commands of doors did, a line each, in the order in which they did it."""
+    """The actions of the doors' commands, one line each, in order."""
 
     def __init__(self, path):
         self.path = path
         path.touch()
 
     def command(self, event):
-        """A command for a configuration, which enters `event ADDRESS`."""
+        """A command for a configuration; it appends `event ADDRESS`."""
         return f"echo {event} %IP% >> {self.path}"
 
     def lines(self):
@@ -33,20 +33,20 @@ class Ledger:
 
 
 def findings(printed):
-    """What -t has found, a line each, without what stands below it: its place in the file."""
+    """The findings of -t, one line each, without the excerpt of the file below them."""
     return [line for line in printed.splitlines() if not line.startswith(" ")]
 
 
 @functools.cache
 def is_reference(binary):
-    """Whether this is 0.8."""
+    """True if this is 0.8."""
     return run(binary, "-V").stdout.startswith("knockd 0.8")
 
 
 class Daemon:
-    """One run of a knockd in the foreground. It listens once the constructor returns, unless
-    `listens` says that it is not meant to. What is open is kept beside its folder, where the test's
-    next run finds it, unless the configuration says where."""
+    """One run of a knockd in the foreground. The constructor returns once it listens, unless
+    `listens` is false. Its state file is next to its folder, where the next daemon of the test
+    finds it, unless the configuration names another."""
 
     def __init__(self, host, binary, folder, config, *arguments, interface="eth0", listens=True,
                  own_log=True, prefix=()):
@@ -78,7 +78,7 @@ class Daemon:
         self.wait_for(r"starting up, listening on .*")
 
     def output(self):
-        """What it said on its standard output and error, the output of commands included."""
+        """Its standard output and error, including the output of commands."""
         return self.output_file.read_text(errors="replace")
 
     def lines(self):
@@ -89,7 +89,7 @@ class Daemon:
         return [_STAMP.sub("", line) for line in lines if line]
 
     def wait_for(self, pattern, count=1):
-        """Waits until `count` lines of the log are this pattern, from end to end."""
+        """Waits until `count` lines of the log match the whole pattern."""
         return wait_until(lambda: len(self.matching(pattern)) >= count,
                           f"{count} x {pattern!r} in the log", self.report)
 
@@ -101,14 +101,14 @@ class Daemon:
                           f"status: {self.process.poll()}"])
 
     def report_end(self):
-        """The same of a daemon that says much: the last of it."""
+        """The same for a daemon with much output: only the end."""
         return "\n".join(self.report().splitlines()[-60:])
 
     def send(self, signal_number):
         self.process.send_signal(signal_number)
 
     def packets_heard(self, interface="eth0"):
-        """How many packets the kernel has copied to the listener of ours so far."""
+        """The number of packets that the kernel has copied to our listener so far."""
         pattern = rf"status: {interface}: .*; (\d+) packets?, \d+ lost, .*"
         known = len(self.matching(pattern))
         self.send(signal.SIGUSR1)
@@ -123,6 +123,6 @@ class Daemon:
             raise AssertionError(f"still running after {timeout} s\n{self.report()}") from None
 
     def stop(self, timeout=10):
-        """Asks it to leave; its exit status, 0 to be expected."""
+        """Terminates it and returns its exit status, normally 0."""
         self.process.terminate()
         return self.wait_for_end(timeout)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Preloaded into the daemon, ends its listener on the way into the sandbox, as long as the file
- * that LD_KN_DIES names is there: LD_KN_HOW=call makes a system call that the sandbox does not
- * allow, as another C library might; LD_KN_HOW=exit leaves without a word. */
+/* Preloaded into the daemon: ends its listener on the way into the sandbox while the file that
+ * LD_KN_DIES names exists. LD_KN_HOW=call makes a system call that the sandbox does not allow, as
+ * another C library might; LD_KN_HOW=exit exits without a message. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdarg.h>

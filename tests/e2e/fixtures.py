@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures of all tests that run the real programs: the end-to-end tests, and those of what is
-around the programs. A conftest.py imports what it offers."""
+"""Fixtures of all tests that run the real programs: the end-to-end tests and the packaging tests. A
+conftest.py imports those it needs."""
 
 import os
 import pathlib
@@ -14,12 +14,12 @@ from daemon import Ledger
 from network import Network
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
-TEST_SECONDS = 60  # a test that hangs is ended by its own process; a file may say otherwise
+TEST_SECONDS = 60  # the test process ends a hung test after this time; a file may override it
 
 
 def prepare(*variables):
-    """What a conftest does first: the rights and the environment have to be there, and SIGTERM is
-    to take fixtures down, as SIGINT does."""
+    """The first call in a conftest: checks privileges and environment, and lets SIGTERM tear
+    fixtures down like SIGINT."""
     if os.geteuid() != 0:
         pytest.exit("these tests make network namespaces: run them as root", returncode=1)
     for name in variables:
@@ -86,7 +86,7 @@ def knock_binary():
 
 @pytest.fixture
 def public_folder():
-    """A folder that is open to any user; pytest's own are closed."""
+    """A folder that any user may enter; pytest's own are closed."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="kn-e2e-"))
     folder.chmod(0o777)
     yield folder

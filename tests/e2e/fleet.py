@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A fleet on the test network: a broker with TLS, passwords and rules, and gateways with a daemon and
-a knockd-fleet each. A script may build one as well: see scripts/fleet-bench."""
+a knockd-fleet each. Scripts can use it too: see scripts/fleet-bench."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def password_of(user):
 
 
 class Certificates:
-    """A CA, and a certificate of the broker by it."""
+    """A CA, and the broker's certificate signed by it."""
 
     def __init__(self, folder, address):
         self.ca, self.cert, self.key = (folder / name for name in ("ca.pem", "cert.pem", "key.pem"))
@@ -40,7 +40,7 @@ class Certificates:
 
 
 class Broker:
-    """mosquitto on a host, started by its path and ended by its pid."""
+    """mosquitto on a host, started from its path and ended by its pid."""
 
     PORT, PLAIN = 8883, 1883
 
@@ -98,7 +98,7 @@ class Broker:
                              "-m", payload, *options)
 
     def flood(self, topic, payloads, user="admin"):
-        """As many messages, all at once."""
+        """Publishes all messages at once."""
         with self.host.socket() as connection:
             connection.settimeout(30)
             connection.connect((self.host.ipv4, self.PLAIN))
@@ -106,10 +106,10 @@ class Broker:
             connection.sendall(b"".join(mqtt.publish(topic, payload) for payload in payloads) +
                                mqtt.GOODBYE)
             while connection.recv(65536):
-                pass  # until it has read all, and hangs up
+                pass  # until it has read all and closes the connection
 
     def retained(self, topic="knockd/#"):
-        """What is retained there: topic to payload."""
+        """The retained messages: topic to payload."""
         self.publish("zz/last", "last", "-r")
         told = self.host.start("mosquitto_sub", *self.who("admin"), "-q", "1", "-t", topic,
                                "-t", "zz/last", "-F", "%t\t%p", "--retained-only",
@@ -117,7 +117,7 @@ class Broker:
         pairs = {}
         for line in told.stdout:
             name, payload = line.rstrip("\n").split("\t", 1)
-            if name == "zz/last":  # it comes last
+            if name == "zz/last":  # it is sent last
                 break
             pairs[name] = payload
         told.terminate()
@@ -221,7 +221,7 @@ class Gateway:
                    f"{count} x {pattern!r} in the log of {self.name}'s fleet", self.report, **options)
 
     def is_connected(self):
-        """To the broker, and to the daemon as it says."""
+        """True if it is connected to the broker and reports a connection to the daemon."""
         tcp = self.host.run("ss", "-Htn", "state", "established", "dport", "=", f":{Broker.PORT}")
 
         def last_of(*words):
@@ -238,7 +238,7 @@ class Gateway:
 
 
 class Fleet:
-    """So many gateways around one broker, which is the network's server."""
+    """A number of gateways around one broker on the network's server."""
 
     def __init__(self, network, knockd, knockd_fleet, folder, size, **broker):
         self.network = network
@@ -271,7 +271,7 @@ class Fleet:
             gateway.wait_for_closed(address, **options)
 
     def close(self):
-        """Ends all processes, also those that a test has ended."""
+        """Ends all processes, even those that a test has stopped."""
         for gateway in self.gateways:
             for process in (gateway.fleet, gateway.daemon and gateway.daemon.process):
                 if process:

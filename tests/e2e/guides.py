@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The configurations of public guides, as they stand in the tree, and our own examples: what doors
-they have, and which of these the scan guard protects."""
+"""The configurations of public guides in this tree, and our own examples: their doors, and which of
+them the scan guard protects."""
 
 import itertools
 import pathlib
@@ -13,7 +13,7 @@ SCAN_LIMIT = 4  # knockd's default
 
 
 def doors_of(text):
-    """[(name, {directive: value})] of a configuration, as a reader of the guide reads it."""
+    """[(name, {directive: value})] of a configuration, parsed independently of knockd."""
     doors = []
     for line in text.splitlines():
         section = re.match(r"\s*\[(.+)\]", line)
@@ -26,8 +26,8 @@ def doors_of(text):
 
 
 def knock_rules(files=SEEDS, wanted=lambda directives: True):
-    """[[(name, directives)]]: the doors of each guide by their knocks alone, without commands.
-    Guides that agree in these are given once."""
+    """[[(name, directives)]]: the doors of each guide with their knocks, without commands.
+    Duplicates are left out."""
     found = []
     for file in files:
         doors = [(name, {key: value for key, value in directives.items()
@@ -39,9 +39,9 @@ def knock_rules(files=SEEDS, wanted=lambda directives: True):
 
 
 def is_guarded(directives):
-    """Whether the scan guard keeps sweeps out, as knockd.conf(5) promises: it sees all that may be
-    a knock, two knocks are tcp, and a sweep tries other ports between any two. Ports that change
-    with time have tests of their own."""
+    """True if the scan guard stops sweeps, as knockd.conf(5) promises: it sees every packet that
+    may be a knock, two knocks are tcp, and a sweep tries other ports between any two. Ports that
+    change with time have their own tests."""
     if "secrets" in directives:
         return False
     tcp = [int(knock.removesuffix(":tcp"))
@@ -52,13 +52,13 @@ def is_guarded(directives):
             and all(abs(a - b) > SCAN_LIMIT + 1 for a, b in itertools.pairwise(tcp)))
 
 
-# As `knockd-firewall new-door` draws them.
+# Sequences drawn by `knockd-firewall new-door`.
 DRAWN = ("drawn", {"sequence": "31907,14286:udp,52741", "seq_timeout": "15", "tcpflags": "syn"})
 
 
 def guarded_rules():
-    """The same of guides, examples and new-door, with those doors alone that the scan guard
-    protects. Those that agree in their sequences are given once."""
+    """The same for guides, examples and new-door, limited to doors that the scan guard protects.
+    Duplicate sequences are left out."""
     by_sequences = {tuple(directives["sequence"] for _, directives in doors): doors
                     for doors in [*knock_rules([*SEEDS, *EXAMPLES], is_guarded), [DRAWN]]}
     return list(by_sequences.values())

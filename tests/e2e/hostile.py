@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a knockd-fleet of a test talks to instead of a broker and a daemon: both say what the test
-wants, by hand, and one thing after the other."""
+"""A fake broker and a fake daemon for knockd-fleet: both send what the test wants, one message
+after the other."""
 
 import fcntl
 import json
@@ -15,7 +15,7 @@ from waiting import wait_until
 PORT = 1883
 CONNECT, CONNACK, PUBLISH, SUBACK = 0x10, 0x20, 0x30, 0x90
 LET_IN = b"\x00\x00\x00"
-LARGEST = 268435455  # bytes that a packet of MQTT may have behind its length
+LARGEST = 268435455  # the most bytes of an MQTT packet after its length
 
 
 def length_of(length):
@@ -30,7 +30,7 @@ def packet(kind, body):
 
 
 class HostileBroker:
-    """One connection after the other, and each told what the test wants."""
+    """Serves one connection after the other and sends what the test wants."""
 
     def __init__(self, host):
         with host.inside():
@@ -42,7 +42,7 @@ class HostileBroker:
         self.connection = None
 
     def accept(self):
-        """The next connection, let in; the beginning of what comes by it is read."""
+        """Accepts the next connection and reads its first packets."""
         if self.connection:
             self.connection.close()
         self.connection = self._listening.accept()[0]
@@ -52,12 +52,12 @@ class HostileBroker:
         assert self.connection.recv(65536), "a subscription"
 
     def wait_in_silence(self):
-        """Answers no ping until it is left."""
+        """Answers no ping until the client disconnects."""
         while self.connection.recv(65536):
             pass
 
     def send(self, data):
-        """False: it hung up before all was sent."""
+        """False if the client hung up before everything was sent."""
         try:
             self.connection.sendall(data)
             return True
@@ -65,14 +65,14 @@ class HostileBroker:
             return False
 
     def publish(self, topic, message):
-        """Returns when the fleet has taken it."""
+        """Returns when the fleet has acknowledged it."""
         topic = f"knockd/home/{topic}".encode()
         self.send(packet(PUBLISH | 2, len(topic).to_bytes(2, "big") + topic + b"\x00\x07\x00" +
                          json.dumps(message).encode()))
         self.wait_for(b"\x40\x02\x00\x07")
 
     def wait_for(self, data):
-        """Reads what comes until it has these bytes in it."""
+        """Reads until these bytes have arrived."""
         received = b""
         while data not in received:
             more = self.connection.recv(65536)
@@ -121,7 +121,7 @@ class Caller:
         return self._lines.readline().rstrip("\n").replace("\t", " ")
 
     def say(self, **members):
-        """One line of JSON. Returns when the fleet has read it."""
+        """Sends one line of JSON. Returns when the fleet has read it."""
         self._connection.sendall(json.dumps(members, separators=(",", ":")).encode() + b"\n")
         wait_until(lambda: fcntl.ioctl(self._connection, termios.TIOCOUTQ, b"1234") == bytes(4),
                    f"{members} is read")
@@ -130,7 +130,7 @@ class Caller:
         self.say(status=0, text="")
 
     def read_until(self, begin):
-        """Answers all that comes before; returns it all."""
+        """Answers all lines up to this one; returns all of them."""
         lines = [self.read()]
         while not lines[-1].startswith(begin):
             assert lines[-1], f"{begin} expected, not {lines}"
@@ -157,7 +157,7 @@ class FakeDaemon:
         return Caller(self._listening.accept()[0])
 
     def accept_both(self):
-        """Until it is asked for its status."""
+        """Returns when the fleet asks for the status."""
         self.events, self.requests = self.accept(), self.accept()
         assert self.events.read() == "events"
         self.requests.read_until("status json")

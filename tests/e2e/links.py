@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The kinds of link on which knocks reach a server: each is made on a test network by a function of
-LINKS and carries IP packets made by hand. Where the kernel has no such device, the test is skipped
-and says so; what a stand-in shows then is told beside it."""
+"""The kinds of link on which knocks reach a server. A function of LINKS makes each on a test
+network; it carries hand-made IP packets. A test is skipped with a reason if the kernel lacks the
+device; the reason names what a substitute still covers."""
 
 import fcntl
 import os
@@ -28,7 +28,7 @@ SEQUENCE = "7000,8000:udp,9000"
 
 
 def config(ledger, extra=""):
-    """A door that tells who opened it by which interface; `extra` are more lines for it."""
+    """A door that logs its knocker and interface; `extra` are more lines for it."""
     return f"""
 [options]
     UseSyslog
@@ -65,8 +65,8 @@ def knock_packets(knocks, source, destination, extended=False):
 
 
 class Link:
-    """`interface` of the server, its addresses there, and the way to it. knock() may be called with
-    any source: nobody answers, and the daemon hears a packet before a firewall does."""
+    """`interface` of the server, its addresses there, and a way to send to it. knock() accepts any
+    source: nobody answers, and the daemon sees a packet before a firewall does."""
 
     def __init__(self, interface, ipv4, ipv6, send):
         self.interface = interface
@@ -122,7 +122,7 @@ def _veth(network):
 
 
 def _tagged(tags):
-    """Tagged frames, heard on the device that the tags are on."""
+    """Tagged frames, captured on the device below the tags."""
 
     def make(network):
         server = network.server
@@ -157,7 +157,7 @@ def _bridge(network):
 
 
 def open_tun(host, name, link_type=None):
-    """A tun device on a host, as a file: what is written to it comes out of the device as a packet."""
+    """A tun device on a host, as a file: data written to it arrives on the device as a packet."""
     with host.inside():
         tun = open("/dev/net/tun", "r+b", buffering=0)
         fcntl.ioctl(tun, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI))
@@ -196,7 +196,8 @@ def _loopback(network):
 
 
 def _dummy(network):
-    """Nothing ever arrives on a dummy; but what goes out there is heard, as on any device."""
+    """Nothing arrives on a dummy device, but its outgoing packets are captured, as on any
+    device."""
     server = network.server
     lacking(server, "dummy devices", "CONFIG_DUMMY", "dummy0", "type", "dummy")
     add_addresses(server, "dummy0", "198.51.100.1/24", "2001:db8:7::1/64")

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Scans a server with the doors of all guides many times, in each of the ways that people scan,
-while others knock. Prints a table; fails if a door opened for the scanner, or did not for a knocker.
+"""Scans a server with the doors of all guides many times, with each common kind of scan, while
+others knock. Prints a table; fails if a door opened for the scanner, or stayed shut for a knocker.
 Called by scripts/scans."""
 
 import argparse
@@ -16,8 +16,8 @@ from scans import (
     BY_FLAGS, COMMON, COMMON_BY_CONNECT, COMMON_UDP, DOWN, UP, Street, common_ports, flags_down,
     flags_up, luck, sweep)
 
-# What is printed, the scans that begin together, and whether they try the common tcp ports in
-# disorder, so that a door may open by luck. All doors of guides are there.
+# The printed name, the scans that begin together, and whether they try the common tcp ports in
+# random order, so that a door may open by luck. These run against all doors of guides.
 ALL_DOORS = {
     "common": ("nmap -sS", [COMMON], True),
     "up": ("nmap -sS -r -p1-65535", [UP], False),
@@ -26,7 +26,7 @@ ALL_DOORS = {
     "down": ("65535 down to 1", [DOWN], False),
     "two": ("two nmap -sS at once", [COMMON, COMMON], True),
 }
-# The doors that the scan guard protects are there: others open to these.
+# These run only against doors that the scan guard protects; others open to them.
 GUARDED_DOORS = {
     **{f"{flags}-up".lower(): (f"{flags}, ascending", [flags_up(flags)], False)
        for flags in BY_FLAGS},
@@ -39,13 +39,14 @@ KINDS = {**ALL_DOORS, **GUARDED_DOORS}
 
 
 def lucks():
-    """The chances that luck opens a door to one scan: of the guide that has most, of all guides."""
+    """The probability that one scan opens a door by luck: for the guide with the highest, and for
+    all guides."""
     ports, guides = common_ports(), knock_rules()
     return max(luck(ports, [doors]) for doors in guides), luck(ports, guides)
 
 
 def scan_and_knock(network, binary, knock, kind, scans):
-    """A row of the table, and whether all was as it should be."""
+    """A row of the table, and whether the result is as expected."""
     title, commands, in_disorder = KINDS[kind]
     with tempfile.TemporaryDirectory() as folder:
         guides = guarded_rules() if kind in GUARDED_DOORS else knock_rules()

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""What the processes of a host of the test network take of memory."""
+"""The memory that the processes of a host of the test network use."""
 
 import contextlib
 import pathlib
 
 
 def read_of_each(host, name):
-    """A file of /proc of each of the host's processes, without those that end meanwhile."""
+    """A file of /proc for each of the host's processes, without those that end meanwhile."""
     for pid in host.processes():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             yield pathlib.Path(f"/proc/{pid}/{name}").read_text()
 
 
 def written_memory(host, left_out=()):
-    """kB that the host's processes have written and share with nobody, as two sums: their own, and
-    that of the rings into which the kernel puts what is captured. Pages of a library are no part of
-    it: they are private or not by who else runs it. Libraries whose paths are `left_out` do not
-    count at all."""
+    """Private written memory of the host's processes in kB, as two sums: their own, and that of the
+    rings into which the kernel writes captured packets. Unwritten pages of a library are not
+    included: whether they are private depends on other processes. Libraries whose paths are
+    `left_out` are not counted at all."""
     own = ring = 0
     for text in read_of_each(host, "smaps"):
         for line in text.splitlines():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""As much of MQTT 5 as it takes to send a flood, or to be a thousand subscribers."""
+"""The part of MQTT 5 that is needed to send a flood, or to act as a thousand subscribers."""
 
 
 def text(word):
@@ -15,7 +15,7 @@ def packet(first, body):
 
 
 def connect(connection, name, user, password):
-    """Says hello on a socket, and is let in."""
+    """Connects over a socket and waits until the broker accepts it."""
     connection.sendall(packet(0x10, text("MQTT") + b"\x05\xc2\x02\x58\x00" + text(name) + text(user) +
                               text(password)))
     answer = connection.recv(256)
@@ -29,7 +29,7 @@ def subscribe(connection, topic):
 
 
 def acknowledgements(received):
-    """For what has come with QoS 1: those, and what is left without its end."""
+    """The acknowledgements for messages with QoS 1, and the incomplete rest of the data."""
     answer, begin = b"", 0
     while len(received) - begin > 4:
         length, header = received[begin + 1], 2

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A small Ethernet of network namespaces: a server, a client and a stranger around one switch, with
-IPv4 and IPv6. Nothing of it can be seen from the host's own network; everything in it, processes
-included, is gone after close()."""
+IPv4 and IPv6. It is invisible from the host's own network; close() removes everything in it,
+including processes."""
 
 import contextlib
 import ctypes
@@ -21,7 +21,8 @@ _numbers = itertools.count(1)
 
 
 def run(*argv, timeout=30, check=True, **options):
-    """Runs a program to its end; its output is text in the result, and in the error if it fails."""
+    """Runs a program to its end; the result, or the error if it fails, contains its output as
+    text."""
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False,
                           **options)
@@ -50,14 +51,15 @@ class Host:
         return self.ipv6 if family == 6 else self.ipv4
 
     def argv(self, *argv):
-        """The command line that runs `argv` in here; `ip` replaces itself, so the pid is argv's."""
+        """The command line that runs `argv` on this host; `ip` execs it, so the pid is that of
+        argv."""
         return ["ip", "netns", "exec", self.namespace, *map(str, argv)]
 
     def run(self, *argv, **options):
         return run(*self.argv(*argv), **options)
 
     def start(self, *argv, **options):
-        """Starts a program that close() ends at the latest."""
+        """Starts a program; close() ends it at the latest."""
         options.setdefault("stdin", subprocess.DEVNULL)
         process = subprocess.Popen(self.argv(*argv), **options)
         self._processes.append(process)
@@ -65,7 +67,7 @@ class Host:
 
     @contextlib.contextmanager
     def inside(self):
-        """Sockets that the calling thread makes in this context are sockets of this host."""
+        """Sockets that the calling thread makes in this context belong to this host."""
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         there = os.open(f"/run/netns/{self.namespace}", os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -83,7 +85,8 @@ class Host:
             return socket.socket(family, kind, protocol)
 
     def serve(self, port):
-        """Greets everyone who gets through to this tcp port, over IPv4 and IPv6, until close()."""
+        """Answers every connection to this tcp port with a greeting, over IPv4 and IPv6, until
+        close()."""
         with self.inside():
             listener = socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
         self._services.append(listener)
@@ -97,7 +100,7 @@ class Host:
         threading.Thread(target=greet, daemon=True).start()
 
     def reaches(self, address, port, timeout=0.3):
-        """Whether the service behind a tcp port answers; a dropped SYN costs the whole timeout (in
+        """True if the service at a tcp port answers; a dropped SYN takes the whole timeout (in
         seconds, shorter than the first retransmission)."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with self.socket(family) as connection:
@@ -109,11 +112,11 @@ class Host:
                 return False
 
     def processes(self):
-        """The pids of all that runs in here."""
+        """The pids of all processes on this host."""
         return [int(pid) for pid in run("ip", "netns", "pids", self.namespace).stdout.split()]
 
     def pids_of(self, name):
-        """The pids of those with this name."""
+        """The pids of the processes with this name."""
         found = []
         for pid in self.processes():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
@@ -129,7 +132,7 @@ class Host:
         for process in self._processes:
             process.kill()
             process.wait()
-        # What daemons left behind (they leave their parents): all of it runs in our own namespace.
+        # Daemons have left their parents, so end everything that runs in our namespace.
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -138,8 +141,8 @@ class Host:
 
 
 class Network:
-    """server, client and stranger; each reaches each. Names are unique on this machine, so tests
-    may run side by side."""
+    """server, client and stranger; each can reach the others. Names are unique on this machine, so
+    tests can run in parallel."""
 
     def __init__(self):
         self._prefix = f"kn-{os.getpid()}-{next(_numbers)}"
@@ -159,7 +162,7 @@ class Network:
         self._made.append(lambda: run("ip", "netns", "del", self._switch))
         run("ip", "netns", "exec", self._switch, "sysctl", "-qw",
             "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
-        # Without snooping the switch needs no time to learn where neighbour solicitations go.
+        # With snooping off, the switch forwards neighbour solicitations at once.
         run("ip", "-n", self._switch, "link", "add", "switch", "type", "bridge",
             "mcast_snooping", "0")
         run("ip", "-n", self._switch, "link", "set", "switch", "up")
@@ -179,7 +182,7 @@ class Network:
         self.plug(host)
 
     def plug(self, host, interface="eth0", mac=None, ipv4=None, ipv6=None):
-        """Gives a host an interface at the switch, with the host's addresses unless told others."""
+        """Gives a host an interface at the switch, by default with the host's addresses."""
         port = f"{host.namespace.rsplit('-', 1)[1]}-{interface}"[:15]
         here = ["ip", "-n", host.namespace]
         run(*here, "link", "add", interface, "address", mac or host.mac, "type", "veth",
@@ -189,13 +192,13 @@ class Network:
         run(*here, "link", "set", interface, "addrgenmode", "none")
         run(*here, "addr", "add", f"{ipv6 or host.ipv6}/64", "dev", interface, "nodad")
         run(*here, "link", "set", interface, "up")
-        # Until the kernel has seen to the carrier, a device drops in silence what it is to send.
+        # Until the kernel has noticed the carrier, a device silently drops what it should send.
         for end in ([*here, "link", "show", interface],
                     ["ip", "-n", self._switch, "link", "show", port]):
             wait_until(lambda end=end: "state UP" in run(*end).stdout, " ".join(end))
 
     def close(self):
-        """Removes everything, also what a test left half done; the first failure is reported."""
+        """Removes everything, even leftovers of a failed test; reports the first failure."""
         with contextlib.ExitStack() as stack:
             for remove in self._made:
                 stack.callback(remove)

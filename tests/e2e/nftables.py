@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kernel's ruleset on a host of the test network, by the real nft(8)."""
+"""The kernel's ruleset on a host of the test network, through the real nft(8)."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
 
 def nft(host, *lines):
-    """A ruleset for nft(8): one transaction."""
+    """Loads a ruleset with nft(8) in one transaction."""
     done = subprocess.run(host.argv("nft", "-f", "-"), input="\n".join(lines) + "\n", text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30, check=False)
     assert done.returncode == 0, f"{done.stdout}\nof {lines}"
@@ -20,8 +20,8 @@ def _seconds(text):
 
 
 def elements(host, set_name, table=("inet", "knockd")):
-    """The keys of a set's elements, as "192.0.2.7 tcp 22", and the seconds each has left (None: it
-    stays). Empty without the set."""
+    """The keys of a set's elements, as "192.0.2.7 tcp 22", with the seconds left (None: permanent).
+    Empty without the set."""
     listed = host.run("nft", "list", "set", *table, set_name, check=False)
     found = re.search(r"elements = \{(.*?)\}", listed.stdout, re.DOTALL)
     if listed.returncode != 0 or not found:

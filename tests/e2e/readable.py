@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What is wrong with a page for readers with weak eyes and for readers of the screen, and whether it is
-wider than the screen (WCAG 2: 1.4.3, 1.4.10, 3.1.1, 4.1.2). An expression for a browser."""
+"""An expression for a browser that lists a page's accessibility faults: contrast, names for screen
+readers, and a page wider than the screen (WCAG 2: 1.4.3, 1.4.10, 3.1.1, 4.1.2)."""
 
 FAULTS = """(() => {
   const faults = [];

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Port scans by the programs that people scan with, and a server with the doors of all guides for
-them to try. scripts/scans runs many, test_scans.py a few whose outcome is sure."""
+"""Port scans by common scanners, and a server with the doors of all guides as their target.
+scripts/scans runs many scans, test_scans.py a few with a certain result."""
 
 import itertools
 import math
@@ -20,31 +20,31 @@ _CLOSING_KNOCK = f"{_CLOSING_PORT}:udp"
 
 
 def nmap(*options):
-    """A scan of one host at the pace that is usual in a local network."""
+    """A scan of one host at the usual speed in a local network."""
     return ["nmap", "-n", "-Pn", "-T4", *options]
 
 
-# Packets a second: with as many daemons listening as there are guides, none of them loses any.
+# Packets a second, low enough that with one daemon per guide none loses a packet.
 RATE = 20000
 UP = nmap("-sS", "-r", "-p1-65535", "--max-rate", str(RATE))
-# nmap, nc and hping3 put the ports that they are given in ascending order.
+# nmap, nc and hping3 sort the given ports in ascending order.
 DOWN = ["bash", "-c",
         "for ((port = 65535; port > 0; --port)); do : < /dev/tcp/$0/$port; done 2> /dev/null"]
-COMMON = nmap("-sS")  # the thousand ports most often found open, in disorder
+COMMON = nmap("-sS")  # the thousand ports most often found open, in random order
 COMMON_BY_CONNECT = nmap("-sT")
-# The rate bounds the wait for answers: a kernel tells of few closed udp ports a second.
+# The rate bounds the wait for answers: a kernel reports only few closed udp ports a second.
 COMMON_UDP = nmap("-sU", "--top-ports", "100", "--min-rate", "500")
 
 
 
 def sweep(*kinds, order="up", rate=RATE):
-    """Sweeps of all ports by crafted packets, one after another; see sweep.py for the kinds. The
-    closing knock is left out: it would be a wrong knock for an attempt at another door."""
+    """Sweeps of all ports with crafted packets, one after another; see sweep.py for the kinds. They
+    leave out the port of the closing knock, a wrong knock for attempts at other doors."""
     return ["/usr/bin/python3", pathlib.Path(__file__).with_name("sweep.py"), order, str(rate),
             str(_CLOSING_PORT), *kinds]
 
 
-# What nmap has for packets with these flags, up; a crafted sweep goes down.
+# nmap's scan with these flags goes up; a crafted sweep goes down.
 BY_FLAGS = {
     "SYN+ACK": ("SA", ("-sS", "--scanflags", "SYNACK")),
     "SYN+FIN": ("SF", ("-sS", "--scanflags", "SYNFIN")),
@@ -63,7 +63,8 @@ def flags_down(flags):
 
 
 class Scan:
-    """Scans that begin together from one host; each command gets the address to scan at its end."""
+    """Scans that begin together from one host; each command gets the address to scan as its last
+    argument."""
 
     def __init__(self, host, address, *commands):
         self._host = host
@@ -76,7 +77,7 @@ class Scan:
         return any(process.poll() is None for process in self._processes)
 
     def wait(self):
-        """Returns how many packets were sent."""
+        """Returns the number of packets sent."""
         for process in self._processes:
             process.wait()
         return self._sent() - self._before
@@ -87,7 +88,7 @@ class Scan:
 
 
 class House:
-    """A daemon with the doors of one guide, whose commands do nothing; it tells all it sees."""
+    """A daemon with the doors of one guide and no-op commands; it logs everything it sees."""
 
     def __init__(self, server, binary, folder, doors, options=""):
         self.doors = doors
@@ -98,14 +99,14 @@ class House:
         self.daemon = Daemon(server, binary, folder, config)
 
     def told(self, source, what):
-        """Its log lines that tell `what`, a pattern, of a source."""
+        """Its log lines about a source that match the pattern `what`."""
         return self.daemon.matching(rf"{re.escape(source)}: .*: {what}")
 
     def wait_for_opening(self, source, door):
         self.daemon.wait_for(rf"{re.escape(source)}: {re.escape(door)}: OPEN SESAME")
 
     def lost(self):
-        """Packets that its captures could not take."""
+        """Packets that its captures lost."""
         pattern = r"status: .* packets, (\d+) lost, .*"
         before = len(self.daemon.matching(pattern))
         self.daemon.send(signal.SIGUSR1)
@@ -114,13 +115,13 @@ class House:
 
 
 class Street:
-    """A house for each guide, all at the server's address and hearing the same packets. Scans come
-    from the client. Knocks come from the stranger, each from an address of its own."""
+    """A house for each guide, all at the server's address and receiving the same packets. Scans
+    come from the client. Knocks come from the stranger, each from a new address."""
 
     def __init__(self, network, binary, knock, folder, guides=None, options=""):
         self.network = network
         self._knock = knock
-        # The stranger is whoever it says of these, and the server answers to there.
+        # The stranger uses any of these addresses, and the server answers to them.
         stranger, server = network.stranger, network.server
         stranger.run("ip", "route", "add", "local", _KNOCKERS, "dev", "lo")
         server.run("ip", "route", "add", _KNOCKERS, "via", stranger.ipv4)
@@ -130,27 +131,27 @@ class Street:
         self._doors = itertools.cycle([(house, name, directives["sequence"])
                                        for house in self.houses
                                        for name, directives in house.doors])
-        self.failures = []  # of knocks that should have opened
+        self.failures = []  # addresses of knocks that should have opened
 
     def scan(self, *commands):
         return Scan(self.network.client, self.network.server.ipv4, *commands)
 
     def knock(self, sequence):
-        """Returns the address from which it knocked."""
+        """Knocks from a new address and returns it."""
         source = next(self._sources)
         self.network.stranger.run(self._knock, "--delay", "2ms", "--source", source,
                                   self.network.server.ipv4, sequence)
         return source
 
     def knock_during(self, scan):
-        """Knocks at one door after another for as long as the scan runs. Returns how many knocks
-        were sent while it did, and how many of these opened."""
+        """Knocks at one door after another while the scan runs. Returns the number of knocks sent
+        meanwhile, and how many of them opened."""
         sent = opened = 0
         while scan.is_running():
             house, door, sequence = next(self._doors)
             source = self.knock(sequence)
             if not scan.is_running():
-                break  # its last packets may have come after the scan
+                break  # its last packets may have arrived after the scan
             sent += 1
             try:
                 house.wait_for_opening(source, door)
@@ -160,7 +161,7 @@ class Street:
         return sent, opened
 
     def settle(self):
-        """Returns when each house has seen to all that was sent before."""
+        """Returns when each house has handled all earlier packets."""
         source = self.knock(_CLOSING_KNOCK)
         for house in self.houses:
             house.wait_for_opening(source, "closing")
@@ -169,13 +170,13 @@ class Street:
         return sum(house.lost() for house in self.houses)
 
     def told(self, what):
-        """What the houses have told of the scanner."""
+        """What the houses have logged about the scanner."""
         return [line for house in self.houses
                 for line in house.told(self.network.client.ipv4, what)]
 
 
 def common_ports():
-    """The tcp ports that nmap tries if it is not told."""
+    """The tcp ports that nmap tries by default."""
     ports = set()
     listed = run("nmap", "-v", "-oG", "-", check=False).stdout
     for part in re.search(r"TCP\(\d+;([\d,-]+)\)", listed).group(1).split(","):
@@ -185,8 +186,8 @@ def common_ports():
 
 
 def luck(ports, guides):
-    """The chance that a scan of these ports in disorder opens a door of one of the guides all the
-    same: its knocks come in order, with SCAN_LIMIT other ports at most on the way."""
+    """The probability that a scan of these ports in random order opens a door of one of the guides:
+    its knocks are in order, with at most SCAN_LIMIT other ports in between."""
     sequences = {directives["sequence"] for doors in guides for _, directives in doors}
     chance = 0.0
     for sequence in sequences:

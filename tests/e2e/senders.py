@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The knockers that people use, each as a function: send(client, address, knocks) sends one packet
-or more for each of `knocks`, in their order; a knock is "7000" or "7000:udp", as in sequences."""
+"""Common programs for knocking, each as a function: send(client, address, knocks) sends one or more
+packets for each of `knocks`, in order; a knock is "7000" or "7000:udp", as in sequences."""
 
 import os
 import random
@@ -23,7 +23,7 @@ def parts(knocks):
 
 
 def with_knock(client, address, knocks, binary=None):
-    """Debian's `knock`, or another of its command line."""
+    """Debian's `knock`, or another program with the same command line."""
     client.run(binary or f"{REFERENCE}/usr/bin/knock", address,
                *(f"{port}:{protocol}" for port, protocol in parts(knocks)))
 
@@ -38,7 +38,7 @@ def with_nc(client, address, knocks):
 
 
 def with_nmap(client, address, knocks):
-    """One nmap run a port, with the options that are seen in guides."""
+    """One nmap run per port, with the options that guides use."""
     version = ["-6"] if ":" in address else []
     for port, protocol in parts(knocks):
         client.run("nmap", *version, "-n", "-Pn", "--host-timeout", "1500ms", "--max-retries", "0",
@@ -46,15 +46,15 @@ def with_nmap(client, address, knocks):
 
 
 def with_hping3(client, address, knocks):
-    """hping3 knows IPv4 alone."""
+    """hping3 supports only IPv4."""
     for port, protocol in parts(knocks):
         kind = "--udp" if protocol == "udp" else "--syn"
         client.run("hping3", "-n", "-c", "1", kind, "-p", str(port), address, check=False)
 
 
 def with_connect(client, address, knocks, patience=0.2):
-    """What telnet and browsers do: a connect() each, given up after `patience` seconds if nothing
-    answers; the kernel repeats an unanswered SYN after 1 s."""
+    """Like telnet and browsers: one connect() per knock, aborted after `patience` seconds without
+    an answer; the kernel repeats an unanswered SYN after 1 s."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     for port, protocol in parts(knocks):
         kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
@@ -65,11 +65,11 @@ def with_connect(client, address, knocks, patience=0.2):
                 if protocol == "udp":
                     knocker.send(b"x")
             except OSError:
-                pass  # refused or unanswered: knocked all the same
+                pass  # refused or unanswered, but knocked
 
 
 class Frames:
-    """Frames made by hand, from one host to another: any flags, any forged source."""
+    """Hand-made frames from one host to another, with any flags and any forged source."""
 
     def __init__(self, client, server, family=4):
         self.client = client
@@ -90,8 +90,8 @@ class Frames:
                 wire.send(bytes(frame))
 
     def tcp(self, port, flags="S", source_port=None, sequence=None, **fields):
-        """One segment; a new source port and sequence number unless they are given, as a new
-        connection has them."""
+        """One segment; by default with a new source port and sequence number, like a new
+        connection."""
         self.send(self.frame(TCP(sport=source_port or random.randint(32768, 60999), dport=port,
                                  seq=random.getrandbits(32) if sequence is None else sequence,
                                  flags=flags), **fields))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Preloaded: the wall clock of the daemon is as many seconds off as the file of $SET_CLOCK says. A
- * listener does not have that variable, and could not read a file. Or as $SET_CLOCK_BY says. */
+ * Preloaded: shifts the daemon's wall clock by the seconds in the file $SET_CLOCK, or by
+ * $SET_CLOCK_BY. A listener does not have the first variable, and could not read the file. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A disk that is soon full."""
+"""A small disk that fills up quickly."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from network import run
 
 @pytest.fixture
 def tmpfs(tmp_path):
-    """A small file system of its own; remount(options) changes it."""
+    """A new small file system; remount(options) changes it."""
     folder = tmp_path / "tmpfs"
     folder.mkdir()
     run("mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "none", str(folder))
@@ -17,7 +17,7 @@ def tmpfs(tmp_path):
 
 
 def fill(folder):
-    """Leaves no byte free; the path of what is in the way."""
+    """Fills the disk completely; returns the path of the file that fills it."""
     filler = folder / "filler"
     with open(filler, "wb", buffering=0) as file:
         try:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Knocks of many sources, faster than scapy makes frames: one UDP datagram each, so for doors with a
-sequence of one udp knock."""
+"""Knocks from many sources, faster than scapy makes frames. Each is one UDP datagram, so the doors
+need a sequence of one udp knock."""
 
 import ipaddress
 import socket
@@ -8,7 +8,7 @@ import struct
 
 
 def source(number):
-    """The address of the knocker with this number, of 16 million."""
+    """The address of the knocker with this number, out of 16 million."""
     return str(ipaddress.IPv4Address("10.0.0.0") + number)
 
 
@@ -19,7 +19,7 @@ def _checksum(header):
 
 
 class Storm:
-    """Sends from the client to the server; the addresses it sends from belong to nobody."""
+    """Sends from the client to the server, from addresses that no host has."""
 
     def __init__(self, client, server):
         self._ethernet = bytes.fromhex((server.mac + client.mac).replace(":", "")) + b"\x08\x00"

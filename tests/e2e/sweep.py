@@ -5,8 +5,8 @@ F, 0 (none) for tcp, or udp.
 
     sweep.py up|down PACKETS_A_SECOND PORT_TO_LEAVE_OUT KIND... ADDRESS
 
-The sums of the packets are left out, so that the host itself answers none: what knockd sees does
-not depend on it, and no answer costs time. As root."""
+The packets have no checksums, so the host itself answers none and no time is lost on answers;
+knockd does not check them. Needs root."""
 
 import socket
 import struct
@@ -15,7 +15,7 @@ import time
 
 FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32, "0": 0}
 SOURCE_PORT = 40000
-BURST = 100  # packets between two looks at the clock
+BURST = 100  # packets between two readings of the clock
 
 
 def packets(kind, ports):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Debian's knockd 0.8 and ours hear the same packets. The first half: each knock that 0.8 answers
-is answered with the same commands and the same log lines. The second half: where ours differs on
-purpose, each difference with both outcomes."""
+"""Debian's knockd 0.8 and ours receive the same packets. First half: our daemon answers each knock
+that 0.8 answers with the same commands and log lines. Second half: the intended differences, each
+with both results."""
 
 import re
 import signal
@@ -15,8 +15,8 @@ from daemon import Daemon, is_reference
 from senders import Frames
 from waiting import repeat_until, wait_until
 
-# Comes last in every scenario, from a source of its own: a daemon that has answered it has answered
-# all before.
+# The last knock of every scenario, from a separate source: a daemon that has answered it has
+# answered all earlier ones.
 DONE = """
 [done]
     sequence = 60001:udp
@@ -46,7 +46,7 @@ class Listener:
                 if not re.search(r"(^|: )done: ", line)]
 
     def opened(self):
-        """The doors that were opened, in order, each with its knocker."""
+        """The opened doors, in order, each with its knocker."""
         return [line.removesuffix(": OPEN SESAME") for line in self.answers()
                 if line.endswith(": OPEN SESAME")]
 
@@ -57,7 +57,7 @@ class Pair:
     def __init__(self, network, binaries, tmp_path, config, files):
         self.network = network
         self.config = config + DONE
-        # All lines of the quickest knocker.
+        # Enough for all lines of the fastest knocker.
         ours = "[options]\nLog_Rate = 0\n" + self.config
         reference, knockd = binaries
         if is_reference(knockd):
@@ -83,7 +83,7 @@ class Pair:
                 frames.tcp(int(port), flags or "S")
 
     def settle(self):
-        """Returns when both have heard all that was sent, and ran what that made them run."""
+        """Returns when both have received all packets and run the resulting commands."""
         count = 1 + self.theirs.events().count("done")
         self.frames("stranger").udp(60001)
         for each in self.both:
@@ -94,15 +94,15 @@ class Pair:
 
     @staticmethod
     def _commands_ran(listener):
-        """0.8's child tells of its command itself, so that line may come late, too."""
+        """0.8's child logs its command itself, so that line may be late too."""
         started = [line for line in listener.answers() if ": running command: " in line]
         entries = [line for line in started if line.endswith(">> events")]
         ran = [line for line in listener.events() if line != "done"]
         return len(started) >= len(listener.opened()) and len(ran) >= len(entries)
 
     def assert_same(self, opened=None):
-        """Same commands, same lines; a line of a door and source comes in the same order (the
-        lines of different doors and of commands may overtake each other)."""
+        """Same commands, same lines; the lines of a door and source are in the same order (those of
+        different doors and of commands may overtake each other)."""
         self.settle()
         theirs, ours = self.theirs, self.ours
         assert sorted(ours.events()) == sorted(theirs.events())
@@ -132,7 +132,7 @@ def pair(network, reference, knockd, tmp_path):
 # --- answered alike
 
 def door(directives, name="a", event="opened"):
-    """A door of these directives, with a command that enters the event unless they name one."""
+    """A door with these directives and, unless they name one, a command that appends the event."""
     if "command" not in directives:
         directives += f"\ncommand = echo {event} %IP% >> events"
     return f"[{name}]\n{directives}\n"
@@ -198,7 +198,7 @@ def test_answers_like_the_reference(pair, scenario, family):
     pair.assert_same(opened)
 
 
-def test_a_failing_command_is_told_like_the_reference(pair):
+def test_a_failing_command_is_logged_like_the_reference(pair):
     pair = pair(door("sequence = 7000\ncommand = exit 3"))
     pair.knock("7000")
     for each in pair.both:
@@ -266,7 +266,7 @@ def test_a_one_time_sequence_works_once_like_the_reference(pair):
 
 
 def test_target_like_the_reference(pair):
-    """A door at an address that is not the host's own: what passes through is heard too."""
+    """A door at an address of another host: forwarded packets count too."""
     pair = pair(door("sequence = 7000,8000\ntcpflags = syn\ntarget = 198.51.100.7", "elsewhere")
                 + SSH)
     frames = pair.frames()
@@ -276,14 +276,14 @@ def test_target_like_the_reference(pair):
     pair.assert_same(opened=1)
 
 
-def test_packets_to_others_are_not_heard_like_the_reference(pair):
+def test_packets_to_other_hosts_are_ignored_like_the_reference(pair):
     pair = pair(SSH)
     pair.frames().knock("7000,8000,9000", destination="198.51.100.7")
     pair.assert_same(opened=0)
 
 
 def test_a_late_knock_is_a_timeout_like_the_reference(pair):
-    """0.8 tells of a timeout when the next packet comes; ours has told of it by then."""
+    """0.8 logs a timeout when the next packet arrives; ours has logged it before."""
     pair = pair(door("sequence = 7000,8000\ntcpflags = syn\nseq_timeout = 1"))
     pair.knock("7000")
     pair.ours.daemon.wait_for(r"\S+: a: (Stage 1|sequence timeout \(stage 1\))", count=1)
@@ -299,7 +299,7 @@ def test_reload_like_the_reference(pair):
         text = each.daemon.config_file.read_text()
         each.daemon.config_file.write_text(text.replace("[a]", "[new]").replace("7000", "7001"))
         each.daemon.send(signal.SIGHUP)
-    # A reload takes its time, and may miss what comes meanwhile.
+    # A reload takes a while, and may miss packets meanwhile.
     repeat_until(lambda: pair.knock("7001 8000 9000"),
                  lambda: all(each.opened() for each in pair.both), "the new door opens",
                  lambda: "\n".join(each.daemon.report() for each in pair.both))
@@ -324,9 +324,9 @@ def test_a_new_log_file_is_begun_at_reload_like_the_reference(pair):
 
 # --- different on purpose
 
-# Why: configuration, moves, how often a door opens in 0.8 and in ours.
+# Reason: configuration, moves, how often a door opens in 0.8 and in ours.
 BETTER = {
-    # Rule 3: a knock may come twice; phones, browsers and nc repeat theirs.
+    # Rule 3: a knock may be repeated; phones, browsers and nc do so.
     "the knock just accepted comes again": (SSH, "7000 7000 8000 8000 9000", 0, 1),
     "a datagram comes again": (
         door("sequence = 7000:udp,8000:udp"), "7000:udp 7000:udp 8000:udp", 0, 1),
@@ -334,10 +334,11 @@ BETTER = {
     "begun again in the middle": (SSH, "7000 8000 7000 8000 9000", 0, 1),
     "begun at another door": (
         SSH + door("sequence = 1234,2345", "b"), "7000 8000 1234 2345", 0, 1),
-    # TCPFlags = syn is a connection attempt: the scan guard sees all that may open a door.
+    # TCPFlags = syn means a connection attempt: the scan guard sees every packet that may open a
+    # door.
     "syn with ack is no connection attempt": (SSH, "7000+SA 8000+SA 9000+SA", 1, 0),
     "syn with ack is no wrong knock": (SSH, "7000 9000+SA 8000 9000", 0, 1),
-    # One source's success or failure is no other's.
+    # Sources are independent in success and failure.
     "two sources at once": (SSH, "7000 stranger/7000 8000 stranger/8000 9000 stranger/9000", 1, 2),
 }
 
@@ -352,8 +353,8 @@ def test_answers_better_than_the_reference(pair, scenario):
     assert len(pair.ours.events()) == ours + 1
 
 
-def test_a_retransmission_is_no_wrong_knock(pair):
-    """Rule 2: the same segment again, also after the next knock."""
+def test_a_retransmission_is_not_a_wrong_knock(pair):
+    """Rule 2: the same segment again, even after the next knock."""
     pair = pair(SSH)
     frames = pair.frames()
     for port in (7000, 8000, 9000):
@@ -363,7 +364,7 @@ def test_a_retransmission_is_no_wrong_knock(pair):
     assert (len(pair.theirs.opened()), len(pair.ours.opened())) == (0, 1)
 
 
-def test_a_timeout_is_told_when_it_happens(pair):
+def test_a_timeout_is_logged_when_it_happens(pair):
     pair = pair(door("sequence = 7000,8000\ntcpflags = syn\nseq_timeout = 1"))
     pair.knock("7000")
     line = rf"{re.escape(pair.network.client.ipv4)}: a: sequence timeout \(stage 1\)"
@@ -372,8 +373,8 @@ def test_a_timeout_is_told_when_it_happens(pair):
 
 
 def test_time_is_measured_in_fractions(pair):
-    """Two knocks 0.2 s apart with a timeout of 1 s: 0.8 counts how often the wall clock's second
-    changed."""
+    """Two knocks 0.2 s apart with a timeout of 1 s: 0.8 counts changes of the wall clock's
+    second."""
     pair = pair(door("sequence = 7000,8000\ntcpflags = syn\nseq_timeout = 1"))
     for part_of_second in (0.9, 0.1):
         wait_until(lambda: abs(time.time() % 1 - part_of_second) < 0.02, "that part of the second")
@@ -393,7 +394,7 @@ def test_the_end_of_an_attempt_leaves_other_attempts_alone(pair):
     assert [len(each.opened()) for each in pair.both] == [0, 1]
 
 
-def test_a_scan_is_no_knock(pair):
+def test_a_scan_is_not_a_knock(pair):
     """A scan that tries the door's ports in its order opens 0.8."""
     pair = pair(SSH)
     pair.knock("7000 1001 1002 1003 1004 1005 8000 1006 1007 1008 1009 1010 9000")
@@ -402,8 +403,8 @@ def test_a_scan_is_no_knock(pair):
     assert f"{pair.network.client.ipv4}: a: port scan, knock discarded" in pair.ours.answers()
 
 
-def test_nothing_is_the_end_of_the_last_one_time_sequence(pair):
-    """0.8 crashes with the last of its sequences."""
+def test_the_last_one_time_sequence_does_not_end_the_daemon(pair):
+    """0.8 crashes after its last sequence."""
     pair = pair(door("one_time_sequences = sequences\ntcpflags = syn", "once")
                 + door("sequence = 1234,2345"), {"sequences": " 7000,8000\n"})
     pair.knock("7000 8000")
@@ -416,7 +417,7 @@ def test_nothing_is_the_end_of_the_last_one_time_sequence(pair):
 
 
 def test_a_faulty_configuration_is_refused_at_reload(pair):
-    """0.8 leaves, and with it the doors."""
+    """0.8 exits, and its doors with it."""
     pair = pair(SSH)
     for each in pair.both:
         each.daemon.config_file.write_text("[options]\nnonsense = 1\n")
@@ -429,7 +430,7 @@ def test_a_faulty_configuration_is_refused_at_reload(pair):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_leave_is_no_failure(pair, number):
+def test_a_signal_to_exit_gives_status_0(pair, number):
     pair = pair(SSH)
     for each in pair.both:
         each.daemon.send(number)
@@ -437,8 +438,8 @@ def test_asked_to_leave_is_no_failure(pair, number):
     assert [each.answers()[-1] for each in pair.both] == ["shutting down"] * 2
 
 
-def test_open_doors_are_shut_at_once_before_leaving(pair):
-    """0.8 stays until Cmd_Timeout is over."""
+def test_open_doors_are_shut_at_once_at_exit(pair):
+    """0.8 waits until Cmd_Timeout is over."""
     pair = pair(door("sequence = 7000\ncmd_timeout = 30\nstart_command = echo start >> events\n"
                      "stop_command = echo stop >> events"))
     pair.knock("7000")
@@ -465,7 +466,7 @@ def test_the_command_line_wins_over_the_configuration(server, reference, knockd,
 
 
 def test_extension_headers_hide_no_knock(pair):
-    """0.8 knows only an IPv6 header that the tcp header follows at once."""
+    """0.8 finds the tcp header only directly after the IPv6 header."""
     pair = pair(SSH)
     frames = pair.frames(family=6)
     for port in (7000, 8000, 9000):
@@ -475,7 +476,7 @@ def test_extension_headers_hide_no_knock(pair):
     assert (len(pair.theirs.opened()), len(pair.ours.opened())) == (0, 1)
 
 
-# What 0.8 takes in silence; ours names the line and leaves. Line 2 is at fault in each.
+# Faults that 0.8 accepts silently; ours names the line and exits. The fault is in line 2 of each.
 FAULTY = {
     "a port that is a word": door("sequence = abc"),
     "a timeout that is a word": door("seq_timeout = soon\nsequence = 7000"),
@@ -485,7 +486,7 @@ FAULTY = {
 
 
 @pytest.mark.parametrize("fault", FAULTY)
-def test_a_faulty_configuration_is_no_start(server, reference, knockd, tmp_path, fault):
+def test_a_faulty_configuration_prevents_the_start(server, reference, knockd, tmp_path, fault):
     theirs = Daemon(server, reference, tmp_path / "theirs", FAULTY[fault])
     ours = Daemon(server, knockd, tmp_path / "ours", FAULTY[fault], listens=False)
     assert ours.wait_for_end() == 1
@@ -502,7 +503,7 @@ def test_an_interface_that_does_not_exist_is_waited_for(server, reference, knock
 
 
 def test_a_deleted_interface_does_not_end_the_daemon(pair):
-    """0.8 ends, with status 0, which a service manager takes for success."""
+    """0.8 ends with status 0, which a service manager treats as success."""
     pair = pair(SSH)
     pair.network.server.run("ip", "link", "delete", "eth0")
     assert pair.theirs.daemon.wait_for_end() == 0

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Knocks by a browser at dropped ports. It breaks each request off, but keeps its sockets, often two
-a port, and the system repeats their SYNs: rule 2 of MATCHING in knockd.conf(5)."""
+"""Knocks by a browser at dropped ports. It aborts each request but keeps its sockets, often two per
+port, and the system repeats their SYNs: rule 2 of MATCHING in knockd.conf(5)."""
 
 import re
 from collections import Counter
@@ -35,7 +35,7 @@ PAGE = """<!DOCTYPE html>
 
 @pytest.fixture
 def dropping(server):
-    """The server, with a firewall that answers nobody."""
+    """The server, with a firewall that drops everything."""
     server.run("iptables", "-P", "INPUT", "DROP")
     return server
 
@@ -50,12 +50,12 @@ def start_door(dropping, start, ledger):
 
 
 def segments(daemon, source):
-    """How many have come so far from each of the source's ports."""
+    """The number of segments so far from each of the source's ports."""
     return Counter(re.findall(rf"tcp: {re.escape(source)}:(\d+) -> ", daemon.output()))
 
 
 def assert_opened_straight(daemon, source, ports):
-    """At the first go: each stage once, and nothing was a wrong knock."""
+    """Opened at the first attempt: each stage once, no wrong knock."""
     told = daemon.matching(rf"{re.escape(source)}: door: .*")
     stages = [f"{source}: door: Stage {stage + 1}" for stage in range(len(ports))]
     assert told == [*stages, f"{source}: door: OPEN SESAME"], daemon.report()
@@ -63,8 +63,8 @@ def assert_opened_straight(daemon, source, ports):
 
 
 @pytest.mark.parametrize("ports, pause", [(THREE, 600), (FIVE, 500)], ids=["three", "five"])
-def test_a_page_that_breaks_off_its_requests_gets_in(client, server, start_door, ledger, tmp_path,
-                                                     ports, pause):
+def test_a_page_that_aborts_its_requests_gets_in(client, server, start_door, ledger, tmp_path,
+                                                 ports, pause):
     daemon = start_door(ports)
     page = tmp_path / "knock.html"
     page.write_text(PAGE % {"ports": ports, "pause": pause, "host": server.ipv4})
@@ -75,7 +75,7 @@ def test_a_page_that_breaks_off_its_requests_gets_in(client, server, start_door,
     def found():
         return daemon.report() + (tmp_path / "browser.log").read_text(errors="replace")
 
-    # Its sockets outlive the knock; then each segment has come twice.
+    # Its sockets outlive the knock; by then each segment has been sent twice.
     wait_until(lambda: len(segments(daemon, client.ipv4)) >= len(ports)
                and min(segments(daemon, client.ipv4).values()) >= 2,
                "all knocks of the page, and each segment again", found, deadline=PATIENCE)
@@ -85,7 +85,7 @@ def test_a_page_that_breaks_off_its_requests_gets_in(client, server, start_door,
 
 @pytest.mark.parametrize("ports", [THREE, FIVE], ids=["three", "five"])
 def test_sockets_that_repeat_their_syns_spoil_no_knock(client, server, start_door, ledger, ports):
-    """Two a port, all kept; each has been repeated once more before the next port's turn."""
+    """Two sockets per port, all kept; each SYN is repeated before the next port."""
     daemon = start_door(ports)
     sockets = []
     try:

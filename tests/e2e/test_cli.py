@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The command line, and life from the first line to the last: options, statuses, what is said when
-something is missing, going to the background, signals, the rights that are needed."""
+"""The command line and the whole run of the daemon: options, exit statuses, messages about missing
+files and privileges, the background, signals, required privileges."""
 
 import contextlib
 import os
@@ -24,11 +24,11 @@ from waiting import repeat_until, wait_until
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 DOOR = "[a]\nsequence = 7000,8000,9000\ntcpflags = syn\ncommand = {command}\n"
-CONTRACT_SECONDS = 2  # in which SIGTERM is obeyed
+CONTRACT_SECONDS = 2  # time within which SIGTERM ends the daemon
 
 
-# Configurations that name no StateFile must not meet the doors of this machine. `ip netns exec` has made
-# a mount namespace.
+# Configurations without a StateFile must not find the doors of this machine. `ip netns exec` has
+# made a mount namespace.
 OWN_STATE = ["sh", "-c", 'mkdir -p /var/lib/knockd && mount -t tmpfs none /var/lib/knockd && exec "$@"',
              "sh"]
 
@@ -77,7 +77,7 @@ def one_line(text):
 
 
 def as_user(uid, *capabilities):
-    """The command line that gives up root for this user with these capabilities alone."""
+    """The command line that changes from root to this user with only these capabilities."""
     caps = "".join(f",+{name}" for name in capabilities)
     return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups",
             f"--inh-caps=-all{caps}", f"--ambient-caps=-all{caps}", f"--bounding-set=-all{caps}"]
@@ -106,7 +106,7 @@ def test_version_is_the_first_line(say, option):
 
 
 @pytest.mark.parametrize("arguments", [["-x"], ["--nonsense"], ["-c"], ["word"]])
-def test_unknown_words_get_the_usage(say, arguments):
+def test_unknown_arguments_get_the_usage(say, arguments):
     done = say(*arguments)
     assert done.returncode == 1
     first, usage = done.stderr.splitlines()
@@ -115,7 +115,7 @@ def test_unknown_words_get_the_usage(say, arguments):
     assert done.stdout == ""
 
 
-def test_a_mistyped_option_is_understood(say):
+def test_a_mistyped_option_gets_a_suggestion(say):
     done = say("--confg", "k.conf")
     assert done.returncode == 1
     assert done.stderr.splitlines()[0] == "knockd: unknown option --confg (did you mean --config?)"
@@ -138,8 +138,8 @@ APPENDS = DOOR.format(command="{tool} -A INPUT -s %IP% -p tcp --dport 22 -j ACCE
 
 
 @pytest.mark.parametrize("tool", ["iptables", "/usr/sbin/iptables", "ip6tables", "iptables-legacy"])
-def test_rule_that_is_appended_behind_a_drop_is_warned_of(server, say, config_file, tool):
-    """By the rules that are in force, which -t asks the real iptables for."""
+def test_a_rule_appended_after_a_drop_gives_a_warning(server, say, config_file, tool):
+    """-t reads the current rules from the real iptables."""
     path = config_file(APPENDS.format(tool=tool).replace("7000,8000,9000", "7421,3096,5518"))
     warning = "Start_Command appends a rule to INPUT behind one that drops"
     assert warning not in say("-t", "-c", path).stdout
@@ -154,7 +154,7 @@ def test_rule_that_is_appended_behind_a_drop_is_warned_of(server, say, config_fi
     assert before in server.run(tool, "-S").stdout, "-t only reads"
 
 
-def test_knockd_firewall_without_a_firewall_is_warned_of(say, config_file, tmp_path):
+def test_knockd_firewall_without_a_firewall_gives_a_warning(say, config_file, tmp_path):
     helper = tmp_path / "knockd-firewall"
     helper.symlink_to(TREE / "src/firewall/knockd-firewall")
     path = config_file(DOOR.format(command="knockd-firewall open-port a %IP% 22"))
@@ -182,7 +182,7 @@ def test_every_error_is_named(say, config_file):
 
 
 def test_each_finding_shows_its_line(say, config_file, tmp_path):
-    """Below the lines that a daemon prints at its start, and only with -t."""
+    """After the lines that a daemon prints at its start, and only with -t."""
     path = config_file("[a]\nsequence = 7421/tcp,3096\n\ttcp flags = syn\n")
     errors = [f'{path}:2:12: port "7421/tcp": expected a number from 1 to 65535',
               f'{path}:3:2: unknown directive "tcp flags": did you mean TCPFlags?']
@@ -196,7 +196,7 @@ def test_each_finding_shows_its_line(say, config_file, tmp_path):
 
 
 def test_a_finding_shows_its_line_of_a_pipe_and_of_an_included_file(say, tmp_path):
-    """A pipe gives its text once. A line of the included file is not one of the main file."""
+    """A pipe can be read only once. A line of the included file is not one of the main file."""
     included = tmp_path / "doors.conf"
     included.write_text("# Our doors.\n\n[a]\nsequence = 7421,3096,5518\nTCPFlag = syn\n")
     text = f"[options]\ninclude = {included}\nlogfile = \"/var/log/knockd.log\"\nspeed = 1\n"
@@ -226,8 +226,8 @@ def test_unreadable_configuration(say, config_file, public_folder, knockd):
     assert str(path) in line and "Permission denied" in line
 
 
-def test_an_unwritable_log_is_named_and_doors_open_all_the_same(background, config_file, ledger,
-                                                               client, server, tmp_path):
+def test_an_unwritable_log_is_named_and_doors_still_open(background, config_file, ledger, client,
+                                                         server, tmp_path):
     log = tmp_path / "none" / "log"
     path = config_file(DOOR.format(command=ledger.command("opened"))
                        + f"[options]\nControl = none\nStateFile = {tmp_path}/state\n")
@@ -274,8 +274,8 @@ def test_d_returns_when_it_listens(background, config_file, server, client, ledg
     wait_until(lambda: not server.processes(), "no process is left")
 
 
-def test_d_holds_nothing_of_its_callers(background, config_file, server, tmp_path):
-    """Neither the folder that it was started in nor a file that the caller has open."""
+def test_d_keeps_no_folder_or_file_of_its_caller(background, config_file, server, tmp_path):
+    """It keeps neither the folder that it was started in nor a file that the caller has open."""
     path = config_file(DOOR.format(command="true") + "[options]\nControl = none\nStateFile = none\n")
     held = tmp_path / "held"
     held.touch()
@@ -302,14 +302,14 @@ def test_relative_paths_hold_in_the_background(background, config_file, server, 
     wait_until(lambda: (tmp_path / "ones").read_text().startswith("#"), "the mark", log.read_text)
 
 
-def test_d_tells_its_caller_why_it_failed(background, config_file):
+def test_d_reports_its_failure_to_the_caller(background, config_file):
     done = background("-i", "eth0", "-c", config_file("[a]\nsequence = abc\n"))
     assert done.returncode == 1
     assert "k.conf:2:" in done.stderr
     assert not done.pid_file.exists()
 
 
-def test_a_second_daemon_says_who_was_first(background, config_file, tmp_path):
+def test_a_second_daemon_names_the_pid_of_the_first(background, config_file, tmp_path):
     path = config_file(DOOR.format(command="true") + f"[options]\nControl = none\nStateFile = {tmp_path}/state\n")
     first = background("-i", "eth0", "-c", path, "-g", tmp_path / "log")
     pid = first.pid_file.read_text().strip()
@@ -323,8 +323,8 @@ def test_a_second_daemon_says_who_was_first(background, config_file, tmp_path):
     stop_by_pid_file(third.pid_file)
 
 
-def test_whom_the_pid_file_names_hears_signals(server, knockd, config_file, tmp_path):
-    """As when a log is rotated while the daemon starts. With -l there is most to be done before it
+def test_the_process_in_the_pid_file_handles_signals(server, knockd, config_file, tmp_path):
+    """The case of log rotation while the daemon starts. With -l it has most to do before it
     listens."""
     path = config_file(DOOR.format(command="true") + f"[options]\nControl = none\nStateFile = {tmp_path}/state\n")
     pid_file = tmp_path / "pid"
@@ -357,8 +357,8 @@ def test_an_unwritable_pid_file_is_a_warning(say, server, config_file, tmp_path)
     assert server.processes()
 
 
-def test_a_container_needs_net_raw_alone(server, client, knockd, public_folder):
-    """As images of game servers run it: not root, one capability, nothing writable but /tmp."""
+def test_a_container_needs_only_net_raw(server, client, knockd, public_folder):
+    """The setup of game server images: not root, one capability, only /tmp writable."""
     shutil.copy(knockd, public_folder / "knockd")
     ledger = public_folder / "ledger"
     ledger.touch()
@@ -375,7 +375,7 @@ def test_a_container_needs_net_raw_alone(server, client, knockd, public_folder):
                ledger.read_text)
 
 
-def test_a_service_manager_is_told_when_it_listens(server, knockd, ledger, frames, tmp_path):
+def test_a_service_manager_is_notified_when_it_listens(server, knockd, ledger, frames, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(10)
@@ -391,7 +391,7 @@ def test_a_service_manager_is_told_when_it_listens(server, knockd, ledger, frame
 # --- in a terminal
 
 class Terminal:
-    """A terminal in which a program runs, and what was printed there."""
+    """A terminal for a program, and what was printed there."""
 
     def __init__(self):
         self._master, self.slave = pty.openpty()
@@ -447,8 +447,9 @@ DOORS = DOOR.format(command="true") + DOOR.format(command="true").replace("[a]",
     (DOORS, ["-g", "/dev/null"], ""),
 ], ids=["doors", "door", "none", "none-log", "log"])
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_a_terminal_is_told_what_a_log_would_say(run_quietly, terminal, config, arguments, said, stream):
-    """It was silent for ever."""
+def test_a_terminal_shows_the_state_when_no_log_is_configured(run_quietly, terminal, config,
+                                                              arguments, said, stream):
+    """A daemon without any output looks hung."""
     other = {"stdout": "stderr", "stderr": "stdout"}[stream]
     daemon = run_quietly(config, *arguments, **{stream: terminal.slave, other: subprocess.PIPE})
     terminal.wait_for(said)
@@ -457,7 +458,7 @@ def test_a_terminal_is_told_what_a_log_would_say(run_quietly, terminal, config, 
     assert terminal.text() == said
 
 
-def test_v_in_a_terminal_has_the_log_alone(run_quietly, terminal):
+def test_v_in_a_terminal_prints_only_the_log(run_quietly, terminal):
     daemon = run_quietly(DOORS, "-v", stdout=terminal.slave, stderr=terminal.slave)
     daemon.terminate()
     assert daemon.wait(10) == 0
@@ -465,7 +466,7 @@ def test_v_in_a_terminal_has_the_log_alone(run_quietly, terminal):
     assert lines == ["starting up, listening on eth0", "shutting down"]
 
 
-def test_nothing_is_said_where_there_is_no_terminal(run_quietly):
+def test_nothing_is_printed_without_a_terminal(run_quietly):
     for config in (DOORS, ""):
         daemon = run_quietly(config, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         daemon.terminate()
@@ -474,7 +475,7 @@ def test_nothing_is_said_where_there_is_no_terminal(run_quietly):
 
 # --- options of a running daemon
 
-def test_v_says_the_log_lines_on_stdout(start, server, client):
+def test_v_prints_the_log_lines_on_stdout(start, server, client):
     daemon = start(DOOR.format(command="true"))
     senders.with_knock(client, server.ipv4, "7000,8000,9000")
     daemon.wait_for(r"\S+: a: OPEN SESAME")
@@ -482,10 +483,10 @@ def test_v_says_the_log_lines_on_stdout(start, server, client):
                "all lines of the log on stdout", daemon.report)
 
 
-def test_debug_tells_what_was_read_and_what_happens(start, frames, client):
+def test_debug_prints_the_configuration_and_each_packet(start, frames, client):
     daemon = start(DOOR.format(command="true"), "-D")
     read = daemon.output()
-    for word in ("7000", "8000", "9000", "syn,!ack"):  # as "syn" is understood
+    for word in ("7000", "8000", "9000", "syn,!ack"):  # the meaning of "syn"
         assert word in read.lower()
     frames.tcp(7000)
     daemon.wait_for(r"\S+: a: Stage 1")
@@ -544,7 +545,7 @@ def test_eth0_is_the_default_interface(start):
     start(DOOR.format(command="true"), interface=None).wait_for("starting up, listening on eth0")
 
 
-def test_without_eth0_the_default_route_says_where_to_listen(start, server, client):
+def test_without_eth0_it_listens_at_the_default_route(start, server, client):
     rename_eth0(server, "wan0")
     server.run("ip", "route", "add", "default", "via", client.ipv4)
     start(DOOR.format(command="true"), interface=None).wait_for("starting up, listening on wan0")
@@ -571,13 +572,13 @@ def test_d_returns_when_it_waits_for_an_interface(background, config_file, tmp_p
 # --- names in the log
 
 def with_file(ours, theirs):
-    """The prefix that lets the daemon, and nobody else, see one file in place of another: `ip netns
-    exec` has given it mounts of its own."""
+    """The prefix that replaces one file by another for this daemon only: `ip netns exec` has given
+    it its own mounts."""
     return ["sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', ours, theirs]
 
 
 def dropped(host):
-    """How many packets the last rule of a host's firewall has seen."""
+    """The packet count of the last rule of a host's firewall."""
     return int(host.run("iptables", "-nvxL", "INPUT").stdout.splitlines()[-1].split()[0])
 
 
@@ -602,7 +603,7 @@ def test_a_hostile_name_is_stripped(start, server, client, tmp_path):
     assert re.fullmatch(rf"{client.ipv4} \([A-Za-z0-9._-]+\): a: OPEN SESAME", line)
 
 
-def test_a_lookup_that_hangs_delays_no_knock(start, ledger, server, client, tmp_path):
+def test_a_hung_lookup_delays_no_knock(start, ledger, server, client, tmp_path):
     resolver = tmp_path / "resolv.conf"
     resolver.write_text(f"nameserver {client.ipv4}\noptions timeout:30 attempts:1\n")
     client.run("iptables", "-A", "INPUT", "-p", "udp", "--dport", "53", "-j", "DROP")
@@ -619,9 +620,9 @@ def test_a_lookup_that_hangs_delays_no_knock(start, ledger, server, client, tmp_
 
 @pytest.mark.parametrize("inherited", ["--ignore-signal=CHLD", "--ignore-signal",
                                        "--block-signal"])
-def test_what_its_parent_did_with_signals_does_not_matter(start, ledger, frames, client, inherited):
-    """Some supervisors ignore SIGCHLD, and what is ignored stays so in the programs they start: the
-    end of a command was then never noticed."""
+def test_inherited_signal_settings_have_no_effect(start, ledger, frames, client, inherited):
+    """Some supervisors ignore SIGCHLD, and their programs inherit that: the end of a command would
+    never be noticed."""
     daemon = start(f"[a]\nsequence = 7000\ncmd_timeout = 1\nstart_command = exit 3\n"
                    f"stop_command = {ledger.command('stop')}\n", prefix=["env", inherited])
     frames.tcp(7000)
@@ -631,14 +632,14 @@ def test_what_its_parent_did_with_signals_does_not_matter(start, ledger, frames,
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_leaving_is_status_0(start, number):
+def test_exit_status_is_0(start, number):
     daemon = start(DOOR.format(command="true"))
     daemon.send(number)
     assert daemon.wait_for_end(timeout=CONTRACT_SECONDS + 1) == 0
     assert daemon.lines()[-1] == "shutting down"
 
 
-def test_many_open_doors_do_not_delay_leaving(start, ledger, frames):
+def test_many_open_doors_do_not_delay_the_exit(start, ledger, frames):
     sources = [f"198.51.100.{number}" for number in range(1, 101)]
     daemon = start(f"[options]\nLog_Rate = 0\n[a]\nsequence = 7000\ncmd_timeout = 600\n"
                    f"start_command = {ledger.command('start')}\n"
@@ -685,7 +686,7 @@ def test_a_faulty_configuration_leaves_the_old_one_in_force(start, ledger, serve
                  "the door opens", daemon.report)
 
 
-def test_sighup_disturbs_no_knock_of_doors_that_stay(start, server, frames):
+def test_sighup_disturbs_no_knock_at_unchanged_doors(start, server, frames):
     """Log files are rotated while people knock. The names and commands of doors may change."""
     daemon = start(DOOR.format(command="true"))
     listening = set(server.processes())
@@ -712,7 +713,7 @@ def test_sighup_keeps_open_doors(start, ledger, frames, client):
     assert ledger.lines() == [f"stop of the first day {client.ipv4}"]
 
 
-def test_the_log_goes_on_in_a_new_file(start, frames):
+def test_the_log_continues_in_a_new_file(start, frames):
     daemon = start(DOOR.format(command="true"))
     daemon.log_file.rename(daemon.log_file.with_suffix(".1"))
     daemon.send(signal.SIGHUP)
@@ -741,7 +742,7 @@ def test_an_unreadable_capture_is_status_1(say, config_file, tmp_path):
 
 
 def test_what_was_captured_can_be_replayed(say, config_file, frames, server, client, tmp_path):
-    """The way in which a user finds out why a knock failed."""
+    """How a user finds out why a knock failed."""
     packets = [frames.frame(TCP(sport=40000, dport=port, seq=port, flags="S"))
                for port in (7000, 8000, 9000)]
     for second, packet in enumerate(packets):
@@ -770,8 +771,8 @@ SUMMARY_DOORS = """[ssh]
 """
 
 
-def test_a_replay_says_why_each_source_failed(say, config_file, tmp_path):
-    """In the order of how far they came; only with -D."""
+def test_a_replay_reports_why_each_source_failed(say, config_file, tmp_path):
+    """Sorted by the stage they reached; only with -D."""
     packets = []
 
     def knock(source, *knocks, to="198.51.100.1", flags="S"):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The client's main job: it knocks, the daemon opens a real port in a real firewall, and the client
-says so; or it says that the port stayed shut, and why."""
+reports it; or it reports that the port stayed shut, and why."""
 
 import contextlib
 import re
@@ -32,7 +32,7 @@ def assert_opened(run, address):
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("sequence", ["7000,8000,9000", "7000:udp,8000:udp,9000:udp", SEQUENCE],
                          ids=["tcp", "udp", "mixed"])
-def test_check_says_when_the_port_opened(knock, client, guarded, start_daemon, family, sequence):
+def test_check_reports_that_the_port_opened(knock, client, guarded, start_daemon, family, sequence):
     daemon = start_daemon(door(sequence, open_command("ip6tables" if family == 6 else "iptables")))
     address = guarded.address(family)
     assert not client.reaches(address, SECRET)
@@ -41,9 +41,9 @@ def test_check_says_when_the_port_opened(knock, client, guarded, start_daemon, f
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_port_that_was_open_all_the_time_is_not_said_to_have_opened(knock, client, server,
-                                                                    start_daemon, ledger, family):
-    """The knocks are sent all the same, and none is disturbed by the try before them."""
+def test_port_that_was_already_open_is_not_reported_as_opened(knock, client, server, start_daemon,
+                                                              ledger, family):
+    """The knocks are still sent, and the attempt before them disturbs none."""
     server.serve(SECRET)
     daemon = start_daemon(door(command=ledger.command("opened")))
     run = knock(server.address(family), *knocks(), *CHECK)
@@ -59,22 +59,22 @@ def test_port_that_a_second_knock_finds_open(knock, guarded, start_daemon):
 
 
 @pytest.mark.parametrize("sequence", ["2222,8000,9000", "7000,2222,9000", "7000,8000,2222", "2222"])
-def test_port_that_is_a_knock_itself_is_not_tried_before(knock, client, guarded, start_daemon,
-                                                         ledger, sequence):
-    """To try it would be one knock too many: here it would open a door of one knock twice."""
+def test_port_that_is_also_a_knock_is_not_tried_before_the_knocks(knock, client, guarded,
+                                                                  start_daemon, ledger, sequence):
+    """Trying it would be an extra knock: here it would open a door of one knock twice."""
     daemon = start_daemon(door(sequence, f"{ledger.command('opened')}; {open_command()}"))
     run = knock(guarded.ipv4, *knocks(sequence), *CHECK)
     assert run.stdout == (f"port {SECRET} of {guarded.ipv4} is open; perhaps it was already: a port"
                           " that is a knock is not tried before\n")
     ledger.wait_for(f"opened {client.ipv4}", also_found=daemon.report)
-    if sequence != "2222":  # there each attempt to connect is a knock
+    if sequence != "2222":  # each attempt to connect there is a knock
         assert ledger.lines() == [f"opened {client.ipv4}"]
 
 
 @pytest.mark.parametrize("rule", [["-j", "DROP"], ["-j", "REJECT"],
                                   ["-j", "REJECT", "--reject-with", "tcp-reset"], None],
                          ids=["dropped", "rejected", "reset", "closed"])
-def test_whatever_becomes_of_the_knocks(knock, guarded, start_daemon, rule):
+def test_check_works_whether_knocks_are_answered_or_not(knock, guarded, start_daemon, rule):
     start_daemon(door())
     if rule is None:
         guarded.run("iptables", "-A", "INPUT", "-p", "tcp", "--dport", "7000:9000", "-j", "ACCEPT")
@@ -83,14 +83,14 @@ def test_whatever_becomes_of_the_knocks(knock, guarded, start_daemon, rule):
     assert_opened(knock(guarded.ipv4, *knocks(), *CHECK), guarded.ipv4)
 
 
-def test_check_as_another_client_has_it(knock, guarded, start_daemon):
+def test_check_in_the_form_of_another_client(knock, guarded, start_daemon):
     """--check without a port, the delay in seconds, host and sequence as options."""
     start_daemon(door("1234,5678,9012"))
     run = knock("--target", guarded.ipv4, "--sequence", "1234,5678,9012", "--delay", "0.3", "--check")
     assert_opened(run, guarded.ipv4)
 
 
-def test_check_without_a_port_is_of_the_doors(knock, guarded, start_daemon):
+def test_check_without_a_port_uses_the_port_of_the_door(knock, guarded, start_daemon):
     other_port = SECRET + 1
     guarded.serve(other_port)
     daemon = start_daemon(door(command=open_command().replace(str(SECRET), str(other_port))))
@@ -106,20 +106,20 @@ def test_check_of_a_port_that_stays_shut_fails(knock, guarded, start_daemon):
                           " no answer\n")
 
 
-def test_check_says_that_the_port_was_refused(knock, server):
+def test_check_reports_a_refused_port(knock, server):
     run = knock(server.ipv4, "7000", *CHECK, "--timeout", "300ms", check=False)
     assert run.returncode == 4
     assert run.stdout == (f"knock: port {SECRET} of {server.ipv4} did not open within 0.300 s:"
                           " Connection refused\n")
 
 
-def test_slow_door_is_waited_for(knock, guarded, start_daemon):
+def test_check_waits_for_a_slow_door(knock, guarded, start_daemon):
     start_daemon(door(command=f"sleep 0.7; {open_command()}"))
     assert_opened(knock(guarded.ipv4, *knocks(), *CHECK), guarded.ipv4)
 
 
 class PlayedHost:
-    """A server whose part at SECRET is played by hand: it drops all, and the test answers."""
+    """A server that drops everything; the test answers for SECRET by hand."""
 
     def __init__(self, client, server):
         server.run("iptables", "-P", "INPUT", "DROP")
@@ -164,9 +164,9 @@ def output_of(run):
     return output
 
 
-def test_distant_host_is_given_time_to_answer(start_check, played, server):
-    """New attempts are begun in short steps; the answer to the first may come after that, and must
-    find it still there."""
+def test_check_waits_for_the_answer_of_a_distant_host(start_check, played, server):
+    """New attempts start at short intervals; the first must still be open when its answer arrives
+    later."""
     run = start_check()
     early, knock_, *attempts = [played.next_attempt() for _ in range(6)]
     assert [early.dport, knock_.dport] == [SECRET, 7000]
@@ -175,16 +175,17 @@ def test_distant_host_is_given_time_to_answer(start_check, played, server):
     assert f"port {SECRET} of {server.ipv4} opened after" in output_of(run)
 
 
-def test_distant_host_that_was_open_already_has_time_to_answer(start_check, played, server):
+def test_early_attempt_waits_for_the_answer_of_a_distant_host(start_check, played, server):
     run = start_check()
     early, *_ = [played.next_attempt() for _ in range(5)]
     played.answer(early)
     assert output_of(run) == f"port {SECRET} of {server.ipv4} was open already\n"
 
 
-def test_answer_to_a_segment_that_was_sent_again_is_no_proof_of_a_port_open_before(
+def test_answer_to_a_retransmission_does_not_prove_that_the_port_was_open_before(
         start_check, played, server):
-    """The system repeats the try from before the knocks after a second; the port may open meanwhile."""
+    """After a second the system repeats the attempt from before the knocks; the port may have
+    opened meanwhile."""
     run = start_check()
     early = played.next_attempt()
     while (attempt := played.next_attempt()).sport != early.sport:
@@ -194,7 +195,7 @@ def test_answer_to_a_segment_that_was_sent_again_is_no_proof_of_a_port_open_befo
 
 
 def test_retry_knocks_again(knock_binary, client, guarded, start_daemon, tmp_path):
-    """The daemon comes up while the client is at it."""
+    """The daemon starts while the client retries."""
     output = tmp_path / "output"
     with open(output, "wb") as stream:
         run = client.start(knock_binary, "-v", guarded.ipv4, *knocks(), *CHECK, "--timeout", "400ms",
@@ -214,9 +215,10 @@ def both_families(server, tmp_path):
 
 
 @pytest.mark.parametrize("option", [[], ["-4"], ["-6"]], ids=["any", "v4", "v6"])
-def test_name_with_both_families_is_knocked_and_checked_at_one(
-        knock, client, guarded, start_daemon, ledger, both_families, option):
-    """The door opens the port for the address that knocked, so a check by the other one fails."""
+def test_name_with_both_families_is_knocked_and_checked_over_one(knock, client, guarded,
+                                                                 start_daemon, ledger,
+                                                                 both_families, option):
+    """The door opens the port for the address that knocked, so a check from the other one fails."""
     daemon = start_daemon(door(command=(
         f"{ledger.command('opened')}; {open_command()} || {IP6TABLES}")))
     run = knock(*option, "server.test", *knocks(), *CHECK, prefix=both_families)

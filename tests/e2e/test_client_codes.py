@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The client's knocks that change with time, beside what oathtool computes, and the client that the
-manual page makes of a shell and oathtool."""
+"""The client's knocks that change with time, compared with oathtool, and the manual page's client
+made of a shell and oathtool."""
 
 import pathlib
 import re
@@ -34,7 +34,7 @@ def knocked_ports(packets):
 
 @pytest.fixture
 def in_a_step(capture):
-    """in_a_step(action): the step in which the action ran, whole, and the ports that were knocked."""
+    """in_a_step(action): the step that contained the whole action, and the knocked ports."""
     def run(action):
         for _ in range(3):
             listening = capture()
@@ -68,7 +68,7 @@ def mine(tmp_path):
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_computed_ports_are_those_of_oathtool(in_a_step, knock, server, mine, family):
+def test_computed_ports_match_oathtool(in_a_step, knock, server, mine, family):
     step, ports = in_a_step(lambda: knock(
         server.address(family), "7000", "totp", "totp", "8000:udp", "totp", "totp", "--secret", mine))
     codes = computed(step, family)
@@ -76,7 +76,7 @@ def test_computed_ports_are_those_of_oathtool(in_a_step, knock, server, mine, fa
 
 
 @pytest.mark.parametrize("digits", [6, 8])
-def test_typed_ports_are_those_of_oathtool(in_a_step, knock, server, mine, digits):
+def test_typed_ports_match_oathtool(in_a_step, knock, server, mine, digits):
     places = ["400xx", "401xx", "402xx", "403xx"][:digits // 2]
     step, ports = in_a_step(lambda: knock(server.ipv6, "7000", *places, "--secret", mine))
     assert ports == [7000, *typed(step, digits)]
@@ -93,7 +93,7 @@ def test_a_door_of_a_configuration(in_a_step, knock, server, phones, tmp_path):
 
 
 def test_a_secret_beside_the_configuration(in_a_step, knock, server, mine, tmp_path):
-    """As a client has it, to which the server's path means nothing."""
+    """The case of a client for which the server's path is meaningless."""
     config = tmp_path / "knockd.conf"
     config.write_text("[ssh]\nSequence = 7000,totp,totp,totp\nSecrets = /no/such/file\n")
     step, ports = in_a_step(lambda: knock(server.ipv4, "--config", config, "--door", "ssh",
@@ -133,7 +133,7 @@ def test_what_is_refused(knock, server, mine, phones, tmp_path, capture):
 
 
 class Rounds:
-    """A `knock` that goes on, and its lines."""
+    """A `knock` that keeps running, and its lines."""
 
     def __init__(self, client, binary, output, *arguments):
         self._output = output
@@ -149,7 +149,7 @@ class Rounds:
                    f"{count} lines with {text!r}", lambda: "\n".join(self.lines()), deadline=60)
 
 
-def test_another_round_knocks_by_the_codes_of_its_time(client, server, knock_binary, mine, tmp_path):
+def test_another_round_uses_the_codes_of_its_time(client, server, knock_binary, mine, tmp_path):
     before = int(time.time()) // 30
     rounds = Rounds(client, knock_binary, tmp_path / "output", server.ipv4, "7000", "totp", "totp",
                     "totp", "--secret", mine, "--check", "9", "--timeout", "31s", "--retry", "1")
@@ -161,7 +161,7 @@ def test_another_round_knocks_by_the_codes_of_its_time(client, server, knock_bin
     rounds.process.wait(timeout=10)
 
 
-def test_keep_knocks_again_until_a_signal_comes(client, server, knock_binary, mine, tmp_path):
+def test_keep_knocks_again_until_a_signal(client, server, knock_binary, mine, tmp_path):
     rounds = Rounds(client, knock_binary, tmp_path / "output", server.ipv4, "7000", "totp", "totp",
                     "totp", "--secret", mine, "--keep", "10s")
     rounds.wait_for(f"knocked from {client.ipv4}; again within 7.500 s", count=2)
@@ -175,10 +175,10 @@ def test_keep_knocks_when_the_own_address_changes(client, server, knock_binary, 
                     "totp", "--secret", mine, "--keep", "1h")
     rounds.wait_for(f"knocked from {client.ipv4}; again within 3570.000 s")
     client.run("ip", "addr", "add", "192.0.2.77/24", "dev", "eth0")
-    client.run("ip", "addr", "del", f"{client.ipv4}/24", "dev", "eth0")  # takes its secondaries along
+    client.run("ip", "addr", "del", f"{client.ipv4}/24", "dev", "eth0")  # and its secondary ones
     client.run("ip", "addr", "replace", "192.0.2.77/24", "dev", "eth0")
     rounds.wait_for("knocked from 192.0.2.77; again")
-    # The code of the first round opens for the first address alone.
+    # The code of the first round opens only for the first address.
     hits = [line for line in rounds.lines() if line.startswith("hitting ")]
     assert len(hits) == 8 and not set(hits[1:4]) & set(hits[5:]), hits
     rounds.process.terminate()
@@ -196,7 +196,7 @@ def test_keep_reports_a_failure_and_tries_again(client, server, knock_binary, mi
     rounds.process.wait(timeout=10)
 
 
-def test_keep_ends_at_once_for_what_cannot_get_better(knock, server, phones):
+def test_keep_ends_at_once_after_a_permanent_failure(knock, server, phones):
     assert "expected --user NAME" in complaint(
         knock, server.ipv4, "7000", "totp", "totp", "totp", "--secret", phones, "--keep", "10m")
 
@@ -211,7 +211,7 @@ def shell_client():
 
 @pytest.mark.parametrize("shell", [["dash"], ["bash"], ["busybox", "ash"]], ids=" ".join)
 def test_three_lines_of_shell_are_a_client(in_a_step, client, server, tmp_path, shell):
-    """As they stand there, with a host of that name."""
+    """Unchanged, with a host of that name."""
     private(tmp_path / ".knock.key", SECRET)
     (tmp_path / "hosts").write_text(f"{server.ipv4} server.example.com\n")
     script = tmp_path / "client"

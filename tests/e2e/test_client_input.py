@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What cannot be done is said in one line, with the status that the man page promises."""
+"""Each failure is one line, with the exit status that the man page promises."""
 
 import pathlib
 import shutil
@@ -16,7 +16,7 @@ NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
 @pytest.fixture
 def refusal(client, knock_binary):
-    """refusal(*arguments): status and the one line that is said, on standard error."""
+    """refusal(*arguments): the status and the single line on standard error."""
 
     def run(*arguments, prefix=(), binary=knock_binary):
         done = subprocess.run(client.argv(*prefix, binary, *arguments), capture_output=True,
@@ -30,7 +30,7 @@ def refusal(client, knock_binary):
 
 @pytest.fixture
 def open_folder():
-    """A folder that everyone may enter, whatever the tree and pytest's own folders are."""
+    """A folder that everyone may enter; the tree and pytest's own folders may be closed."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         folder.chmod(0o755)
@@ -39,7 +39,7 @@ def open_folder():
 
 @pytest.fixture
 def as_nobody(open_folder, knock_binary):
-    """Options for refusal() and Host.run(): the client without rights."""
+    """Options for refusal() and Host.run(): the client without privileges."""
     return {"prefix": NOBODY, "binary": shutil.copy(knock_binary, open_folder)}
 
 
@@ -75,13 +75,13 @@ def test_no_host(refusal):
 HOST = "expected a name or an address, and the ports behind it"
 
 
-def test_a_forgotten_host_is_no_success(refusal):
-    """7000 was taken for the address 0.0.27.88, and the knocks were said to be sent."""
+def test_a_forgotten_host_is_an_error(refusal):
+    """7000 would be the address 0.0.27.88, and the knocks would be reported as sent."""
     assert refusal("7000", "8000", "9000") == (USAGE, f'host "7000": {HOST}')
     assert refusal("7000,8000,9000") == (USAGE, f'host "7000,8000,9000": {HOST}')
 
 
-def test_a_door_of_which_the_port_is_not_known(refusal, server, tmp_path):
+def test_a_door_without_a_known_port(refusal, server, tmp_path):
     config = tmp_path / "knockd.conf"
     config.write_text("[bell]\nsequence = 1,2\ncommand = logger\n")
     assert refusal(server.ipv4, "--config", config, "--door", "bell", "--check") == (
@@ -114,7 +114,7 @@ def test_unknown_host(refusal, arguments):
         assert said.startswith(f'host "{arguments[-1]}": ')
 
 
-def test_no_sequence_is_used_up_by_a_mistake(refusal, tmp_path):
+def test_a_mistake_uses_no_sequence_up(refusal, tmp_path):
     sequences = tmp_path / "list"
     sequences.write_text("7000,8000\n")
     assert refusal("nosuchhost.invalid", "--one-time", sequences)[0] == NAME_NOT_FOUND
@@ -133,18 +133,18 @@ def test_unreachable_host(refusal, client):
     assert refusal("203.0.113.1", "7000") == (NOT_OPENED, "203.0.113.1: No route to host")
 
 
-def test_firewall_that_forbids_to_send(refusal, client, server):
+def test_firewall_that_forbids_sending(refusal, client, server):
     client.run("iptables", "-A", "OUTPUT", "-p", "udp", "-j", "DROP")
     assert refusal(server.ipv4, "7000:udp") == (NO_PERMISSION,
                                                 f"{server.ipv4}: Operation not permitted")
 
 
-def test_flags_need_a_right(refusal, server, as_nobody):
+def test_flags_need_a_capability(refusal, server, as_nobody):
     assert refusal("--flags", "fin", server.ipv4, "7000", **as_nobody) == (
         NO_PERMISSION, "--flags needs a raw socket (CAP_NET_RAW): Operation not permitted")
 
 
-def test_files_that_others_keep_to_themselves(refusal, server, as_nobody, open_folder):
+def test_unreadable_files(refusal, server, as_nobody, open_folder):
     secret = open_folder / "secret"
     secret.write_text("7000,8000\n")
     secret.chmod(0o600)
@@ -154,7 +154,7 @@ def test_files_that_others_keep_to_themselves(refusal, server, as_nobody, open_f
     assert secret.read_text() == "7000,8000\n"
 
 
-def test_knocks_need_no_right(client, server, as_nobody):
+def test_knocks_need_no_capability(client, server, as_nobody):
     client.run(*as_nobody["prefix"], as_nobody["binary"], "--interface", "eth0", server.ipv4, "7000",
                "8000:udp")
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the client puts on the wire: byte for byte what 0.8's does for the same arguments, in order,
-and once."""
+"""The packets of the client: byte for byte those of 0.8's client for the same arguments, in order,
+each once."""
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
@@ -44,7 +44,7 @@ def sent(client, capture):
 
 @pytest.fixture(params=["closed", "dropped", "rejected", "open"])
 def knock_ports(request, server):
-    """What the server makes of knocks."""
+    """How the server treats knocks."""
     if request.param in ("dropped", "rejected"):
         target = {"dropped": "DROP", "rejected": "REJECT"}[request.param]
         for tool in ("iptables", "ip6tables"):
@@ -58,8 +58,8 @@ def knock_ports(request, server):
 
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("arguments", ARGUMENTS.values(), ids=ARGUMENTS)
-def test_packets_are_those_of_the_reference(sent, server, knock_binary, reference_knock, family,
-                                            arguments):
+def test_packets_equal_those_of_the_reference(sent, server, knock_binary, reference_knock, family,
+                                              arguments):
     address = server.address(family)
     expected = sent(reference_knock, f"-{family}", address, *arguments)
     ours = sent(knock_binary, f"-{family}", address, *arguments)
@@ -70,8 +70,8 @@ def test_packets_are_those_of_the_reference(sent, server, knock_binary, referenc
 @pytest.mark.parametrize("family", [4, 6])
 def test_the_answer_makes_no_difference(sent, client, server, knock_binary, reference_knock,
                                         knock_ports, family):
-    """A port that is open makes a connection of some knocks, which then ends by chance with FIN or
-    RST: of tcp the first segments are compared."""
+    """At an open port some knocks become connections, which end with FIN or RST at random, so only
+    the first tcp segments are compared."""
     def knocks(packets):
         return [without_chance(packet) for packet in packets
                 if TCP not in packet or packet[TCP].flags == "S"]
@@ -83,16 +83,15 @@ def test_the_answer_makes_no_difference(sent, client, server, knock_binary, refe
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_said_tcp_stands_against_the_option_udp(sent, server, knock_binary, reference_knock, family):
-    """As guides have it; 0.8 itself sends udp to all of them."""
+def test_explicit_tcp_wins_over_the_option_udp(sent, server, knock_binary, reference_knock, family):
+    """The usage of guides; 0.8 itself sends udp to all of them."""
     address = server.address(family)
     expected = sent(reference_knock, address, "2222:tcp", "3333:udp", "4444:tcp")
     ours = sent(knock_binary, "-vu", address, "2222:tcp", "3333", "4444:tcp")
     assert list(map(without_chance, ours)) == list(map(without_chance, expected))
 
 
-def test_what_verbose_prints_is_what_the_reference_prints(client, server, knock_binary,
-                                                          reference_knock):
+def test_verbose_prints_the_same_as_the_reference(client, server, knock_binary, reference_knock):
     for address in (server.ipv4, server.ipv6):
         expected = client.run(reference_knock, "-v", address, *MIXED).stdout
         assert client.run(knock_binary, "-v", address, *MIXED).stdout == expected
@@ -100,8 +99,8 @@ def test_what_verbose_prints_is_what_the_reference_prints(client, server, knock_
     assert client.run(knock_binary, server.ipv4, *MIXED).stdout == ""
 
 
-def test_one_segment_each_though_nothing_answers(sent, client, server, knock_binary):
-    """The system repeats a SYN after 1 s if it may: only as long as there is a socket for it."""
+def test_one_segment_per_knock_without_an_answer(sent, client, server, knock_binary):
+    """The system repeats a SYN after 1 s, but only while its socket exists."""
     server.run("iptables", "-P", "INPUT", "DROP")
     assert len(sent(knock_binary, server.ipv4, "7000", "8000", "9000")) == 3
     sockets = client.run("cat", "/proc/net/tcp").stdout.splitlines()
@@ -110,7 +109,7 @@ def test_one_segment_each_though_nothing_answers(sent, client, server, knock_bin
 
 @pytest.mark.parametrize("delay", [["-d", "0"], []], ids=["no delay", "default delay"])
 def test_knocks_keep_their_order(sent, client, server, knock_binary, delay):
-    """With a neighbour that is not known yet, the first knocks wait for its answer."""
+    """While the neighbour is still unknown, the first knocks wait for its answer."""
     client.run("ip", "neigh", "flush", "all")
     ports = [7000 + 37 * i % 101 for i in range(32)]
     knocks = [f"{port}:{'udp' if port % 3 == 0 else 'tcp'}" for port in ports]
@@ -129,7 +128,7 @@ def test_lists_are_knocked_like_words(sent, server, knock_binary):
     (["-d", "120"], 0.12), (["--delay", "120ms"], 0.12), (["--delay", "0.12"], 0.12),
     (["--delay=0.12s"], 0.12), ([], 0.05)])
 def test_delay_lies_between_knocks(client, server, knock_binary, arguments, seconds):
-    """Seen from the process: three knocks, two delays."""
+    """Measured in the process: three knocks, two delays."""
     timed = client.run("bash", "-c", 'TIMEFORMAT=%R; time "$@"', "bash", knock_binary, *arguments,
                        server.ipv4, "7000", "8000", "9000")
     assert float(timed.stdout) >= 2 * seconds - 0.001
@@ -151,7 +150,7 @@ def test_flags_make_a_valid_segment(sent, server, knock_binary, family, flags, e
     assert segments[0][TCP].seq != segments[1][TCP].seq
 
 
-def test_source_is_the_one_asked_for(sent, client, server, knock_binary):
+def test_source_is_used(sent, client, server, knock_binary):
     client.run("ip", "addr", "add", "192.0.2.77/24", "dev", "eth0")
     client.run("ip", "addr", "add", "2001:db8::77/64", "dev", "eth0", "nodad")
     packets = sent(knock_binary, "--source", "192.0.2.77", server.ipv4, *MIXED)
@@ -160,8 +159,8 @@ def test_source_is_the_one_asked_for(sent, client, server, knock_binary):
     assert [packet[IPv6].src for packet in packets] == ["2001:db8::77"] * 3
 
 
-def test_interface_is_the_one_asked_for(sent, client, server, knock_binary):
-    """The routes say eth0; the other interface leads nowhere, but takes what is sent by it."""
+def test_interface_is_used(sent, client, server, knock_binary):
+    """The routes use eth0; the other interface leads nowhere, but accepts packets."""
     client.run("ip", "link", "add", "elsewhere", "type", "veth", "peer", "name", "nowhere")
     client.run("sysctl", "-qw", "net.ipv6.conf.elsewhere.disable_ipv6=1")
     for interface in ("elsewhere", "nowhere"):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""ssh through a port that is shut until one knocks, with the configurations that the client's man
-page shows: in at the first try, every time."""
+"""ssh through a port that is shut until a knock, with the configurations in the client's man page:
+it gets in at the first attempt, every time."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ MAN_PAGE = pathlib.Path(__file__).resolve().parents[2] / "man" / "knock.1"
 
 
 def documented():
-    """The lines for ssh_config that the man page shows, by what is in them."""
+    """The lines for ssh_config in the man page, by their keyword."""
     lines = [line.strip().replace(r"\-", "-") for line in MAN_PAGE.read_text().splitlines()]
     return {
         "proxy": next(line for line in lines if line.startswith("ProxyCommand knock")),
@@ -33,7 +33,7 @@ WAYS = documented()
 
 @pytest.fixture
 def keys(tmp_path):
-    """A key of the host, and one of a user whom the host knows."""
+    """A host key, and the key of a user that the host accepts."""
     for name in ("host", "user"):
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name))
     return tmp_path
@@ -41,7 +41,7 @@ def keys(tmp_path):
 
 @pytest.fixture
 def sshd(server, keys):
-    """An sshd of the test's own on the server's port SECRET."""
+    """The test's own sshd on the server's port SECRET."""
     config = keys / "sshd_config"
     config.write_text(f"""
 Port {SECRET}
@@ -72,7 +72,7 @@ PasswordAuthentication no
 
 @pytest.fixture
 def shut(server):
-    """The server lets nobody in who has no connection yet."""
+    """The server drops all new connections."""
     server.run("iptables", "-P", "INPUT", "DROP")
     server.run("iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j",
                "ACCEPT")
@@ -87,7 +87,7 @@ def ssh(client, server, keys, knock_binary):
         host_key = (keys / "host.pub").read_text()
         (keys / "known_hosts").write_text(f"home {host_key}")
         config = keys / "ssh_config"
-        # The options of the host come first: Match exec is to see its address and port.
+        # The options of the host come first, so that Match exec sees its address and port.
         config.write_text(f"""
 Host home
     HostName {server.ipv4}
@@ -116,11 +116,11 @@ def test_ssh_gets_in_at_the_first_try(ssh, client, server, sshd, shut, start_dae
         done = ssh(way)
         assert (done.returncode, done.stdout) == (0, "inside\n"), (
             f"try {number + 1}:\n{done.stderr}\n{sshd.read_text()}\n{daemon.report()}")
-        # The door has made one rule, neither none nor two.
+        # The door has made exactly one rule.
         server.run(*open_command().replace("-I", "-D").replace("%IP%", client.ipv4).split())
 
 
-def test_ssh_is_told_when_the_door_stays_shut(ssh, sshd, shut):
+def test_ssh_reports_a_door_that_stays_shut(ssh, sshd, shut):
     done = ssh("proxy")
     assert done.returncode == 255
     assert f"knock: port {SECRET} of" in done.stderr

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Doors with secrets: which codes open them, which never do, and what is told of it. The codes are
-oathtool's. scripts/codes runs the long forms of what takes long."""
+"""Doors with secrets: which codes open them, which never do, and what is reported. oathtool
+computes the codes. scripts/codes runs the long forms of the slow tests."""
 
 import contextlib
 import json
@@ -40,7 +40,7 @@ def users(tmp_path):
 
 @pytest.fixture
 def begin(start, ledger, frames, frames6):
-    """begin(text, *arguments): a daemon with these doors and a plain one, and who knocks there."""
+    """begin(text, *arguments): a daemon with these doors and a plain one, and its knockers."""
     def begin_with(text, *arguments, **options):
         return Knocks(start("[options]\nLog_Rate = 0\n" + text + plain(), *arguments, **options),
                       ledger, frames, frames6)
@@ -80,22 +80,22 @@ def test_over_ipv6_other_codes_open(begin, ledger, users):
     for away, source in [(-1, "2001:db8::a1"), (0, "2001:db8::a2"), (1, "2001:db8::a3")]:
         knocks.opens(computed(users["alice"], step + away, 6), source, "alice")
     knocks.stays_shut(computed(users["bob"], step, 4), A6)
-    # Who listens where there is IPv4 alone is not to have a good one.
+    # An eavesdropper on an IPv4-only network must not get a valid one.
     knocks.stays_shut(computed(users["bob"], step - 1, 6), A)
     knocks.stays_shut(computed(users["bob"], step - 1, 6), A6, USED)
-    # A browser with a name that has both knocks over both.
+    # A browser knocks over both families if the name has both.
     knocks.opens(computed(users["bob"], step, 6), B6, "bob")
     knocks.opens(computed(users["bob"], step, 4), B, "bob")
 
 
-def test_typed_codes_are_the_same_over_ipv6_and_used_up_for_it_alone(begin, ledger, users):
+def test_typed_codes_are_the_same_over_ipv6_and_used_up_only_for_it(begin, ledger, users):
     knocks = begin(door(ledger, "door", users, TYPED))
     ports = typed(users["alice"], step_now())
     knocks.opens(ports, A6, "alice")
     knocks.opens(ports, A, "alice")
     knocks.stays_shut(ports, B, USED)
     knocks.stays_shut(ports, B6, USED)
-    # Who heard it over IPv4 alone.
+    # An eavesdropper on IPv4.
     ports = typed(users["bob"], step_now())
     knocks.opens(ports, A, "bob")
     knocks.stays_shut(ports, B6, USED)
@@ -134,7 +134,7 @@ def test_a_step_that_changes_during_a_knock(begin, ledger, users):
     knocks.send(before[:2], A)
     knocks.send(now[:3], B)
     codes.wait_for_next_step()
-    # The listener has the codes of the new step when the keeper has told it.
+    # The listener has the codes of the new step once the keeper has sent them.
     knocks.settle()
     knocks.send(now[3:], B, fixed=0)
     ledger.wait_for(f"open door bob {B}", also_found=knocks.daemon.report)
@@ -161,14 +161,14 @@ def test_the_client_of_three_lines_of_shell(begin, ledger, users, client, server
 def test_codes_of_other_times_do_not_open(begin, ledger, users, sequence, ports_of):
     knocks = begin(door(ledger, "door", users, sequence))
     step = step_now(10)
-    # Of the step before last nobody knows anything; that after the next is known, and refused.
+    # The step before last is unknown; the step after the next is known, and refused.
     knocks.stays_shut(ports_of(users["alice"], step + 2), B, "it is of another time")
     for away in (-2, 3):
         knocks.stays_shut(ports_of(users["alice"], step + away), A)
 
 
 @KINDS
-def test_a_used_code_opens_for_nobody_else(begin, ledger, users, sequence, ports_of):
+def test_a_used_code_opens_for_no_other_source(begin, ledger, users, sequence, ports_of):
     knocks = begin(door(ledger, "door", users, sequence))
     step = step_now(10)
     for _ in range(3):
@@ -231,13 +231,13 @@ TOO_MANY = "door: 3 wrong codes, no typed code is taken before the next step"
 
 
 def never_first(users, step):
-    """A port of the first hundred with which no code begins."""
+    """A port of the first hundred that no code begins with."""
     taken = {typed(secret, step + away)[0] for secret in users.secrets.values()
              for away in range(-2, 4)}
     return next(port for port in range(40000, 40100) if port not in taken)
 
 
-def test_after_three_wrong_codes_none_is_taken_in_this_step(begin, ledger, users, tmp_path):
+def test_three_wrong_codes_block_all_codes_of_this_step(begin, ledger, users, tmp_path):
     others = Users(tmp_path / "others", "carol")
     text = door(ledger, "door", users, TYPED) + door(ledger, "computed", others,
                                                      "7100,totp,totp,totp,totp")
@@ -253,7 +253,7 @@ def test_after_three_wrong_codes_none_is_taken_in_this_step(begin, ledger, users
     knocks.stays_shut(alice, A, "too many wrong codes in this step")
     knocks.opens(typed(users["bob"], step + 1), C, "bob")
     knocks.opens(computed(others["carol"], step), A, "carol", "computed", fixed=7100)
-    # Who is known is so after a restart.
+    # Known sources are kept over a restart.
     knocks = restart(knocks, begin, text, signal.SIGKILL)
     for number in range(3):
         knocks.send([wrong], f"198.51.100.{100 + number}")
@@ -261,7 +261,8 @@ def test_after_three_wrong_codes_none_is_taken_in_this_step(begin, ledger, users
     knocks.opens(alice, C, "alice")
 
     now = codes.wait_for_next_step()
-    # What begins in its first moment may have begun before: a listener is heard a little later.
+    # An attempt in the first moment of a step may count for the step before, because a listener's
+    # messages arrive a little later.
     wait_until(lambda: time.time() % codes.STEP > 0.5, "half a second of the step")
     knocks.opens(typed(users["alice"], now), A, "alice")
     assert knocks.daemon.matching(re.escape(TOO_MANY)) == [TOO_MANY]
@@ -276,7 +277,8 @@ def test_every_port_of_the_hundreds_counts_and_ends_the_attempt(begin, ledger, u
              for away in range(-2, 4)}
     wrong = next(port for port in range(40000 + 100 * place, 40100 + 100 * place)
                  if port not in taken)
-    # At its place; then the right ones do not help. A port of another place is as wrong.
+    # A wrong port at its place; correct ones after it do not help. A port of another place is wrong
+    # too.
     knocks.send(right[:place] + [wrong] + right[place:], A)
     knocks.send([right[1], *right], B)
     knocks.settle()
@@ -288,7 +290,7 @@ def test_every_port_of_the_hundreds_counts_and_ends_the_attempt(begin, ledger, u
     assert TOO_MANY in knocks.daemon.lines()
 
 
-def test_a_scan_of_computed_places_counts_as_no_wrong_code(begin, ledger, users):
+def test_a_scan_of_computed_places_is_not_a_wrong_code(begin, ledger, users):
     knocks = begin(door(ledger, "door", users))
     step = step_now(10)
     for number in range(5):
@@ -329,14 +331,14 @@ def test_status_and_events_name_the_user(begin, ledger, users, server, knockd, t
 # --- Secrets stay where they are -------------------------------------------------------------------
 
 def forms_of(secret):
-    """A secret as bytes that might be found."""
+    """The byte forms in which a secret could be found."""
     raw = bytes.fromhex(run("oathtool", "-v", "-b", "--hotp", secret).stdout.split("Hex secret: ")[1]
                         .split()[0])
     return [secret.encode(), secret.lower().encode(), raw, raw.hex().encode()]
 
 
 def memory_of(pid):
-    """All that can be read of a process, region by region."""
+    """The readable memory of a process, region by region."""
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
         for line in maps:
             begin, end, rights = re.match(r"(\w+)-(\w+) (\S+)", line).groups()
@@ -351,7 +353,7 @@ def found_in(regions, users):
     return [form for region in regions for form in wanted if form in region]
 
 
-def test_no_secret_is_anywhere_but_in_the_keeper(begin, ledger, users, server, knockd, tmp_path):
+def test_secrets_are_only_in_the_memory_of_the_keeper(begin, ledger, users, server, knockd, tmp_path):
     control = tmp_path / "control" / "socket"
     others = Users(tmp_path / "others", "carol", "dave")
     knocks = begin(f"Control = {control}\n" + door(ledger, "door", users)
@@ -368,7 +370,7 @@ def test_no_secret_is_anywhere_but_in_the_keeper(begin, ledger, users, server, k
 
     listeners = server.pids_of("knockd-listen")
     assert len(listeners) == 1
-    # The measure itself: the keeper has them, as bytes.
+    # Checks the test itself: the keeper has them, as bytes.
     assert found_in(memory_of(knocks.daemon.pid), everybody)
     assert not found_in(memory_of(listeners[0]), everybody)
 
@@ -384,7 +386,7 @@ def test_no_secret_is_anywhere_but_in_the_keeper(begin, ledger, users, server, k
             assert not found_in([pathlib.Path(f"/proc/{pid}/{name}").read_bytes()], everybody)
 
 
-def test_the_text_of_the_file_does_not_stay_in_the_keepers_memory(begin, ledger, users):
+def test_the_text_of_the_file_is_wiped_from_the_keepers_memory(begin, ledger, users):
     knocks = begin(door(ledger, "door", users))
     in_base32 = [secret.encode() for secret in users.secrets.values()]
     assert not [text for region in memory_of(knocks.daemon.pid) for text in in_base32
@@ -392,8 +394,8 @@ def test_the_text_of_the_file_does_not_stay_in_the_keepers_memory(begin, ledger,
 
 
 @pytest.mark.parametrize("arguments", [["-l"], []], ids=["who looks up names", "forked listener"])
-def test_no_secret_is_in_a_child_that_is_forked(begin, ledger, users, server, tmp_path, arguments):
-    """The one that asks name servers, and listeners where the program cannot be started anew."""
+def test_no_secret_is_in_a_forked_child(begin, ledger, users, server, tmp_path, arguments):
+    """The resolver process, and listeners where the program cannot be re-executed."""
     root = tmp_path / "root"
     root.mkdir()
     knocks = begin(door(ledger, "door", users), *arguments,
@@ -406,7 +408,7 @@ def test_no_secret_is_in_a_child_that_is_forked(begin, ledger, users, server, tm
 
 
 def is_dumpable(pid):
-    """What is not dumpable belongs to root in /proc, whoever runs it."""
+    """In /proc a process that is not dumpable belongs to root, whoever runs it."""
     return pathlib.Path(f"/proc/{pid}/status").stat().st_uid != 0
 
 
@@ -414,7 +416,8 @@ USER = 61236
 
 
 def as_user(folder):
-    """A prefix of the daemon's command line: an ordinary user with the one right that it needs."""
+    """A prefix of the daemon's command line: an ordinary user with the one capability that it
+    needs."""
     return ["sh", "-c", f'chown -R {USER}:{USER} "$0"; exec "$@"', folder, "setpriv",
             f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--inh-caps=-all,+net_raw",
             "--ambient-caps=-all,+net_raw", "env"]
@@ -429,7 +432,7 @@ def folder(public_folder, knockd):
 
 @pytest.mark.parametrize("has_secrets", [True, False])
 def test_an_ordinary_users_keeper_with_secrets_is_not_dumpable(server, folder, frames, has_secrets):
-    """And works all the same: its listeners start, also anew, it reads its configuration again."""
+    """It still works: its listeners start and restart, and it reloads its configuration."""
     ledger = codes_ledger(folder)
     users = Users(folder / "secrets", "alice")
     text = plain() + f"[options]\nStateFile = {folder}/state/open-doors\n"
@@ -459,7 +462,7 @@ def codes_ledger(folder):
 
 
 def repeat_opens(knocks, ports, source, user):
-    """For as long as a new listener may not hear yet; the same address may repeat a code."""
+    """Repeats while a new listener may not listen yet; the same address may repeat a code."""
     before = knocks.sesames(source)
 
     def knock():
@@ -469,7 +472,7 @@ def repeat_opens(knocks, ports, source, user):
     wait_until(knock, f"{user} opens the door", knocks.daemon.report)
 
 
-def test_no_core_can_be_had(server, knockd, tmp_path, ledger, users):
+def test_there_is_no_core_dump(server, knockd, tmp_path, ledger, users):
     text = f"[options]\nStateFile = {tmp_path}/open-doors\n" + door(ledger, "door", users)
     unlimited = ["prlimit", "--core=unlimited:unlimited"]
     daemon = Daemon(server, knockd, tmp_path / "run", text, prefix=unlimited)
@@ -496,7 +499,8 @@ def reload(daemon):
     count = len(daemon.matching("re-reading config file: .*"))
     daemon.send(signal.SIGHUP)
     daemon.wait_for("re-reading config file: .*", count + 1)
-    # A listener that has answered knows what it was told before: packets could overtake that.
+    # A listener that has answered has handled earlier messages, which packets could otherwise
+    # overtake.
     answers = len(daemon.matching("status: up .*"))
     daemon.send(signal.SIGUSR1)
     daemon.wait_for("status: up .*", answers + 1)
@@ -530,10 +534,10 @@ def test_a_reload_adds_and_removes_users_at_once(begin, ledger, users, server):
     knocks.settle()
     knocks.stays_shut(computed(bob, step), A)
     knocks.opens(computed(carol, step), C, "carol")
-    # Who was in the middle of a knock goes on, by the codes that there are now.
+    # A knock in progress continues with the current codes.
     knocks.send(computed(users["alice"], step)[3:], B, fixed=0)
     ledger.wait_for(f"open door alice {B}", also_found=knocks.daemon.report)
-    # One that comes first is not another one's user.
+    # A new user in the first line does not take over another one's codes.
     users.secrets = {"zoe": bob, **users.secrets}
     users.write()
     reload(knocks.daemon)
@@ -545,7 +549,7 @@ def test_a_reload_adds_and_removes_users_at_once(begin, ledger, users, server):
 
 # --- Used codes on disk ----------------------------------------------------------------------------
 
-def test_while_the_disk_is_full_no_code_opens(begin, ledger, users, tmpfs):
+def test_no_code_opens_while_the_disk_is_full(begin, ledger, users, tmpfs):
     knocks = begin(f"StateFile = {tmpfs}/open-doors\n" + door(ledger, "door", users))
     filler = fill(tmpfs)  # the file of codes has no page yet
     step = step_now(15)
@@ -569,8 +573,8 @@ def remount(folder, daemon, how):
     run("nsenter", "-m", "-t", str(daemon.pid), "mount", "-o", f"remount,{how}", str(folder))
 
 
-def test_on_a_read_only_file_system_no_code_opens(begin, ledger, users, tmpfs):
-    """Until it can be written; plain doors go on."""
+def test_no_code_opens_on_a_read_only_file_system(begin, ledger, users, tmpfs):
+    """Until it is writable; plain doors still open."""
     text = f"StateFile = {tmpfs}/open-doors\n" + door(ledger, "door", users)
     run("mount", "-o", "remount,ro", str(tmpfs))
     knocks = begin(text)
@@ -598,7 +602,7 @@ def codes_file(tmp_path):
     (os.mkfifo, "is not a regular file"),
     (lambda path: (path.touch(), path.chmod(0o622)), "can be written by others .*"),
 ], ids=["folder", "link", "pipe", "others"])
-def test_what_is_no_file_of_codes_keeps_the_doors_shut(begin, ledger, users, tmp_path, make, why):
+def test_an_unusable_file_of_codes_keeps_the_doors_shut(begin, ledger, users, tmp_path, make, why):
     make(codes_file(tmp_path))
     knocks = begin(door(ledger, "door", users))
     knocks.daemon.wait_for(f"used codes cannot be kept: .*codes: .*{why}.*; doors with secrets stay "
@@ -608,7 +612,7 @@ def test_what_is_no_file_of_codes_keeps_the_doors_shut(begin, ledger, users, tmp
     assert ledger.lines() == []
 
 
-def test_a_damaged_file_of_codes_is_told_and_the_rest_counts(begin, ledger, users, tmp_path):
+def test_a_damaged_file_of_codes_is_reported_and_the_rest_counts(begin, ledger, users, tmp_path):
     text = door(ledger, "door", users)
     knocks = begin(text)
     step = step_now(15)
@@ -645,8 +649,8 @@ def clock(tmp_path):
 
 @KINDS
 @pytest.mark.parametrize("restarts", [False, True], ids=["running", "restarted"])
-def test_a_clock_that_is_set_back_opens_for_no_used_code(begin, ledger, users, clock, sequence,
-                                                         ports_of, restarts):
+def test_a_clock_set_back_makes_no_used_code_valid(begin, ledger, users, clock, sequence, ports_of,
+                                                   restarts):
     text = door(ledger, "door", users, sequence)
     clock.set(0)
     knocks = begin(text, prefix=clock.as_set())
@@ -659,11 +663,11 @@ def test_a_clock_that_is_set_back_opens_for_no_used_code(begin, ledger, users, c
         reload(knocks.daemon)
         knocks.settle()
     then = step - HOUR // codes.STEP
-    # What was sniffed an hour ago, of one who has knocked since.
+    # A code sniffed an hour ago, from a user that has knocked since.
     knocks.stays_shut(ports_of(users["alice"], then), B, AHEAD)
     knocks.stays_shut(ports_of(users["alice"], then), A, AHEAD)
     knocks.stays_shut(ports_of(users["alice"], step), B)
-    # The doors go on with the time that there is.
+    # The doors use the current time.
     knocks.opens(ports_of(users["bob"], then), B, "bob")
     clock.set(0)
     reload(knocks.daemon)
@@ -698,7 +702,7 @@ def test_a_code_is_used_up_at_a_door_that_is_open_already(begin, ledger, users, 
 @pytest.mark.parametrize("directive", ["max_open = 1", "seq_cooldown = 60"])
 def test_a_code_is_used_up_where_the_door_does_not_open_for_it(begin, ledger, users, tmp_path,
                                                                directive):
-    """Or who sniffed it would be in before its user is, when there is room again."""
+    """Otherwise an eavesdropper would get in before the user once there is room again."""
     knocks = begin(stateful(ledger, "door", users, COMPUTED, directive)
                    + door(ledger, "other", users, COMPUTED.replace("7000", "7100")))
     step = step_now(15)
@@ -736,7 +740,7 @@ def test_a_thousand_users(begin, ledger, tmp_path):
     knocks.daemon.wait_for(".*:1001: expected at most 1000 users")
 
 
-def test_more_users_than_can_be_followed(start, ledger, tmp_path):
+def test_more_users_than_the_limit(start, ledger, tmp_path):
     users = Users(tmp_path / "secrets", *(f"user{n}" for n in range(1000)))
     daemon = start("".join(door(ledger, f"door{n}", users, f"{7000 + n},totp,totp,totp,totp")
                            for n in range(21)), listens=False)
@@ -746,7 +750,7 @@ def test_more_users_than_can_be_followed(start, ledger, tmp_path):
 
 
 def test_a_file_that_is_replaced_all_the_time(begin, ledger, users):
-    """Reloads see the old file or the new one, as programs write them: each of it."""
+    """Each reload sees the complete old or new file, however programs write it."""
     knocks = begin(door(ledger, "door", users))
     step = step_now(15)
     for number in range(20):
@@ -764,7 +768,7 @@ def test_a_file_that_is_replaced_all_the_time(begin, ledger, users):
 
 
 def test_a_used_code_at_full_rate_from_its_address(begin, ledger, users, tmp_path, frames):
-    """Packets get lost, so it may; it costs no write, and others get in."""
+    """Packets get lost, so repeating is allowed; it causes no write, and others get in."""
     knocks = begin(stateful(ledger, "door", users, COMPUTED))
     step = step_now(12)
     alice = computed(users["alice"], step)
@@ -778,7 +782,7 @@ def test_a_used_code_at_full_rate_from_its_address(begin, ledger, users, tmp_pat
 
 
 def test_knocks_at_the_change_of_a_step(begin, ledger, users):
-    """In each of the last and the first moments."""
+    """In each of the last and first moments of a step."""
     knocks = begin(door(ledger, "door", users))
     step = codes.step_now(2)
     ports = {away: computed(users["alice"], step + away) for away in (0, 1, 2)}
@@ -794,13 +798,13 @@ def test_knocks_at_the_change_of_a_step(begin, ledger, users):
 
 
 def test_no_knock_is_lost_to_a_reload(begin, ledger, tmp_path):
-    """Of those that change nothing, such as those that move the log."""
+    """For reloads without changes, such as after log rotation."""
     users = Users(tmp_path / "secrets", *(f"user{n}" for n in range(200)))
     knocks = begin(door(ledger, "door", users))
     step = step_now(20)
     alice = computed(users["user7"], step)
     knocks.opens(alice, A, "user7")
-    # Complete knocks come while it reads: all that is sent within a moment.
+    # Complete knocks arrive while it reloads, all sent within a moment.
     wire_frames = [bytes(knocks._frames[4].frame(TCP(sport=40000 + n, dport=port, seq=n, flags="S"),
                                                  source=A))
                    for n in range(40) for port in [FIXED, *alice]]

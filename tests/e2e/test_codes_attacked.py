@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Doors with secrets while the daemon is killed, guessed at and scanned. What is asked for is few
-here; scripts/codes asks for much, and prints the figures."""
+"""Doors with secrets while the daemon is killed, guessed at and scanned. The counts are small here;
+scripts/codes runs large ones and prints the figures."""
 
 import os
 import pathlib
@@ -28,7 +28,7 @@ SCANS = int(os.environ.get("KNOCKD_CODE_SCANS", 1))
 IS_LONG = "KNOCKD_CODE_GUESSES" in os.environ
 TEST_SECONDS = 150 + 4 * KILLS + GUESSES // 5000 + 31 * STEPS + 900 * (SCANS - 1)
 
-A, B = "198.51.100.1", "198.51.100.2"  # the second is the one who replays
+A, B = "198.51.100.1", "198.51.100.2"  # the second one replays
 
 
 def tell(record_property, figures):
@@ -43,8 +43,8 @@ def tell(record_property, figures):
 def test_killed_between_record_and_command_no_code_opens_twice(start, ledger, frames, tmp_path,
                                                                sequence, ports_of, record_property,
                                                                server):
-    """A user knocks, the keeper is killed a moment later and started anew, and someone else sends
-    what he sent. One of both gets in, or none."""
+    """A user knocks, the keeper is killed a moment later and restarted, and another source replays
+    the knock. At most one of them gets in."""
     users = Users(tmp_path / "secrets")
     seed = int(os.environ.get("KNOCKD_SEED", random.getrandbits(32)))
     print(f"KNOCKD_SEED={seed}")
@@ -65,7 +65,7 @@ def test_killed_between_record_and_command_no_code_opens_twice(start, ledger, fr
         with frames.client.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
             wire.bind(("eth0", 0))
             wire.send(last)
-        # From the last packet to the command it is a fraction of a millisecond, mostly.
+        # The command usually follows the last packet within a fraction of a millisecond.
         moment = time.monotonic() + 0.001 * chance.random() ** 3
         while time.monotonic() < moment:
             pass
@@ -93,7 +93,7 @@ def test_killed_between_record_and_command_no_code_opens_twice(start, ledger, fr
 # --- Guesses ---------------------------------------------------------------------------------------
 
 class Flood:
-    """Attempts by ever new sources, until as many were sent."""
+    """Attempts from ever new sources, until this many were sent."""
 
     def __init__(self, host, server, attempt, packets, rate):
         self.sent = 0
@@ -127,14 +127,14 @@ def status_counts(daemon):
     return tuple(map(int, re.fullmatch(pattern, daemon.matching(pattern)[-1]).groups()))
 
 
-# Slow enough for every packet to be heard on a machine that has other things to do.
+# Slow enough for every packet to be received on a busy machine.
 RATE = 0 if IS_LONG else 20000
 HARMLESS = ("10081-65535",)
 
 
 def tries(knocks, ports, source, name, fixed):
-    """How many knocks it takes until the door opens: a machine too busy for the listener to run
-    loses packets, knocks like others."""
+    """The number of knocks until the door opens: a machine too busy for the listener loses packets,
+    and real knocks with them."""
     for number in range(1, 21):
         knocks.send(ports, source, fixed)
         try:
@@ -146,7 +146,7 @@ def tries(knocks, ports, source, name, fixed):
 
 
 def others_knock(knocks, number):
-    """At the plain door; whether it opened at the first try."""
+    """Knocks at the plain door; true if it opened at the first attempt."""
     source = f"203.0.{113 + number // 250}.{1 + number % 250}"
     return tries(knocks, [6999], source, "plain", 0) == 1
 
@@ -154,8 +154,8 @@ def others_knock(knocks, number):
 @pytest.mark.parametrize("places, count", [(4, 1), (3, 20), (1, 20)])
 def test_guesses_at_computed_places(start, ledger, frames, stranger, server, tmp_path, places, count,
                                     record_property):
-    """The fixed knock is known, and each source guesses once. One place alone is there to see that
-    guesses are heard: those open."""
+    """The fixed knock is known, and each source guesses once. The case of one place shows that
+    guesses are received, because some of them open."""
     users = Users(tmp_path / "secrets", *(f"user{n}" for n in range(count)))
     sequence = ",".join([str(FIXED), *["totp"] * places])
     daemon = start(door(ledger, "door", users, sequence) + plain())
@@ -173,7 +173,7 @@ def test_guesses_at_computed_places(start, ledger, frames, stranger, server, tmp
     flood.end()
     heard, lost = status_counts(daemon)
     opened = len(daemon.matching(r"\S+: door: OPEN SESAME"))
-    # Three steps for each user.
+    # Three steps are valid for each user.
     reckoned = flood.sent / (places + 1) * 3 * count / 55455 ** places
     tell(record_property,
          f"{places} computed places, {count} users: {flood.sent // (places + 1)} guesses "
@@ -187,9 +187,9 @@ def test_guesses_at_computed_places(start, ledger, frames, stranger, server, tmp
 
 
 def test_guesses_at_typed_places(start, ledger, frames, stranger, server, tmp_path, record_property):
-    """By one who knows the fixed knock and never pauses. Six digits: many guesses hit, so that it
-    is seen how they are refused. A user who was there before gets in all the same; at a computed
-    door, and at a plain one, everybody does."""
+    """The attacker knows the fixed knock and never pauses. With six digits many guesses are
+    correct, which shows that they are refused. A known user still gets in; at a computed door and
+    at a plain one, everybody does."""
     users = Users(tmp_path / "secrets", "alice")
     others = Users(tmp_path / "others", "carol")
     daemon = start("[options]\nLog_Rate = 0\n" + door(ledger, "door", users, "7000,400xx,401xx,402xx")
@@ -209,7 +209,7 @@ def test_guesses_at_typed_places(start, ledger, frames, stranger, server, tmp_pa
         if now != step and not (STEPS > 1 and time.time() % 30 > 20):
             daemon.wait_for(re.escape(too_many), steps + 1)
             step, steps = now, steps + 1
-            # From addresses of their own, and alice from one that was there.
+            # From new addresses, and alice from a known one.
             tries(knocks, computed(others["carol"], now), f"198.51.100.{100 + steps}", "computed", 7100)
             before = knocks.sesames(A)
             repeat_until(lambda: knocks.send(typed(users["alice"], now, (400, 401, 402)), A),
@@ -234,7 +234,7 @@ def test_guesses_at_typed_places(start, ledger, frames, stranger, server, tmp_pa
 
 # --- Scans -----------------------------------------------------------------------------------------
 
-# A door of each kind; a scan tries them in the same way, and others knock at the plain one.
+# One door of each kind; a scan treats them alike, and others knock at the plain one.
 KINDS = {
     "common": [COMMON], "up": [UP], "down": [DOWN], "udp": [COMMON_UDP], "two": [COMMON, COMMON],
     **{f"{flags}-up".lower(): [flags_up(flags)] for flags in ("SYN+ACK", "SYN+FIN", "ACK")},
@@ -258,7 +258,7 @@ def test_scans_open_nothing(network, knockd, knock_binary, tmp_path, kind, recor
         ("typed by many", of(many, "7002,400xx,401xx,402xx,403xx")),
     ]])
     house = street.houses[0]
-    # Knocks of others, at the door that has plain ones.
+    # Others knock at the plain door.
     packets = 0
     for _ in range(SCANS):
         packets += street.scan(*KINDS[kind]).wait()
@@ -274,7 +274,7 @@ def test_scans_open_nothing(network, knockd, knock_binary, tmp_path, kind, recor
 # --- Rest ------------------------------------------------------------------------------------------
 
 def wakeups(host):
-    """By process name, how often it has gone to sleep."""
+    """The number of times that each process has gone to sleep, by name."""
     counts = {}
     for pid in host.processes():
         text = pathlib.Path(f"/proc/{pid}/status").read_text()
@@ -287,7 +287,7 @@ def wakeups(host):
 def test_a_change_of_step_costs_one_wakeup(start, ledger, server, tmp_path, count, record_property):
     users = Users(tmp_path / "secrets", *(f"user{n}" for n in range(count)))
     start(door(ledger, "door", users))
-    # Its start is over, and the change itself not near.
+    # Its start is over, and no change of step is near.
     wait_until(lambda: 3 < time.time() % 30 < 25, "the middle of a step")
     before = wakeups(server)
     for _ in range(STEPS):
@@ -296,5 +296,5 @@ def test_a_change_of_step_costs_one_wakeup(start, ledger, server, tmp_path, coun
     after = wakeups(server)
     woken = {name: after[name] - before[name] for name in after}
     tell(record_property, f"{count} users, {STEPS} changes of step: {woken}")
-    # The codes of 20 users are three messages: a listener may be faster than the keeper sends them.
+    # The codes of 20 users are three messages: a listener may read faster than the keeper sends.
     assert STEPS <= woken["knockd"] <= 2 * STEPS and STEPS <= woken["knockd-listen"] <= 3 * STEPS

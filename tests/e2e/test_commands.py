@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a command of a door finds around it, when it runs, and what is told of it."""
+"""The environment of a door's commands, when they run, and what is logged about them."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import pytest
 from waiting import repeat_until, wait_until
 
 
-# 32 and 33 are glibc's own; its posix_spawn (2.36) leaves them ignored.
+# glibc reserves 32 and 33; its posix_spawn (2.36) leaves them ignored.
 LIBC_SIGNALS = 1 << 31 | 1 << 32
 
 
@@ -35,7 +35,7 @@ def knocked(start, frames):
 
 
 def result_of(path, daemon):
-    """What a command wrote: it writes to a file beside and renames it when all is there."""
+    """A command's output: it writes to a temporary file and renames it when complete."""
     wait_until(path.exists, f"{path.name} is written", daemon.report)
     return path.read_text()
 
@@ -44,7 +44,7 @@ def into(path, command):
     return f"{{ {command}; }} > {path}.part && mv {path}.part {path}"
 
 
-def test_a_command_finds_who_knocked_in_its_environment(knocked, tmp_path, client):
+def test_the_environment_of_a_command_names_the_knocker(knocked, tmp_path, client):
     start_file, stop_file = tmp_path / "start", tmp_path / "stop"
     daemon = knocked(door(f"start_command = {into(start_file, 'env')}", "cmd_timeout = 0",
                           f"stop_command = {into(stop_file, 'env')}"))
@@ -57,10 +57,10 @@ def test_a_command_finds_who_knocked_in_its_environment(knocked, tmp_path, clien
 
 
 def test_a_command_inherits_nothing(knocked, tmp_path):
-    """No descriptor beside the standard ones, standard input at its end, a session of its own,
-    every signal as it is by default."""
+    """Only the standard descriptors, empty standard input, a new session, all signals at their
+    defaults."""
     found = tmp_path / "found"
-    # The shell reads its own state: while it starts another program it blocks signals itself.
+    # The shell prints its own state, because it blocks signals while it starts another program.
     daemon = knocked(door("command = " + into(
         found, "ls -l /proc/$$/fd; cat /proc/$$/stat;"
                " while read line; do echo $line; done < /proc/$$/status")))
@@ -82,17 +82,17 @@ def test_the_line_is_in_the_log_before_the_command_runs(start, frames, tmp_path)
     assert result_of(seen, daemon) == "1\n"
 
 
-def test_the_status_of_a_failing_command_is_told(knocked):
+def test_the_status_of_a_failing_command_is_logged(knocked):
     daemon = knocked(door("command = exit 3"))
     daemon.wait_for(re.escape("a: command returned non-zero status code (3)"))
 
 
-def test_the_signal_that_killed_a_command_is_told(knocked):
+def test_the_signal_that_killed_a_command_is_logged(knocked):
     daemon = knocked(door("command = kill -9 $$"))
     daemon.wait_for(r"a: .*signal.*9.*|a: .*SIGKILL.*|a: .*[Kk]illed.*")
 
 
-def test_a_status_of_0_is_not_told(knocked, ledger, frames):
+def test_a_status_of_0_is_not_logged(knocked, ledger, frames):
     daemon = knocked(door(f"command = {ledger.command('one')}"))
     ledger.wait_for(f"one {frames.client.ipv4}")
     daemon.send(signal.SIGHUP)
@@ -100,16 +100,15 @@ def test_a_status_of_0_is_not_told(knocked, ledger, frames):
     assert not daemon.matching(".*status code.*")
 
 
-def test_stop_waits_for_a_start_that_takes_its_time(knocked, ledger, client):
+def test_stop_waits_for_a_slow_start(knocked, ledger, client):
     daemon = knocked(door(f"start_command = sleep 0.2; {ledger.command('start')}", "cmd_timeout = 0",
                           f"stop_command = {ledger.command('stop')}"))
     ledger.wait_for(f"stop {client.ipv4}", also_found=daemon.report)
     assert ledger.lines() == [f"start {client.ipv4}", f"stop {client.ipv4}"]
 
 
-def test_a_start_that_hangs_is_reported_and_the_door_shut_all_the_same(knocked, ledger, client,
-                                                                      tmp_path):
-    """And shut once more if the start opens it after all."""
+def test_a_hung_start_is_reported_and_the_door_still_shut(knocked, ledger, client, tmp_path):
+    """It is shut again if the start opens it later."""
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     daemon = knocked(door(f"start_command = read line < {gate}; {ledger.command('start')}",
@@ -122,8 +121,8 @@ def test_a_start_that_hangs_is_reported_and_the_door_shut_all_the_same(knocked, 
     assert ledger.lines() == [f"stop {client.ipv4}", f"start {client.ipv4}", f"stop {client.ipv4}"]
 
 
-def test_commands_of_different_sources_run_side_by_side(start, frames, ledger, tmp_path):
-    """One that hangs holds up no other."""
+def test_commands_of_different_sources_run_in_parallel(start, frames, ledger, tmp_path):
+    """A hung command blocks no other."""
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     daemon = start(door(f"command = case %IP% in *.77) read line < {gate};; esac; "
@@ -199,7 +198,7 @@ def test_one_time_lines_may_be_appended(start, frames, ledger, tmp_path, client)
 
 
 def test_on_start_and_on_stop(start, tmp_path):
-    """They run once the daemon listens, and before it leaves."""
+    """They run once the daemon listens, and before it exits."""
     events = tmp_path / "events"
     daemon = start(f"[options]\nOn_Start = echo start >> {events}\n"
                    f"On_Stop = echo stop >> {events}\n" + door("command = true"))
@@ -209,7 +208,7 @@ def test_on_start_and_on_stop(start, tmp_path):
     assert events.read_text() == "start\nstop\n"
 
 
-def test_on_stop_is_run_even_if_a_door_cannot_be_closed_in_time(knocked, tmp_path):
+def test_on_stop_runs_even_if_a_door_cannot_be_closed_in_time(knocked, tmp_path):
     events = tmp_path / "events"
     hanging = tmp_path / "hanging"
     daemon = knocked(f"[options]\nOn_Stop = {into(events, 'echo stop')}\n" +
@@ -222,7 +221,7 @@ def test_on_stop_is_run_even_if_a_door_cannot_be_closed_in_time(knocked, tmp_pat
 
 
 def test_nothing_of_a_packet_reaches_the_shell(start, frames, ledger, client):
-    """Payload, ports and flags of a stranger's packets leave no trace but the address."""
+    """Of a stranger's packets only the address reaches the command, not payload, ports or flags."""
     daemon = start(f"[udp]\nsequence = 7000:udp\ncommand = {ledger.command('opened')}\n")
     frames.udp(7000, b"$(touch /tmp/x); `id` %IP% \n[a]\n")
     ledger.wait_for(f"opened {client.ipv4}", also_found=daemon.report)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""bash completes doors and addresses of a running daemon: pressed is TAB at the end of a line, as bash
-asks the completion, and the line that comes of it is run."""
+"""bash completes doors and addresses of a running daemon: TAB is pressed at the end of a line, and
+the resulting line is run."""
 
 import pytest
 
@@ -14,7 +14,7 @@ Control = {control}
 StateFile = none
 """ + "".join(f"[{name}]\nSequence = {7000 + number}:udp\nCommand = true\nStop_Command = true\n"
               "Cmd_Timeout = 600\n" for number, name in enumerate(DOORS))
-# As bash splits a line, with its usual COMP_WORDBREAKS; words in quotes aside.
+# Splits a line like bash with its usual COMP_WORDBREAKS, without support for quotes.
 ASK = r"""
 source "$1"
 COMP_WORDBREAKS=$' \t\n"\'><=;|&(:'
@@ -51,7 +51,7 @@ def offered(server, knockd, control):
 
 
 def names(words):
-    """What the shell makes of them."""
+    """The words after expansion by the shell."""
     return sorted(run("bash", "-c", "printf '%s\\n' " + " ".join(words)).stdout.splitlines())
 
 
@@ -71,7 +71,7 @@ def test_addresses(daemon, offered, server, knockd, control):
         server.run(knockd, "--control", control, "--open", "ssh", address)
     assert offered("--close ssh ") == ["192.0.2.7", "2001:db8::7"]
     assert offered("--close 1") == offered("--close ssh 1") == ["192.0.2.7"]
-    # What stands before the last colon, bash keeps.
+    # bash keeps the text before the last colon.
     assert offered("--close ssh 2001:d") == ["db8::7"]
     assert offered("--close 2001:db8::") == ["7"]
     assert offered("--close --door=ssh 1") == ["192.0.2.7"]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The control socket where it is by default, asked by users who name no path: root, the user that
-the daemon runs as, a member of Control_Group, and one who may not."""
+"""The control socket at its default place, used without a path by root, the daemon's user, a member
+of Control_Group, and an unprivileged user."""
 
 import pathlib
 import signal
@@ -12,17 +12,17 @@ from network import run
 from waiting import wait_until
 
 NOBODY = 65534
-GROUP = "daemon"  # one that each Debian has
+GROUP = "daemon"  # exists on every Debian
 WITH_GROUP = f"Control_Group = {GROUP}"
 DOOR = "StateFile = none\n[ssh]\nSequence = 7421,3096,5518\nCommand = true\n"
-# Its own /run/knockd, in the mount namespace that `ip netns exec` has made.
+# A separate /run/knockd, in the mount namespace that `ip netns exec` has made.
 OWN_FOLDER = ["sh", "-ec", 'mkdir -p /run/knockd; mount -t tmpfs -o mode=755 none /run/knockd;'
               ' exec "$@"', "sh"]
 
 
 @pytest.fixture
 def ask(knockd, public_folder):
-    """ask(daemon, user, *groups) asks for the status, with no more than that option."""
+    """ask(daemon, user, *groups) asks for the status with no other option."""
     binary = public_folder / "knockd"
     binary.write_bytes(knockd.read_bytes())
     binary.chmod(0o755)
@@ -61,8 +61,8 @@ def test_without_its_group_it_is_roots_alone_again(start):
                lambda: str(modes()))
 
 
-def test_of_another_user_it_is_beside_the_pid_file(server, ask, public_folder):
-    """Where root's folder is, which is not to be written to."""
+def test_the_socket_of_another_user_is_next_to_the_pid_file(server, ask, public_folder):
+    """Root's folder exists, but is not writable."""
     user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     config, log = public_folder / "knockd.conf", public_folder / "log"
     config.write_text(f"[options]\nPidFile = {public_folder}/pid\nLogFile = {log}\n{DOOR}")
@@ -78,8 +78,8 @@ def test_of_another_user_it_is_beside_the_pid_file(server, ask, public_folder):
 
 
 @pytest.mark.parametrize("options", ["", WITH_GROUP])
-def test_who_may_not_is_told_so(start, ask, options):
-    """And not that no daemon runs."""
+def test_a_user_without_permission_gets_that_error(start, ask, options):
+    """Not the error that no daemon runs."""
     done = ask(daemon_with(start, options), NOBODY)
     assert done.returncode == 1
     assert "only the user that knockd runs as and the members of Control_Group may ask" in done.stdout

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""knockd(8) lists every key of the status and of events, every event, reason and metric, and none
-that does not exist: its lists are compared with what a daemon says to which everything has
-happened."""
+"""knockd(8) lists every key of the status and of events, every event, reason and metric, and no
+others: its lists are compared with the output of a daemon that has been through all of them."""
 
 import json
 import re
@@ -15,7 +14,7 @@ from fixtures import TREE
 from waiting import wait_until
 
 LONG = "x" * 200
-SOCKET_HOLDS = 300_000  # bytes at most, beside those that the daemon keeps
+SOCKET_HOLDS = 300_000  # bytes at most, besides those that the daemon keeps
 PAGE = (TREE / "man/knockd.8").read_text()
 CONFIG = """
 [options]
@@ -57,7 +56,7 @@ def documented(title, macro="Li"):
 
 
 def keys(value, path=""):
-    """The paths of all values that are no objects or lists, as the page writes them."""
+    """The paths of all values except objects and lists, in the page's notation."""
     if isinstance(value, dict):
         found = [keys(item, f"{path}.{key}".lstrip(".")) for key, item in value.items()]
     elif isinstance(value, list):
@@ -104,10 +103,10 @@ def daemon(start, control, alice, tmp_path):
 
 @pytest.fixture
 def events(daemon, control):
-    """All that happens from now on, up to and with the next event that wait_for() names."""
+    """All events from now on, up to and including the next event that wait_for() names."""
     asker = Asker(control)
     asker.say("events")
-    # One that is done when the request of another is answered.
+    # The subscription is complete once another connection's request is answered.
     Asker(control).ask("status")
     found = []
 
@@ -154,7 +153,7 @@ def let_everything_happen(daemon, control, frames, stranger, events, alice):
 
 
 def fall_behind(control):
-    """What comes last for one who reads nothing."""
+    """The last event for a follower that reads nothing."""
     slow, asker = Asker(control), Asker(control)
     slow.say("events")
     def open_door():
@@ -162,7 +161,7 @@ def fall_behind(control):
         asker.line()
 
     open_door()
-    # Not many more than it takes: who was told that it is cut off has 10 s to read.
+    # Not many more than needed, because a follower that is cut off has 10 s to read.
     enough = (1 << 20) + SOCKET_HOLDS
     for _ in range(enough // len(json.dumps(slow.line(), separators=(",", ":"))) + 1):
         open_door()
@@ -197,14 +196,14 @@ def test_every_metric(daemon, control):
     assert labels == set(re.findall(r"\b(door|interface|version)\b", section("Metrics")))
 
 
-def test_what_is_not_listened_to_has_no_filter(daemon, control):
+def test_an_interface_without_a_listener_has_no_filter(daemon, control):
     text = Asker(control).ask("status", "prometheus")["text"]
     for metric in ("listening", "filter_in_kernel"):
         found = re.findall(rf'^knockd_{metric}{{interface="(.*)"}} (\d)$', text, re.M)
         assert found == [("eth0", "1"), ("none0", "0")]
 
 
-def test_what_the_page_says_of_requests(daemon, control):
+def test_the_documented_requests_are_accepted(daemon, control):
     """Each word of the protocol's list is known; a door may be named by the option."""
     shown = re.search(r"\.Bd -literal.*?\n(.*?)\.Ed", section("The protocol"), re.S)[1]
     requests = [line.split()[0] for line in shown.splitlines()]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The main job: a knock opens a real port in a real firewall, for the knocker alone, and for as
-long as the configuration says."""
+"""The main job: a knock opens a real port in a real firewall, only for the knocker, and for the
+configured time."""
 
 import pytest
 
@@ -47,7 +47,7 @@ def guarded(server):
 
 
 def assert_opens_and_shuts(daemon, network, family, knock):
-    """The story of one door: shut, knocked at, open for the knocker alone, shut again."""
+    """The life of one door: shut, knocked at, open only for the knocker, shut again."""
     server, client, stranger = network.server, network.client, network.stranger
     address = server.address(family)
     assert not client.reaches(address, SECRET)
@@ -61,14 +61,14 @@ def assert_opens_and_shuts(daemon, network, family, knock):
     wait_until(lambda: not client.reaches(address, SECRET), "the door shuts", daemon.report)
 
 
-def test_door_opens_for_the_knocker_alone_with_iptables(network, guarded, start):
+def test_door_opens_only_for_the_knocker_with_iptables(network, guarded, start):
     daemon = start(IPTABLES)
     assert_opens_and_shuts(daemon, network, 4, lambda: senders.with_knock(
         network.client, guarded.ipv4, SEQUENCE))
     assert guarded.run("iptables", "-S", "INPUT").stdout == "-P INPUT DROP\n"
 
 
-def test_door_opens_for_the_knocker_alone_with_ip6tables(network, guarded, start):
+def test_door_opens_only_for_the_knocker_with_ip6tables(network, guarded, start):
     daemon = start(IP6TABLES)
     before = guarded.run("ip6tables", "-S", "INPUT").stdout
     assert_opens_and_shuts(daemon, network, 6, lambda: senders.with_knock(
@@ -95,7 +95,7 @@ NFT = config("nft add element inet filter knockers { %IP% }",
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_door_opens_for_the_knocker_alone_with_nft(network, start, tmp_path, family):
+def test_door_opens_only_for_the_knocker_with_nft(network, start, tmp_path, family):
     server = network.server
     (tmp_path / "rules.nft").write_text(NFT_RULES)
     server.run("nft", "-f", tmp_path / "rules.nft")
@@ -108,8 +108,8 @@ def test_door_opens_for_the_knocker_alone_with_nft(network, start, tmp_path, fam
     assert server.run("nft", "list", "ruleset").stdout == before
 
 
-def test_a_rule_of_nft_may_come_and_go_too(network, start, tmp_path):
-    """As guides show it: a rule is added, and found again by its handle."""
+def test_an_nft_rule_can_be_added_and_removed(network, start, tmp_path):
+    """The way of guides: a rule is added, and found again by its handle."""
     server = network.server
     (tmp_path / "rules.nft").write_text(NFT_RULES)
     server.run("nft", "-f", tmp_path / "rules.nft")
@@ -139,7 +139,7 @@ SENDERS = {"knock": senders.with_knock, "nc": senders.with_nc, "nmap": senders.w
 
 @pytest.fixture
 def heard(server, client, start, ledger):
-    """heard(sender, knocks, family) knocks at a door that enters its opening and shutting in the
+    """heard(sender, knocks, family) knocks at a door that appends its opening and closing to the
     ledger, and waits for both."""
 
     def knock_and_wait(sender, knocks, family):
@@ -154,7 +154,7 @@ def heard(server, client, start, ledger):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("sender, family", [
     (sender, family) for sender in SENDERS for family in (4, 6)
-    if (sender, family) != ("hping3", 6)])  # it knows no IPv6
+    if (sender, family) != ("hping3", 6)])  # it does not support IPv6
 def test_every_sender_is_heard(heard, sender, family, kind):
     heard(SENDERS[sender], KINDS[kind], family)
 
@@ -166,7 +166,7 @@ def test_knocks_are_heard_before_a_firewall_drops_them(heard, guarded, sender, f
 
 
 def test_repeated_syns_do_not_spoil_the_knock(heard, guarded, is_reference):
-    """Nothing answers behind a DROP policy, so after 1 s telnet's kernel repeats each SYN."""
+    """A DROP policy gives no answer, so after 1 s telnet's kernel repeats each SYN."""
     if is_reference:
         pytest.skip("0.8 takes a repeated SYN for a wrong knock")
     guarded.run("iptables", "-A", "INPUT", "-p", "tcp", "--dport", "7000:9000", "-j", "DROP")

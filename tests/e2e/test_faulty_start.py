@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A start that fails over its configuration, after a crash: what is due is closed all the same, by
-what is recorded, and nothing else is touched."""
+"""A start that fails because of its configuration, after a crash: overdue doors are still closed
+with their recorded commands, and nothing else changes."""
 
 import signal
 import subprocess
@@ -13,7 +13,7 @@ FAULTY = "[broken]\nsequence = abc\n"
 
 
 def doors(ledger):
-    """One whose time is over soon, and one whose time is not over in any test."""
+    """One door whose time is over soon, and one whose time never ends within a test."""
     return "".join(f"[{name}]\nsequence = {port}\ncmd_timeout = {seconds}\n"
                    f"start_command = {ledger.command(f'{name} opens')}\n"
                    f"stop_command = {ledger.command(f'{name} closes')}\n"
@@ -39,7 +39,8 @@ def crash(start, frames, ledger, client):
 
 @pytest.fixture
 def try_start(server, knockd, tmp_path):
-    """try_start(file, *arguments, prefix) starts the daemon, which is to fail; what it said."""
+    """try_start(file, *arguments, prefix) starts the daemon, which must fail; returns its
+    output."""
 
     def start_and_fail(file, *arguments, prefix=()):
         done = subprocess.run(
@@ -63,7 +64,7 @@ def closes_what_is_due_alone(ledger, client, attempt):
 
 
 @pytest.mark.parametrize("arguments", [[], ["-d"]], ids=["foreground", "background"])
-def test_what_is_due_is_closed(crash, try_start, start, ledger, client, arguments):
+def test_overdue_doors_are_closed(crash, try_start, start, ledger, client, arguments):
     daemon = crash()
     sound = daemon.config_file.read_text()
     daemon.config_file.write_text(sound + FAULTY)
@@ -80,9 +81,9 @@ def test_what_is_due_is_closed(crash, try_start, start, ledger, client, argument
 
 
 @pytest.mark.parametrize("has_file", [True, False], ids=["faulty", "missing"])
-def test_the_default_state_file_counts_when_none_is_named(crash, try_start, ledger, client,
+def test_the_default_state_file_is_used_when_none_is_named(crash, try_start, ledger, client,
                                                            tmp_path, has_file):
-    """`ip netns exec` has given the daemon mounts of its own."""
+    """`ip netns exec` has given the daemon its own mounts."""
     (tmp_path / "lib").mkdir()
     prefix = ["sh", "-c", f'mount --bind {tmp_path}/lib /var/lib && exec "$0" "$@"']
     daemon = crash("[options]\nControl = none\nStateFile = /var/lib/knockd/open-doors\n", prefix=prefix)
@@ -93,7 +94,7 @@ def test_the_default_state_file_counts_when_none_is_named(crash, try_start, ledg
     closes_what_is_due_alone(ledger, client, lambda: try_start(faulty, prefix=prefix))
 
 
-def test_a_daemon_that_runs_is_not_disturbed(start, try_start, frames, ledger, client):
+def test_a_running_daemon_is_not_disturbed(start, try_start, frames, ledger, client):
     daemon = start(doors(ledger))
     frames.tcp(7002)
     ledger.wait_for(f"long opens {client.ipv4}", also_found=daemon.report)
@@ -113,7 +114,7 @@ def test_a_check_closes_nothing(crash, try_start, ledger, client):
     assert not [line for line in ledger.lines() if "closes" in line]
 
 
-def test_nothing_is_made_where_nothing_is_recorded(try_start, tmp_path):
+def test_no_file_is_created_when_nothing_is_recorded(try_start, tmp_path):
     faulty = tmp_path / "faulty.conf"
     faulty.write_text(f"[options]\nControl = none\nStateFile = {tmp_path}/lib/open-doors\n" + FAULTY)
     assert len(try_start(faulty).splitlines()) == 1

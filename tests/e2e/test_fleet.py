@@ -33,7 +33,7 @@ def knockd_fleet():
 
 @pytest.fixture
 def fleet_of(network, knockd, knockd_fleet, public_folder):
-    """fleet_of(size): so many gateways around a broker; nothing but the broker runs yet."""
+    """fleet_of(size): this many gateways around a broker; only the broker runs yet."""
     made = []
 
     def make(size, **options):
@@ -61,7 +61,7 @@ def test_a_knock_at_one_of_five_opens_and_closes_at_all(fleet_of):
     fleet.start(lambda gateway: gateway.door(cmd_timeout=3))
     knock(fleet, fleet[0], A)
     fleet.wait_for_open(A)
-    # All have one end, as their clocks are one.
+    # All have the same end, because they share a clock.
     ends = [one["until"] for gateway in fleet.gateways for one in gateway.openings()]
     assert len(ends) == 5 and max(ends) - min(ends) < 0.5, ends
     assert ["fleet" in one for gateway in fleet.gateways for one in gateway.openings()] == \
@@ -85,7 +85,7 @@ def test_close_by_hand_at_one_closes_at_all_and_a_later_knock_opens_again(fleet_
         assert gateway.is_open(B)
     wait_until(lambda: not any(A in topic for topic in published(fleet, "open")),
                "its own gateway has taken the message back", lambda: str(fleet.broker.retained()))
-    # One that comes later does not open what is closed.
+    # A gateway that joins later does not open a closed door.
     fleet[1].stop_fleet()
     fleet[1].start_fleet()
     knock(fleet, fleet[0], A)
@@ -109,7 +109,7 @@ def test_only_named_doors_are_shared(fleet_of):
     knock(fleet, fleet[0], A)
     fleet[1].wait_for_open(A)
     assert not fleet[1].is_open(A, "mail")
-    # Nor by who writes it all the same.
+    # Nor when someone publishes it anyway.
     until = time.time() + 60
     for door in ("mail", "ssh"):
         fleet.broker.publish(f"knockd/home/gw9/open/{door}/{B}",
@@ -140,7 +140,7 @@ def test_without_a_broker_local_doors_work_and_a_reconnect_catches_up(fleet_of):
     fleet.wait_for_closed(A)
 
 
-def test_daemon_that_restarts_takes_up_what_is_due(fleet_of):
+def test_restarted_daemon_reopens_what_is_due(fleet_of):
     fleet = fleet_of(2)
     fleet.start()
     knock(fleet, fleet[0], A)
@@ -153,7 +153,7 @@ def test_daemon_that_restarts_takes_up_what_is_due(fleet_of):
     fleet[1].start_daemon()
     fleet.wait_for_open(A)
     fleet.wait_for_open(B)
-    # One that is killed keeps its own, and they are still its own.
+    # A killed daemon keeps its own openings as its own.
     fleet[0].daemon.send(signal.SIGKILL)
     fleet[0].daemon.wait_for_end()
     fleet[0].start_daemon()
@@ -193,14 +193,14 @@ def test_twin_is_named(fleet_of):
                          r"a name of its own for each \(Gateway\)", deadline=20)
 
 
-def test_what_the_broker_refuses_is_said_in_one_line(fleet_of):
+def test_a_refusal_of_the_broker_is_one_line(fleet_of):
     fleet = fleet_of(1)
     gateway = fleet[0]
     gateway.start_daemon()
     gateway.start_fleet(password="wrong", connects=False)
     gateway.wait_for(r'broker .*: it refuses user "gw1" \(User, Password_File\): Not authorized; .*')
     gateway.stop_fleet()
-    # Its name at the broker is not its own.
+    # Its name at the broker differs from its own.
     gateway.start_fleet(gateway="other")
     gateway.wait_for("following knockd at .*")
     knock(fleet, gateway, A)
@@ -216,7 +216,7 @@ def test_what_the_broker_refuses_is_said_in_one_line(fleet_of):
 
 # --- Codes -----------------------------------------------------------------------------------------
 
-def test_code_that_was_used_at_one_is_refused_at_the_other(fleet_of, tmp_path):
+def test_code_used_at_one_is_refused_at_the_other(fleet_of, tmp_path):
     fleet = fleet_of(2)
     users = Users(tmp_path / "secrets", "alice")
     doors = lambda gateway: codes.door(Ledger(gateway.folder / "codes"), "ssh", users, COMPUTED,
@@ -231,7 +231,7 @@ def test_code_that_was_used_at_one_is_refused_at_the_other(fleet_of, tmp_path):
     knock(fleet, fleet[1], B, ports)
     fleet[1].daemon.wait_for(f"{B}: ssh: .*it, or a later one, was used before.*")
     assert not fleet[1].is_open(B)
-    # Without a broker the door works, and waits for nobody.
+    # Without a broker the door works without waiting.
     fleet.broker.stop()
     for gateway in fleet.gateways:
         gateway.wait_for("broker .*; local doors go on, trying again")
@@ -257,7 +257,7 @@ def test_garbage_opens_nothing_and_is_harmless(fleet_of):
     for topic in topics:
         for payload in GARBAGE:
             fleet.broker.publish(topic, payload)
-    # Ten thousand at once, and none of them lives on.
+    # Ten thousand at once, none of which is kept.
     fleet.broker.flood(f"knockd/home/gw9/open/ssh/{A}",
                                (f'{{"until":{n},"id":{n}}}' for n in range(10000)))
     knock(fleet, gateway, B)
@@ -269,7 +269,7 @@ def test_garbage_opens_nothing_and_is_harmless(fleet_of):
     assert all(line.isprintable() for line in gateway.lines())
 
 
-def test_it_runs_without_rights(fleet_of):
+def test_it_runs_without_privileges(fleet_of):
     fleet = fleet_of(1)
     fleet.start()
     status = pathlib.Path(f"/proc/{fleet[0].fleet.pid}/status").read_text()

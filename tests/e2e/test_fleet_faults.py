@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A fleet while everything around it fails, one fault after the other, drawn at random: processes are
-killed, the network is cut, the broker forgets, strangers write to it. Afterwards every ledger is
-audited: no door of any gateway was open past its time, or shut before it. scripts/fleet plays 200
-faults; KNOCKD_FLEET_FAULTS and KNOCKD_FLEET_SEED are their number and the seed."""
+"""A fleet under random faults, one after the other: processes are killed, the network is cut, the
+broker loses its data, strangers publish to it. Afterwards every ledger is audited: no gateway's
+door was open past its time, or shut before it. scripts/fleet runs 200 faults; KNOCKD_FLEET_FAULTS
+and KNOCKD_FLEET_SEED set their number and the seed."""
 
 import collections
 import json
@@ -27,8 +27,8 @@ TEST_SECONDS = 240 + FAULTS * 60
 
 OPEN_FOR = 15  # seconds
 LASTS = 2.0  # seconds of a fault
-# Seconds that a machine with other things to do may be late with a command, and that an expiry in whole
-# seconds adds. Not the figure that is looked for: that is printed.
+# Seconds by which a busy machine may be late with a command, plus the rounding of an expiry to
+# whole seconds. This is only a bound; the measured figure is printed.
 TOLERANCE = 3.0
 
 pytestmark = pytest.mark.skipif("KNOCKD_FLEET_BINARY" not in os.environ,
@@ -38,17 +38,17 @@ Opening = collections.namedtuple("Opening", "source gateway due")
 
 
 class Trouble:
-    """The fleet of one run, what was opened at it, and the faults that can be made."""
+    """The fleet of one run, its openings, and the possible faults."""
 
     def __init__(self, fleet, knock, draw, open_for):
         self.fleet, self.draw, self.open_for = fleet, draw, open_for
         self._knock = knock
         self._sources = (f"198.51.{high}.{low}" for high in range(100, 200) for low in range(1, 255))
         self.openings = []
-        self.closed = {}  # source: when somebody closed it by hand
+        self.closed = {}  # source: time at which it was closed by hand
         self.ledgers = {}
         self.down = collections.defaultdict(list)  # gateway's name: [from, to] without its daemon
-        # Seconds from when all were connected again until all had caught up, by fault.
+        # Seconds from the last reconnection until all had caught up, by fault.
         self.late = collections.defaultdict(list)
         for gateway in fleet.gateways:
             self.ledgers[gateway.name] = TimedLedger(gateway.folder / "times", {"ssh": open_for})
@@ -62,7 +62,7 @@ class Trouble:
     # --- What people do meanwhile
 
     def knock(self, gateway=None):
-        """Somebody knocks at a gateway that is there."""
+        """Knocks at a running gateway."""
         gateway = gateway or self.draw.choice([one for one in self.fleet.gateways
                                                if one.daemon.process.poll() is None])
         source = next(self._sources)
@@ -73,8 +73,8 @@ class Trouble:
         return source
 
     def close(self):
-        """Somebody closes at a gateway what is open there. Without its knockd-fleet it would be closed
-        there alone."""
+        """Closes an open door by hand at a gateway. Without knockd-fleet it would be closed only
+        there."""
         gateway = self.draw.choice([one for one in self.fleet.gateways
                                     if one.daemon.process.poll() is None
                                     and one.fleet.poll() is None])
@@ -95,7 +95,7 @@ class Trouble:
         return self.draw.choice(self.fleet.gateways)
 
     def pause(self):
-        """The time that a fault lasts, in which people go on."""
+        """The duration of a fault, during which people continue to knock and close."""
         end = time.monotonic() + LASTS
         for _ in range(self.draw.randint(1, 2)):
             self.knock()
@@ -193,7 +193,7 @@ class Trouble:
         return self.fleet.broker.retained("knockd/home/#")
 
     def duplicates(self):
-        """Each message comes again, by the name of its gateway."""
+        """Publishes each message again, under the name of its gateway."""
         for topic, payload in list(self._retained().items())[:8]:
             gateway = topic.split("/")[2]
             if gateway in self.fleet.names:
@@ -201,7 +201,8 @@ class Trouble:
         self.pause()
 
     def old_messages(self):
-        """What a gateway left that is no more: its time is over, or the message lives on by it."""
+        """Messages of a gateway that no longer exists: their time is over, or they have no
+        expiry."""
         source = next(self._sources)
         for until in (time.time() - 100, time.time() - 1):
             self.fleet.broker.publish(f"knockd/home/gone/open/ssh/{source}",
@@ -230,7 +231,8 @@ class Trouble:
     # --- The audit
 
     def wait_until_caught_up(self, fault):
-        """What is due is open everywhere, and what was closed by hand is closed."""
+        """Returns when openings that are due are open everywhere, and those closed by hand are
+        closed."""
         for gateway in self.fleet.gateways:
             wait_until(gateway.is_connected, f"{gateway.name} is connected again", self.report,
                        deadline=60)
@@ -257,7 +259,7 @@ class Trouble:
                        f"all of {gateway.name} was shut", gateway.report)
 
     def faults(self, skew=0.0):
-        """In words, and how far the ends were from their time."""
+        """The faults as text, and the deviations of the ends from their times."""
         faults, differences = [], []
         due = {one.source: one.due for one in self.openings}
         for name, ledger in self.ledgers.items():
@@ -266,11 +268,12 @@ class Trouble:
                     faults.append(f"{name} {source}: nobody knocked")
                     continue
                 what = [event.what for event in story]
-                # One that was recorded, and whose daemon was killed before the start command ran.
+                # An opening that was recorded before its daemon was killed, without its start
+                # command.
                 if what[0] == "stop" and any(0 <= start - (due[source] - self.open_for) < TOLERANCE
                                              for start, _ in self.down[name]):
                     what.insert(0, "start")
-                # Or after it was shut, before that was recorded: it is shut once more.
+                # Or killed after closing, before that was recorded: it is closed again.
                 for first, again in zip(story, story[1:]):
                     if first.what == again.what == "stop" and any(
                             0 <= start - first.time + 0.1 < TOLERANCE for start, _ in self.down[name]):
@@ -288,7 +291,8 @@ class Trouble:
                     continue
                 if end < due[source] - skew - TOLERANCE:
                     faults.append(f"{name} {source}: shut {due[source] - end:.2f} s early: {story}")
-                # One that was restarted in the last seconds of an opening has shut it with all others.
+                # A daemon restarted in the last seconds of an opening has closed it with all
+                # others.
                 if not any(start < end <= to + TOLERANCE for start, to in self.down[name]):
                     differences.append(end - due[source])
         return faults, differences
@@ -300,7 +304,7 @@ class Trouble:
 
 @pytest.fixture
 def trouble_of(network, knockd, public_folder):
-    """trouble_of(size): a fleet of so many gateways, of which nothing but the broker runs."""
+    """trouble_of(size): a fleet of this many gateways; only the broker runs yet."""
     made = []
     binary = pathlib.Path(os.environ["KNOCKD_FLEET_BINARY"]).resolve()
 
@@ -320,7 +324,7 @@ def test_no_fault_leaves_a_door_open_or_shuts_one_early(trouble_of, record_prope
     for gateway in trouble.fleet.gateways:
         trouble.start_daemon(gateway)
         gateway.start_fleet()
-    # Each once, before any comes twice.
+    # Each fault once, before any is repeated.
     rounds = []
     while len(rounds) < FAULTS:
         rounds += trouble.draw.sample(Trouble.FAULTS, len(Trouble.FAULTS))
@@ -344,8 +348,8 @@ def test_no_fault_leaves_a_door_open_or_shuts_one_early(trouble_of, record_prope
 
 def test_clocks_that_differ_shift_an_end_by_no_more_than_that(trouble_of, public_folder,
                                                               record_property):
-    """A gateway that is ahead tells an end that is later for the others, but the message expires;
-    one that is behind tells an earlier one."""
+    """A gateway whose clock is ahead publishes an end that is later for the others, but the message
+    expires; one whose clock is behind publishes an earlier end."""
     trouble = trouble_of(3, open_for=SKEW + OPEN_FOR)
     clock = WallClock(public_folder)
     skews = (0, SKEW, -SKEW)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""knockd-fleet, a broker that means ill, and a daemon that comes and goes at the worst moments."""
+"""knockd-fleet with a hostile broker, and with a daemon that stops and restarts at the worst
+moments."""
 
 import os
 import pathlib
@@ -39,7 +40,7 @@ def daemon(public_folder):
 
 # --- The broker
 
-def test_one_that_lets_us_in_again_and_again_is_left(broker, victim):
+def test_broker_that_accepts_twice_is_disconnected(broker, victim):
     broker.accept()
     broker.send(1000 * packet(CONNACK, LET_IN))
     victim.wait_for("it lets us in again and again")
@@ -48,15 +49,15 @@ def test_one_that_lets_us_in_again_and_again_is_left(broker, victim):
     victim.wait_for("connected to broker", 2)
 
 
-def test_one_that_refuses_all_the_time_costs_a_line(broker, victim):
+def test_broker_that_always_refuses_is_one_line(broker, victim):
     broker.accept()
     broker.send(1000 * packet(SUBACK, b"\x00\x09\x00\x87"))
-    broker.send(packet(CONNACK, LET_IN))  # it is left behind all that
+    broker.send(packet(CONNACK, LET_IN))  # it is logged after all of these
     victim.wait_for("it lets us in again and again")
     assert len(victim.matching("refuses a subscription")) == 1
 
 
-def test_the_largest_packet_does_not_take_its_memory(broker, victim):
+def test_the_largest_packet_does_not_use_up_memory(broker, victim):
     broker.accept()
     topic = b"knockd/home/gw2/open/ssh/192.0.2.7"
     begin = len(topic).to_bytes(2, "big") + topic + b"\x00"
@@ -70,7 +71,7 @@ def test_the_largest_packet_does_not_take_its_memory(broker, victim):
     victim.wait_for("connected to broker", 2)
 
 
-def test_one_that_says_nothing_more_is_left(broker, victim):
+def test_silent_broker_is_disconnected(broker, victim):
     broker.accept()
     broker.wait_in_silence()
     victim.wait_for("it is silent")
@@ -81,7 +82,7 @@ def test_one_that_says_nothing_more_is_left(broker, victim):
 A, B = "198.51.100.1", "198.51.100.2"
 
 
-def test_what_happens_while_the_status_is_read_is_told_to_the_fleet(daemon, broker, victim):
+def test_events_during_the_status_are_published(daemon, broker, victim):
     broker.accept()
     daemon.accept_both()
     daemon.events.say(event="open", **opening(A, 1))
@@ -90,8 +91,8 @@ def test_what_happens_while_the_status_is_read_is_told_to_the_fleet(daemon, brok
     victim.wait_for("following knockd")
 
 
-def test_idle_connection_that_the_daemon_ends_is_made_anew(daemon, victim):
-    daemon.accept_both()  # the broker lets nobody in
+def test_idle_connection_closed_by_the_daemon_is_reopened(daemon, victim):
+    daemon.accept_both()  # the broker accepts no connection
     daemon.tell_status()
     victim.wait_for("following knockd")
     daemon.requests.close()
@@ -101,7 +102,7 @@ def test_idle_connection_that_the_daemon_ends_is_made_anew(daemon, victim):
     assert not victim.matching("knockd has ended")
 
 
-def test_next_daemon_is_not_asked_what_the_one_before_was_to_do(daemon, broker, victim):
+def test_requests_to_a_daemon_are_not_repeated_to_the_next(daemon, broker, victim):
     broker.accept()
     daemon.accept_both()
     daemon.tell_status(opening(B, 1, fleet="gw2"))
@@ -111,6 +112,6 @@ def test_next_daemon_is_not_asked_what_the_one_before_was_to_do(daemon, broker, 
     daemon.events.close()
     daemon.requests.close()
     daemon.accept_both()
-    daemon.tell_status(opening(B, 1))  # knocked anew, at a daemon that counts anew
+    daemon.tell_status(opening(B, 1))  # knocked again, at a daemon whose numbers start again
     asked = daemon.requests.read_until(f"fleet-open ssh {A}")
     assert not [line for line in asked if line.startswith("fleet-close")], asked

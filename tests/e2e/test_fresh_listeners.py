@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Listeners are the program started anew: nothing of the daemon's commands or environment is in the
-memory of the process that reads strangers' packets, wherever and however the daemon was started."""
+"""Listeners re-execute the program: nothing of the daemon's commands or environment is in the
+memory of the process that reads strangers' packets, however the daemon was started."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ def children(pid):
 
 
 def the_listener(daemon):
-    """Its pid; the daemon has no other child."""
+    """The pid of the listener, the daemon's only child."""
     return wait_until(lambda: children(daemon.pid), "a listener", daemon.report)[0]
 
 
@@ -47,7 +47,7 @@ def command_line(pid):
 
 
 def memory(pid):
-    """All that can be read of a process's memory, region by region."""
+    """The readable memory of a process, region by region."""
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
         for line in maps:
             begin, end, rights = re.match(r"(\w+)-(\w+) (\S+)", line).groups()
@@ -73,7 +73,7 @@ def assert_opens(client, server, knock_binary):
 
 @pytest.fixture
 def folder():
-    """One that every user may enter."""
+    """A folder that every user may enter."""
     with tempfile.TemporaryDirectory(prefix="knockd-fresh-", dir="/tmp") as path:
         os.chmod(path, 0o755)
         yield pathlib.Path(path)
@@ -81,7 +81,7 @@ def folder():
 
 @pytest.fixture
 def copy(knockd, folder):
-    """The program, in a place of its own."""
+    """A copy of the program in another folder."""
     path = folder / "knockd"
     shutil.copy(knockd, path)
     path.chmod(0o755)
@@ -90,7 +90,7 @@ def copy(knockd, folder):
 
 @pytest.fixture
 def start_copy(server, copy, folder):
-    """start_copy(*prefix): the copy, on the server, started by this command line."""
+    """start_copy(*prefix): runs the copy on the server, with this prefix of the command line."""
     def begin(*prefix, listens=True, config=DOOR.format(marker=IN_COMMANDS)):
         run_folder = folder / "run"
         run_folder.mkdir()
@@ -108,8 +108,8 @@ def start_copy(server, copy, folder):
 
 
 def as_user(capabilities, *then):
-    """As this user, and without what setpriv keeps for itself: the next program begins with these
-    rights alone."""
+    """Runs as this user with exactly these capabilities, without those that setpriv keeps for
+    itself."""
     return ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups",
             f"--inh-caps=-all{capabilities}", f"--ambient-caps=-all{capabilities}", "env", *then]
 
@@ -130,7 +130,7 @@ def test_no_command_and_no_environment_is_in_its_memory(start_copy):
 
 
 def test_ps_shows_what_they_are(start_copy, copy, folder):
-    """A listener says so; the daemon has the arguments of its caller."""
+    """A listener is shown as such; the daemon keeps the arguments of its caller."""
     daemon = start_copy()
     assert command_line(the_listener(daemon)) == [b"knockd: listener eth0"]
     arguments = [argument.decode() for argument in command_line(daemon.pid)]
@@ -147,7 +147,7 @@ def test_the_loader_still_finds_its_libraries(start_copy):
 
 def test_an_upgrade_changes_nothing_until_the_restart(start_copy, copy, assert_opens):
     daemon = start_copy()
-    # As a package manager does it.
+    # The way of a package manager.
     other = copy.with_name("other")
     other.write_text("#!/bin/sh\nexit 1\n")
     other.chmod(0o755)
@@ -162,7 +162,7 @@ def test_an_upgrade_changes_nothing_until_the_restart(start_copy, copy, assert_o
 
 
 def in_other_root(root, *mounts):
-    """Starts in a root directory that is the machine's, but with these of its mounts alone."""
+    """Starts in a root directory like the machine's, but with only these mounts."""
     binds = "".join(f"mount --bind {mount} {root}{mount} && " for mount in mounts)
     script = f'mount --bind / {root} && {binds} exec chroot {root} "$@"'
     return ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh"]
@@ -205,15 +205,15 @@ def test_as_an_ordinary_user(start_copy, copy, assert_opens, own_rights, capabil
     assert_opens(daemon)
 
 
-def test_rights_of_the_file_that_no_new_privs_takes_are_missed_in_one_line(start_copy, copy):
+def test_file_capabilities_lost_to_no_new_privs_are_reported_in_one_line(start_copy, copy):
     run("setcap", "cap_net_raw+ep", copy)
     daemon = start_copy(*as_user(NONE, *NO_NEW_PRIVS), listens=False)
     assert daemon.wait_for_end() == 1
     assert daemon.matching("eth0: no right to capture packets: .*CAP_NET_RAW .*"), daemon.report()
 
 
-def test_the_name_alone_makes_no_listener(server, knockd):
-    """Who calls the program so gets nothing from it."""
+def test_the_name_of_a_listener_alone_does_not_start_one(server, knockd):
+    """A caller that uses that name gets nothing from the program."""
     for given in ("</dev/null", "<<<nonsense"):
         done = server.run("bash", "-c", f"exec -a 'knockd: listener eth0' {knockd} {given}",
                           check=False)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A daemon that nobody knocks at sleeps: none of its processes wakes, so a router's or a laptop's
-processor stays asleep too. One at which packets arrive wakes no more often than it must."""
+"""An idle daemon sleeps: none of its processes wakes, so a router's or laptop's processor can sleep
+too. With packets it wakes no more often than necessary."""
 
 import pathlib
 import re
@@ -9,13 +9,13 @@ import time
 
 import pytest
 
-INTERVAL = 3.0  # seconds; the one thing here that cannot be waited for is that nothing happens
+INTERVAL = 3.0  # seconds; the absence of events is the only thing that needs a fixed time
 
 IDLE = "[a]\nsequence = 7000,8000,9000\ntcpflags = syn\ncommand = true\n"
 
 
 def wakeups(host):
-    """How often each thread of each process in the namespace has been put on the processor."""
+    """How often each thread of each process in the namespace has been scheduled."""
     counts = {}
     for pid in host.processes():
         for status in pathlib.Path(f"/proc/{pid}/task").glob("*/status"):
@@ -26,7 +26,7 @@ def wakeups(host):
 
 
 def settled(host):
-    """wakeups() once the start is over: the same in two looks."""
+    """wakeups() once the start is over: two equal readings."""
     before = None
     for _ in range(100):
         now = wakeups(host)
@@ -38,7 +38,7 @@ def settled(host):
 
 
 @pytest.mark.parametrize("interface", ["eth0", "any"])
-def test_no_process_wakes_while_nothing_comes(start, server, interface):
+def test_no_process_wakes_without_packets(start, server, interface):
     daemon = start(IDLE, interface=interface)
     before = settled(server)
     assert str(daemon.pid) in before
@@ -56,8 +56,8 @@ def test_no_process_wakes_while_a_door_is_open(start, server, frames):
     assert wakeups(server) == before, daemon.report()
 
 
-def test_a_wakeup_is_seen(start, server, frames):
-    """The measure itself: a packet does wake a daemon."""
+def test_a_packet_wakes_the_daemon(start, server, frames):
+    """Checks the measurement itself."""
     daemon = start(IDLE)
     before = settled(server)
     frames.tcp(7000)
@@ -66,7 +66,7 @@ def test_a_wakeup_is_seen(start, server, frames):
 
 
 def waits(host):
-    """How often the host's listener has begun to wait for something."""
+    """How often the host's listener has started to wait."""
     for pid in host.processes():
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
         if "\tknockd-listen\n" in status:

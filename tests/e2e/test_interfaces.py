@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The network changes under the daemon: it goes on hearing, in the same process."""
+"""The network changes while the daemon runs: the same process still receives knocks."""
 
 import itertools
 import signal
@@ -10,11 +10,11 @@ import pytest
 from links import LINKS, SEQUENCE, Link, add_addresses, config, ethernet, ip, open_tun
 from waiting import wait_until
 
-SETTLED = 0.2  # seconds: a knock sent so long after a change opens the door
+SETTLED = 0.2  # seconds: a knock sent this long after a change opens the door
 
 
 class Knocker:
-    """Knocks as a stranger each time, so that the ledger tells the knocks apart."""
+    """Knocks from a new source each time, so that the ledger distinguishes the knocks."""
 
     def __init__(self, link, ledger):
         self.link = link
@@ -22,7 +22,7 @@ class Knocker:
         self._numbers = itertools.count(1)
 
     def knock(self, destination):
-        """Returns the source it knocked from."""
+        """Knocks and returns its source."""
         number = next(self._numbers)
         source = f"2001:db8:ffff::{number}" if ":" in destination else f"198.18.0.{number}"
         self.link.knock(SEQUENCE, source, destination)
@@ -44,7 +44,7 @@ NEW = "198.51.100.7"
 NEW6 = "2001:db8:7::7"
 
 
-# Each changes something of the server's eth0 and returns the addresses that must be heard then.
+# Each changes something of the server's eth0 and returns the addresses that must then work.
 def address_added(network):
     add_addresses(network.server, "eth0", f"{NEW}/24", f"{NEW6}/64")
     return [NEW, NEW6, network.server.ipv4, network.server.ipv6]
@@ -70,7 +70,7 @@ def peer_address(network):
 def down_and_up(network):
     ip(network.server, "link", "set", "eth0", "down")
     ip(network.server, "link", "set", "eth0", "up")
-    add_addresses(network.server, "eth0", f"{network.server.ipv6}/64")  # going down took it
+    add_addresses(network.server, "eth0", f"{network.server.ipv6}/64")  # removed by going down
     return [network.server.ipv4, network.server.ipv6]
 
 
@@ -114,9 +114,9 @@ CHANGES = [address_added, address_replaced, address_removed, peer_address, down_
            another_takes_its_name]
 
 
-def test_device_that_took_the_name_at_once_is_heard(network, start, ledger):
-    """Nothing goes down, and the daemon runs again only when both devices have their new names:
-    nothing but its index tells the new eth0 from the old one."""
+def test_knocks_on_a_device_that_took_the_name_at_once_are_heard(network, start, ledger):
+    """No device goes down, and the daemon runs again only after both renames: only the index
+    distinguishes the new eth0 from the old one."""
     server = network.server
     network.plug(server, "spare", SPARE_MAC, NEW, NEW6)
     daemon = start(config(ledger))
@@ -151,21 +151,21 @@ def test_knock_opens_200_ms_after(change, network, start, ledger, knocker):
     assert daemon.process.poll() is None, daemon.report()
 
 
-def test_one_daemon_lives_through_them_all(network, start, ledger, knocker):
+def test_one_daemon_survives_all_changes(network, start, ledger, knocker):
     daemon = start(config(ledger))
     for change in CHANGES[:-1]:  # the last leaves two devices behind
         addresses = change(network)
         time.sleep(SETTLED)
         for address in addresses:
             knocker.assert_opens(daemon, address)
-        deleted_and_created_later(network)  # as it was at first
+        deleted_and_created_later(network)  # the first state again
         time.sleep(SETTLED)
         knocker.assert_opens(daemon, network.server.ipv4)
     assert daemon.stop() == 0, daemon.report()
 
 
 def test_hundred_changes_at_ten_a_second_miss_no_knock(network, start, ledger, knocker):
-    """Addresses come and go, and now and then the device itself."""
+    """Addresses, and sometimes the device itself, are removed and added."""
     server = network.server
     addresses = [f"198.51.100.{number}" for number in range(1, 101)]
     knocked = []
@@ -199,7 +199,7 @@ def test_hundred_downs_and_ups_at_ten_a_second(network, start, ledger, knocker):
     assert daemon.stop() == 0, daemon.report()
 
 
-def test_removed_address_is_deaf(network, start, ledger, knocker):
+def test_knocks_at_a_removed_address_are_ignored(network, start, ledger, knocker):
     daemon = start(config(ledger))
     knocker.assert_opens(daemon, network.server.ipv4)
     address_removed(network)
@@ -223,7 +223,7 @@ def test_knock_in_progress_survives_an_address_change(network, start, ledger, kn
 def test_each_change_is_one_line(network, start, ledger):
     server = network.server
     daemon = start(config(ledger))
-    # To the kernel this is one change for each family.
+    # The kernel reports one change for each family.
     ip(server, "address", "flush", "dev", "eth0")
     daemon.wait_for("eth0: now listening on no address")
     before = len(daemon.matching("eth0: .*"))
@@ -234,7 +234,8 @@ def test_each_change_is_one_line(network, start, ledger):
     assert len(daemon.matching("eth0: .*")) == before + 2, daemon.report()
 
 
-def test_daemon_that_was_first_hears_once_the_device_is_there(network, start, ledger, knocker):
+def test_daemon_started_before_the_device_hears_knocks_once_it_exists(network, start, ledger,
+                                                                      knocker):
     ip(network.server, "link", "del", "eth0")
     daemon = start(config(ledger))
     assert daemon.matching(r"interface eth0 does not exist, waiting for it \(there are: lo\)") == \
@@ -261,7 +262,7 @@ ETH1_MAC = "02:00:00:00:01:01"
 
 @pytest.fixture
 def eth1(network, ledger):
-    """A second interface of the server, and a knocker that knocks there."""
+    """A second interface of the server, and a knocker for it."""
     network.plug(network.server, "eth1", ETH1_MAC, NEW, NEW6)
     return Knocker(Link("eth1", NEW, NEW6, ethernet(network, ETH1_MAC)), ledger)
 
@@ -291,7 +292,7 @@ def test_one_of_two_interfaces_vanishes_the_other_is_heard(network, start, ledge
     knocker.assert_opens(daemon, network.server.ipv6)
 
 
-def test_any_hears_a_device_that_came_later(network, start, ledger, knocker):
+def test_any_hears_a_device_that_was_added_later(network, start, ledger, knocker):
     daemon = start(config(ledger), interface="any")
     network.plug(network.server, "eth1", ETH1_MAC, NEW, NEW6)
     time.sleep(SETTLED)
@@ -300,8 +301,8 @@ def test_any_hears_a_device_that_came_later(network, start, ledger, knocker):
     knocker.assert_opens(daemon, network.server.ipv4)
 
 
-def test_point_to_point_device_comes_again_with_another_address(network, start, ledger):
-    """As PPPoE does after each forced separation."""
+def test_point_to_point_device_returns_with_another_address(network, start, ledger):
+    """The case of PPPoE after each forced disconnection."""
     server = network.server
     daemon = start(config(ledger), interface="tun0")
     for number in (1, 2):
@@ -316,10 +317,10 @@ def test_point_to_point_device_comes_again_with_another_address(network, start, 
         tun.close()
 
 
-# Packets that are heard twice
+# Packets that are received twice
 
 def hear_out(daemon, ledger, interfaces, count=1):
-    """Waits until `count` doors were opened and all else that the listeners had to tell is told."""
+    """Waits until `count` doors were opened and the listeners have reported everything else."""
     wait_until(lambda: len(ledger.lines()) >= count, f"{count} doors open", daemon.report)
     daemon.send(signal.SIGUSR1)
     for interface in interfaces.split(","):
@@ -330,7 +331,7 @@ def hear_out(daemon, ledger, interfaces, count=1):
 @pytest.mark.parametrize("interface", ["eth0", "eth0,eth1", "any"])
 def test_target_door_opens_once_for_forwarded_knocks(network, start, ledger, knocker, eth1, family,
                                                      interface):
-    """The server forwards from eth0 to eth1; a packet is seen on both, and is one knock."""
+    """The server forwards from eth0 to eth1; a packet is seen on both, but is one knock."""
     server = network.server
     target = "2001:db8:7::99" if family == 6 else "198.51.100.99"
     server.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
@@ -340,7 +341,7 @@ def test_target_door_opens_once_for_forwarded_knocks(network, start, ledger, kno
     knocker.link.knock(SEQUENCE, source, target)
     knocker.link.knock(SEQUENCE, source, server.address(family))  # this is not the target
     hear_out(daemon, ledger, interface)
-    # Which of two listeners is the first to hear it is not said.
+    # Either of the two listeners may report it first.
     assert ledger.lines() in ([f"opened {source} eth0"], [f"opened {source} eth1"]), daemon.report()
 
 
@@ -362,7 +363,7 @@ def test_packet_that_any_hears_on_a_bridge_and_its_port_is_one_knock(network, st
     ("..", "interface"),
 ])
 @pytest.mark.parametrize("by", ["-i", "Interface"])
-def test_what_is_no_interface_name_is_an_error(server, knockd, tmp_path, name, complaint, by):
+def test_an_invalid_interface_name_is_an_error(server, knockd, tmp_path, name, complaint, by):
     option = f"Interface = eth0,{name}," if by == "Interface" else ""
     file = tmp_path / "knockd.conf"
     file.write_text(f"[options]\n{option}\n[door]\nsequence = 7001,8010,9023\ntcpflags = syn\n")
@@ -377,8 +378,8 @@ def test_what_is_no_interface_name_is_an_error(server, knockd, tmp_path, name, c
     ("eth0,any", 'interface "any" covers the others that are named'),
 ])
 @pytest.mark.parametrize("by", ["-i", "Interface"])
-def test_needless_name_is_warned_of_and_does_no_harm(network, start, knockd, ledger, knocker, names,
-                                                     warning, by):
+def test_superfluous_interface_name_is_only_a_warning(network, start, knockd, ledger, knocker,
+                                                      names, warning, by):
     option = f"[options]\nInterface = {names}" if by == "Interface" else ""
     daemon = start(config(ledger, option), interface=names if by == "-i" else None)
     tested = network.server.run(knockd, "-t", "-c", daemon.config_file).stdout

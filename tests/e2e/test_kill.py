@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""No door is left open, whenever the daemon is killed: it is killed at random moments, again and
-again, while doors open and shut, and what their commands did is audited."""
+"""No door stays open after a kill at any moment: the daemon is killed at random moments, again and
+again, while doors open and close, and the actions of their commands are audited."""
 
 import bisect
 import os
@@ -15,7 +15,7 @@ from storm import Storm, source
 from timed_ledger import TimedLedger, seconds_since_boot
 from waiting import wait_until
 
-KILLS = int(os.environ.get("KNOCKD_KILLS", 300))  # scripts/kills asks for more
+KILLS = int(os.environ.get("KNOCKD_KILLS", 300))  # scripts/kills runs more
 TEST_SECONDS = 400 + KILLS * 2
 LIFE = 0.15  # seconds: a daemon that listens is killed after a random part of this
 KNOCKS = 60  # a second
@@ -47,7 +47,7 @@ class Knocker(threading.Thread):
 
 @pytest.fixture
 def chance():
-    """Random numbers; a run is repeated with the seed that it prints."""
+    """Random numbers; the printed seed repeats a run."""
     seed = int(os.environ.get("KNOCKD_SEED", random.getrandbits(32)))
     print(f"KNOCKD_SEED={seed}")
     return random.Random(seed)
@@ -74,7 +74,7 @@ def test_killed_at_random_moments_no_door_is_left_open(start, storm, chance, tmp
     knocker.start()
     kills = []
     for _ in range(KILLS):
-        # Most are killed at work, some while they start.
+        # Most daemons are killed while working, some while starting.
         daemon = start(config, listens=False)
         if chance.random() < 0.9:
             daemon.wait_until_listening()
@@ -83,7 +83,7 @@ def test_killed_at_random_moments_no_door_is_left_open(start, storm, chance, tmp
     knocker.stop()
 
     daemon = start(config)
-    # To read what all commands did takes its time, too.
+    # Reading the actions of all commands takes a while too.
     wait_until(lambda: not ledger.open_doors(), "every door is shut", daemon.report,
                deadline=30 + KILLS / 100)
     assert daemon.stop() == 0

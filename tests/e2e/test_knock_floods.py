@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Floods of complete knocks: a door of one knock opens for any forged packet, so strangers can make
-the keeper work as they like. What is owed to others must not suffer: real knocks at other doors are
-heard, their stops are in time, memory and log stay bounded, SIGTERM is obeyed."""
+"""Floods of complete knocks: a door of one knock opens for any forged packet, so strangers can load
+the keeper at will. Other users must not notice: knocks at other doors open them, their stop
+commands run in time, memory and log stay bounded, SIGTERM ends the daemon."""
 
 import os
 import pathlib
@@ -17,22 +17,22 @@ TEST_SECONDS = 120
 SECONDS = 12  # of flood
 KNOCKS = 18  # real ones meanwhile
 OPEN_FOR = 2  # seconds
-LEAVES_WITHIN = 4  # seconds: the 2 that are promised, on a machine that has other things to do
+LEAVES_WITHIN = 4  # seconds: the promised 2, on a busy machine
 
 KNOCK = "7000,8000,9000"
-MAX_OPEN = 4096  # openings of a door, as it is by default
-ROOM = 1024  # kB that may be written anew whatever is open
+MAX_OPEN = 4096  # openings of a door, by default
+ROOM = 1024  # kB of written memory that is allowed independently of openings
 ROOM_OF_OPENING = 0.5  # kB
 
 
 def private_memory(daemon):
-    """kB that the keeper has written and shares with nobody."""
+    """Private written memory of the keeper in kB."""
     rollup = pathlib.Path(f"/proc/{daemon.pid}/smaps_rollup").read_text()
     return int(re.search(r"Private_Dirty: +(\d+) kB", rollup)[1])
 
 
 def packets_received(pid):
-    """On eth0, where this process is."""
+    """Packets received on eth0 in the namespace of this process."""
     devices = pathlib.Path(f"/proc/{pid}/net/dev").read_text()
     return int(re.search(r"eth0: +\d+ +(\d+)", devices)[1])
 
@@ -42,7 +42,7 @@ def flooded_doors(count, *directives):
                                 *directives, ""]) for number in range(count))
 
 
-# name: how many doors, what they do, packets a second, what fdatasync is slowed down by (us)
+# name: number of doors, their commands, packets a second, delay of fdatasync (us)
 FLOODS = {
     "with-stop": (1, ["start_command = :", "stop_command = :", "cmd_timeout = 3600"], 20000, 0),
     "stop-after-a-second": (1, ["start_command = :", "stop_command = :", "cmd_timeout = 1"], 20000, 0),
@@ -52,21 +52,21 @@ FLOODS = {
     "16-doors": (16, ["start_command = :", "stop_command = :", "cmd_timeout = 3600"], 20000, 0),
     "slow-disk": (1, ["start_command = :", "stop_command = :", "cmd_timeout = 3600"], 2000, 20000),
 }
-# By Max_Open, or by commands that take a second. In the others the log grows with the commands that the
-# machine can run: OPEN SESAME is never left out.
+# Cases bounded by Max_Open, or by commands that take a second. In the others the log grows with the
+# number of commands that the machine can run, because OPEN SESAME is never left out.
 LOG_IS_BOUNDED = {"with-stop", "slow-starts", "slow-disk"}
 
 
 @pytest.mark.parametrize("name", FLOODS)
-def test_what_is_owed_to_others_is_done(start, frames, stranger, server, tmp_path, name,
-                                        record_property):
+def test_other_users_are_served_during_a_flood(start, frames, stranger, server, tmp_path, name,
+                                               record_property):
     doors, directives, rate, delay = FLOODS[name]
     ledger = TimedLedger(tmp_path / "ledger", {"real": OPEN_FOR})
     prefix = ["strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync",
               "-e", f"inject=fdatasync:delay_exit={delay}"] if delay else []
     daemon = start(flooded_doors(doors, *directives)
                    + ledger.door("real", KNOCK, "tcpflags = syn"), prefix=prefix)
-    # strace is its parent then.
+    # In this case strace is its parent.
     keeper = daemon.pid if not delay else int(
         pathlib.Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()[0])
     daemon.pid = keeper
@@ -91,11 +91,11 @@ def test_what_is_owed_to_others_is_done(start, frames, stranger, server, tmp_pat
     most = max(most, private_memory(daemon))
     assert ledger.faults() == []
     grown = most - before
-    # How many openings there are depends on how fast commands run here; what each costs does not.
+    # The number of openings depends on the speed of commands; the cost of each does not.
     opened = sum(line.endswith(": OPEN SESAME") for line in daemon.lines())
     kept = min(opened, doors * MAX_OPEN) if "stop_command = :" in directives else 0
     assert grown <= ROOM + ROOM_OF_OPENING * kept, f"kB of memory for {kept} openings"
-    if flood.poll() is not None:  # a slow machine took longer for the real knocks
+    if flood.poll() is not None:  # a slow machine needed more time for the real knocks
         flood = begin_flood()
         come = packets_received(keeper)
         wait_until(lambda: packets_received(keeper) > come + rate / 10, "the flood goes on",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Listeners, and the process that looks up names, end when nobody asked for it. The log says so and
-why, a start does not wait for ever, and what ends again and again costs little."""
+"""Listeners and the resolver process end unexpectedly. The log reports it with the reason, a start
+does not wait for ever, and repeated ends cost little."""
 
 import os
 import pathlib
@@ -25,7 +25,7 @@ def told(how):
 
 @pytest.fixture
 def dies(knockd, tmp_path, public_folder):
-    """dies(how) is the prefix with which listeners die before they listen, until dies.heal()."""
+    """dies(how): a prefix that makes listeners die before they listen, until dies.heal()."""
     library = tmp_path / "dying_listener.so"
     run("cc", "-shared", "-fPIC", "-o", library,
         pathlib.Path(__file__).with_name("dying_listener.c"), "-ldl")
@@ -42,7 +42,7 @@ def dies(knockd, tmp_path, public_folder):
 
 
 @pytest.mark.parametrize("how", FATES)
-def test_a_listener_that_dies_at_once_is_waited_for(start, dies, frames, how):
+def test_a_listener_that_dies_at_once_is_restarted(start, dies, frames, how):
     daemon = start(DOOR, prefix=dies(how), listens=False)
     daemon.wait_for(told(how))
     daemon.wait_until_listening()
@@ -71,7 +71,7 @@ def test_d_and_the_service_manager_get_their_answer(server, knockd, dies, tmp_pa
 
 
 def kill_one_and_see_another(host, name):
-    """Kills this process; the pid of the one that takes its place."""
+    """Kills this process and returns the pid of its replacement."""
     old = host.pids_of(name)[0]
     os.kill(old, signal.SIGKILL)
     return wait_until(lambda: [pid for pid in host.pids_of(name) if pid != old],
@@ -79,7 +79,7 @@ def kill_one_and_see_another(host, name):
 
 
 def wait_until_it_listens(daemon):
-    """By the summary, which tells of each listener; a line that says it may be left out."""
+    """Checks the summary, which lists each listener, because a log line may be left out."""
     status = "status: eth0: listening on .*"
     known = len(daemon.matching(status))
     repeat_until(lambda: daemon.send(signal.SIGUSR1), lambda: len(daemon.matching(status)) > known,
@@ -99,8 +99,8 @@ def test_a_crash_loop_is_slow_and_fills_no_log(start, server):
     assert len(daemon.matching("eth0: now listening on .*")) == 3
 
 
-def test_names_are_looked_up_again_after_the_process_for_that_died(start, server, client, frames,
-                                                                    tmp_path):
+def test_names_are_looked_up_again_after_the_resolver_process_died(start, server, client, frames,
+                                                                   tmp_path):
     hosts = tmp_path / "hosts"
     hosts.write_text(f"{client.ipv4} knocker.example\n")
     daemon = start(DOOR, "-l", prefix=["sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$0" "$@"'])
@@ -123,7 +123,7 @@ def capabilities_of(pid):
 
 
 @pytest.mark.parametrize("uid", [0, 1000])
-def test_who_looks_up_names_has_no_rights(server, knockd, public_folder, uid):
+def test_the_resolver_process_has_no_capabilities(server, knockd, public_folder, uid):
     """An ordinary user's daemon has CAP_NET_RAW as an ambient one, which a fork keeps."""
     shutil.copy(knockd, public_folder / "knockd")
     config = public_folder / "k.conf"

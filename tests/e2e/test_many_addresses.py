@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A thousand addresses on one interface: heard at each, soon after start, and the kernel goes on
-keeping other traffic away from the daemon."""
+"""A thousand addresses on one interface: knocks at each are heard soon after start, and the kernel
+still keeps other traffic away from the daemon."""
 
 import re
 import time

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A thousand doors at four IPv4 and four IPv6 addresses: heard soon after start, with a filter that
-the kernel takes. And what is said when it takes none."""
+"""A thousand doors at four IPv4 and four IPv6 addresses: knocks are heard soon after start, with a
+filter that the kernel accepts. Also the message when it refuses the filter."""
 
 import time
 
@@ -15,7 +15,7 @@ OTHER_PORT = 62000
 assert OTHER_PORT not in PORTS
 ADDRESSES = [f"192.0.2.{host}" for host in (1, 101, 102, 103)] + \
             [f"2001:db8::{host}" for host in (1, 101, 102, 103)]
-# Without the scan guard the filter has to know every port.
+# Without the scan guard the filter must list every port.
 CONFIG = "[options]\nUseSyslog\nScan_Limit = 0\n" + "".join(
     f"[door{number}]\nsequence = {','.join(map(str, ports))}\n"
     for number, ports in enumerate(DOORS))
@@ -32,7 +32,7 @@ def link(network):
 
 
 def knock(link, number, address):
-    """At door `number`; returns the source."""
+    """Knocks at door `number` and returns the source."""
     source = (f"2001:db8:ffff::{number:x}" if ":" in address
               else f"198.18.{number // 250}.{number % 250}")
     link.knock(list(map(str, DOORS[number])), source, address)
@@ -42,7 +42,7 @@ def knock(link, number, address):
 def test_knocks_are_heard_soon_after_start(link, start):
     begin = time.monotonic()
     daemon = start(CONFIG)
-    assert time.monotonic() - begin < 3  # a busy machine included
+    assert time.monotonic() - begin < 3  # even on a busy machine
     for number, address in enumerate(ADDRESSES):
         door = 999 - number * 142
         source = knock(link, door, address)
@@ -65,8 +65,8 @@ def test_other_traffic_is_not_copied(link, start):
     assert daemon.packets_heard() - before == 3
 
 
-def test_refused_filter_is_said_and_knocks_are_heard(server, link, start):
-    """As by kernels that grant a socket less than even the small filter takes."""
+def test_refused_filter_is_reported_and_knocks_are_heard(server, link, start):
+    """The case of kernels that grant a socket less memory than even the small filter needs."""
     limit = "/proc/sys/net/core/optmem_max"
     if server.run("test", "-w", limit, check=False).returncode != 0:
         pytest.skip("before Linux 6.9 namespaces have no bound of their own")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Users mistype, knock twice, browse meanwhile, share their address with others or have it forged
-by a scanner; they get in all the same."""
+"""Users mistype, knock twice, browse meanwhile, share their address or have it forged by a scanner,
+and still get in."""
 
 import contextlib
 
@@ -14,7 +14,7 @@ DISCARDED = "openSSH: port scan, knock discarded"
 
 @pytest.fixture
 def daemon(start, is_reference):
-    """With the two doors that 0.8 is shipped with."""
+    """A daemon with the two doors of 0.8's default configuration."""
     if is_reference:
         pytest.skip("0.8 lets a repeated knock spoil all")
     return start("""
@@ -35,7 +35,7 @@ def daemon(start, is_reference):
 
 @pytest.fixture
 def knock(server, knock_binary):
-    """knock(host): a user there knocks, with another list of ports or time between them if told."""
+    """knock(host): a user there knocks, optionally with other ports or another delay."""
     def run(host, ports=OPEN, delay="20ms"):
         host.run(knock_binary, "--delay", delay, server.ipv4, *ports)
 
@@ -49,7 +49,7 @@ def wait_until_open(daemon, host, count=1):
 @contextlib.contextmanager
 def connecting(host, server, ports, folder):
     """Meanwhile the host connects to these ports of the server, again and again. Yields a function
-    that says how often each of them had its turn."""
+    that returns the number of rounds so far."""
     count = folder / "turns"
     count.touch()
     connects = "; ".join(f"nc -z -w 1 {server.ipv4} {port}" for port in ports)
@@ -62,25 +62,25 @@ def connecting(host, server, ports, folder):
         process.wait()
 
 
-def test_who_mistypes_a_port_gets_in(daemon, client, knock):
+def test_a_user_who_mistypes_a_port_gets_in(daemon, client, knock):
     knock(client, ("7000", "800", "8001", "8000", "9000"))
     wait_until_open(daemon, client)
 
 
-def test_who_forgets_a_knock_gets_in_the_next_time(daemon, client, knock):
+def test_a_user_who_forgets_a_knock_gets_in_the_next_time(daemon, client, knock):
     knock(client, ("7000", "9000"))
     knock(client)
     wait_until_open(daemon, client)
 
 
-def test_who_knocks_twice_gets_in_twice(daemon, client, knock):
+def test_a_user_who_knocks_twice_gets_in_twice(daemon, client, knock):
     knock(client)
     wait_until_open(daemon, client)
     knock(client)
     wait_until_open(daemon, client, 2)
 
 
-def test_who_knocks_each_knock_twice_gets_in(daemon, client, knock):
+def test_a_user_who_sends_each_knock_twice_gets_in(daemon, client, knock):
     knock(client, [port for port in OPEN for _ in range(2)])
     wait_until_open(daemon, client)
     knock(client)
@@ -88,8 +88,7 @@ def test_who_knocks_each_knock_twice_gets_in(daemon, client, knock):
 
 
 @pytest.mark.parametrize("is_served", [True, False], ids=["served", "refused"])
-def test_who_has_a_browser_open_gets_in(daemon, client, server, knock, tmp_path,
-                                          is_served):
+def test_a_user_with_a_browser_open_gets_in(daemon, client, server, knock, tmp_path, is_served):
     if is_served:
         server.serve(443)
     with connecting(client, server, [443], tmp_path) as turns:
@@ -99,8 +98,8 @@ def test_who_has_a_browser_open_gets_in(daemon, client, server, knock, tmp_path,
         wait_until_open(daemon, client)
 
 
-def test_who_shares_an_address_with_users_of_four_services_gets_in(daemon, client, server, knock,
-                                                                   tmp_path):
+def test_a_user_who_shares_an_address_with_users_of_four_services_gets_in(
+        daemon, client, server, knock, tmp_path):
     with connecting(client, server, [443, 993, 587, 8443], tmp_path) as turns:
         before = turns()
         knock(client, delay="400ms")
@@ -109,22 +108,22 @@ def test_who_shares_an_address_with_users_of_four_services_gets_in(daemon, clien
 
 
 def test_four_services_are_the_limit(daemon, client, server, knock, tmp_path):
-    """Guards the test above: a fifth one would be heard."""
+    """Checks the test above: a fifth service would be noticed."""
     with connecting(client, server, [443, 993, 587, 8443, 22], tmp_path):
         repeat_until(lambda: knock(client, delay="400ms"),
                      lambda: daemon.matching(f"{client.ipv4}: {DISCARDED}"),
                      "the knock of a scanner", daemon.report)
 
 
-def test_a_scan_in_a_users_name_delays_him_no_longer_than_it_lasts(daemon, client, stranger,
-                                                                  server, knock):
+def test_a_scan_with_a_users_address_delays_him_no_longer_than_it_lasts(
+        daemon, client, stranger, server, knock):
     scan = stranger.start("hping3", "-q", "-n", "-S", "-i", "u200", "-p", "++1",
                           "--spoof", client.ipv4, server.ipv4)
     repeat_until(lambda: knock(client),
                  lambda: daemon.matching(f"{client.ipv4}: {DISCARDED}"),
                  "the scan spoils a knock", daemon.report)
     knock(stranger)
-    wait_until_open(daemon, stranger)  # others are not concerned
+    wait_until_open(daemon, stranger)  # others are not affected
 
     before = len(daemon.matching(f"{client.ipv4}: openSSH: OPEN SESAME"))
     scan.terminate()

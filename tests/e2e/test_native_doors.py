@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Doors without a shell: ports that knockd itself keeps shut, and sets of an administrator's
-ruleset. Real nftables, real connections as proof."""
+ruleset. With real nftables and real connections."""
 
 import itertools
 import shutil
@@ -36,7 +36,7 @@ def served(server):
 
 @pytest.fixture
 def start(served, knockd, tmp_path):
-    """start(config, *arguments): a daemon; each has a folder of its own."""
+    """start(config, *arguments): a daemon; each has its own folder."""
     daemons = []
 
     def begin(text, *arguments, **options):
@@ -59,7 +59,7 @@ def wait_for_elements(host, wanted, set_name="open4_32", **options):
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_a_port_is_shut_at_start_and_opens_for_the_knocker_alone(network, start, knock, family):
+def test_a_port_is_shut_at_start_and_opens_only_for_the_knocker(network, start, knock, family):
     server, client, stranger = network.server, network.client, network.stranger
     address = server.address(family)
     assert client.reaches(address, SSH)
@@ -80,7 +80,7 @@ def test_a_port_is_shut_at_start_and_opens_for_the_knocker_alone(network, start,
 
 
 def test_other_interfaces_are_left_alone(network, start):
-    # Both are at one switch: each is to answer for its own address alone.
+    # Both are at one switch: each must answer only for its own address.
     network.server.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
     network.plug(network.server, "eth1", mac="02:00:00:00:01:01", ipv4="198.51.100.1",
                  ipv6="2001:db8:1::1")
@@ -154,9 +154,9 @@ def test_connections_made_while_it_was_open(network, echo, knockd, knock, tmp_pa
     assert is_alive(connection) == (keep == "yes")
 
 
-def test_a_session_that_stood_before_goes_on(network, echo, knockd, tmp_path):
-    """Before the first load, over a reload, a flush and a new daemon; conntrack knows nothing of
-    it."""
+def test_an_established_session_continues(network, echo, knockd, tmp_path):
+    """Established before the first load; it survives a reload, a flush and a new daemon. conntrack
+    has no entry for it."""
     session = connect(network.client, echo.ipv4)
     daemon = Daemon(echo, knockd, tmp_path / "run", config())
     assert not network.client.reaches(echo.ipv4, SSH)
@@ -195,8 +195,9 @@ def test_kill_9_opens_nothing_and_the_next_start_takes_up_the_time_left(network,
     assert elements(network.server, "open4_32") == {}
 
 
-def test_a_ruleset_of_others_is_put_right(network, start, knock):
-    """Flushed, deleted, changed: shut again, with who is in and the time left; no others."""
+def test_changes_by_others_to_the_ruleset_are_repaired(network, start, knock):
+    """Flushed, deleted, changed: shut again, open only for current knockers with their time
+    left."""
     server, client, stranger = network.server, network.client, network.stranger
     daemon = start(config(seconds=100))
     knock(server.ipv4)
@@ -252,7 +253,7 @@ def test_a_published_port_is_shut_and_opened_as_well(network, start, knock):
         run("ip", "netns", "del", f"{server.namespace}-box")
 
 
-def test_a_prefix_lets_in_the_neighbour_and_not_the_next_network(network, start, knock):
+def test_a_prefix_admits_the_neighbour_but_not_the_next_network(network, start, knock):
     daemon = start(config("Open_Prefix = 31 127", "Start_Command = echo in %IP% $KNOCKD_IP"))
     assert not network.stranger.reaches(network.server.ipv4, SSH)
     knock(network.server.ipv4)
@@ -286,8 +287,8 @@ def test_an_administrators_set(network, start, knock, key):
     assert not client.reaches(server.ipv4, SSH)
 
 
-def test_a_set_that_becomes_one_of_networks_lets_in_nobody(network, start, knock):
-    """An address alone would be a network there, up to the last address of all."""
+def test_a_set_that_becomes_one_of_networks_admits_nobody(network, start, knock):
+    """A plain address would be a range there, up to the last address of all."""
     server, client, stranger = network.server, network.client, network.stranger
 
     def ruleset(flags):
@@ -346,7 +347,7 @@ def test_two_daemons_never_share_a_table(start):
     assert "port 22 is NOT shut: another daemon has the table knockd" in second.output()
 
 
-def test_without_the_right_to_shut_it_does_not_start(start):
+def test_without_the_capability_to_shut_ports_it_does_not_start(start):
     daemon = start(config(), listens=False,
                    prefix=["capsh", "--drop=cap_net_admin", "--", "-c", "exec \"$@\"", "sh"])
     assert daemon.wait_for_end() == 1
@@ -354,7 +355,7 @@ def test_without_the_right_to_shut_it_does_not_start(start):
     assert "Operation not permitted" in daemon.output()
 
 
-def test_a_reload_that_drops_a_port_says_so(network, start):
+def test_a_reload_that_drops_a_port_reports_it(network, start):
     daemon = start(config())
     daemon.config_file.write_text(daemon.config_file.read_text().replace("Open = 22", "Open = 443"))
     daemon.send(signal.SIGHUP)
@@ -374,7 +375,7 @@ def test_shut_before_the_daemon_and_unshut(network, served, knockd, tmp_path):
 
 
 def test_shut_with_a_faulty_file(network, served, knockd, tmp_path):
-    """What could be read is shut; where nothing could, what was shut last."""
+    """Shuts the ports that could be read; if none, the ports that were shut last."""
     file = tmp_path / "knockd.conf"
     head = f"[options]\nControl = none\nStateFile = {tmp_path}/open-doors\n"
     file.write_text(head + config() + "nonsense\n")
@@ -391,7 +392,7 @@ def test_shut_with_a_faulty_file(network, served, knockd, tmp_path):
     assert not network.client.reaches(served.ipv4, SSH)
 
 
-def test_a_faulty_file_does_not_replace_the_table_that_is_kept(network, served, knockd, tmp_path):
+def test_a_faulty_file_does_not_replace_the_saved_table(network, served, knockd, tmp_path):
     file = tmp_path / "knockd.conf"
     head = f"[options]\nStateFile = {tmp_path}/open-doors\n"
     for text, status in ((config(port="22,80"), 0), (config() + "nonsense\n", 1), ("nonsense\n", 1)):
@@ -411,7 +412,7 @@ def test_shut_obeys_the_command_line(network, served, knockd, tmp_path):
     assert not network.client.reaches(served.ipv6, SSH), "nobody is let in over IPv6"
 
 
-def test_a_listening_bridge_member_covers_its_bridge(network, knockd, tmp_path):
+def test_listening_on_a_bridge_port_covers_its_bridge(network, knockd, tmp_path):
     server, client = network.server, network.client
     here = ["ip", "-n", server.namespace]
     run(*here, "addr", "flush", "dev", "eth0")
@@ -451,8 +452,8 @@ def test_udp_is_shut_unicast_broadcast_and_multicast(network, start, knock, dest
     assert arrives()
 
 
-def test_forged_knocks_fill_a_set_and_not_more(network, start):
-    """Max_Open bounds memory and set of a door of one knock."""
+def test_forged_knocks_fill_a_set_but_no_more(network, start):
+    """Max_Open bounds the memory and the set of a door with one knock."""
     daemon = start(config("Max_Open = 50", knocks="7000:udp", options="Log_Rate = 0"))
     storm = Storm(network.client, network.server)
     for number in range(1, 201):
@@ -484,7 +485,7 @@ def test_sigterm_closes_thousands(network, start):
 
 
 def test_two_doors_that_share_an_element(network, start, knock):
-    """It has the longest time and goes with the last."""
+    """It has the longest time and is removed with the last opening."""
     daemon = start(config("[short]", "Sequence = 9000,8000,7000", "TCPFlags = syn", "Open = 22",
                           "Open_For = 1", seconds=100))
     key = f"{network.client.ipv4} tcp 22"
@@ -496,8 +497,9 @@ def test_two_doors_that_share_an_element(network, start, knock):
     assert network.client.reaches(network.server.ipv4, SSH)
 
 
-def test_knockers_of_a_full_door_come_in_as_soon_as_there_is_room(network, start):
-    """The kernel counts what has run out for a while: a set just large enough was full of it."""
+def test_knockers_of_a_full_door_are_admitted_as_soon_as_there_is_room(network, start):
+    """The kernel counts expired elements for a while: they would fill a set that is just large
+    enough."""
     daemon = start(config("Max_Open = 1", seconds=1, knocks="7000:udp", options="Log_Rate = 0"))
     storm = Storm(network.client, network.server)
     numbers = itertools.count(1)
@@ -536,7 +538,7 @@ def test_a_start_with_another_prefix_shuts_nobody_out(network, start, knock):
     assert not network.stranger.reaches(network.server.ipv4, SSH)
 
 
-def test_an_element_whose_time_others_cut_gets_it_back(network, start, knock):
+def test_an_element_shortened_by_others_gets_its_time_back(network, start, knock):
     daemon = start(config(seconds=100))
     knock(network.server.ipv4)
     daemon.wait_for("ssh: opened .*")
@@ -556,7 +558,7 @@ def test_a_table_of_another_program_is_left_alone(network, start):
     assert network.server.run("nft", "list", "ruleset").stdout == before
 
 
-def test_unshut_beside_a_daemon_changes_nothing_and_says_so(network, start, knockd):
+def test_unshut_beside_a_daemon_changes_nothing_and_reports_it(network, start, knockd):
     daemon = start(config())
     done = network.server.run(knockd, "--unshut", "-c", daemon.config_file, check=False)
     assert done.returncode == 1
@@ -567,8 +569,8 @@ def test_unshut_beside_a_daemon_changes_nothing_and_says_so(network, start, knoc
 
 @pytest.fixture
 def fake_nft(tmp_path):
-    """fake_nft(script): from now on nft(8) is this script, for daemons that are started with the
-    prefix `fake_nft.prefix`; in a mount namespace of their own."""
+    """fake_nft(script): replaces nft(8) by this script for daemons that are started with the prefix
+    `fake_nft.prefix`, in their own mount namespace."""
     program = tmp_path / "nft"
 
     def become(script):
@@ -592,8 +594,8 @@ KILLED = "kill -9 $$"
 @pytest.mark.parametrize("script, reason", [(IDLE, "nft changed nothing"),
                                             (FAILING, "nft: no luck"),
                                             (KILLED, "nft: killed by signal 9 (Killed)")])
-def test_an_nft_that_does_nothing_is_not_believed(network, start, fake_nft, script, reason):
-    """Beside the table of an earlier run, and at a reload."""
+def test_an_nft_that_does_nothing_is_noticed(network, start, fake_nft, script, reason):
+    """With the table of an earlier run, and at a reload."""
     daemon = start(config(), prefix=fake_nft.prefix)
     assert daemon.stop() == 0
     fake_nft(script)
@@ -604,7 +606,7 @@ def test_an_nft_that_does_nothing_is_not_believed(network, start, fake_nft, scri
 
 @pytest.mark.parametrize("script, reason", [(IDLE, "nft changed nothing"),
                                             (FAILING, "nft: no luck")])
-def test_a_reload_never_fails_open_in_silence(network, start, fake_nft, script, reason):
+def test_a_reload_never_fails_open_silently(network, start, fake_nft, script, reason):
     network.server.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
     network.plug(network.server, "eth1", mac="02:00:00:00:01:01", ipv4="198.51.100.1")
     daemon = start(config(options="Interface = eth0"), prefix=fake_nft.prefix, interface=None)
@@ -626,8 +628,8 @@ def test_a_reload_never_fails_open_in_silence(network, start, fake_nft, script, 
     assert not network.client.reaches(network.server.ipv4, SSH)
 
 
-def test_a_repair_that_fails_is_said_once_and_tried_until_it_is_done(network, start, fake_nft,
-                                                                     tmp_path):
+def test_a_failed_repair_is_logged_once_and_retried_until_it_succeeds(network, start, fake_nft,
+                                                                      tmp_path):
     daemon = start(config(), prefix=fake_nft.prefix)
     tries = tmp_path / "tries"
     fake_nft(f"echo >>{tries}; {FAILING}")
@@ -661,8 +663,8 @@ def test_ports_that_an_earlier_run_left_shut_are_named(network, start):
     assert not network.client.reaches(network.server.ipv4, SSH)
 
 
-def test_a_start_with_another_name_removes_the_table_that_was(network, start, knock):
-    """That would shut the knocker out."""
+def test_a_start_with_another_name_removes_the_former_table(network, start, knock):
+    """The former table would shut the knocker out."""
     daemon = start(config(port="22,80"))
     assert daemon.stop() == 0
     daemon = start(config(options="Table = mine"))
@@ -684,7 +686,7 @@ def test_unshut_finds_the_table_under_its_earlier_name(network, served, knockd, 
     assert network.client.reaches(served.ipv4, SSH)
 
 
-def test_an_nft_that_hangs_does_not_keep_a_daemon_from_leaving(network, start, fake_nft, tmp_path):
+def test_a_hung_nft_does_not_delay_the_exit(network, start, fake_nft, tmp_path):
     daemon = start(config(), prefix=fake_nft.prefix)
     fake_nft(f"touch {tmp_path}/hangs; exec sleep 60")
     nft(network.server, "flush ruleset")
@@ -693,7 +695,7 @@ def test_an_nft_that_hangs_does_not_keep_a_daemon_from_leaving(network, start, f
 
 
 @pytest.mark.parametrize("why", ["repair", "reload"])
-def test_an_nft_that_hangs_holds_up_no_other_door(network, start, fake_nft, tmp_path, knock, why):
+def test_a_hung_nft_delays_no_other_door(network, start, fake_nft, tmp_path, knock, why):
     other = ["[other]", "Sequence = 9000,8000,7000", "Start_Command = echo in"]
     daemon = start(config(*other), prefix=fake_nft.prefix)
     fake_nft(f"touch {tmp_path}/hangs; exec sleep 60")
@@ -709,7 +711,7 @@ def test_an_nft_that_hangs_holds_up_no_other_door(network, start, fake_nft, tmp_
     assert "OPEN SESAME" in lines[0], daemon.report()
 
 
-def test_an_nft_that_hangs_is_ended_and_shuts_nothing(start, fake_nft):
+def test_a_hung_nft_is_killed_and_shuts_nothing(start, fake_nft):
     fake_nft("exec sleep 60")
     daemon = start(config(), prefix=fake_nft.prefix, listens=False)
     assert daemon.wait_for_end(timeout=30) == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""-t at doors without a shell, with a real ruleset and real interfaces."""
+"""-t for doors without a shell, with a real ruleset and real interfaces."""
 
 import subprocess
 
@@ -33,7 +33,7 @@ def test_a_chain_that_drops_afterwards_is_named(server, knockd, tmp_path):
     assert warnings(server, knockd, file, DOOR) == []
 
 
-def test_iptables_is_seen_as_well(server, knockd, tmp_path):
+def test_a_chain_of_iptables_is_named_too(server, knockd, tmp_path):
     file = tmp_path / "knockd.conf"
     server.run("iptables-nft", "-A", "INPUT", "-j", "REJECT")
     warning, = warnings(server, knockd, file, DOOR)
@@ -42,7 +42,7 @@ def test_iptables_is_seen_as_well(server, knockd, tmp_path):
     assert warnings(server, knockd, file, DOOR) == []
 
 
-def test_knockds_own_table_is_none_of_them(server, knockd, tmp_path):
+def test_knockds_own_table_is_not_named(server, knockd, tmp_path):
     file = tmp_path / "knockd.conf"
     text = f"[options]\nControl = none\nStateFile = {tmp_path}/open-doors\n" + DOOR
     file.write_text(text)
@@ -51,7 +51,7 @@ def test_knockds_own_table_is_none_of_them(server, knockd, tmp_path):
     server.run(knockd, "--unshut", "-c", file)
 
 
-def test_a_set_is_looked_at(server, knockd, tmp_path):
+def test_a_set_is_checked(server, knockd, tmp_path):
     file = tmp_path / "knockd.conf"
     text = DOOR + "Open_Set = inet own four\nOpen_Set_6 = inet own six\n"
     load(server, "table inet own { set four { type ipv4_addr; }\n"
@@ -73,13 +73,12 @@ def test_interfaces_at_which_ports_stay_open_are_named(network, server, knockd, 
     assert warnings(server, knockd, file, "[options]\nInterface = any\n" + DOOR) == []
 
 
-def test_an_interface_with_addresses_of_its_link_alone_is_none_of_them(network, server, knockd,
-                                                                      tmp_path):
+def test_an_interface_with_only_link_local_addresses_is_not_named(network, server, knockd, tmp_path):
     network.plug(server, "eth1", mac="02:00:00:00:01:01", ipv4="169.254.7.1", ipv6="fe80::7")
     assert warnings(server, knockd, tmp_path / "knockd.conf", DOOR) == []
 
 
-def test_a_bridge_of_which_a_port_is_named_is_covered(server, knockd, tmp_path):
+def test_a_bridge_is_covered_by_one_of_its_ports(server, knockd, tmp_path):
     here = ["ip", "-n", server.namespace]
     run(*here, "addr", "flush", "dev", "eth0")
     run(*here, "link", "add", "br0", "type", "bridge")

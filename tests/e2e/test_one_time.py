@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A one-time sequence opens once, whenever the daemon is killed."""
+"""A one-time sequence opens once, even if the daemon is killed at any moment."""
 
 import contextlib
 import fcntl
@@ -25,7 +25,7 @@ def storm(client, server):
 
 
 def port(number):
-    """The sequence with this number is one knock at this port, by udp."""
+    """The port of the sequence with this number, which is one udp knock."""
     return 10_000 + number
 
 
@@ -50,7 +50,7 @@ def kill(daemon):
 
 
 def test_the_mark_outlives_a_kill(start, storm, ledger, tmp_path):
-    """In 0.8 the mark waited in a buffer, and was lost with the process: the sequence opened again."""
+    """0.8 loses the buffered mark with the process, and the sequence opens again."""
     path = tmp_path / "sequences"
     write_sequences(path, 3)
     daemon = start(config(path, ledger))
@@ -67,7 +67,7 @@ def test_the_mark_outlives_a_kill(start, storm, ledger, tmp_path):
 
 
 def test_no_sequence_opens_twice_however_often_the_daemon_is_killed(start, storm, ledger, tmp_path):
-    """Each sequence is knocked by a source of its own, before and after each kill."""
+    """A separate source knocks each sequence, before and after each kill."""
     seed = int(os.environ.get("KNOCKD_SEED", random.getrandbits(32)))
     print(f"KNOCKD_SEED={seed}")
     chance = random.Random(seed)
@@ -76,7 +76,7 @@ def test_no_sequence_opens_twice_however_often_the_daemon_is_killed(start, storm
     for life in range(1, KILLS + 1):
         daemon = start(config(path, ledger))
         end = time.monotonic() + chance.uniform(0, 0.1)
-        most = 9 * life  # some sequences are left for the last life, however fast the machine is
+        most = 9 * life  # some sequences are left for the last run, on any machine
         while time.monotonic() < end and (current := in_force(path)[0]) < most:
             for number in range(max(current - 3, 0), current + 1):  # the used ones, too
                 storm.knock(source(number + 1), port(number))
@@ -96,7 +96,7 @@ def test_no_sequence_opens_twice_however_often_the_daemon_is_killed(start, storm
 
 
 def test_a_file_that_cannot_be_marked_keeps_the_door_shut(start, storm, ledger, tmp_path):
-    """A folder took its place: that cannot be written even by root."""
+    """A folder takes its place, which even root cannot write to."""
     path = tmp_path / "sequences"
     write_sequences(path, 2)
     daemon = start(config(path, ledger) + "[other]\nsequence = 7000:udp\n"
@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_marked_keeps_the_door_shut(start, storm, ledger, 
     assert ledger.lines() == [f"other {source(3)}"]
 
 
-def test_with_none_left_the_door_is_shut_for_good_and_others_go_on(start, storm, ledger, tmp_path):
+def test_with_none_left_the_door_stays_shut_and_others_still_open(start, storm, ledger, tmp_path):
     path = tmp_path / "sequences"
     write_sequences(path, 1)
     daemon = start(config(path, ledger) + "[other]\nsequence = 7000:udp\n"
@@ -141,9 +141,9 @@ def with_another_door(path, ledger):
             f"command = {ledger.command('other')}\nstop_command = {ledger.command('stop')}\n")
 
 
-def test_a_start_without_any_left_disables_that_door_alone(start, storm, ledger, exhausted):
-    """After the last sequence was used the daemon crashed, and never started again: what was open
-    stayed open, and all other doors were dead."""
+def test_a_start_without_any_left_disables_only_that_door(start, storm, ledger, exhausted):
+    """An exhausted list must not prevent the start: open doors would stay open, and all others
+    would not work."""
     daemon = start(with_another_door(exhausted, ledger))
     storm.knock(source(1), port(0))
     storm.knock(source(2), 7000)
@@ -158,14 +158,14 @@ def test_a_start_without_any_left_disables_that_door_alone(start, storm, ledger,
                                       f"stop {source(2)}", f"stop {source(3)}"]
 
 
-def test_a_reload_without_any_left_disables_that_door_alone(start, storm, ledger, exhausted):
+def test_a_reload_without_any_left_disables_only_that_door(start, storm, ledger, exhausted):
     daemon = start("[other]\nsequence = 7001:udp\ncommand = true\n")
     daemon.config_file.write_text(with_another_door(exhausted, ledger))
     daemon.send(signal.SIGHUP)
     daemon.wait_for(DISABLED)
     repeat_until(lambda: storm.knock(source(1), 7000), ledger.lines, "the other door opens",
                  daemon.report)
-    # A line that is appended counts from the next reload on.
+    # An appended line is used from the next reload on.
     with open(exhausted, "a", encoding="ascii") as file:
         file.write(f" {port(1)}:udp\n")
     daemon.send(signal.SIGHUP)
@@ -175,7 +175,7 @@ def test_a_reload_without_any_left_disables_that_door_alone(start, storm, ledger
     assert len(daemon.matching(DISABLED)) == 2, "at the first reload, and when that one was used"
 
 
-# --- lists that drift apart: the client marks a line before it knocks, and a knock may get lost
+# --- lists that differ: the client marks a line before it knocks, and a knock may get lost
 
 
 def test_lines_that_were_skipped_are_used_up_too(start, storm, ledger, tmp_path):
@@ -199,8 +199,7 @@ start_command = cp {path} {seen}; {ledger.command('opened')}
     assert in_force(path) == list(range(4, 10))
 
 
-def test_client_opens_again_after_knocks_that_nobody_heard(start, knock_binary, client, server,
-                                                           ledger, tmp_path):
+def test_client_opens_again_after_lost_knocks(start, knock_binary, client, server, ledger, tmp_path):
     lists = [tmp_path / name for name in ("of-the-daemon", "of-the-client")]
     for path in lists:
         path.write_text("".join(f" {7000 + i},{8000 + i}:udp,{9000 + i}\n" for i in range(8)))
@@ -237,7 +236,7 @@ def two_doors(start, ledger, tmp_path):
     return path, daemon
 
 
-def test_locked_list_is_waited_for_and_holds_up_no_other_door(two_doors, storm, ledger):
+def test_locked_list_delays_only_its_own_door(two_doors, storm, ledger):
     path, daemon = two_doors
     with locked(path):
         storm.knock(source(1), port(0))
@@ -246,7 +245,7 @@ def test_locked_list_is_waited_for_and_holds_up_no_other_door(two_doors, storm, 
         ledger.wait_for(f"other {source(2)}", also_found=daemon.report)
         assert ledger.lines() == [f"other {source(2)}"]
         assert in_force(path) == [0, 1, 2], "it was marked in spite of the lock"
-    # If this machine was so slow that the daemon gave up, the sequence is still good.
+    # If the machine was so slow that the daemon gave up, the sequence is still valid.
     repeat_until(lambda: storm.knock(source(1), port(0)),
                  lambda: f"opened {source(1)}" in ledger.lines(), "the door opens", daemon.report)
     assert in_force(path) == [1, 2]
@@ -255,8 +254,8 @@ def test_locked_list_is_waited_for_and_holds_up_no_other_door(two_doors, storm, 
     assert ledger.lines() == [f"other {source(2)}", f"opened {source(1)}", f"opened {source(3)}"]
 
 
-def test_list_that_stays_locked_keeps_the_door_closed_and_its_sequence_good(two_doors, storm,
-                                                                            ledger):
+def test_list_that_stays_locked_keeps_the_door_closed_and_its_sequence_valid(
+        two_doors, storm, ledger):
     path, daemon = two_doors
     with locked(path):
         storm.knock(source(1), port(0))
@@ -267,7 +266,7 @@ def test_list_that_stays_locked_keeps_the_door_closed_and_its_sequence_good(two_
     assert in_force(path) == [1, 2]
 
 
-def test_knock_that_waits_for_a_locked_list_is_dropped_at_the_end(two_doors, storm, ledger):
+def test_knock_that_waits_for_a_locked_list_is_dropped_at_exit(two_doors, storm, ledger):
     path, daemon = two_doors
     with locked(path):
         storm.knock(source(1), port(0))
@@ -288,8 +287,9 @@ def test_reload_while_a_list_is_locked(two_doors, storm, ledger):
     assert in_force(path) == [1, 2]
 
 
-def test_a_pipe_in_the_place_of_a_list_holds_up_no_reload(start, storm, ledger, tmp_path):
-    """Else who may write to the folder of a list keeps open doors open, and SIGTERM unheard."""
+def test_a_pipe_instead_of_a_list_does_not_block_a_reload(start, storm, ledger, tmp_path):
+    """Otherwise anyone who may write to the folder of a list could keep doors open and SIGTERM
+    unhandled."""
     path = tmp_path / "sequences"
     write_sequences(path, 2)
     daemon = start(config(path, ledger))

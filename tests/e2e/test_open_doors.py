@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What becomes of open doors when the daemon leaves, comes back, reads its configuration again, has
-very many of them, or is given commands that misbehave."""
+"""Open doors when the daemon exits, restarts, reloads its configuration, has very many of them, or
+runs commands that misbehave."""
 
 import os
 import pathlib
@@ -17,8 +17,8 @@ from timed_ledger import TimedLedger
 from waiting import repeat_until, wait_until
 
 TEST_SECONDS = 150
-LEAVES_WITHIN = 4  # seconds: the 2 that are promised, on a machine that has other things to do
-LONG = 600  # seconds: a door that is not shut by time in any test
+LEAVES_WITHIN = 4  # seconds: the promised 2, on a busy machine
+LONG = 600  # seconds: a door that no test sees closed by time
 
 
 def options(*lines):
@@ -26,8 +26,8 @@ def options(*lines):
 
 
 def door(ledger, *directives, cmd_timeout=LONG, name="a", start="true", stop="true"):
-    """A door for one udp knock whose commands first enter the ledger, and then do what they are
-    told. A later directive wins."""
+    """A door for one udp knock whose commands first append to the ledger, then run `start` or
+    `stop`. A later directive wins."""
     return "\n".join([f"[{name}]", "sequence = 7000:udp", f"cmd_timeout = {cmd_timeout}",
                       f"start_command = {ledger.command('start')}; {start}",
                       f"stop_command = {ledger.command('stop')}; {stop}", *directives, ""])
@@ -42,7 +42,8 @@ def storm(client, server):
 
 @pytest.fixture
 def open_doors(storm, ledger):
-    """open_doors(daemon, count) knocks for so many sources; each start command has run then."""
+    """open_doors(daemon, count) knocks from this many sources and waits until each start command
+    has run."""
 
     def started():
         return [line for line in ledger.lines() if line.startswith("start ")]
@@ -50,7 +51,7 @@ def open_doors(storm, ledger):
     def knock(daemon, count):
         for number in range(1, count + 1):
             storm.knock(source(number), 7000)
-            if number % 50 == 0 or number == count:  # no faster than it can be heard
+            if number % 50 == 0 or number == count:  # no faster than the listener can read
                 wait_until(lambda: len(started()) >= number, f"{number} start commands",
                            lambda: f"{len(started())}, {daemon.report()[-2000:]}")
         assert set(started()) == {f"start {source(number)}" for number in range(1, count + 1)}
@@ -59,7 +60,7 @@ def open_doors(storm, ledger):
 
 
 def wait_until_none_is_open(daemon):
-    """A stop command may be seen at work before the daemon has heard of its end and noted it."""
+    """A stop command's effect may be visible before the daemon has recorded its end."""
     repeat_until(lambda: daemon.send(signal.SIGUSR1),
                  lambda: daemon.matching(r"status: .* doors?, 0 open; .*"), "every door is shut",
                  daemon.report)
@@ -85,7 +86,7 @@ def test_a_thousand_open_doors_are_shut_by_sigterm_or_by_the_next_start(start, l
     told = daemon.matching(r"(\d+) doors? could not be closed in time, the next start closes (?:it|them)")
     assert bool(told) == (left > 0), f"{left} left, {told}"
 
-    for _ in range(20):  # on a busy machine not even the next start has time for all
+    for _ in range(20):  # on a busy machine even the next start may not have time for all
         if not left:
             break
         daemon = start(text)
@@ -95,9 +96,8 @@ def test_a_thousand_open_doors_are_shut_by_sigterm_or_by_the_next_start(start, l
     assert stopped(ledger) == {source(number) for number in range(1, 1001)}
 
 
-def test_hanging_stop_commands_do_not_delay_leaving(start, ledger, open_doors, tmp_path):
-    """Those that ignore SIGTERM, too; they are run again by the next start. Nor do they keep On_Stop
-    from being run."""
+def test_hung_stop_commands_do_not_delay_the_exit(start, ledger, open_doors, tmp_path):
+    """Even those that ignore SIGTERM; the next start runs them again. On_Stop still runs."""
     text = options(f"On_Stop = echo left >> {tmp_path}/on_stop") + door(ledger, stop="trap '' TERM; sleep 1000; :")
     daemon = start(text)
     open_doors(daemon, 40)
@@ -121,7 +121,7 @@ def test_shutdown_keep_leaves_doors_to_the_next_start(start, ledger, open_doors)
     wait_until(lambda: len(stopped(ledger)) == 3, "every door is shut in time", daemon.report)
 
 
-def test_a_door_that_is_no_more_is_shut_all_the_same(start, ledger, open_doors):
+def test_a_removed_door_is_still_shut(start, ledger, open_doors):
     daemon = start(options() + door(ledger, cmd_timeout=3))
     open_doors(daemon, 1)
     kill(daemon)
@@ -149,7 +149,7 @@ def test_overdue_doors_are_shut_at_once(start, storm, ledger, tmp_path):
     storm.knock(source(1), 7000)
     ledger.wait_for(f"start {source(1)}", also_found=daemon.report)
     kill(daemon)
-    time.sleep(1.1)  # while nobody is there its time is over: that is what is tried
+    time.sleep(1.1)  # its time must end while no daemon runs
     daemon = start(options() + door(ledger, cmd_timeout=LONG))
     ledger.wait_for(f"stop {source(1)}", also_found=daemon.report)
 
@@ -158,14 +158,14 @@ def test_overdue_doors_are_shut_at_once(start, storm, ledger, tmp_path):
 
 @pytest.fixture
 def boot_id(tmp_path):
-    """Gives a prefix with which the daemon sees the boot id that is in the file."""
+    """Returns a prefix that makes the daemon see the boot id in the file."""
     path = tmp_path / "boot_id"
     path.write_text("11111111-2222-3333-4444-555555555555\n")
     mount = f"mount --bind {path} /proc/sys/kernel/random/boot_id && exec \"$@\""
     return path, ["unshare", "-m", "sh", "-c", mount, "sh"]
 
 
-def test_after_a_reboot_the_time_left_is_counted_on(start, storm, tmp_path, boot_id):
+def test_the_time_left_continues_after_a_reboot(start, storm, tmp_path, boot_id):
     ledger = TimedLedger(tmp_path / "timed", {"a": 3})
     text = options() + ledger.door("a", "7000:udp")
     daemon = start(text, prefix=boot_id[1])
@@ -182,7 +182,7 @@ def test_after_a_reboot_the_time_left_is_counted_on(start, storm, tmp_path, boot
 
 # --- reading the configuration again --------------------------------------------------------------
 
-def test_a_reload_keeps_doors_with_the_stop_command_of_their_day(start, ledger, open_doors, storm):
+def test_a_reload_keeps_the_stop_command_of_open_doors(start, ledger, open_doors, storm):
     daemon = start(options() + door(ledger, cmd_timeout=3))
     open_doors(daemon, 2)
     daemon.config_file.write_text(options() + "[other]\nsequence = 7001:udp\ncommand = true\n")
@@ -191,7 +191,7 @@ def test_a_reload_keeps_doors_with_the_stop_command_of_their_day(start, ledger, 
     wait_until(lambda: stopped(ledger) == {source(1), source(2)}, "both are shut", daemon.report)
 
 
-def test_a_faulty_reload_keeps_doors(start, ledger, open_doors):
+def test_a_faulty_reload_keeps_open_doors(start, ledger, open_doors):
     daemon = start(options() + door(ledger, cmd_timeout=3))
     open_doors(daemon, 2)
     daemon.config_file.write_text("[a]\nsequence = nonsense\n")
@@ -205,8 +205,8 @@ def test_a_faulty_reload_keeps_doors(start, ledger, open_doors):
 @pytest.mark.parametrize("restart", [False, True])
 @pytest.mark.parametrize("how", ["run", "extend", "ignore"])
 def test_reknock(start, storm, tmp_path, how, restart):
-    """Two knocks, 1.5 s apart, at a door for 3 s: `run` opens and shuts it twice, the others once,
-    `extend` 3 s after the second knock."""
+    """Two knocks, 1.5 s apart, at a door of 3 s: `run` opens and closes it twice, the others once;
+    `extend` closes it 3 s after the second knock."""
     ledger = TimedLedger(tmp_path / "timed", {"a": 3})
     text = options() + ledger.door("a", "7000:udp", f"reknock = {how}")
     daemon = start(text)
@@ -238,22 +238,22 @@ def test_reknock(start, storm, tmp_path, how, restart):
 
 # --- commands that misbehave ----------------------------------------------------------------------
 
-def test_a_start_command_that_hangs_is_told_and_the_door_shut(start, ledger, storm):
+def test_a_hung_start_command_is_logged_and_the_door_shut(start, ledger, storm):
     daemon = start(options() + door(ledger, cmd_timeout=1, start="sleep 1000"))
     storm.knock(source(1), 7000)
     ledger.wait_for(f"stop {source(1)}", also_found=daemon.report)
     daemon.wait_for(r"\S+: a: the start command is still running; running the stop command")
 
 
-def test_start_commands_that_hang_hold_up_no_door(start, ledger, open_doors):
-    """More of them than run at once; a knock in between is served."""
+def test_hung_start_commands_block_no_door(start, ledger, open_doors):
+    """More of them than can run at once; a knock in between still opens."""
     daemon = start(options() + door(ledger, cmd_timeout=1, start="sleep 1000"))
     open_doors(daemon, 80)
     wait_until(lambda: len(stopped(ledger)) == 80, "every door is shut", daemon.report)
 
 
 def test_a_start_command_that_ends_late_is_undone_late(start, storm, ledger, tmp_path):
-    """It took longer than anyone would wait, and then opened the door after all."""
+    """It takes longer than the daemon waits, and then opens the door after all."""
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     daemon = start(options() + door(
@@ -270,8 +270,8 @@ def test_a_start_command_that_ends_late_is_undone_late(start, storm, ledger, tmp
 
 
 def test_a_start_command_that_had_to_wait_gets_the_full_time(start, storm, tmp_path):
-    """33 knocks at once, of commands that take 3 s: the last ones begin when the first are done.
-    Counted from their knocks they would be shut a second after they began, and not after four."""
+    """33 knocks at once, with commands that take 3 s: the last one starts when the first are done.
+    Counted from its knock, the door would close one second after the start instead of four."""
     ledger = TimedLedger(tmp_path / "timed", {"a": 4})
     daemon = start(options() + ledger.door("a", "7000:udp", work="sleep 3"))
     for number in range(1, 65):
@@ -289,7 +289,7 @@ def test_a_command_that_prints_megabytes(start, ledger, storm):
     ledger.wait_for(f"stop {source(1)}", also_found=lambda: str(daemon.lines()))
 
 
-def test_output_that_nobody_reads_holds_up_no_door(start, ledger, storm, server, tmp_path, knockd):
+def test_unread_output_blocks_no_door(start, ledger, storm, server, tmp_path, knockd):
     """The commands' output is the daemon's own: here a pipe that is full."""
     config = tmp_path / "knockd.conf"
     config.write_text(options(f"StateFile = {tmp_path}/open-doors")
@@ -306,7 +306,7 @@ def test_output_that_nobody_reads_holds_up_no_door(start, ledger, storm, server,
 
 
 def test_commands_that_close_their_output_and_leave_children(start, ledger, storm):
-    """Neither is waited for longer than the shell itself runs."""
+    """The daemon waits only for the shell itself."""
     daemon = start(options() + door(ledger, cmd_timeout=1,
                                     start="exec <&- >&- 2>&-; (sleep 1000; true) & sleep 1000 &"))
     storm.knock(source(1), 7000)
@@ -314,8 +314,9 @@ def test_commands_that_close_their_output_and_leave_children(start, ledger, stor
     assert not daemon.matching(".*still running.*")
 
 
-def test_a_fork_that_fails_is_tried_again(start, ledger, storm, tmp_path, server, knockd):
-    """No process may be had for a while: a limit of its own user, since root knows none."""
+def test_a_failed_fork_is_retried(start, ledger, storm, tmp_path, server, knockd):
+    """No process can be created for a while, because of a limit of its own user; root has no such
+    limit."""
     folder = tmp_path / "plain"
     folder.mkdir()
     for path in (folder, *list(folder.parents)[:3]):
@@ -350,8 +351,8 @@ def test_a_fork_that_fails_is_tried_again(start, ledger, storm, tmp_path, server
 # --- very many ------------------------------------------------------------------------------------
 
 def private_bytes(pids):
-    """What the processes have written for themselves alone, in bytes. What they have read of the program
-    is shared or not, as others run it at the moment or do not."""
+    """Private written memory of the processes in bytes. Pages of the program that were only read do
+    not count, because whether they are shared depends on other processes."""
     total = 0
     for pid in pids:
         for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -362,22 +363,22 @@ def private_bytes(pids):
 
 @pytest.fixture
 def quick_folder():
-    """In memory: 10,000 times the wait for a disk is no part of any test."""
+    """In memory, to avoid 10,000 waits for a disk."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         yield folder
 
 
 def test_ten_thousand_open_doors(start, storm, server, quick_folder):
-    """One keeper, one listener, at most 5.5 MB more than with none: about 350 bytes an opening, and what
-    the listener remembers of its source."""
-    # The stop command is as long as usual ones are; a start command would only take its time.
+    """One keeper, one listener, at most 5.5 MB more than without openings: about 350 bytes per
+    opening, and the listener's entry for its source."""
+    # The stop command has a typical length; a start command would only take time.
     daemon = start(options(f"StateFile = {quick_folder}/open-doors")
                    + f"[a]\nsequence = 7000:udp\ncmd_timeout = {LONG}\nmax_open = 10000\n"
                    "stop_command = iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT || true\n")
     before = private_bytes(server.processes())
     for number in range(1, 10_001):
         storm.knock(source(number), 7000)
-        if number % 100 == 0:  # no faster than it can be heard
+        if number % 100 == 0:  # no faster than the listener can read
             daemon.wait_for(rf"{source(number)}: a: OPEN SESAME")
     daemon.send(signal.SIGUSR1)
     daemon.wait_for("status: .*, 10000 open; .*")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""knock --page: a page with which any browser knocks, pressed by its button in a headless Chromium.
-scripts/pages does the same twenty times in each way."""
+"""knock --page: a page with which any browser knocks; its button is pressed in a headless Chromium.
+scripts/pages does this twenty times for each case."""
 
 import collections
 import functools
@@ -24,7 +24,7 @@ from readable import FAULTS
 from waiting import wait_until
 
 TEST_SECONDS = 240
-# How often each way of knocking is tried. scripts/pages tries all, 20 times.
+# How often each case is tried. scripts/pages tries all of them, 20 times.
 TIMES = range(1, int(os.environ.get("KNOCKD_PAGE_TIMES", 1)) + 1)
 WAYS = [way for way in itertools.product(["file", "http", "https"], ["IPv4", "IPv6", "name"],
                                          ["drops", "rejects"])
@@ -33,7 +33,7 @@ WAYS = [way for way in itertools.product(["file", "http", "https"], ["IPv4", "IP
             ("https", "IPv6", "drops")]]
 NAME = "gate.example"
 FIVE = [7421, 3096, 5518, 8114, 2907]
-SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # of RFC 4226: "12345678901234567890"
+SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # from RFC 4226: "12345678901234567890"
 ETH_P_ALL, ETH_P_IP, ETH_P_IPV6 = 3, 0x800, 0x86dd  # linux/if_ether.h
 SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 SYN = 2
@@ -42,13 +42,13 @@ Syn = collections.namedtuple("Syn", "family port source_port sequence")
 
 @pytest.fixture(autouse=True)
 def default_routes(client, server):
-    """Without one, Chromium takes it that there is no IPv6."""
+    """Without one, Chromium assumes that there is no IPv6."""
     client.run("ip", "route", "add", "default", "via", server.ipv4)
     client.run("ip", "-6", "route", "add", "default", "via", server.ipv6)
 
 
 def drop(server, but=()):
-    """A firewall that answers nobody, but at these ports."""
+    """A firewall that drops everything except at these ports."""
     for program, icmp in (("iptables", "icmp"), ("ip6tables", "icmpv6")):
         for port in but:
             server.run(program, "-A", "INPUT", "-p", "tcp", "--dport", str(port), "-j", "ACCEPT")
@@ -57,7 +57,7 @@ def drop(server, but=()):
 
 
 class Syns:
-    """The SYNs that reach a host, in order, each once, however often its system repeats it."""
+    """The SYNs that reach a host, in order, without retransmissions."""
 
     def __init__(self, host):
         self._seen = {}
@@ -114,7 +114,7 @@ def press(browser):
 
 @pytest.fixture
 def make_page(knock_binary, tmp_path):
-    """make_page(*arguments) writes a page; its path."""
+    """make_page(*arguments) writes a page and returns its path."""
     def make(*arguments):
         path = tmp_path / "knock.html"
         path.write_text(run(knock_binary, "--page", *map(str, arguments)).stdout)
@@ -156,7 +156,7 @@ class Web:
 
 @pytest.fixture
 def publish(server, tmp_path):
-    """publish(scheme, page) serves it at the knocked host itself; its address."""
+    """publish(scheme, page) serves it at the knocked host itself and returns its address."""
     served = []
 
     def serve(scheme, page):
@@ -179,7 +179,7 @@ def publish(server, tmp_path):
 @pytest.mark.parametrize("_time", TIMES)
 def test_each_place_gets_one_syn_in_order(client, server, syns, start, ledger, browse, make_page,
                                           publish, origin, target, firewall, _time):
-    """And the daemon opens, over each family at which the page knocks."""
+    """The daemon opens too, over each family that the page knocks at."""
     if firewall == "drops":
         drop(server, but=[80, 443])
     daemon = start(f"[door]\nsequence = {','.join(map(str, FIVE))}\ntcpflags = syn\n"
@@ -228,8 +228,8 @@ def make_page_with_secret(make_page, tmp_path):
 @pytest.mark.parametrize("_time", TIMES)
 def test_computed_places_get_the_ports_that_oathtool_computes(
         server, syns, browse, make_page_with_secret, target, rounds, firewall, _time):
-    """At a name the ports of IPv4 and then those of IPv6, because the browser chooses the family: over
-    each family both are seen, and its own are whole and in order."""
+    """For a name the page knocks at the ports of IPv4 and then at those of IPv6, because the
+    browser chooses the family. Over each family both are seen, its own complete and in order."""
     if firewall == "drops":
         drop(server)
     host = {"IPv4": server.ipv4, "IPv6": server.ipv6, "name": NAME}[target]
@@ -256,7 +256,7 @@ COMPUTED_WAYS = [way for way in itertools.product(["IPv4", "IPv6", "name"], ["dr
 @pytest.mark.parametrize("_time", TIMES)
 def test_computed_places_open(server, client, start, ledger, browse, make_page_with_secret, tmp_path,
                               target, firewall, fixed, _time):
-    """Over each family that the host has, though the ports of both are knocked over each."""
+    """Over each family of the host, although the ports of both are knocked over each."""
     if firewall == "drops":
         drop(server)
     sequence = f"{fixed}totp,totp,totp,totp"
@@ -278,7 +278,7 @@ VECTORS = {
     # RFC 4648, 10
     'String.fromCharCode(...base32("MZXW6YTBOI"))': "foobar",
     'String.fromCharCode(...base32("MZXW6"))': "foo",
-    # FIPS 180, and both sides of a block's end
+    # FIPS 180, and lengths on both sides of a block boundary
     'hex(sha1([]))': "da39a3ee5e6b4b0d3255bfef95601890afd80709",
     'hex(sha1(bytes("abc")))': "a9993e364706816aba3e25717850c26c9cd0d89d",
     'hex(sha1(bytes("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")))':
@@ -314,7 +314,7 @@ def test_the_page_computes_the_vectors_of_the_standards(shown):
         assert found == expected, expression
 
 
-def test_the_page_computes_the_ports_that_oathtool_does(shown):
+def test_the_page_computes_the_ports_of_oathtool(shown):
     for step in (1, 59_000_000, 2**31 - 1):
         for secret in (SECRET, "JBSWY3DPEHPK3PXP", "MZXW6YTBOI" * 12):
             for family in (4, 6):
@@ -324,16 +324,16 @@ def test_the_page_computes_the_ports_that_oathtool_does(shown):
                 assert ports == codes.computed(secret, step, family)
 
 
-# ---- What a person sees
+# ---- What a user sees
 
-# For thumbs.
+# Large enough for thumbs.
 SMALL = """(() => [...document.querySelectorAll("body *:not(script, noscript)")].filter(element =>
   parseFloat(getComputedStyle(element).fontSize) < 16 || element.matches("button")
   && element.getBoundingClientRect().height < 44).map(element => element.outerHTML))()"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_can_be_read_and_pressed_on_a_small_screen(browse, make_page, scheme):
+def test_the_page_is_readable_and_usable_on_a_small_screen(browse, make_page, scheme):
     browser = browse()
     browser.call("Emulation.setEmulatedMedia",
                  features=[{"name": "prefers-color-scheme", "value": scheme}])
@@ -353,7 +353,7 @@ def test_the_page_can_be_read_and_pressed_on_a_small_screen(browse, make_page, s
 
 @pytest.mark.skipif("KNOCKD_PAGE_PICTURE" not in os.environ, reason="scripts/pages takes it")
 def test_the_page_has_a_picture(browse, make_page, tmp_path):
-    """As large as a phone, in the middle of its knocks."""
+    """In the size of a phone, while it knocks."""
     config = tmp_path / "knockd.conf"
     config.write_text("[ssh]\nsequence = 7421,3096,5518,8114,2907\n")
     browser = browse()
@@ -365,7 +365,7 @@ def test_the_page_has_a_picture(browse, make_page, tmp_path):
 
 
 @pytest.mark.parametrize("form", [["--page"], ["--export", "knockonports"]])
-def test_a_disk_that_is_full_is_an_error(knock_binary, form):
+def test_a_full_disk_is_an_error(knock_binary, form):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([knock_binary, *form, NAME, "7000"], stdout=full, timeout=10, text=True,
                               stderr=subprocess.PIPE, check=False)
@@ -377,7 +377,7 @@ def test_the_page_is_valid_html(make_page):
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_what_comes_from_a_file_is_text_in_the_page(browse, knock_binary, tmp_path):
+def test_strings_from_a_file_are_escaped_in_the_page(browse, knock_binary, tmp_path):
     name = "<script>document.title='!'</script> \"'&amp; \x01\xe9"
     config = tmp_path / "knockd.conf"
     config.write_bytes(b"[" + name.encode("latin-1") + b"]\nsequence = 7000,8000,9000\n")
@@ -393,7 +393,7 @@ def test_what_comes_from_a_file_is_text_in_the_page(browse, knock_binary, tmp_pa
     assert browser.complaints() == []
 
 
-def test_offline_it_says_so_and_does_not_knock(shown, syns):
+def test_an_offline_browser_shows_that_and_does_not_knock(shown, syns):
     ready = shown.text("#status")
     offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     shown.call("Network.emulateNetworkConditions", offline=True, **offline)
@@ -408,7 +408,7 @@ def test_offline_it_says_so_and_does_not_knock(shown, syns):
     assert syns.ports(4) == FIVE
 
 
-def test_the_policy_lets_the_page_ask_nobody_else(shown, stranger):
+def test_the_policy_allows_requests_to_the_host_only(shown, stranger):
     there = Syns(stranger)
     for attempt in (f"new WebSocket('ws://{stranger.ipv4}:7000/')",
                     f"fetch('http://{stranger.ipv4}:7000/', {{mode: 'no-cors'}}).catch(() => 0)",
@@ -423,8 +423,8 @@ def test_the_policy_lets_the_page_ask_nobody_else(shown, stranger):
     assert there.ports(4) == []
 
 
-def test_it_knocks_again_as_often_as_it_is_pressed(shown, server, syns):
-    """Chromium makes WebSockets wait that come after many that failed."""
+def test_each_press_knocks_again(shown, server, syns):
+    """Chromium delays WebSockets after many failed ones."""
     drop(server)
     for count in (1, 2, 3):
         press(shown)
@@ -432,13 +432,12 @@ def test_it_knocks_again_as_often_as_it_is_pressed(shown, server, syns):
             assert syns.ports(family) == FIVE * count
 
 
-# Those below which browsers refuse any; computed ports are all above.
+# Browsers block some ports below these; all computed ports are above.
 REFUSED_UP_TO = 10080
 
 
-def test_the_ports_that_it_will_not_have_are_those_that_chromium_refuses(browse, syns, server,
-                                                                         knock_binary, tmp_path):
-    """Tried by requests, each of which a closed port ends."""
+def test_the_page_refuses_the_same_ports_as_chromium(browse, syns, server, knock_binary, tmp_path):
+    """Tried with requests; a closed port ends each of them."""
     page = tmp_path / "requests.html"
     page.write_text("<!DOCTYPE html>")
     browser = browse()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What docs/phones.md shows for those without our client opens a door, as it stands there. The page is
-in test_page.py; PowerShell does not run here."""
+"""The commands in docs/phones.md for users without our client open a door unchanged. test_page.py
+tests the page; PowerShell is not available here."""
 
 import re
 
@@ -37,7 +37,7 @@ def test_a_line_of_shell_opens(client, dropping, start, ledger, line):
 
 
 def test_a_code_typed_into_the_address_line_opens(client, dropping, start, ledger, tmp_path):
-    """While the browser still waits for the address before."""
+    """While the browser still waits for the previous address."""
     ports = [re.search(r":(\d+)/", address)[1] for address in ADDRESSES]
     assert len(ports) == 5
     daemon = start(door(ledger, ports), "-D")

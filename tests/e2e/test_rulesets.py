@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Others change the ruleset, again and again, while doors are open: one by knockd's own table, one by
-sets of a firewall that is made as OpenWrt's fw4 makes its own. Afterwards the ports are shut for
-strangers and open for the knocker, for just the time that was left. scripts/rulesets does it fifty
-times in each way."""
+"""Other programs change the ruleset again and again while doors are open: one in knockd's own
+table, one in sets of a firewall like OpenWrt's fw4. Afterwards the ports are shut for strangers and
+open for the knocker, for exactly the time left. scripts/rulesets does this fifty times for each
+change."""
 
 import os
 import re
@@ -50,7 +50,7 @@ OTHERS = ["table inet other", "delete table inet other",
           "table inet other { set many { type ipv4_addr; elements = { " +
           ", ".join(f"10.0.{n // 250}.{n % 250}" for n in range(1000)) + " }", "}", "}"]
 KEY = "inet_proto . inet_service"
-# By somebody else, under the same names: it lets everybody in.
+# A table of another program under the same names, which admits everybody.
 WRONG = ["delete table inet knockd", "table inet knockd {",
          f"set shut {{ type {KEY}; elements = {{ tcp . {SSH} }}", "}",
          f"set kept {{ type {KEY}; elements = {{ tcp . {SSH} }}", "}",
@@ -59,7 +59,7 @@ WRONG = ["delete table inet knockd", "table inet knockd {",
          f"set open6_128 {{ type ipv6_addr . {KEY}; flags timeout; }}",
          "chain shut { type filter hook prerouting priority mangle + 1; accept; }", "}"]
 
-# Transactions of others; each is one call of nft.
+# Transactions of other programs; each is one call of nft.
 CHANGES = {
     "flush-ruleset": [["flush ruleset"]],
     "own-table-deleted": [["delete table inet knockd"]],
@@ -76,7 +76,7 @@ CHANGES = {
 
 
 def own_table(host):
-    """As nft shows it, without who is in."""
+    """The table as nft prints it, without its elements."""
     listed = host.run("nft", "list", "table", "inet", "knockd", check=False).stdout
     return re.sub(r"(set open\S+ \{.*?)\n\t\telements = \{.*?\}", r"\1", listed, flags=re.DOTALL)
 
@@ -93,7 +93,8 @@ def deadlines(state_file, address):
 
 
 class Gateway:
-    """The daemon, its firewall, and the client, who is in by both doors and over both families."""
+    """The daemon, its firewall, and the client, which is admitted by both doors over both
+    families."""
 
     def __init__(self, network, knockd, knock_binary, folder):
         self.server, self.client, self.stranger = network.server, network.client, network.stranger
@@ -124,8 +125,8 @@ class Gateway:
         return set(self.elements(port, family)) == {f"{self.client.address(family)} tcp {port}"}
 
     def time_off(self, port, family):
-        """By how many seconds the kernel's time is off the daemon's; the clock is read before and
-        after it is asked."""
+        """The difference in seconds between the kernel's time and the daemon's; the clock is read
+        before and after the query."""
         before = time.clock_gettime(time.CLOCK_BOOTTIME)
         left, = self.elements(port, family).values()
         after = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -139,7 +140,7 @@ class Gateway:
                        self.daemon.report_end())
 
     def check(self, port):
-        """Returns by how much the kernel's time is off."""
+        """Returns the deviation of the kernel's time."""
         for family in (4, 6):
             address = self.server.address(family)
             assert not self.stranger.reaches(address, port), f"port {port}, IPv{family}"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Real port scans open none of the guides' doors, and keep nobody else from opening them. These are
-scans whose outcome is sure; scripts/scans runs many of those in which a door may open by luck."""
+"""Real port scans open none of the guides' doors, and do not prevent others from opening them.
+These scans have a certain result; scripts/scans runs many scans that may open a door by luck."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def street(street_of):
 
 @pytest.fixture(scope="module")
 def corner(street_of):
-    """One guide alone: long scans are much to hear for many daemons at once."""
+    """Only one guide, because long scans are too much for many daemons at once."""
     return street_of([MOST_DOORS])
 
 
@@ -52,7 +52,7 @@ def assert_all_stay_shut(street, *commands):
     assert scan.wait() >= 100, "the scan itself failed"
     street.settle()
     assert street.told("OPEN SESAME") == before
-    # A machine too busy for the listeners to run loses packets, knocks like others.
+    # A machine too busy for the listeners loses packets, and real knocks with them.
     assert opened == sent or street.lost() > 0, "\n".join(street.failures)
     return opened
 
@@ -72,7 +72,7 @@ def test_a_scan_of_udp_ports_opens_no_door(street):
 
 @pytest.mark.parametrize("command", [UP, DOWN, ALL_IN_DISORDER],
                          ids=["up", "down", "in disorder"])
-def test_a_scan_of_all_ports_opens_no_door_but_those_of_others(corner, command):
+def test_a_scan_of_all_ports_opens_doors_only_for_others(corner, command):
     before = len(corner.told("port scan, knock discarded"))
     opened = assert_all_stay_shut(corner, command)
     assert len(corner.told("port scan, knock discarded")) >= before + 3
@@ -87,7 +87,7 @@ def recommended(street_of):
 
 
 def test_nmap_with_syn_and_ack_opens_no_recommended_door(recommended):
-    """Twice, for ports that do not ascend; so it opened them once."""
+    """Twice, because this once opened doors whose ports do not ascend."""
     for _ in range(2):
         assert_all_stay_shut(recommended, flags_up("SYN+ACK"))
 
@@ -102,7 +102,7 @@ def test_sweeps_of_all_ports_open_no_recommended_door(recommended, kinds, order)
 
 @pytest.mark.parametrize("flags", ["A", "SA"])
 def test_sweeps_that_the_guard_does_not_see_open_doors_without_flags(street_of, flags):
-    """Guards the tests above, and the man page's warning."""
+    """Checks the tests above, and the man page's warning."""
     street = street_of([[("any flags", {"sequence": "7421,9096,15518"})]])
     street.scan(sweep(flags)).wait()
     street.settle()
@@ -110,7 +110,7 @@ def test_sweeps_that_the_guard_does_not_see_open_doors_without_flags(street_of, 
 
 
 def test_a_scan_opens_doors_without_the_guard(street_of):
-    """Guards the tests above: what they send does open doors, and they would see it."""
+    """Checks the tests above: their packets do open doors, and the tests would notice."""
     street = street_of([MOST_DOORS], "Scan_Limit = 0")
     street.scan(COMMON_UP).wait()
     street.settle()
@@ -121,5 +121,5 @@ def test_the_guard_protects_most_doors_of_guides_and_examples():
     assert sum(map(len, guarded_rules())) >= 25
 
 
-def test_luck_is_scarce_among_all_ports():
+def test_a_lucky_scan_of_all_ports_is_improbable():
     assert luck(set(range(1, 65536)), knock_rules()) < 1e-6

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The configurations of public guides do, as they stand, what the guides say: each door that is
-knocked at runs its command. iptables is the real one; a program that this machine cannot have is
-replaced by a stand-in that enters its name and arguments in the ledger."""
+"""The unchanged configurations of public guides do what the guides say: a knock at each door runs
+its command. iptables is real; a program that this machine cannot have is replaced by a stub that
+appends its name and arguments to the ledger."""
 
 import shlex
 
@@ -18,7 +18,7 @@ PROGRAMS_OF_THE_GUIDES = ["/root/scripts/open-ssh.sh", "/root/scripts/open-all-s
 
 
 class Programs:
-    """The stand-ins, and what a command of a guide has done, whichever program it names."""
+    """The stubs, and the effect of a guide's command, for any program."""
 
     def __init__(self, folder, host, ledger):
         self._host = host
@@ -39,8 +39,8 @@ class Programs:
         return text
 
     def has_run(self, command):
-        """Whether the rule that the command adds is there, or the one that it deletes is gone; or
-        whether the stand-in was called with these arguments."""
+        """True if the rule that the command adds exists, or the rule that it deletes is gone, or
+        the stub was called with these arguments."""
         words = shlex.split(command)
         if not words[0].endswith("iptables"):
             return " ".join(words) in self._ledger.lines()
@@ -74,14 +74,14 @@ def test_each_door_of_a_guide_opens(server, client, start, programs, is_referenc
         if "stop_command" in door:
             stop_commands.append(door["stop_command"].replace("%IP%", client.ipv4))
     if is_reference:
-        return  # it waits for Cmd_Timeout before it leaves
+        return  # it waits for Cmd_Timeout before it exits
     assert daemon.stop() == 0
     for command in stop_commands:
         assert programs.has_run(command), f"{command}\n{daemon.report()}"
 
 
 def test_the_doors_of_the_guides_are_many():
-    """Guards the tests above: they are made from what is found in the tree."""
+    """Checks the tests above, which are generated from files in the tree."""
     assert len(SEEDS) >= 19
     assert sum(len(doors_of(seed.read_text())) for seed in SEEDS) >= 30
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The file of open doors on file systems that fail: the daemon goes on, says so once, and shuts every
-door. That each single call may fail is shown by state_file_test; here the faults are real."""
+"""The state file on file systems that fail: the daemon continues, reports it once, and closes every
+door. state_file_test lets each single call fail; here the faults are real."""
 
 import errno
 import os
@@ -43,7 +43,7 @@ def test_a_full_disk(start, frames, ledger, tmpfs):
     daemon = start(config(ledger, tmpfs / "open-doors", cmd_timeout=0))
     knock_and_see_it_shut(frames, ledger, daemon, "198.51.100.1")
     filler = fill(tmpfs)
-    # What is in the file's last page fits all the same; so many records do not.
+    # Records in the file's last page still fit; this many do not.
     numbers = range(2, 60)
     for number in numbers:
         knock_and_see_it_shut(frames, ledger, daemon, f"198.51.100.{number}")
@@ -56,8 +56,7 @@ def test_a_full_disk(start, frames, ledger, tmpfs):
     assert len(daemon.matching(".*state file.*")) == 2
 
 
-def test_doors_opened_while_the_disk_was_full_outlive_a_kill_once_it_is_not(start, frames, ledger,
-                                                                            tmpfs):
+def test_doors_opened_on_a_full_disk_survive_a_kill_once_there_is_room(start, frames, ledger, tmpfs):
     text = config(ledger, tmpfs / "open-doors", cmd_timeout=5)
     daemon = start(text)
     filler = fill(tmpfs)
@@ -68,7 +67,7 @@ def test_doors_opened_while_the_disk_was_full_outlive_a_kill_once_it_is_not(star
     filler.unlink()
     frames.tcp(7000, source=sources[-1])
     daemon.wait_for(OVER)
-    # Only so many commands run at once: the last doors may not be open yet.
+    # The number of parallel commands is limited, so the last doors may not be open yet.
     wait_until(lambda: {f"start {source}" for source in sources} <= set(ledger.lines()),
                "every door is open", daemon.report)
     daemon.send(signal.SIGKILL)
@@ -79,7 +78,7 @@ def test_doors_opened_while_the_disk_was_full_outlive_a_kill_once_it_is_not(star
 
 
 def test_a_read_only_file_system(start, frames, ledger, tmpfs):
-    """Doors that it knows of are shut, and those that it cannot take up too."""
+    """Known doors are closed, and so are those that it cannot restore yet."""
     text = config(ledger, tmpfs / "open-doors", cmd_timeout=2)
     daemon = start(text)
     frames.tcp(7000, source="198.51.100.1")
@@ -94,7 +93,7 @@ def test_a_read_only_file_system(start, frames, ledger, tmpfs):
     assert ledger.lines().count("stop 198.51.100.1") == 1
     assert len(daemon.matching(".*state file.*")) == 1
 
-    # In the daemon's own view, too, which `ip netns exec` has made.
+    # Also in the daemon's own mount namespace, made by `ip netns exec`.
     run("mount", "-o", "remount,rw", str(tmpfs))
     run("nsenter", "-m", "-t", str(daemon.pid), "mount", "-o", "remount,rw", str(tmpfs))
     knock_and_see_it_shut(frames, ledger, daemon, "198.51.100.3")
@@ -117,8 +116,8 @@ def test_a_folder_that_is_taken_away(start, frames, ledger, tmp_path):
 @pytest.mark.parametrize("lasting", [False, True])
 @pytest.mark.parametrize("call, error", [("fdatasync", "EIO"), ("write", "ENOSPC"), ("write", "EIO")])
 def test_a_call_that_fails(start, frames, ledger, tmp_path, call, error, lasting):
-    """strace lets calls fail that touch the state file, as the kernel would. A new file helps if
-    only one call fails, or if it is the syncing of appended records."""
+    """strace lets calls on the state file fail, as the kernel would. A new file helps if only one
+    call fails, or if the failing call is the sync of appended records."""
     state_file = tmp_path / "open-doors"
     new_file = tmp_path / "open-doors.new"
     when = "3+" if lasting else "3"  # the first two are the start's
@@ -161,7 +160,7 @@ def test_two_daemons_never_share_a_file(start, frames, ledger, tmp_path):
     second.wait_for("state file .* is in use by another knockd.*")
 
 
-def test_damage_costs_no_more_than_what_was_damaged(start, frames, ledger, tmp_path):
+def test_damage_loses_only_the_damaged_records(start, frames, ledger, tmp_path):
     state_file = tmp_path / "open-doors"
     text = config(ledger, state_file, cmd_timeout=2)
     daemon = start(text)
@@ -216,7 +215,7 @@ def test_a_reload_moves_open_doors_to_another_state_file(start, frames, ledger, 
     assert sorted(ledger.lines()[2:]) == ["stop 198.51.100.1", "stop 198.51.100.2"]
 
 
-def test_a_reload_takes_up_what_the_other_state_file_holds(start, frames, ledger, tmp_path):
+def test_a_reload_restores_the_doors_of_the_other_state_file(start, frames, ledger, tmp_path):
     old, new = tmp_path / "old", tmp_path / "new"
     daemon = start(one_door(new, ledger))
     open_one(frames, ledger, daemon, "198.51.100.1")
@@ -226,7 +225,7 @@ def test_a_reload_takes_up_what_the_other_state_file_holds(start, frames, ledger
     open_one(frames, ledger, daemon, "198.51.100.2")
     reload_with(daemon, one_door(new, ledger))
     daemon.wait_for("1 door is open since an earlier run")
-    # The same file by another name is no other file.
+    # The same file under another name is not another file.
     reload_with(daemon, one_door(f"{tmp_path}/./new", ledger))
     assert daemon.stop() == 0
     assert sorted(ledger.lines()[2:]) == ["stop 198.51.100.1", "stop 198.51.100.2"]
@@ -251,7 +250,7 @@ def test_a_reload_keeps_the_state_file_when_the_other_cannot_be_used(start, fram
 
 @pytest.mark.parametrize("call, error", [("read,pread64", "EIO"), ("open,openat", "EACCES"),
                                          ("open,openat", "EIO")])
-def test_a_file_that_cannot_be_read_at_first_is_taken_up_later(start, frames, ledger, tmp_path,
+def test_a_file_that_cannot_be_read_at_first_is_restored_later(start, frames, ledger, tmp_path,
                                                                call, error, server):
     state_file = tmp_path / "open-doors"
     text = one_door(state_file, ledger)
@@ -260,7 +259,7 @@ def test_a_file_that_cannot_be_read_at_first_is_taken_up_later(start, frames, le
     daemon.send(signal.SIGKILL)
     daemon.wait_for_end()
     before = state_file.read_bytes()
-    # The first two tries fail.
+    # The first two attempts fail.
     daemon = start(text, prefix=["strace", "-f", "-qq", "-o", tmp_path / "trace", "-P", state_file,
                                  "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1..2"])
     daemon.wait_for(f"state file .*: .*{os.strerror(getattr(errno, error))}.*")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A ledger that knows when each door was opened and shut, by the clock since boot, and by it whether
-every door that was opened was shut again, in order and not too early."""
+"""A ledger that records when each door was opened and closed, by the boot clock, and checks that
+every opened door was closed again, in order and not too early."""
 
 import collections
 
-# One builtin and one redirection each: the shell forks nothing, so the time is the command's own.
+# One builtin and one redirection each: without a fork the time is that of the command itself.
 _COMMAND = ("read now rest < /proc/uptime; {work}; "
             "echo {event} $KNOCKD_DOOR %IP% $now >> {path}")
 
@@ -25,8 +25,8 @@ class TimedLedger:
         path.touch()
 
     def door(self, name, sequence, *directives, work=":"):
-        """The lines of a configuration for a door that is entered here. `work` is what a start
-        command does between its time and its entry."""
+        """The lines of a configuration for a door that is recorded here. `work` runs in a start
+        command between taking its time and recording it."""
         return "\n".join([
             f"[{name}]", f"sequence = {sequence}", f"cmd_timeout = {self.timeouts[name]}",
             f"start_command = {_COMMAND.format(event='start', work=work, path=self.path)}",
@@ -49,8 +49,8 @@ class TimedLedger:
         return [key for key, story in self.stories().items() if story[-1].what == "start"]
 
     def faults(self, tolerance=1.0):
-        """What must not be, in words: a door left open, opened twice without being shut, or shut
-        more than `tolerance` seconds before its time."""
+        """Violations, as text: a door left open, opened twice without being closed, or closed more
+        than `tolerance` seconds early."""
         faults = []
         for (door, source), story in self.stories().items():
             opened = None

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Waits for conditions. A test names what must become true and is told what was there instead; only
-a broken program makes it wait for the whole deadline."""
+"""Waits for conditions. A test names what must become true, and a failure reports what was there
+instead; only a broken program makes it wait for the whole deadline."""
 
 import time
 
@@ -8,11 +8,11 @@ DEADLINE = 10.0  # seconds; far more than any wait of a working program takes
 
 
 class NeverHappened(AssertionError):
-    """What a test waited for did not come about before the deadline."""
+    """What a test waited for did not happen before the deadline."""
 
 
 def wait_until(condition, what, found=lambda: "", deadline=DEADLINE):
-    """Returns condition()'s first true value. `what` and `found()` tell the reader of a failure."""
+    """Returns condition()'s first true value. `what` and `found()` explain a failure."""
     end = time.monotonic() + deadline
     while True:
         value = condition()
@@ -24,7 +24,7 @@ def wait_until(condition, what, found=lambda: "", deadline=DEADLINE):
 
 
 def repeat_until(action, condition, what, found=lambda: "", deadline=DEADLINE):
-    """The same, with an action before each look."""
+    """The same, with an action before each check."""
     def act_and_look():
         action()
         return condition()
