@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a value of /etc/config/knockd may be, as knockd's own reader has it, and what is drawn at random.
-// Pure: text in, true or a message out. `knockd -t` has the last word: it alone sees files and the values of
-// other options.
+// Checks the values of /etc/config/knockd by the rules of knockd's own parser, and draws random
+// ones. Pure: text in, true or a message out. `knockd -t` decides in the end, because it also sees
+// files and other options.
 'use strict';
 'require baseclass';
 
@@ -13,7 +13,8 @@ const FLAGS = ['fin', 'syn', 'rst', 'psh', 'ack', 'urg'];
 
 const has_control_byte = text => /[\x00-\x1f\x7f]/.test(text);  // eslint-disable-line no-control-regex
 
-// Without what knockd takes for blanks; trim() knows more of them, such as the no-break space of a web page.
+// Removes what knockd treats as blanks; trim() would remove more, such as the no-break space of a
+// web page.
 const bare = text => text.replace(/^[ \t]+|[ \t]+$/g, '');
 
 function is_number(text, least, most) {
@@ -29,7 +30,7 @@ function is_knock(text) {
                                parts.length === 2 && /^(tcp|udp)$/i.test(parts[1]));
 }
 
-// Not the words of nft's language, of which there are many: `knockd -t` knows them.
+// Does not check for nft's many keywords: `knockd -t` does.
 const is_nft_name = text => /^[A-Za-z_][A-Za-z0-9_./-]*$/.test(text) && text.length <= 255;
 
 function is_ipv4(text) {
@@ -94,7 +95,7 @@ function are_prefixes(text) {
 // A network of OpenWrt, or a device.
 const is_interface = text => text.length <= 15 && !/[/ \t]/.test(text) && !['', '.', '..'].includes(text);
 
-// true, or what is wrong. The daemon takes a blank and # for the beginning of a comment, but in commands.
+// true or an error message. For the daemon a blank and # begin a comment, except in commands.
 function check(text, is_right, expected) {
   return !has_control_byte(text) && !/[ \t]#/.test(text) && is_right(bare(text)) ||
          _('Expected %s').replace('%s', () => expected);
@@ -121,14 +122,14 @@ const checks = {
                        _('the name of a table of nftables, like knockd')),
   time: text => check(text, value => is_time(value, 1), _('a time like 90, 90s, 10m, 1h or 2d')),
   time_or_none: text => check(text, value => is_time(value, 0), _('a time like 0, 90s, 10m, 1h or 2d')),
-  // It stands between brackets in the daemon's file.
+  // The name is in brackets in the daemon's file.
   door: text => check(text, value => value !== '' && !/[[\]]/.test(value) && !/^options$/i.test(value),
                       _('a name other than options, without brackets')),
   user: text => /^[A-Za-z0-9._-]{1,32}$/.test(text) ||
                 _('Expected %s').replace('%s', _('1 to 32 letters, digits, dots, - and _')),
 };
 
-// A number from 0 to below `end`, each as likely as the others.
+// A uniformly random number from 0 to below `end`.
 function draw_below(end) {
   const most = 0x100000000 - 0x100000000 % end;
   const drawn = new Uint32Array(1);
@@ -136,11 +137,11 @@ function draw_below(end) {
   return drawn[0] % end;
 }
 
-// Five digits, so no port that scanners try first.
+// Five digits, to avoid the ports that scanners try first.
 const draw_port = () => 10000 + draw_below(65536 - 10000);
 
-// As `knockd-firewall new-door` draws it: two of the knocks are tcp, by which knockd tells a knock from a
-// scan.
+// Like `knockd-firewall new-door`: two of the knocks are tcp, which knockd needs to distinguish a
+// knock from a scan.
 function draw_sequence() {
   const first = draw_port(), second = draw_port();
   let third = first;
@@ -153,7 +154,8 @@ function draw_secret() {
   return Array.from({ length: 32 }, () => LETTERS_OF_BASE32[draw_below(32)]).join('');
 }
 
-// For an authenticator; of the host's name what no reader of such addresses takes for more than a name.
+// For an authenticator; keeps only those characters of the host's name that every reader of such
+// addresses treats as part of a name.
 function address_of_secret(host, user, secret) {
   const name = host.replace(/[^A-Za-z0-9.-]/g, '') || 'knockd';
   return `otpauth://totp/${name}:${user}?secret=${secret}&issuer=${name}&digits=8`;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A form over /etc/config/knockd: each directive of knockd.conf(5), checked as it is typed, and what
-// `knockd -t` says of what the service made of the file.
+// A form for /etc/config/knockd: each directive of knockd.conf(5), checked while typing, and the
+// result of `knockd -t` for the configuration that the service wrote.
 'use strict';
 'require view';
 'require form';
@@ -19,7 +19,7 @@ const { checks } = values;
 
 const call_check = rpc.declare({ object: 'luci.knockd', method: 'check', reject: true });
 const call_status = rpc.declare({ object: 'luci.knockd', method: 'status', reject: true });
-// fs.write() of LuCI cannot append, and this file is not for reading.
+// LuCI's fs.write() cannot append, and this file must not be readable.
 const call_append = rpc.declare({
   object: 'file', method: 'write', params: ['path', 'data', 'append', 'mode'], reject: true,
 });
@@ -28,7 +28,7 @@ function complain(text) {
   ui.addNotification(null, E('p', [text]));
 }
 
-// ---- Options. A directive may have another name; whichever stands in the file is kept.
+// ---- Options. A directive may have another name; the name used in the file is kept.
 
 // The names of an option, the first for a new one.
 const ALIASES = {
@@ -44,13 +44,13 @@ const names_of = option => ALIASES[option] ?? [option];
 const name_in_use = (sid, option) =>
   names_of(option).find(name => uci.get('knockd', sid, name) != null) ?? names_of(option)[0];
 
-// Adds an option to a section. `check` says true or what is wrong with a value.
+// Adds an option to a section. `check` returns true or an error message for a value.
 function add(section, tab, widget, option, title, description, check) {
   const o = section.taboption(tab, widget, option, title, description);
   return Object.assign(o, {
     load(sid) {
       const value = uci.get('knockd', sid, name_in_use(sid, option));
-      return Array.isArray(value) ? value.join(',') : value;  // some may stand there as a list
+      return Array.isArray(value) ? value.join(',') : value;  // some may be written as a list
     },
     write: (sid, value) => uci.set('knockd', sid, name_in_use(sid, option), value),
     remove: sid => names_of(option).forEach(name => uci.unset('knockd', sid, name)),
@@ -66,15 +66,15 @@ function add_choice(section, tab, option, title, description, choices) {
   return o;
 }
 
-// LuCI would let the new section take the place of the old one, and knows no names that are JavaScript's own.
+// LuCI would replace the old section by the new one, and fails at JavaScript's own names.
 const is_taken = name => name in {} || uci.sections('knockd').some(section => section['.name'] === name);
 
-// Without a name of its own, a door has that of its section.
+// By default a door has the name of its section.
 function name_verdict(name) {
   return is_taken(name) ? _('There is a section of this name.') : checks.door(name);
 }
 
-// A field with a button that draws what stands in it.
+// A field with a button that draws a random value.
 const DrawnSequence = form.Value.extend({
   renderWidget(sid, ...others) {
     const field = this.super('renderWidget', [sid, ...others]);
@@ -99,7 +99,7 @@ function add_doors(map) {
   s.nodescriptions = true;
   s.addbtntitle = _('Add a door');
   s.sectiontitle = sid => uci.get('knockd', sid, 'name') ?? sid;
-  s.modaltitle = sid => '%s %h'.format(_('Door'), s.sectiontitle(sid));  // LuCI takes it for HTML
+  s.modaltitle = sid => '%s %h'.format(_('Door'), s.sectiontitle(sid));  // LuCI treats it as HTML
   const add_section = s.handleAdd;
   s.handleAdd = function(event, name) {
     const verdict = name_verdict(name);
@@ -113,7 +113,7 @@ function add_doors(map) {
   let o = add(s, 'knock', form.Flag, 'enabled', _('Enabled'));
   o.default = o.enabled;
   o.editable = true;
-  // Whatever stands for on and off there.
+  // Accepts all words for on and off.
   o.load = sid => /^(0|off|false|no|disabled)$/.test(uci.get('knockd', sid, 'enabled') ?? '1') ? '0' : '1';
 
   o = add(s, 'knock', form.Value, 'name', _('Name'),
@@ -268,13 +268,13 @@ function make_secret() {
   const drawn = E('div', { 'id': 'knockd-secret' });
   const is_readonly = !L.hasViewPermission();
 
-  // The status, or nothing if knockd does not run.
+  // The status; nothing if knockd does not run.
   async function status() {
     const reply = await call_status().catch(() => ({ status: null }));
     return reply.status === 0 ? doors.read_status(reply.text) : null;
   }
 
-  // A name that is there twice would be an error of the whole file.
+  // A duplicate name would make the whole file invalid.
   async function is_known(name) {
     return (await status())?.doors.some(door => (door.users ?? []).includes(name));
   }
@@ -302,13 +302,13 @@ function make_secret() {
     );
   }
 
-  // The last line there may have no end.
+  // The last line may lack a newline.
   async function keep(line) {
     try {
       await call_append(SECRETS, `\n${line}\n`, true, 0o600);
       const added = E('p', { 'id': 'knockd-added' }, [_('It is in the file.')]);
       document.getElementById('knockd-add-user').replaceWith(added);
-      // A reload would start a knockd that does not run.
+      // A reload would start a stopped knockd.
       if (await status() === null) return;
       const done = await fs.exec('/etc/init.d/knockd', ['reload']);
       if (done.code !== 0) throw new Error(done.stderr || _('knockd could not be reloaded'));
@@ -338,7 +338,7 @@ return view.extend({
   },
 
   async render() {
-    // Older files may lack it.
+    // Older files may not contain it.
     if (uci.sections('knockd', 'options').length === 0) {
       uci.add('knockd', 'options', is_taken('common') ? null : 'common');
     }

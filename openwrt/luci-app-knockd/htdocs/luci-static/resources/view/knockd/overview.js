@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Who is in and for how long, and how knockd fares: asked every two seconds, counted down in between. Names
-// and values are whatever an administrator or a stranger made them, so text stands in lists wherever it is
-// given to LuCI: a list becomes text, a bare string HTML.
+// Shows the open doors with their time left, and the state of knockd: asks every two seconds,
+// counts down in between. An administrator or a stranger may choose any names and values, so text
+// is passed to LuCI in lists: LuCI renders a list as text, but a bare string as HTML.
 'use strict';
 'require view';
 'require poll';
@@ -20,15 +20,15 @@ const call_open = rpc.declare({
   object: 'luci.knockd', method: 'open', params: ['door', 'address', 'time'], reject: true,
 });
 
-// {status, text, message}, also when LuCI itself could not ask.
+// {status, text, message}, even when LuCI itself could not ask.
 const answer = call => call.catch(error => ({ status: null, text: '', message: error.message }));
 
 function set_text(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-// A table with a row for each item. A row stays the same element as long as its item is there, so a click
-// hits what it was aimed at. `columns` are [key of the item, title]; make_button(item) may end a row.
+// A table with a row for each item. A row stays the same element while its item exists, so a click
+// hits its target. `columns` are [key of the item, title]; make_button(item) may end a row.
 function make_table(id, columns, placeholder, make_button) {
   const rows = new Map();
   const titles = [...columns.map(([, title]) => title), ...(make_button ? [''] : [])];
@@ -128,7 +128,7 @@ return view.extend({
       section(_('Attempts that opened nothing'), attempts.table),
     ]);
 
-    // Door and address of a row stay the same.
+    // Door and address of a row never change.
     function make_close_button({ door, address }) {
       return E('button', {
         'class': 'cbi-button cbi-button-remove', 'disabled': is_readonly || null,
@@ -186,7 +186,7 @@ return view.extend({
     }
 
     function take(reply) {
-      status = null;  // what was true is no longer known
+      status = null;  // the last state is no longer known
       read_at = performance.now();
       try {
         if (reply.status === 0) status = doors.read_status(reply.text);
@@ -197,7 +197,7 @@ return view.extend({
       show();
     }
 
-    // After Close and Open it asks without waiting for its turn, so answers may overtake each other.
+    // After Close and Open it asks at once, so answers may overtake each other.
     let asked = 0, shown = 0;
     async function refresh() {
       const number = ++asked;

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: MIT
-// What LuCI's pages may ask of knockd: rpcd offers it as the ubus object luci.knockd. Each method is one
-// command line, run by rpcd's own `file exec`, without a shell and beside other requests. Each answers
-// {status, text, message}: the exit status, standard output and standard error; no status if there is none,
-// and the message says why.
+// The requests of LuCI's pages to knockd: rpcd offers them as the ubus object luci.knockd. Each
+// method runs one command line with rpcd's `file exec`, without a shell and in parallel with other
+// requests. It answers {status, text, message}: the exit status, standard output and standard
+// error; without an exit status the message gives the reason.
 //
-// Written in what ucode and JavaScript have in common, so tests run it where there is no ucode.
+// Written in the common subset of ucode and JavaScript, so that tests can run it without ucode.
 'use strict';
 
 import { access } from 'fs';
 import { connect } from 'ubus';
 
-// Kept here: a connection that a call makes could be collected before the answer comes.
+// Global, because a connection local to a call could be collected before its answer.
 const ubus = connect();
 
 const program = '/usr/sbin/knockd';
 
-// What the init script has written for the daemon, and what it wrote if that was refused.
+// The configuration that the init script wrote for the daemon, and the one that was refused.
 const written = '/var/run/knockd.conf';
 const refused = '/var/run/knockd.conf.new';
 
 const longest_name = 1024;
 
-// Of ubus, when the command took too long, or printed more than rpcd keeps.
+// Error codes of ubus when the command took too long, or printed more than rpcd keeps.
 const timed_out = 7, not_supported = 8;
 
 function is_name(text) {
@@ -32,7 +32,7 @@ function is_name(text) {
 	return true;
 }
 
-// To ucode, ^ and $ are the ends of a line, so what is matched is a name first: one line.
+// In ucode ^ and $ match at each line, so the value must first be a name: one line.
 function is_address(text) {
 	return is_name(text) && length(text) <= 45 && match(text, /^[0-9A-Fa-f:.]+$/) != null &&
 	       match(text, /^[0-9A-Fa-f]*[:.]/) != null;
@@ -50,7 +50,7 @@ function no_answer(message) {
 	return { status: null, text: '', message: message };
 }
 
-// To rpcd, one that was killed has ended with 0; but whatever succeeds says so.
+// rpcd reports status 0 for a killed command, but a successful one always prints something.
 function answer_of(failure, done) {
 	if (failure == timed_out) return no_answer('knockd does not answer');
 	if (failure == not_supported) return no_answer('the answer of knockd is longer than rpcd passes on');
@@ -67,12 +67,12 @@ function run(request, words, judge) {
 	});
 }
 
-// Of the file, knockd reads where the daemon can be asked, and nothing else.
+// From the file knockd reads only the path of the daemon's control socket.
 function ask(request, words) {
 	return run(request, [ '-c', written, ...words ]);
 }
 
-// The service refuses also what knockd does not see, such as a section of a type that it does not know.
+// The service also refuses faults that knockd cannot see, such as a section of unknown type.
 function refused_by_service(answer) {
 	return answer.status == 0 ? fault('/etc/config/knockd is refused by the service; its log says why') : answer;
 }
