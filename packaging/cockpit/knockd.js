@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The page of Cockpit: asks knockd once a second while somebody looks, and shows what doors.js makes of
-// the answer. Everything that is not in index.html is set as text, never as HTML.
+// The page of Cockpit: asks knockd once a second while the page is visible, and shows the rows that
+// doors.js makes of the answer. Everything that is not in index.html is set as text, never as HTML.
 'use strict';
 
 const POLL_MILLISECONDS = 1000;
@@ -13,12 +13,12 @@ const page = {
   closing: new Set(), // keys of the openings whose Close runs
 };
 
-// With the rights that the session has: root's, or those of a member of Control_Group.
+// With the privileges of the session: root's, or those of a member of Control_Group.
 function ask(words) {
   return cockpit.spawn(['knockd', ...words], {superuser: 'try', err: 'message'});
 }
 
-// Of a command that failed, or did not run.
+// The error of a command that failed, or did not run.
 function why(error) {
   if (error.problem === 'not-found') return 'knockd is not installed';
   return knockd_doors.failure_text(error.exit_status, error.message);
@@ -29,12 +29,12 @@ function say(id, text) {
   element(id).hidden = text === '';
 }
 
-// Only what differs is written: the rest keeps a selection, and costs nothing.
+// Writes only differences: the rest keeps a selection, and costs nothing.
 function set_text(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-// ---- Tables. The heads in index.html name the keys of the rows.
+// ---- Tables. The headers in index.html name the keys of the rows.
 
 function columns_of(table) {
   return [...table.tHead.rows[0].cells];
@@ -70,7 +70,7 @@ function fill_row(table, row, item) {
   });
 }
 
-// A row stays the same element as long as it is shown, so a click hits what it was aimed at.
+// A row stays the same element while it is shown, so a click hits its target.
 function show_table(id, items, shown, on_button) {
   const table = element(id), body = table.tBodies[0], section = table.closest('section');
   const known = new Map([...body.rows].map(row => [row.item.key, row]));
@@ -142,7 +142,7 @@ async function refresh() {
     page.read_at = performance.now();
     say('trouble', '');
   } catch (error) {
-    // What was true is no longer known.
+    // The last state is no longer known.
     page.status = null;
     say('trouble', why(error));
   }
@@ -164,7 +164,7 @@ async function close_opening(item) {
   show();
 }
 
-// As the other pages of Cockpit: the shell's choice, else the browser's.
+// Like other pages of Cockpit: the shell's setting, else the browser's.
 function choose_colors(choice) {
   const style = choice || localStorage.getItem('shell:style') || 'auto';
   const is_dark = style === 'auto' ? matchMedia('(prefers-color-scheme: dark)').matches : style === 'dark';
@@ -178,6 +178,6 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => choo
 window.addEventListener('hashchange', show);
 element('filter').addEventListener('input', show);
 cockpit.addEventListener('visibilitychange', refresh);
-// Shown anew also while an answer is late: time goes on.
+// Refreshes even while an answer is late, to count down.
 setInterval(() => { show(); refresh(); }, POLL_MILLISECONDS);
 refresh();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What `knockd --status=json` says, as rows and words for a page: who is in and for how long, doors,
-// interfaces, losses, the clock, the last failed attempts. Pure: a status and an age in, text out, no
-// document and no network. Nothing here is HTML, and names are whatever an administrator or a stranger
-// made them: a page sets them as textContent.
+// Turns `knockd --status=json` into rows and text for a page: open doors with their time left,
+// doors, interfaces, losses, the clock, the last failed attempts. Pure: a status and an age in,
+// text out, no document and no network. Nothing here is HTML, and an administrator or a stranger
+// may choose any names: a page sets them as textContent.
 //
 // One file for Cockpit, LuCI and the tests, included unchanged. A page loads it by <script>, node by
 // require(). A module of LuCI is a function's body that returns a class, so what builds LuCI's package
@@ -16,7 +16,7 @@
 const knockd_doors = (() => {
   const _ = text => typeof globalThis._ === 'function' ? globalThis._(text) : text;
 
-  // fill("%s of %s", 1, 2). In one go: a name that contains %s stays as it is.
+  // fill("%s of %s", 1, 2). In one pass, so a name that contains %s stays unchanged.
   function fill(text, ...values) {
     return text.split('%s').map((part, at) => at === 0 ? part : String(values[at - 1]) + part).join('');
   }
@@ -33,7 +33,7 @@ const knockd_doors = (() => {
     return fill('%s:%s', minutes, rest);
   }
 
-  // Of the reader's time zone: "2026-01-31 09:05:07".
+  // In the reader's time zone: "2026-01-31 09:05:07".
   function time_text(seconds) {
     const time = new Date(seconds * 1000);
     return fill('%s-%s-%s %s:%s:%s', time.getFullYear(), two(time.getMonth() + 1), two(time.getDate()),
@@ -49,13 +49,14 @@ const knockd_doors = (() => {
            _('knockd could not be asked');
   }
 
-  // Who is in, the oldest first. `age` is how many seconds ago the status was read, by a clock that
-  // nobody sets: the time left is not that of the reader's wall clock.
+  // Open doors, the oldest first. `age` is the age of the status in seconds by a monotonic clock:
+  // the time left does not depend on the reader's wall clock.
   function openings(status, age) {
     return status.openings.map(opening => {
       const left = opening.left - age;
       return {
-        // The next daemon begins with 1 again: a button closes what stood beside it, or nothing.
+        // The next daemon counts from 1 again: a button must close its own row's opening, or
+        // nothing.
         key: `${opening.id} ${opening.address} ${opening.door}`,
         door: opening.door,
         address: opening.address,
@@ -71,8 +72,8 @@ const knockd_doors = (() => {
     });
   }
 
-  // The words behind `knockd` that close an opening. The option and not the bare name: a door may be
-  // called like an address, `all` or an option.
+  // The arguments of `knockd` that close an opening. With the option instead of the bare name,
+  // because a door may be named like an address, `all` or an option.
   function close_arguments(row) {
     return ['--close', '--door=' + row.door, row.address];
   }
@@ -126,7 +127,7 @@ const knockd_doors = (() => {
     return (status.interfaces ?? []).reduce((sum, one) => sum + (one.lost ?? 0), 0);
   }
 
-  // What there is to say of the daemon as a whole.
+  // The state of the daemon as a whole.
   function summary(status, age) {
     const lost = packets_lost(status);
     const has_users = status.doors.some(door => (door.users ?? []).length > 0);
@@ -162,8 +163,8 @@ const knockd_doors = (() => {
     ];
   }
 
-  // The status; throws an Error whose message is for the reader. An answer of another version, of which no
-  // row or word can be made, is none: whoever has a status can show it.
+  // The status; throws an Error whose message is for the reader. An answer of another version that
+  // cannot be shown is refused, so every returned status can be shown.
   function read_status(text) {
     try {
       const status = JSON.parse(text);
@@ -176,7 +177,7 @@ const knockd_doors = (() => {
     }
   }
 
-  // Rows whose door, user, address or network contains what somebody typed, in any case.
+  // Rows whose door, user, address or network contains the typed text, ignoring case.
   function matching(rows, typed) {
     const wanted = typed.trim().toLowerCase();
     return rows.filter(row => [row.door, row.user, row.address, row.network].some(
