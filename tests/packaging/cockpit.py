@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Cockpit for real, as scripts/unpack-packages has unpacked it: cockpit-ws with a local session on a
-host of the test network, with the page as it is installed, and a Chromium that shows it. What the page
-runs is noted, and asks the test's daemon."""
+"""The real Cockpit, unpacked by scripts/unpack-packages: cockpit-ws with a local session on a host
+of the test network, the installed page, and a Chromium that shows it. The commands of the page are
+recorded, and sent to the test's daemon."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from waiting import wait_until
 
 PORT = 9090
 PATH = "/cockpit/@localhost/knockd/index.html"
-# In place of knockd on the PATH: notes its words, and asks the daemon of the test.
+# Replaces knockd on the PATH: records its arguments, and asks the test's daemon.
 NOTED = """#!/bin/sh
 {{ printf '%s|' "$@"; echo; }} >>{folder}/asked
 exec {knockd} --control {control} "$@"
@@ -67,15 +67,15 @@ class Cockpit:
         return f"{self.browser.evaluate('document.body.innerText')}\n{self.browser.report()}\n{self.log()}"
 
     def asked(self):
-        """The words of each knockd that the page has run."""
+        """The arguments of each knockd that the page has run."""
         return [line.split("|")[:-1] for line in self._asked.read_text().splitlines()]
 
     def knockd(self, *words):
-        """Asks the daemon, as from a shell."""
+        """Runs knockd like a user in a shell."""
         return run(self._knockd, "--control", self._control, *words)
 
     def emulate(self, scheme, width, height=844):
-        """Of a browser that prefers light or dark, with so many pixels."""
+        """Emulates a browser that prefers light or dark, of this size in pixels."""
         self.browser.call("Emulation.setEmulatedMedia",
                           features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.browser.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
@@ -85,7 +85,7 @@ class Cockpit:
         return self.browser.evaluate("document.documentElement.classList.contains('dark')")
 
     def rights(self):
-        """With which the page has run something, as it asked Cockpit for them."""
+        """The privileges that the page has requested from Cockpit for its commands."""
         sent = [params["response"]["payloadData"] for method, params in self.browser.events
                 if method == "Network.webSocketFrameSent"]
         return {json.loads(text).get("superuser") for text in sent if '"spawn"' in text}
@@ -99,7 +99,7 @@ class Cockpit:
                     for part in headers["Content-Security-Policy"].split(";") if " " in part.strip())
 
     def rows(self, table):
-        """Of a table by its id: for each row what is shown, by the keys of the columns."""
+        """The visible text of each row of a table, by the keys of the columns."""
         return self.browser.evaluate(
             f"[...document.querySelectorAll('#{table} tbody tr')].map(row => Object.fromEntries("
             f"[...document.querySelectorAll('#{table} th')].map((head, at) =>"
@@ -116,14 +116,14 @@ class Cockpit:
         return self.browser.evaluate(f"document.querySelector('{selector}').checkVisibility()")
 
     def said(self, selector):
-        """What stands in a message; nothing while it is hidden."""
+        """The text of a message; empty while it is hidden."""
         return self.browser.text(selector) if self.visible(selector) else ""
 
     def go_to(self, place):
         self.browser.click(f"#to-{place}")
 
     def close_row(self, number):
-        """By its button."""
+        """Presses the Close button of a row."""
         button = f"#openings tbody tr:nth-child({number + 1}) button"
         self.browser.evaluate(f"document.querySelector('{button}').scrollIntoView({{block: 'center'}})")
         self.browser.click(button)
@@ -136,7 +136,7 @@ class Cockpit:
         (self._folder / "bin" / "knockd").unlink()
 
     def type(self, text):
-        """In place of what is in the filter."""
+        """Replaces the text in the filter."""
         self.browser.evaluate("document.getElementById('filter').select()")
         if text:
             self.browser.call("Input.insertText", text=text)

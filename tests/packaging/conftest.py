@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures of the packaging tests. The test network and its tools are those of the end-to-end
+"""Fixtures of the packaging tests. They share the test network and its tools with the end-to-end
 tests."""
 
 import os
@@ -23,7 +23,7 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session")
 def build():
-    """The folder in which it was built."""
+    """The build folder."""
     return pathlib.Path(os.environ["KNOCKD_BUILD"]).resolve()
 
 
@@ -39,8 +39,8 @@ def install(build, destination, *options):
 
 @pytest.fixture
 def installed(build, tmp_path):
-    """A folder into which everything was installed, with the prefix /usr."""
-    old = os.umask(0o077)  # of a careful administrator; the modes of files are the same
+    """A folder with a complete installation, with the prefix /usr."""
+    old = os.umask(0o077)  # the umask of a careful administrator; file modes do not depend on it
     try:
         install(build, tmp_path / "root", "--prefix", "/usr")
     finally:

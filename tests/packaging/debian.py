@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A Debian of its own on a host of the test network: the one that scripts/debian-root made, below a
-layer that takes all changes. With systemd as its first process, or with init scripts alone. What
-runs in it, its mounts and its control group are gone after close()."""
+"""A separate Debian on a host of the test network: the one that scripts/debian-root made, below an
+overlay that holds all changes. With systemd as its first process, or with only init scripts.
+close() removes its processes, mounts and control group."""
 
 import contextlib
 import itertools
@@ -16,7 +16,7 @@ from network import run
 from waiting import wait_until
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-# A file system of its own below, because a layer cannot lie on another layer.
+# On a separate file system, because an overlay cannot be on another overlay.
 MOUNTS = """
 mount -t tmpfs none {upper}
 mkdir {upper}/changes {upper}/work
@@ -43,7 +43,7 @@ _numbers = itertools.count(1)
 
 
 class ControlGroup:
-    """For a systemd, which manages the one that it is born in."""
+    """A control group for systemd, which manages the one that it starts in."""
 
     def __init__(self):
         mounts = [line.split() for line in pathlib.Path("/proc/mounts").read_text().splitlines()]
@@ -93,7 +93,7 @@ class Debian:
             wait_until(lambda: self.run("systemctl", "is-system-running", check=False).stdout
                        in ("running\n", "degraded\n"), "systemd is up", deadline=60)
         else:
-            # Without an init, and without this, packages' scripts may start nothing.
+            # Without an init system, packages' scripts could start nothing without this.
             self.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 0\n")
             self.run("chmod", "755", "/usr/sbin/policy-rc.d")
 
@@ -101,7 +101,7 @@ class Debian:
         self._first.kill()
         self._first.wait()
         if self._group:
-            # Killed with their parent, but not at once.
+            # Its processes are killed with their parent, but not at once.
             for pid in (self._group.path / "cgroup.procs").read_text().split():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
@@ -113,7 +113,7 @@ class Debian:
                    **options)
 
     def start(self, *argv, **options):
-        """Starts a program in it, which ends with it at the latest."""
+        """Starts a program in it; close() ends it at the latest."""
         return subprocess.Popen([*self._outside, "chroot", str(self.root), *argv],
                                 env={"PATH": PATH}, stdin=subprocess.DEVNULL, **options)
 
@@ -121,7 +121,7 @@ class Debian:
         return self.run("test", "-e", path, check=False).returncode == 0
 
     def read(self, path):
-        """Its text; nothing if it is not there."""
+        """The text of a file; empty if it does not exist."""
         return self.run("sh", "-c", '[ ! -e "$0" ] || cat "$0"', path).stdout
 
     def write(self, path, text):

@@ -12,7 +12,7 @@ const test = require('node:test');
 const FILE = path.join(__dirname, '../../packaging/web/doors.js');
 const doors = require(FILE);
 
-// As knockd prints it, with what a test is about in place of its own.
+// A status of knockd, with a test's own values.
 function status_with(parts = {}) {
   return {
     version: '1.0.0', pid: 7, time: 1700000000.5, uptime: 93784.2,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A status whose every text is one that no daemon should print, for pages."""
+"""A status for pages whose texts are all ones that no daemon should print."""
 
 import json
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""LuCI's pages without LuCI: the package as its Makefile makes it, served to a Chromium with the stand-in
-of LuCI's runtime in tests/luci, and what the pages ask of ubus, answered as rpcd does: by the package's
-access list, its plugin, the real init script and the real daemon."""
+"""LuCI's pages without LuCI: the package made by its Makefile, served to a Chromium with the
+replacement of LuCI's runtime in tests/luci. Requests of the pages to ubus are answered like rpcd's:
+by the package's access list, its plugin, the real init script and the real daemon."""
 
 import contextlib
 import fnmatch
@@ -27,14 +27,14 @@ PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>LuCI
 
 
 def package(folder):
-    """What the feed's Makefile puts into the package; the folder in which it is."""
+    """Builds the package with the feed's Makefile; returns its folder."""
     run("make", "-s", "-C", str(TREE / "openwrt/luci-app-knockd"), f"TOPDIR={STAND_INS}",
         f"OUT={folder}", f"KNOCKD_SOURCE={TREE}", "packages")
     return folder / "luci-app-knockd"
 
 
 def read_uci(text):
-    """[{".name", ".type", option: value or [value, ...]}] of a file as UCI writes it."""
+    """[{".name", ".type", option: value or [value, ...]}] of a file in UCI's format."""
     sections = []
     for word, rest in re.findall(r"^\s*(config|option|list)\s+(.*)$", text, re.MULTILINE):
         words = [one[0] or one[1] for one in re.findall(r"'([^']*)'|(\S+)", rest)]
@@ -79,7 +79,8 @@ class Plugin:
 
 
 class AccessList:
-    """What the package's users may, as rpcd reads it: `user` is "viewer", or else may write, too."""
+    """The permissions of the package's users, as rpcd reads them: the user "viewer" may only read,
+    others also write."""
 
     def __init__(self, packaged):
         text = (packaged / "usr/share/rpcd/acl.d/luci-app-knockd.json").read_text()
@@ -100,7 +101,7 @@ class AccessList:
 
 
 class Luci:
-    """Serves the pages on `host`, for the router in whose folder the configuration is. Ends with close()."""
+    """Serves the pages on `host`, with the configuration of `router`. Ends with close()."""
 
     def __init__(self, host, packaged, router, knockd):
         self.host, self.router, self.packaged = host, router, packaged
@@ -147,7 +148,7 @@ class Luci:
         found = self.packaged / "www" / path.lstrip("/")
         return found.read_bytes() if path.startswith("/luci-static/") and found.is_file() else None
 
-    # ---- What rpcd answers.
+    # ---- The answers of rpcd.
 
     def answer(self, user, name, method, values):
         values = {key: value for key, value in values.items() if value is not None}
@@ -166,7 +167,7 @@ class Luci:
 
     def _uci(self, user, method, values):
         if method == "apply":
-            if user == "viewer":  # a right of luci-base
+            if user == "viewer":  # a permission of luci-base
                 return [DENIED]
             self.reload()
             return [OK, {}]
@@ -200,10 +201,10 @@ class Luci:
         os.close(file)
         return [OK]
 
-    # ---- What procd does.
+    # ---- The actions of procd.
 
     def start(self):
-        """The daemon, with what the init script writes."""
+        """Starts the daemon with the configuration that the init script writes."""
         status, lines = self.router.call("start", check=False)
         assert status == 0, lines
         log = self.router.root / "knockd.log"
@@ -255,7 +256,7 @@ class Page:
         return (self.rows(table) or [[""]])[0]
 
     def text(self, selector):
-        """Nothing if it is not there, or hidden."""
+        """The text of an element; empty if it does not exist or is hidden."""
         return self.evaluate(f"(node => node?.checkVisibility() ? node.textContent : '')"
                              f"(document.querySelector({json.dumps(selector)}))")
 
@@ -264,7 +265,7 @@ class Page:
                              ".map(node => node.textContent)")
 
     def message(self):
-        """The newest; nothing if there is none."""
+        """The newest message; empty if there is none."""
         return (self.messages() or [""])[0]
 
     def exists(self, selector):
@@ -275,7 +276,7 @@ class Page:
         self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
 
     def type(self, selector, text):
-        """In place of what is there."""
+        """Replaces the text of a field."""
         self.evaluate(f"(node => {{ node.value = {json.dumps(text)};"
                       " node.dispatchEvent(new Event('input')); })"
                       f"(document.querySelector({json.dumps(selector)}))")

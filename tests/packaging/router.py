@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""An OpenWrt router in a folder: its files, and the init script run under the shell of its routers,
-before stand-ins of procd and UCI."""
+"""An OpenWrt router in a folder: its files, and the init script, run with a router's shell and with
+stubs of procd and UCI."""
 
 import os
 import re
@@ -33,7 +33,7 @@ class Router:
         (self.root / f"etc/config/{package}").write_text(text)
 
     def with_fw4(self):
-        """From now on its firewall is fw4."""
+        """Switches its firewall to fw4."""
         (self.root / "sbin").mkdir()
         (self.root / "sbin/fw4").touch()
 
@@ -44,18 +44,18 @@ class Router:
         (self.root / f"networks/{network}").unlink()
 
     def running(self):
-        """From now on procd says that the daemon runs."""
+        """Makes procd report that the daemon runs."""
         (self.root / "running").touch()
 
     def call(self, action, check=True):
-        """The script's status, and what it asks of procd and says to who calls it, as lines."""
+        """The script's status, and its calls to procd and messages to the caller, as lines."""
         done = run("busybox", "ash", "-u", str(STAND_INS / "rc.common"),
                    str(FILES / self.script), action, check=check,
                    env={**os.environ, "IPKG_INSTROOT": str(self.root)})
         return done.returncode, done.stdout.replace(str(self.root), "").splitlines()
 
     def refused(self, action="start"):
-        """What it says when it fails, which is in the log, too."""
+        """The message of a failure, which must be in the log too."""
         status, lines = self.call(action, check=False)
         assert status != 0
         assert not any("procd_open_instance" in line for line in lines)
@@ -79,7 +79,7 @@ class Router:
         return [line for line in self.start() if "trigger" in line]
 
     def checked(self):
-        """What was written, in which the daemon finds no error, and its warnings."""
+        """The written configuration, checked to be valid, and the daemon's warnings."""
         warnings = run(str(self._knockd), "-t", "-c", str(self.written)).stdout
         return self.written.read_text(), warnings
 

@@ -39,7 +39,7 @@ def control(tmp_path):
 
 @pytest.fixture
 def start(server, knockd, tmp_path, control):
-    """start(doors) runs a daemon that can be asked."""
+    """start(doors) runs a daemon with a control socket."""
     numbers = iter(range(100))
 
     def begin(doors=DOOR, arguments=(), **options):
@@ -84,9 +84,9 @@ Open_For = 1h
 
 @pytest.fixture
 def pictured(server, start, look, frames, tmp_path):
-    """The page, with some people in and some failures."""
+    """The page, with some open doors and some failures."""
     users = codes.Users(tmp_path / "secrets", "alice", "bob")
-    # It reads its file as /etc/knockd.conf, whatever is there.
+    # It reads its file as /etc/knockd.conf, in place of the real one.
     overlay = f"mount -t overlay none -o lowerdir={tmp_path}/run0:/etc /etc"
     start(PICTURED.format(secrets=users.path), arguments=("-c", "/etc/knockd.conf"),
           prefix=("unshare", "--mount", "--propagation", "private", "sh", "-ec",
@@ -104,7 +104,7 @@ def pictured(server, start, look, frames, tmp_path):
 
 
 def left(page, row=0):
-    """Seconds, of the words of a row."""
+    """The seconds left, parsed from the text of a row."""
     shown = page.rows("openings")[row]["left"]
     minutes, seconds = shown.split(":")
     return 60 * int(minutes) + int(seconds)
@@ -129,7 +129,7 @@ def test_a_knock_appears_counts_down_and_is_closed(start, look, frames, server, 
     assert row == {"door": "ssh", "who": client.ipv4, "user": "", "interface": "eth0", "button": "Close"}
     assert page.browser.text("#overview .count") == "1" and not page.visible("#overview .none")
     assert client.reaches(server.ipv4, 22)
-    # The same row is filled anew: a button keeps its focus, and a click hits what it was aimed at.
+    # The same row is updated: a button keeps its focus, and a click hits its target.
     page.browser.evaluate("document.querySelector('#openings button').focus()")
     wait_until_counted_down(page)
     assert page.browser.evaluate("document.activeElement.textContent") == "Close"
@@ -143,7 +143,7 @@ def test_a_knock_appears_counts_down_and_is_closed(start, look, frames, server, 
     assert {tuple(words) for words in asked if words[0] != "--close"} == {("--status=json",)}
     assert page.rights() == {"try"}
 
-    # And one whose time is over goes by itself.
+    # A row disappears by itself when its time is over.
     page.knockd("--open", "ssh", client.ipv4, "2s")
     page.wait_for_rows("openings", 1)
     page.wait_for_rows("openings", 0)
@@ -159,12 +159,13 @@ def test_the_time_left_is_that_of_the_last_answer(start, look):
         return json.loads(page.knockd("--status=json").stdout)["openings"][0]["left"]
 
     page.wait_for(lambda: seconds_left() < 595, "some answers")
-    # What was shown before cannot be less.
+    # The earlier display cannot show less.
     assert left(page) > seconds_left() - 0.5
 
 
-def test_what_cannot_be_closed_is_said(start, look, frames):
-    """Somebody else was faster: the page still shows it, because the daemon answers nobody meanwhile."""
+def test_a_failed_close_is_shown(start, look, frames):
+    """Another user has closed it first: the page still shows it, because the daemon does not answer
+    meanwhile."""
     daemon = start(DOOR)
     page = look()
     frames.knock(KNOCK)
@@ -172,7 +173,7 @@ def test_what_cannot_be_closed_is_said(start, look, frames):
     daemon.send(signal.SIGSTOP)
     asked = len(page.asked())
     page.wait_for(lambda: len(page.asked()) > asked, "a question that has no answer")
-    # Time goes on, and no second question is asked before the first has its answer.
+    # The countdown continues, and no second request is sent before the first is answered.
     wait_until_counted_down(page)
     wait_until_counted_down(page)
     assert page.asked()[asked:] == [["--status=json"]]
@@ -183,13 +184,13 @@ def test_what_cannot_be_closed_is_said(start, look, frames):
     page.wait_for(lambda: page.said("#said") == "knockd is not running", "what became of it")
 
 
-def test_a_close_that_is_refused_is_said(start, look, frames, server):
-    """The status is one of before: the row stands while its opening is closed by another person."""
+def test_a_refused_close_is_shown(start, look, frames, server):
+    """The status is outdated: the row is still shown while another user closes its opening."""
     start(DOOR)
     page = look()
     frames.knock(KNOCK)
     page.wait_for_rows("openings", 1)
-    # The page asks no more, as while it is hidden.
+    # The page stops asking, as while it is hidden.
     page.browser.evaluate("Object.defineProperty(cockpit, 'hidden', {value: true})")
     page.wait_for(lambda: not page.browser.evaluate("page.is_asking"), "the last answer")
     page.knockd("--close", "ssh")
@@ -218,8 +219,8 @@ def test_the_end_of_the_daemon_is_shown_and_the_next_one_found(start, look, fram
     assert page.said("#trouble") == ""
 
 
-def test_an_answer_that_cannot_be_read_is_said_and_the_next_one_shown(start, look, tmp_path, knockd):
-    """As a daemon of another version may give it."""
+def test_an_unreadable_answer_is_reported_and_the_next_one_shown(start, look, tmp_path, knockd):
+    """An answer that a daemon of another version may give."""
     start(DOOR)
     instead = tmp_path / "instead"
     instead.write_text('{"doors":[null],"openings":[]}')
@@ -233,7 +234,7 @@ def test_an_answer_that_cannot_be_read_is_said_and_the_next_one_shown(start, loo
 
 
 def test_a_thousand_doors(start, look, frames):
-    """All are there, a filter finds one, and the page goes on meanwhile."""
+    """All are listed, a filter finds one, and the page continues meanwhile."""
     start("".join(f"[door-{number}]\nSequence = {10000 + number},7000,8000\nTCPFlags = syn\n"
                   "Start_Command = true\nStop_Command = true\nCmd_Timeout = 600\n"
                   for number in range(1000)))
@@ -270,7 +271,7 @@ HOSTILE = ["<img src=x onerror=document.title='!'>", "all", "192.0.2.2", "--help
 
 
 def test_names_are_text_and_close_what_they_name(start, look):
-    """Whatever a door is called, its name is shown as it is, and Close closes it alone."""
+    """Any name of a door is shown unchanged, and Close closes only that door."""
     start("".join(f"[{name}]\nSequence = {7000 + number},8000,9000\nTCPFlags = syn\n"
                   "Start_Command = true\nStop_Command = true\nCmd_Timeout = 600\n"
                   for number, name in enumerate(HOSTILE)))
@@ -327,8 +328,8 @@ def test_interfaces_losses_the_clock_and_the_file(start, look, server):
     page.wait_for(lambda: page.browser.text("#config-file") == str(daemon.config_file), "the file")
 
 
-def test_who_may_not_ask_reads_why(start, look, public_folder, knockd):
-    """A session without root's rights, of somebody who is not in Control_Group."""
+def test_a_user_without_permission_sees_the_reason(start, look, public_folder, knockd):
+    """A session without root's privileges, of a user outside Control_Group."""
     start(DOOR)
     copied = public_folder / "knockd"
     copied.write_bytes(knockd.read_bytes())
@@ -340,8 +341,8 @@ def test_who_may_not_ask_reads_why(start, look, public_folder, knockd):
     page.wait_for(lambda: page.said("#trouble") == "knockd is not installed", "what is missing")
 
 
-def test_it_can_be_read(pictured):
-    """Light and dark, wide and narrow; also the messages, and what is bad."""
+def test_the_page_is_readable(pictured):
+    """Light and dark, wide and narrow; including messages and failures."""
     pictured.browser.evaluate("say('said', 'x'.repeat(200))")
     for scheme, color in [("light", "rgb(240, 240, 240)"), ("dark", "rgb(15, 18, 20)")]:
         for width, place in itertools.product([1000, 390], ["doors", "overview"]):
@@ -352,7 +353,7 @@ def test_it_can_be_read(pictured):
             pictured.browser.evaluate("say('trouble', 'y '.repeat(200))")
             assert pictured.browser.evaluate(FAULTS) == []
             assert pictured.browser.evaluate("getComputedStyle(document.body).backgroundColor") == color
-    # What is chosen in Cockpit's shell counts more than what the browser prefers.
+    # The setting in Cockpit's shell wins over the browser's preference.
     pictured.emulate("light", 1000)
     for style, is_dark in [("dark", True), ("light", False), ("auto", False)]:
         pictured.browser.evaluate("window.dispatchEvent(new CustomEvent('cockpit-style',"
@@ -380,7 +381,7 @@ def test_the_page_is_valid():
     run("appstreamcli", "validate", "--no-net", page / "invalid.knockd.cockpit.metainfo.xml")
 
 
-def test_the_package_has_the_page_and_that_of_knockd_does_not(build, tmp_path):
+def test_only_the_package_of_cockpit_contains_the_page(build, tmp_path):
     run("cpack", "-G", "DEB", "--config", "CPackCockpit.cmake", "-B", tmp_path, cwd=build, timeout=60)
     [package] = tmp_path.glob("*.deb")
     assert package.name.startswith("knockd-cockpit_") and package.name.endswith("_all.deb")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""packaging/container/Containerfile, whose steps are done in a Debian of its own as a builder would, with
-conf/examples/game-server.conf; and its last line as a container runs it: as that user, with one
-capability that is no more than allowed, nothing of /var writable, and as the first process, which
-the kernel spares every signal that it has not asked for."""
+"""packaging/container/Containerfile: its steps run in a separate Debian like a builder's, with
+conf/examples/game-server.conf; its last line runs like a container: as that user, with only one
+capability, nothing in /var writable, and as the first process, to which the kernel delivers only
+handled signals."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def package_folder(tmp_path_factory):
 
 @pytest.fixture
 def context(package_folder):
-    """The folder with what is copied into the image."""
+    """The folder with the files that are copied into the image."""
     text = (TREE / "conf/examples/game-server.conf").read_text()
     (package_folder / "knockd.conf").write_text(text)
     return package_folder
@@ -70,7 +70,7 @@ def build(debian, context):
 
 
 class Container:
-    """What runs in the image: a process namespace, in which its command is the first."""
+    """A running image: a process namespace with its command as the first process."""
 
     def __init__(self, debian, context):
         self._debian = debian
@@ -79,7 +79,7 @@ class Container:
                       "--bounding-set=-all,+net_raw"]
         self._output = context / "output"
         with self._output.open("wb") as output:
-            # unshare, whose child is the first in there, and whose status is that one's.
+            # unshare: its child is the first process inside, and it exits with that child's status.
             self.process = debian.start(
                 "unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
                 "setpriv", *self._user, *command,
@@ -93,17 +93,17 @@ class Container:
         return self._output.read_text()
 
     def has_process(self, pid):
-        """A zombie is one, too."""
+        """Zombies count too."""
         return run("nsenter", "-t", str(self._first), "-p", "-m", "-r", "-w", "test", "-e",
                    f"/proc/{pid}", check=False).returncode == 0
 
     def exec(self, *argv):
-        """As `podman exec` does; what it said."""
+        """Like `podman exec`; returns the output."""
         return run("nsenter", "-t", str(self._first), "-p", "-m", "-r", "-w", "setpriv", *self._user,
                    *argv).stdout
 
     def stop(self):
-        """As `podman stop` does; the status of the first process."""
+        """Like `podman stop`; returns the status of the first process."""
         os.kill(self._first, signal.SIGTERM)
         return self.process.wait(10)
 
@@ -151,7 +151,7 @@ Stop_Command = echo closed >>/tmp/ledger
 """
 
 
-def test_a_container_that_is_stopped_closes_its_doors(start, server, client):
+def test_a_stopped_container_closes_its_doors(start, server, client):
     container = start(DOOR)
     senders.with_nc(client, server.ipv4, "7000:udp")
     container.wait_for("/tmp/ledger", "opened\n")
@@ -168,8 +168,8 @@ def test_the_daemon_of_a_container_can_be_asked(start, server, client):
     container.wait_for("/tmp/ledger", "opened\nclosed\n")
 
 
-def test_what_loses_its_parent_is_cleared_away(debian, start, server, client):
-    """As the first process has to: the number of processes is limited."""
+def test_orphaned_processes_are_reaped(debian, start, server, client):
+    """The duty of a first process, because the number of processes is limited."""
     debian.run("mkfifo", "-m", "666", "/tmp/end")
     container = start(DOOR.replace(
         "echo opened", "sh -c 'echo $$ >/tmp/orphan; read end </tmp/end' & echo opened"))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The Debian package in a Debian of its own: installed with what it needs, upgraded with open doors
-and from Debian's 0.8, removed and purged, with its log rotated; under systemd, and with init scripts
-alone."""
+"""The Debian package in a separate Debian: installed with its dependencies, upgraded with open
+doors and from Debian's 0.8, removed and purged, with its log rotated; under systemd, and with only
+init scripts."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from network import run
 from storm import Storm, source
 from waiting import repeat_until, wait_until
 
-TEST_SECONDS = 240  # apt and systemd take their time
+TEST_SECONDS = 240  # apt and systemd are slow
 CONFIG = """
 [options]
 LogFile = /var/log/knockd.log
@@ -31,10 +31,10 @@ Stop_Command = echo closed %IP% >>/root/ledger
 
 
 class Machine(Debian):
-    """With what is asked of the service, whichever starts it."""
+    """A Debian with queries for the service, independent of its init system."""
 
     def install(self):
-        """Once more, over what is there."""
+        """Installs the package again, over the installed one."""
         self.run("dpkg", "--force-confold", "-i", f"/root/{self.package}")
 
     def start_for_good(self):
@@ -45,7 +45,7 @@ class Machine(Debian):
             self.run("service", "knockd", "start")
 
     def pid(self):
-        """Of the service, as seen from inside; "0" if it does not run."""
+        """The pid of the service inside; "0" if it does not run."""
         if self.systemd:
             return self.run("systemctl", "show", "-p", "MainPID", "--value", "knockd").stdout.strip()
         return self.read("/var/run/knockd.pid").strip() or "0"
@@ -57,12 +57,12 @@ class Machine(Debian):
         return self.read("/var/log/knockd.log")
 
     def logs(self):
-        """The log and what was rotated, from the oldest line to the newest."""
+        """The log with its rotated files, from the oldest line to the newest."""
         return self.run("sh", "-c", "cd /var/log && for log in $(ls -r knockd.log*); do case $log in"
                                     " *.gz) zcat $log ;; *) cat $log ;; esac; done").stdout
 
     def knocked(self, client, address, count):
-        """Knocks, and waits for so many lines in the ledger."""
+        """Knocks, and waits for this many lines in the ledger."""
         senders.with_connect(client, address, "7421,3096,5518")
         wait_until(lambda: len(self.ledger()) == count, f"{count} lines in the ledger",
                    lambda: f"{self.ledger()}\n{self.log()}")
@@ -81,7 +81,7 @@ def make_package(folder, **environment):
 
 @pytest.fixture(params=["systemd", "init scripts"])
 def debian(request, server, tmp_path, package):
-    """Without the package, which lies in /root."""
+    """A Debian without the package, which is in /root."""
     debian = Machine(server, tmp_path, request.param == "systemd")
     debian.package = package.name
     debian.copy(package, f"/root/{package.name}")
@@ -91,25 +91,25 @@ def debian(request, server, tmp_path, package):
 
 @pytest.fixture
 def installed(debian):
-    """By apt, which finds what the package needs."""
+    """Installed by apt, which finds the dependencies."""
     debian.run("apt-get", "-q", "install", "-y", f"/root/{debian.package}", timeout=120)
     return debian
 
 
 @pytest.fixture
 def with_door(installed, server, client):
-    """With a door that is open to the client."""
+    """A Debian with a door that is open to the client."""
     def make(options=""):
         installed.write("/etc/knockd.conf", CONFIG.format(options=options))
         installed.start_for_good()
-        assert "starting up" in installed.log()  # whichever starts it waits for that
+        assert "starting up" in installed.log()  # both init systems wait for that
         installed.knocked(client, server.ipv4, 1)
         return installed
     return make
 
 
 def test_packets_are_read_by_a_user_who_owns_nothing(with_door):
-    """While the package is there; the user goes with it."""
+    """While the package is installed; the user is removed with it."""
     debian = with_door()
     listeners = debian.run("ps", "--ppid", debian.pid(), "-o", "comm=,user=,group=").stdout
     assert ["knockd-listen", "_knockd", "_knockd"] in [line.split() for line in listeners.splitlines()]
@@ -124,8 +124,8 @@ def test_a_fresh_installation_starts_nothing(installed):
     assert installed.exists("/usr/share/man/man8/knockd-firewall.8")
 
 
-def test_the_service_that_is_not_configured_does_not_claim_to_start(installed):
-    """With init scripts, where the setting counts; installing it succeeds all the same."""
+def test_an_unconfigured_service_does_not_report_a_start(installed):
+    """With init scripts, where the setting counts; the installation still succeeds."""
     if installed.systemd:
         pytest.skip("there it is systemctl enable")
     done = installed.run("service", "knockd", "start", check=False)
@@ -134,7 +134,7 @@ def test_the_service_that_is_not_configured_does_not_claim_to_start(installed):
     assert installed.pid() == "0"
 
 
-def test_an_upgrade_succeeds_where_the_service_is_not_configured_any_more(with_door):
+def test_an_upgrade_succeeds_when_the_service_is_no_longer_configured(with_door):
     debian = with_door()
     debian.write("/etc/default/knockd", "START_KNOCKD=0\n")
     debian.install()
@@ -146,7 +146,7 @@ def test_the_package_names_its_maintainer_and_installs_no_mail_server(package):
     fields = run("dpkg-deb", "--field", str(package)).stdout
     assert "root@localhost" not in fields
     assert re.search(r"^Maintainer: .+ <.+@.+>$", fields, re.M)
-    # apt installs what is recommended.
+    # apt installs recommended packages.
     assert re.search(r"^Recommends: (.*)$", fields, re.M)[1] == "nftables"
     assert re.search(r"^Suggests: .*\blogrotate\b", fields, re.M)
 
@@ -172,7 +172,7 @@ def test_a_faulty_configuration_fails_the_start(installed):
         assert "/etc/knockd.conf:2:" in installed.run("journalctl", "-u", "knockd").stdout
 
 
-def test_an_upgrade_closes_open_doors_and_goes_on(with_door, server, client):
+def test_an_upgrade_closes_open_doors_and_restarts(with_door, server, client):
     debian = with_door()
     config, pid = debian.read("/etc/knockd.conf"), debian.pid()
     debian.install()
@@ -182,7 +182,7 @@ def test_an_upgrade_closes_open_doors_and_goes_on(with_door, server, client):
     debian.knocked(client, server.ipv4, 3)
 
 
-def test_an_upgrade_keeps_doors_open_if_told_so(with_door, client):
+def test_an_upgrade_keeps_doors_open_if_configured(with_door, client):
     debian = with_door("Shutdown = keep")
     debian.install()
     wait_until(lambda: "1 door is open since an earlier run" in debian.log(), "the new daemon",
@@ -190,7 +190,7 @@ def test_an_upgrade_keeps_doors_open_if_told_so(with_door, client):
     assert debian.ledger() == [f"opened {client.ipv4}"]
 
 
-def test_an_upgrade_starts_nothing_that_was_stopped(with_door):
+def test_an_upgrade_does_not_start_a_stopped_service(with_door):
     debian = with_door()
     debian.run("service", "knockd", "stop")
     debian.install()
@@ -208,16 +208,16 @@ def test_removal_stops_and_keeps_the_settings(with_door, client):
 
 
 @pytest.mark.parametrize("action", ["--remove", "--purge"])
-def test_removal_closes_what_was_to_be_kept(with_door, client, action):
-    """There is no next start for which Shutdown = keep would keep it."""
+def test_removal_closes_doors_even_with_shutdown_keep(with_door, client, action):
+    """With Shutdown = keep they would wait for a next start that never comes."""
     debian = with_door("Shutdown = keep")
     debian.run("dpkg", action, "knockd")
     assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
     assert debian.run("find", "/tmp", "-name", "tmp.*").stdout == ""
 
 
-def test_removal_closes_what_a_daemon_that_is_gone_has_left(with_door, client):
-    """With the configuration where the service had it, and a start command of its own."""
+def test_removal_closes_doors_that_a_dead_daemon_has_left(with_door, client):
+    """With the service's own configuration file, and its own start command."""
     debian = with_door("Shutdown = keep")
     debian.run("service", "knockd", "stop")
     config = CONFIG.format(options="Shutdown = keep\nStateFile = /root/open\n"
@@ -242,14 +242,14 @@ def test_removal_finds_the_configuration_in_any_form_of_the_option(with_door, cl
 
 
 @pytest.mark.parametrize("options", ["", "StateFile = /root/open\n"])
-def test_removal_closes_doors_whatever_the_configuration_has_become(with_door, client, options):
+def test_removal_closes_doors_with_a_changed_configuration(with_door, client, options):
     debian = with_door("Shutdown = keep\n" + options)
     debian.write("/etc/knockd.conf", f"[options]\n{options}[ssh]\nSequence = many\n")
     debian.run("dpkg", "--remove", "knockd")
     assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
 
 
-def test_removal_tries_again_what_could_not_be_closed_in_time(with_door, server, client):
+def test_removal_retries_doors_that_could_not_be_closed_in_time(with_door, server, client):
     debian = with_door("Shutdown = keep\n[slow]\nSequence = 7000:udp\nStart_Command = true\n"
                        "Cmd_Timeout = 600\nStop_Command = mkdir /root/tried && sleep 60;"
                        " echo slow >>/root/ledger")
@@ -260,8 +260,8 @@ def test_removal_tries_again_what_could_not_be_closed_in_time(with_door, server,
 
 
 @pytest.mark.parametrize("left", ["group", "user"])
-def test_a_user_or_group_that_is_there_is_used(debian, left):
-    """As another package of knockd may leave it behind."""
+def test_an_existing_user_or_group_is_used(debian, left):
+    """Another package of knockd may leave it behind."""
     debian.run("groupadd", "--system", "_knockd")
     if left == "user":
         debian.run("useradd", "--system", "--gid", "nogroup", "_knockd")
@@ -282,7 +282,7 @@ def test_purging_leaves_nothing(with_door):
 
 
 def test_debians_own_package_is_replaced(debian, server, client):
-    """0.8 with its settings, running: afterwards ours runs with them."""
+    """0.8 runs with its settings; afterwards ours runs with them."""
     debian.run("apt-get", "-q", "install", "-y", "knockd", timeout=120)
     assert debian.run("knockd", "-V").stdout.startswith("knockd 0.8\n")
     debian.write("/etc/knockd.conf", CONFIG.format(options=""))
@@ -301,7 +301,7 @@ def test_debians_own_package_is_replaced(debian, server, client):
 
 
 @pytest.mark.parametrize("debian", ["systemd"], indirect=True)
-def test_systemd_reloads_and_mends_and_ends_no_command(with_door, server, client):
+def test_systemd_reloads_restarts_and_ends_no_command(with_door, server, client):
     debian = with_door("[bell]\nSequence = 7000:udp\nCommand = exec sleep 1234567")
     senders.with_nc(client, server.ipv4, "7000:udp")
     wait_until(lambda: "bell: running command" in debian.log(), "a command that goes on", debian.log)
@@ -340,11 +340,11 @@ def test_a_reload_of_a_faulty_configuration_fails_and_changes_nothing(with_door,
 
 
 @pytest.mark.parametrize("debian", ["systemd"], indirect=True)
-def test_a_start_with_a_faulty_configuration_closes_what_is_due(with_door, server, client):
-    """Here those after a crash, which systemd tries by itself, every five seconds."""
+def test_a_start_with_a_faulty_configuration_closes_overdue_doors(with_door, server, client):
+    """Here the starts after a crash, which systemd repeats every five seconds."""
     debian = with_door("[short]\nSequence = 7000:udp\nStart_Command = true\nCmd_Timeout = 12\n"
                        "Stop_Command = echo short >>/root/ledger")
-    # Nobody closes it as long as the daemon is stopped.
+    # Nothing closes it while the daemon is stopped.
     senders.with_nc(client, server.ipv4, "7000:udp")
     wait_until(lambda: "short: running command" in debian.log(), "the short door", debian.log)
     debian.run("kill", "-STOP", debian.pid())
@@ -356,8 +356,8 @@ def test_a_start_with_a_faulty_configuration_closes_what_is_due(with_door, serve
 
 
 def test_a_rotated_log_loses_nothing(with_door, server, client):
-    """The system's logrotate does its work three times while people knock: each of them is heard,
-    and stands in one of the files."""
+    """The system's logrotate rotates three times during knocks: each knock is heard, and logged in
+    one of the files."""
     debian = with_door("Log_Rate = 0\n[u]\nSequence = 7000:udp\nCommand = true")
     storm = Storm(client, server)
     sent = []
@@ -384,10 +384,10 @@ def test_a_rotated_log_loses_nothing(with_door, server, client):
 
 @pytest.fixture
 def with_new_door(installed, server, client, knock_binary):
-    """With a door that new-door drew, on a Debian without any firewall. knock() knocks at it."""
+    """A Debian without any firewall, with a door from new-door. knock() knocks at it."""
     server.serve(22)
     assert client.reaches(server.ipv4, 22)
-    # Beside its own settings, of which the last counts.
+    # After its own settings, because the last one wins.
     installed.run("sh", "-c", "knockd-firewall new-door ssh 22 >>/etc/knockd.conf &&"
                               " printf '[options]\\nLogFile = /var/log/knockd.log\\nUseSyslog = no\\n'"
                               " >>/etc/knockd.conf")
@@ -404,7 +404,7 @@ def with_new_door(installed, server, client, knock_binary):
 
 
 def shut_once_more(debian):
-    """What the boot does before there is a network."""
+    """What the boot runs before the network is up."""
     if debian.systemd:
         return debian.run("systemctl", "restart", "knockd-shut", check=False)
     return debian.run("service", "knockd-shut", "start", check=False)
@@ -431,7 +431,7 @@ def test_the_boot_shuts_before_the_daemon_runs(with_new_door, server, client):
 
 
 @pytest.mark.parametrize("debian", ["systemd"], indirect=True)
-def test_the_unit_comes_before_the_network_and_behind_who_flushes(with_new_door):
+def test_the_unit_runs_before_the_network_and_after_services_that_flush(with_new_door):
     """Even if the network's own units are asked for at the same time."""
     shown = with_new_door.run("systemctl", "show", "-p", "After,Before,ActiveState,Result",
                               "knockd-shut").stdout
@@ -446,11 +446,11 @@ def test_the_unit_comes_before_the_network_and_behind_who_flushes(with_new_door)
 
 
 @pytest.mark.parametrize("debian", ["init scripts"], indirect=True)
-def test_the_script_comes_before_the_network(with_new_door):
+def test_the_script_runs_before_the_network(with_new_door):
     assert with_new_door.run("sh", "-c", "ls /etc/rcS.d").stdout.count("knockd-shut") == 1
 
 
-def test_where_no_door_has_open_the_boot_changes_nothing(with_door):
+def test_the_boot_changes_nothing_without_doors_with_open(with_door):
     debian = with_door()
     debian.run("service", "knockd", "stop")
     assert shut_once_more(debian).returncode == 0
@@ -464,7 +464,7 @@ def test_an_upgrade_keeps_the_ports_shut(with_new_door, server, client):
 
 
 @pytest.mark.parametrize("action", ["--remove", "--purge"])
-def test_removal_opens_the_ports_again_and_says_so(with_new_door, server, client, action):
+def test_removal_opens_the_ports_again_and_reports_it(with_new_door, server, client, action):
     said = with_new_door.run("dpkg", action, "knockd").stdout
     assert "port 22 is no longer shut\n" in said
     assert with_new_door.run("nft", "list", "tables").stdout == ""
@@ -472,8 +472,8 @@ def test_removal_opens_the_ports_again_and_says_so(with_new_door, server, client
 
 
 @pytest.mark.parametrize("debian", ["systemd"], indirect=True)
-def test_the_keeper_may_be_an_ordinary_user(with_new_door, server, client, stranger):
-    """By the drop-in, with the commands that it shows."""
+def test_the_keeper_can_be_an_ordinary_user(with_new_door, server, client, stranger):
+    """With the drop-in and the commands that it shows."""
     debian = with_new_door
     path = "/usr/share/doc/knockd/unprivileged.conf"
     shown = debian.read(path).split("As root:\n#\n")[1].split("#\n# The log")[0]
@@ -489,7 +489,7 @@ def test_the_keeper_may_be_an_ordinary_user(with_new_door, server, client, stran
     wait_until(lambda: client.reaches(server.ipv4, 22), "the open door",
                lambda: debian.run("journalctl", "-u", "knockd").stdout)
     assert not stranger.reaches(server.ipv4, 22)
-    # Root and that user ask at one socket, without naming it.
+    # Root and that user use the same socket, without naming it.
     for user in ("root", "knockd-keeper"):
         said = debian.run("setpriv", f"--reuid={user}", "--clear-groups", "knockd", "--status").stdout
         assert re.search(rf"ssh +{client.ipv4} +since ", said), said
@@ -514,12 +514,12 @@ def quick_start():
 
 @pytest.mark.parametrize("debian", ["systemd"], indirect=True)
 def test_quick_start_gives_a_running_door(debian, server, client, stranger, knock_binary):
-    """Installed and started by the commands of README, as written; then the client knocks, from its
+    """Installed and started with the unchanged commands of README; then the client knocks from its
     host."""
     server.serve(22)
     debian.run("mkdir", "-p", "/root/build/release")
     debian.run("mv", f"/root/{debian.package}", "/root/build/release")
-    # Instead of the administrator, who says yes when asked.
+    # Replaces the administrator, who answers yes.
     debian.write("/etc/apt/apt.conf.d/yes", 'APT::Get::Assume-Yes "true";\n')
     install = re.search(r"^\| Debian 12 \|.*&& (apt install [^`]*)`", README, re.MULTILINE)[1]
     commands = quick_start()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The Debian package of knockd-fleet, in a Debian of its own with systemd: installed beside knockd's,
-configured, run as its own user, removed and purged."""
+"""The Debian package of knockd-fleet, in a separate Debian with systemd: installed next to
+knockd's, configured, run as its own user, removed and purged."""
 
 import os
 
@@ -10,8 +10,8 @@ from debian import Debian
 from network import run
 from waiting import wait_until
 
-TEST_SECONDS = 240  # apt and systemd take their time
-# Nobody answers there, which it says once it runs.
+TEST_SECONDS = 240  # apt and systemd are slow
+# Nobody answers there, which it reports once it runs.
 CONFIG = """
 [options]
     Broker  = 127.0.0.1:1
@@ -19,7 +19,7 @@ CONFIG = """
     Doors   = ssh
     LogFile = /var/log/knockd-fleet/log
 """
-# This Debian's root is no mount of its own, so its systemd can give a service no other one.
+# This Debian's root is not a mount point, so its systemd cannot give a service another root.
 WITHOUT_MOUNTS = """
 [Service]
 ProtectSystem=no
@@ -91,7 +91,7 @@ def test_it_is_installed_run_and_removed(debian):
     pid = debian.run("systemctl", "show", "-p", "MainPID", "--value", "knockd-fleet").stdout.strip()
     assert debian.run("ps", "-o", "user=", "-p", pid).stdout.strip().startswith("_knockd")
 
-    # An upgrade goes on with a new process.
+    # An upgrade starts a new process.
     debian.run("sh", "-c", "dpkg --force-confold -i /root/knockd-fleet_*.deb")
     again = debian.run("systemctl", "show", "-p", "MainPID", "--value", "knockd-fleet").stdout.strip()
     assert again not in ("0", pid)
@@ -100,5 +100,5 @@ def test_it_is_installed_run_and_removed(debian):
     assert "_knockd-fleet" not in debian.read("/etc/passwd") + debian.read("/etc/group")
     assert not debian.exists("/etc/knockd-fleet.conf")
     assert not debian.exists("/etc/systemd/system/multi-user.target.wants/knockd-fleet.service")
-    # The daemon goes on.
+    # The daemon keeps running.
     assert debian.run("systemctl", "is-active", "knockd").stdout.strip() == "active"

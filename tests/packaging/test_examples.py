@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Each file of conf/examples: `knockd -t` has nothing against it, and knocked at, each of its doors
-does what the file says, with the real iptables and nft, or with a stand-in of what this machine
-cannot have."""
+"""Each file of conf/examples: `knockd -t` gives no warning, and after a knock each of its doors
+does what the file says, with the real iptables and nft, or with a stub of a program that this
+machine cannot have."""
 
 import re
 import signal
@@ -18,8 +18,8 @@ from waiting import repeat_until, wait_until
 EXAMPLES = TREE / "conf/examples"
 CLIENT = "192.0.2.2"
 
-# What is there when the door is open: for each file, door by door as they stand in it, a line that
-# the rules, or the notes of stand-ins, then have; behind "no ", one that they no longer have.
+# The state of an open door: for each file, in the order of its doors, a line that the rules, or the
+# records of stubs, then contain; after "no ", a line that they no longer contain.
 EFFECTS = {
     "all-services": ["udp .*all_192.0.2.2_1194_udp"],
     "codes": [r"192\.0\.2\.2 \. tcp \. 22 timeout 1h"],
@@ -41,7 +41,7 @@ EFFECTS = {
     "web": ["web_192.0.2.2_443", "no web_192.0.2.2_443"],
 }
 
-# What -t rightly says: these sequences are that easy on purpose.
+# Correct warnings of -t: these sequences are easy on purpose.
 WARNINGS = {
     "game-server": [": one knock: any port scan opens the door"] * 2,
     "scan-trap": ["Scan_Limit = 0 turns the scan guard off: a port scan can open doors",
@@ -51,7 +51,7 @@ WARNINGS = {
 
 
 class Bench:
-    """An example, made fit for this machine: its files are in the test's own folder."""
+    """An example, adapted to this machine: its files are in the test's own folder."""
 
     def __init__(self, name, folder):
         self.notes = folder / "notes"
@@ -78,7 +78,7 @@ class Bench:
         self.text = self.text.replace("/etc/knockd.secrets", str(secrets))
 
     def knocks(self, sequence):
-        """With the ports of this half minute in their places."""
+        """The sequence with the current ports of its computed places."""
         if "totp" not in sequence:
             return sequence
         ports = iter(codes.computed(self.secret, codes.step_now()))
@@ -103,13 +103,13 @@ def bench(example, tmp_path):
     return Bench(example, tmp_path)
 
 
-def test_nothing_is_doubtful(server, knockd, example, bench, tmp_path):
+def test_an_example_has_no_warnings(server, knockd, example, bench, tmp_path):
     with_fw4(server)
     config = tmp_path / "knockd.conf"
     config.write_text(bench.text)
     config.chmod(0o600)
     *warnings, last = findings(server.run(*bench.prefix, knockd, "-t", "-c", config).stdout)
-    # That is this machine's.
+    # A property of this machine.
     warnings = [line for line in warnings if "clock is not in sync" not in line]
     assert last == "configuration OK"
     expected = WARNINGS.get(example, [])
@@ -129,9 +129,9 @@ def state(server, bench):
     return "".join([*rules, *sets, bench.notes.read_text()]).replace('"', "")
 
 
-def test_each_door_does_what_it_says(server, client, knockd, example, bench, tmp_path):
+def test_each_door_does_what_its_file_says(server, client, knockd, example, bench, tmp_path):
     with_fw4(server)
-    server.run("iptables", "-P", "INPUT", "DROP")  # or there is nothing to be opened
+    server.run("iptables", "-P", "INPUT", "DROP")  # or there is nothing to open
     before = state(server, bench)
     daemon = Daemon(server, knockd, tmp_path / "run", bench.text, prefix=bench.prefix)
     if example in ("codes", "open", "protected-port"):
@@ -147,15 +147,15 @@ def test_each_door_does_what_it_says(server, client, knockd, example, bench, tmp
 
     assert daemon.stop() == 0
     assert daemon.matching(r".*non-zero.*") == []
-    # All doors with a stop command are closed; those without leave what is told above.
+    # All doors with a stop command are closed; the others leave the state above.
     closes = re.search(r"^ +(Stop_Command|Open) ", bench.text, re.MULTILINE)
     if closes and example != "firewalld":
         assert state(server, bench) == before, daemon.report()
 
 
 @pytest.mark.parametrize("example", ["firewalld"])
-def test_a_second_knock_lengthens(server, client, knockd, bench, tmp_path):
-    """The stop command of the first would end what both have opened."""
+def test_a_second_knock_extends_the_time(server, client, knockd, bench, tmp_path):
+    """The stop command of the first knock would close the opening of both."""
     daemon = Daemon(server, knockd, tmp_path / "run", bench.text, prefix=bench.prefix)
     [(name, sequence)] = bench.doors()
     senders.with_connect(client, server.ipv4, sequence)
@@ -165,14 +165,14 @@ def test_a_second_knock_lengthens(server, client, knockd, bench, tmp_path):
 
 
 def commands_have_ended(daemon):
-    """Whether a status that came after the last command says so."""
+    """True if a status after the last command shows it."""
     lines = daemon.lines()
     last = max(i for i, line in enumerate(lines) if "running command" in line)
     return any(" 0 commands running, 0 waiting" in line for line in lines[last:])
 
 
 @pytest.mark.parametrize("example", ["ssh"])
-def test_one_closing_ends_what_two_knocks_have_opened(server, client, knockd, bench, tmp_path):
+def test_one_closing_ends_the_openings_of_two_knocks(server, client, knockd, bench, tmp_path):
     def rules():
         return server.run("iptables", "-S", "INPUT").stdout
 

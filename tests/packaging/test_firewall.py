@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""knockd-firewall before real nft and iptables in the test network, and before stand-ins of uci and
-firewalld. And the sets and rules for fw4, in a table like fw4's."""
+"""knockd-firewall with real nft and iptables in the test network, and with stubs of uci and
+firewalld. Also the sets and rules for fw4, in a table like fw4's."""
 
 import fcntl
 import json
@@ -19,7 +19,7 @@ from waiting import wait_until
 
 PROGRAM = TREE / "src/firewall/knockd-firewall"
 STAND_INS = TREE / "tests/packaging/firewall"
-# As an administrator writes it: nothing comes in or through, but of connections that stand.
+# An administrator's ruleset: drops everything except established connections.
 ALL_DROPPED = """
 table inet filter {
     chain input {
@@ -36,12 +36,13 @@ table inet filter {
 """
 
 
-# Root without the right to ask or change any firewall.
+# Root without the capability to read or change any firewall.
 WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
 
 
 class Firewall:
-    """knockd-firewall on a host, with $KNOCKD_FIREWALL, or if that is empty with what it finds."""
+    """knockd-firewall on a host, with $KNOCKD_FIREWALL, or with the firewall that it finds if that
+    is empty."""
 
     def __init__(self, host, shell, folder, kind=""):
         self._host = host
@@ -55,7 +56,7 @@ class Firewall:
                               env={**self.environment, **environment})
 
     def refused(self, *arguments, **environment):
-        """What it says, in one line, when it fails."""
+        """The one-line message of a failure."""
         done = self.run(*arguments, **environment)
         assert done.returncode == 1, done.stdout
         lines = done.stdout.splitlines()
@@ -69,7 +70,7 @@ class Firewall:
 
 
 def shut(host, kind):
-    """The same rules by either tool."""
+    """Loads the same rules with either tool."""
     if kind == "nft":
         host.run("nft", ALL_DROPPED)
         return
@@ -83,7 +84,7 @@ def shut(host, kind):
 
 
 def rules(host, kind):
-    """All that the firewall holds."""
+    """All rules of the firewall."""
     if kind == "nft":
         return host.run("nft", "-s", "list", "ruleset").stdout
     return "".join(host.run(iptables, "-t", table, "-S").stdout
@@ -103,7 +104,7 @@ def shut_server(server, kind):
 
 @pytest.fixture
 def firewall(shut_server, shell, tmp_path, kind):
-    """With the real tools; which, it finds out."""
+    """With the real tools; it detects which."""
     return Firewall(shut_server, shell, tmp_path)
 
 
@@ -131,11 +132,11 @@ def test_a_port_is_opened_to_one_address_and_closed(network, firewall, kind, fam
 
 @pytest.fixture
 def router(network, kind):
-    """The server between client and stranger, who answers by way of it."""
+    """The server as a router between client and stranger, whose answers pass through it."""
     server, client, stranger = network.server, network.client, network.stranger
     server.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1",
                "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.eth0.send_redirects=0")
-    # Without one, a router cannot ask for the neighbours of others.
+    # Without a link-local address a router cannot resolve neighbours for other hosts.
     server.run("ip", "addr", "add", "fe80::1/64", "dev", "eth0", "nodad")
     stranger.run("sysctl", "-qw", "net.ipv6.conf.eth0.accept_redirects=0")
     for family in (4, 6):
@@ -163,7 +164,7 @@ def test_a_forward_leads_one_address_to_a_machine_behind(network, router, firewa
     for _ in range(2):
         firewall(*add)
     assert client.reaches(router.address(family), port, timeout=2)
-    assert rules(router, kind).count(name) == 2  # one leads there, one lets through
+    assert rules(router, kind).count(name) == 2  # one redirects, one accepts
     for _ in range(2):
         firewall(*remove)
     assert not client.reaches(router.address(family), port)
@@ -191,7 +192,7 @@ def test_names_that_are_alike_are_not_mixed_up(shut_server, firewall, kind):
     assert '"ssh_192.0.2.1_22"' not in left
 
 
-def test_doors_that_open_at_once_give_one_rule(client, shut_server, shell, tmp_path, kind):
+def test_simultaneous_doors_give_one_rule(client, shut_server, shell, tmp_path, kind):
     firewall = Firewall(shut_server, shell, tmp_path)
     argv = [*shell, PROGRAM, "open-port", "ssh", client.ipv4, "22"]
     several = [shut_server.start(*argv, env=firewall.environment) for _ in range(8)]
@@ -201,7 +202,7 @@ def test_doors_that_open_at_once_give_one_rule(client, shut_server, shell, tmp_p
 
 def test_the_commands_of_older_guides_work_under_their_names(network, router, firewall, tmp_path,
                                                              kind):
-    """As they stand there, with the blanks of there."""
+    """Unchanged, with the same blanks."""
     for name in ("uciknockd.sh", "forward.sh"):
         (tmp_path / name).symlink_to(PROGRAM)
     guides = "".join(path.read_text() for path in (TREE / "tests/data/config/good").glob("seed001*"))
@@ -220,7 +221,7 @@ def test_the_commands_of_older_guides_work_under_their_names(network, router, fi
 @pytest.mark.parametrize("options, lines", [
     ([], "    Open          = 22,1194:udp\n    Open_For      = 1h\n"),
     (["--command"], "    Start_Command = knockd-firewall open-port ssh %IP% 22 1194:udp\n")])
-def test_a_drawn_door_is_one_that_the_daemon_takes(shell, knockd, tmp_path, options, lines):
+def test_a_drawn_door_is_accepted_by_the_daemon(shell, knockd, tmp_path, options, lines):
     made = set()
     for number in range(10):
         door = run(*shell, str(PROGRAM), "new-door", *options, "ssh", "22", "1194:udp").stdout
@@ -238,7 +239,7 @@ def test_a_drawn_door_is_one_that_the_daemon_takes(shell, knockd, tmp_path, opti
 
 
 def test_no_door_is_drawn_without_random_numbers(tmp_path):
-    """It looked for ever."""
+    """It must not search for ever."""
     done = run("/bin/sh", str(PROGRAM), "new-door", "ssh", "22", check=False, timeout=10,
                env={"PATH": str(tmp_path)})
     assert done.returncode == 1
@@ -247,7 +248,7 @@ def test_no_door_is_drawn_without_random_numbers(tmp_path):
 
 
 def new_door(shell, config, *arguments):
-    """`new-door` where `config` is the daemon's configuration: status, and what it says."""
+    """`new-door` with `config` as the daemon's configuration: its status and messages."""
     done = run(*shell, str(PROGRAM), "new-door", *arguments, check=False,
                env={**os.environ, "KNOCKD_CONFIG": str(config)})
     return done.returncode, done.stdout
@@ -255,7 +256,7 @@ def new_door(shell, config, *arguments):
 
 @pytest.mark.parametrize("header", ["[ssh]", "  [ ssh ]  # mine", "\t[ssh]\r"])
 def test_a_second_door_of_one_name_is_refused(shell, header, tmp_path):
-    """As `new-door ssh 22 >>/etc/knockd.conf`, twice, would make it."""
+    """The result of `new-door ssh 22 >>/etc/knockd.conf`, run twice."""
     config = tmp_path / "knockd.conf"
     config.write_text(f"[options]\n{header}\nSequence = 1,2,3\n[ssh-2]\nSequence = 4,5,6\n")
     assert new_door(shell, config, "ssh", "22") == (
@@ -265,7 +266,7 @@ def test_a_second_door_of_one_name_is_refused(shell, header, tmp_path):
         assert status == 0 and f"[{free}]\n" in said, said
 
 
-def test_a_door_is_drawn_beside_a_configuration_that_is_not_there_or_not_to_be_read(shell, tmp_path):
+def test_a_door_is_drawn_with_a_missing_or_unreadable_configuration(shell, tmp_path):
     config = tmp_path / "knockd.conf"
     status, said = new_door(shell, config, "ssh", "22")
     assert status == 0 and "knockd-firewall:" not in said
@@ -287,7 +288,7 @@ TOTP = r"""
 
 
 def new_totp_door(shell, tmp_path, *arguments, **variables):
-    """What it prints for the configuration, what for the reader, and its status."""
+    """Its output for the configuration, its messages for the user, and its status."""
     done = subprocess.run([*shell, PROGRAM, "new-door", "--totp", *arguments], text=True, timeout=30,
                           check=False, stdin=subprocess.DEVNULL, capture_output=True,
                           env={**os.environ, "KNOCKD_CONFIG": str(tmp_path / "none"), **variables})
@@ -322,9 +323,9 @@ def test_a_door_that_changes_with_time_has_a_user_and_a_secret(shell, knockd, kn
         run(str(knock_binary), *words[1:])
 
 
-def test_a_user_is_there_once_and_a_file_is_never_written_anew(shell, tmp_path):
+def test_a_user_is_added_once_and_a_file_is_never_rewritten(shell, tmp_path):
     secrets = tmp_path / "secrets"
-    for user in ("alice", "alic", "al.ce"):  # a dot is no pattern
+    for user in ("alice", "alic", "al.ce"):  # a dot is not a pattern
         assert new_totp_door(shell, tmp_path, "--user", user, "--secrets", str(secrets), "ssh", "22")[2] == 0
     before = secrets.read_text()
     assert new_totp_door(shell, tmp_path, "--user", "alice", "--secrets", str(secrets), "ssh", "22") == (
@@ -334,7 +335,7 @@ def test_a_user_is_there_once_and_a_file_is_never_written_anew(shell, tmp_path):
 
 @pytest.mark.parametrize("variables, user", [
     ({"SUDO_USER": "alice"}, "alice"), ({"SUDO_USER": "a b"}, "me"), ({"SUDO_USER": "root"}, "me")])
-def test_the_user_is_whoever_asks(shell, tmp_path, variables, user):
+def test_the_user_is_the_caller(shell, tmp_path, variables, user):
     secrets = tmp_path / "secrets"
     assert new_totp_door(shell, tmp_path, "--secrets", str(secrets), "ssh", "22", **variables)[2] == 0
     assert secrets.read_text().startswith(user + " ")
@@ -357,8 +358,8 @@ def test_a_door_that_cannot_have_a_secret_is_not_printed(shell, tmp_path, argume
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_is_no_file_of_secrets(shell, tmp_path, make):
-    """As root it would have changed the mode of a device."""
+def test_only_a_regular_file_is_accepted_for_secrets(shell, tmp_path, make):
+    """As root it would change the mode of a device."""
     path = tmp_path / "secrets"
     make(path, 0o755)
     mode = path.stat().st_mode
@@ -368,7 +369,7 @@ def test_what_is_no_file_is_no_file_of_secrets(shell, tmp_path, make):
 
 
 def test_the_qr_code_is_the_address(tmp_path):
-    """As a camera sees it on a dark terminal: a photograph of the printed blocks."""
+    """The view of a camera on a dark terminal: an image of the printed blocks."""
     _, told, _ = new_totp_door(["/bin/sh"], tmp_path, "--secrets", str(tmp_path / "secrets"), "ssh", "22")
     uri = re.search(r"(otpauth://totp/\S+)", told)[1]
     rows = []
@@ -393,7 +394,7 @@ config rule{section}
 """
 
 
-def test_where_uci_is_in_use_a_door_is_a_rule_of_its(with_stand_ins, tmp_path):
+def test_with_uci_a_door_is_a_rule_of_uci(with_stand_ins, tmp_path):
     config = tmp_path / "knockd"
     config.write_text("config options 'common'\n\nconfig rule 'web'\n\nconfig rule\n"
                       "\toption name 'vpn'\n")
@@ -480,7 +481,7 @@ REFUSED = [
 ]
 
 
-def test_what_is_no_name_address_or_port_is_refused(shut_server, firewall, kind):
+def test_an_invalid_name_address_or_port_is_refused(shut_server, firewall, kind):
     before = rules(shut_server, kind)
     for arguments in REFUSED:
         done = firewall.run(*arguments)
@@ -503,7 +504,7 @@ KILLED = pytest.mark.parametrize("tool", ["sed", "tr", "grep", "awk", "sort", "h
 
 
 def killed(tool, folder):
-    """A folder whose `tool` ends without a word, as when memory is short."""
+    """A folder with a `tool` that ends without a message, as when memory is short."""
     (folder / "killed").mkdir()
     (folder / "killed" / tool).write_text("#!/bin/sh\nkill -9 $$\n")
     (folder / "killed" / tool).chmod(0o755)
@@ -511,7 +512,7 @@ def killed(tool, folder):
 
 
 @KILLED
-def test_a_tool_that_is_killed_is_no_success(network, shut_server, firewall, kind, tool, tmp_path):
+def test_a_killed_tool_is_a_failure(network, shut_server, firewall, kind, tool, tmp_path):
     address = network.client.ipv4
     firewall("open-port", "x", address, 22)
     done = firewall.run("close-port", "x", address, 22,
@@ -521,8 +522,8 @@ def test_a_tool_that_is_killed_is_no_success(network, shut_server, firewall, kin
 
 
 @pytest.mark.parametrize("form", ["port", "forward"])
-def test_what_cannot_be_closed_is_no_success(network, shut_server, firewall, kind, form):
-    """The real tools, which the kernel refuses."""
+def test_a_failed_close_is_a_failure(network, shut_server, firewall, kind, form):
+    """With the real tools, to which the kernel refuses access."""
     address, inside = network.client.ipv4, network.stranger.ipv4
     if form == "port":
         add, remove = ("open-port", "x", address, 22), ("close-port", "x", address, 22)
@@ -542,9 +543,9 @@ def test_what_cannot_be_closed_is_no_success(network, shut_server, firewall, kin
 
 @pytest.mark.parametrize("kind", ["iptables"], indirect=True)
 @pytest.mark.parametrize("broken", ["-S", "-D"])
-def test_a_rule_that_iptables_alone_knows_is_not_taken_for_closed(network, shut_server, firewall,
-                                                                  tmp_path, kind, broken):
-    """nft, which is there and works, does not see by which name iptables calls it."""
+def test_a_rule_that_only_iptables_knows_is_not_reported_as_closed(network, shut_server, firewall,
+                                                                   tmp_path, kind, broken):
+    """nft is present and works, but does not see the name that iptables uses."""
     address = network.client.ipv4
     firewall("open-port", "x", address, 22)
     opened = rules(shut_server, kind)
@@ -563,7 +564,7 @@ def test_a_rule_that_iptables_alone_knows_is_not_taken_for_closed(network, shut_
     assert rules(shut_server, kind) == opened
 
 
-# Rulesets that nobody called `inet filter`: each lets 22 through to no one.
+# Rulesets without an `inet filter`: each drops packets to port 22.
 ESTABLISHED = "ct state established,related accept; icmpv6 type != echo-request accept;"
 OTHER_RULESETS = {
     "policy of ip filter": """
@@ -597,7 +598,7 @@ OTHER_RULESETS = {
             {ESTABLISHED} }} }}
         table inet second {{ chain in {{ type filter hook input priority 10; policy drop;
             {ESTABLISHED} }} }}""",
-    # Debian's iptables makes tables of nft as well.
+    # Debian's iptables also makes tables of nft.
     "a table beside iptables": f"""
         table inet mine {{ chain in {{ type filter hook input priority 0; policy drop;
             {ESTABLISHED} }} }}
@@ -608,12 +609,12 @@ OTHER_RULESETS = {
 
 
 def load(host, ruleset):
-    """Rules without a line for each, which nft wants before a brace."""
+    """Loads rules written on one line; adds the newline that nft needs before a brace."""
     host.run("nft", ruleset.replace(" }", "\n}") + "\n")
 
 
 class TestChains:
-    """An accept where nothing drops decides nothing."""
+    """An accept has no effect where nothing drops."""
 
     @pytest.fixture
     def firewall(self, server, shell, tmp_path):
@@ -636,7 +637,7 @@ class TestChains:
             firewall("close-port", "ssh", knocker, 22)
         assert rules(server, "nft") == before
 
-    def test_iptables_legacy_is_a_firewall_of_its_own(self, network, firewall):
+    def test_iptables_legacy_is_a_separate_firewall(self, network, firewall):
         server, client = network.server, network.client
         if server.run("iptables-legacy", "-P", "INPUT", "DROP", check=False).returncode != 0:
             pytest.skip("this kernel has no tables of iptables-legacy")
@@ -675,7 +676,7 @@ class TestChains:
     }
 
     @pytest.mark.parametrize("what", NOTHING_DROPS)
-    def test_where_none_drops_it_is_an_error_that_says_what_was_found(self, server, firewall, what):
+    def test_without_a_dropping_chain_the_error_lists_what_was_found(self, server, firewall, what):
         ruleset, found = self.NOTHING_DROPS[what]
         load(server, ruleset)
         before = rules(server, "nft")
@@ -708,12 +709,12 @@ class TestChains:
             chain = server.run("iptables", "-S", "knockers").stdout
             assert chain.count("ssh_192.0.2.2_22") == ("knockers" in chosen)
             del firewall.environment["KNOCKD_INPUT"]
-            # By its name it is found wherever it is.
+            # It is found by its name at any place.
             firewall("close-port", "ssh", client.ipv4, 22)
             assert "dport 22" not in rules(server, "nft")
 
     @pytest.mark.parametrize("chosen", ["inet mine", "inet mine in more", "arp mine in"])
-    def test_what_names_no_chain_is_refused(self, server, firewall, chosen):
+    def test_a_name_that_is_not_a_chain_is_refused(self, server, firewall, chosen):
         said = firewall.refused("open-port", "ssh", "192.0.2.2", 22, KNOCKD_INPUT=chosen)
         assert said == (f"KNOCKD_INPUT: {chosen}: expected FAMILY TABLE CHAIN or CHAIN,"
                         " with commas between")
@@ -722,7 +723,7 @@ class TestChains:
         said = firewall.refused("open-port", "ssh", "192.0.2.2", 22, KNOCKD_INPUT="ip6 mine in")
         assert said.startswith("no chain at the input hook drops")
 
-    def test_a_chain_that_is_not_there_is_no_success(self, server, firewall):
+    def test_a_missing_chain_is_a_failure(self, server, firewall):
         done = firewall.run("open-port", "ssh", "192.0.2.2", 22, KNOCKD_INPUT="inet mine in")
         assert done.returncode == 1
 
@@ -732,7 +733,7 @@ class TestChains:
                    "net.ipv4.conf.eth0.send_redirects=0")
         stranger.run("ip", "route", "add", client.ipv4, "via", server.ipv4)
         stranger.serve(80)
-        # As of Docker beside rules of one's own.
+        # The case of Docker next to one's own rules.
         server.run("iptables", "-P", "FORWARD", "DROP")
         server.run("iptables", "-A", "FORWARD", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j",
                    "ACCEPT")
@@ -755,8 +756,8 @@ class TestLock:
         shut(server, "nft")
         return Firewall(server, shell, tmp_path)
 
-    def test_a_run_that_hangs_holds_others_up_for_a_bounded_time(self, firewall, tmp_path):
-        """With a `sleep` that does not, and knows whole seconds alone: it counts them."""
+    def test_a_hung_run_delays_others_for_a_bounded_time(self, firewall, tmp_path):
+        """With a `sleep` that returns at once, accepts only whole seconds, and counts them."""
         sleep = tmp_path / "bin/sleep"
         sleep.parent.mkdir()
         sleep.write_text(f"#!/bin/sh\n[ $1 = 1 ] && echo >>{tmp_path}/slept\n")
@@ -779,7 +780,7 @@ class TestUci:
     @pytest.fixture
     def firewall(self, with_stand_ins, server):
         server.run("nft", "add table inet fw4")
-        return with_stand_ins()  # where there is uci it is taken
+        return with_stand_ins()  # uci is used if it exists
 
     @pytest.fixture
     def committed(self, tmp_path):
@@ -798,7 +799,7 @@ class TestUci:
 
     @pytest.fixture
     def state(self, tmp_path, committed, staged):
-        """What is committed, and the commits and reloads."""
+        """The committed sections, and the commits and reloads."""
         def read():
             assert staged() == []
             calls = tmp_path / "calls"
@@ -808,7 +809,7 @@ class TestUci:
 
     @pytest.fixture
     def administrator(self, tmp_path, committed):
-        """Who has a zone, and is about to let everyone in, or not."""
+        """An administrator with a zone and a staged rule that admits everyone."""
         (tmp_path / "firewall.json").write_text('{"cfg01dc81": {"": "zone", "input": "REJECT"}}')
 
         def stage():
@@ -830,21 +831,21 @@ class TestUci:
         assert state() == ([], ["commit", "fw4 -q reload"] * 2)
 
     @KILLED
-    def test_a_tool_that_is_killed_is_no_success(self, firewall, committed, tool, tmp_path):
+    def test_a_killed_tool_is_a_failure(self, firewall, committed, tool, tmp_path):
         firewall("open-port", "x", "1.1.1.1", 22)
         done = firewall.run("close-port", "x", "1.1.1.1", 22,
                             PATH=f"{killed(tool, tmp_path)}:{firewall.environment['PATH']}")
         assert (done.returncode != 0) == (committed() != {}), done.stdout
 
     @KILLED
-    def test_a_tool_that_is_killed_commits_nothing_of_others(self, firewall, committed, tool,
-                                                             tmp_path, administrator):
+    def test_a_killed_tool_commits_no_changes_of_others(self, firewall, committed, tool, tmp_path,
+                                                        administrator):
         administrator()
         firewall.run("open-port", "x", "1.1.1.1", 22,
                      PATH=f"{killed(tool, tmp_path)}:{firewall.environment['PATH']}")
         assert committed()["cfg01dc81"]["input"] == "REJECT"
 
-    def test_a_forward_is_a_redirect_of_that_address_alone(self, firewall, state):
+    def test_a_forward_is_a_redirect_of_that_address_only(self, firewall, state):
         for _ in range(2):
             firewall("forward-port", "KnockdFW", "2001:db8::7", 81, "2001:db8::99", 80)
         assert state()[0] == [
@@ -877,7 +878,7 @@ class TestUci:
         assert state() == ([], [])
 
     @pytest.mark.parametrize("action", ["show", "changes", "delete", "commit"])
-    def test_what_cannot_be_closed_is_no_success(self, firewall, state, action):
+    def test_a_failed_close_is_a_failure(self, firewall, state, action):
         firewall(*self.FORWARD)
         before = state()
         assert firewall.run(*self.UNFORWARD, UCI_FAILS=action).returncode == 1
@@ -886,12 +887,12 @@ class TestUci:
         assert state()[0] == []
 
     @pytest.mark.parametrize("action", ["show", "changes", "set", "commit"])
-    def test_what_cannot_be_opened_is_no_success(self, firewall, state, action):
+    def test_a_failed_open_is_a_failure(self, firewall, state, action):
         assert firewall.run(*self.FORWARD, UCI_FAILS=action).returncode == 1
         assert state() == ([], [])
 
     def test_a_reload_that_failed_is_repeated(self, firewall, state):
-        """Also by a run that has nothing to change."""
+        """Even by a run that has nothing to change."""
         assert firewall.run(*self.FORWARD, FW4_FAILS="1").returncode == 1
         assert firewall.run(*self.FORWARD, FW4_FAILS="1").returncode == 1
         firewall(*self.FORWARD)
@@ -903,8 +904,8 @@ class TestUci:
                            ["fw4 -q reload"] * 2)
 
     @pytest.mark.parametrize("command", ["open", "forward", "unforward", "forget"])
-    def test_what_an_administrator_has_staged_is_not_committed(self, firewall, committed, staged,
-                                                               administrator, command):
+    def test_staged_changes_of_an_administrator_are_not_committed(self, firewall, committed, staged,
+                                                                  administrator, command):
         firewall("forward-port", "web", "1.1.1.2", 81, "10.0.0.9", 80)
         before = committed()
         administrator()
@@ -918,25 +919,26 @@ class TestUci:
         assert committed() == before
 
     @pytest.mark.parametrize("meanwhile", ["firewall.cfg01dc81.input=ACCEPT"])
-    def test_nor_is_what_comes_in_between(self, firewall, committed, staged, administrator,
-                                          meanwhile):
+    def test_changes_staged_in_between_are_not_committed(self, firewall, committed, staged,
+                                                         administrator, meanwhile):
         before = committed()
         firewall.refused(*self.FORWARD, UCI_MEANWHILE=meanwhile)
         assert staged() == [["cfg01dc81", "input", "ACCEPT"]]
         assert committed() == before
 
-    def test_what_changes_nothing_minds_nothing_staged(self, firewall, administrator, staged):
+    def test_a_call_without_effect_ignores_staged_changes(self, firewall, administrator, staged):
         administrator()
         firewall(*self.UNFORWARD)
         assert staged() == [["cfg01dc81", "input", "ACCEPT"]]
 
-    def test_what_a_killed_run_has_staged_is_thrown_away(self, firewall, state, tmp_path):
+    def test_changes_staged_by_a_killed_run_are_discarded(self, firewall, state, tmp_path):
         (tmp_path / "changes.json").write_text(
             '[["knockd_firewall_rule_ssh__1_d1_d1_d1__22", "", "rule"]]')
         firewall(*self.FORWARD)
         assert [section["name"] for section in state()[0]] == ["web_1.1.1.1_81"]
 
-    def test_after_a_boot_all_of_ours_is_forgotten(self, firewall, state, committed, administrator):
+    def test_after_a_boot_all_our_rules_are_forgotten(self, firewall, state, committed,
+                                                      administrator):
         before = committed()
         firewall(*self.FORWARD)
         firewall("forward-port", "web", "2001:db8::7", 82, "2001:db8::99", 80)
@@ -947,7 +949,7 @@ class TestUci:
         assert state()[1] == ["commit", "fw4 -q reload"] * 4
 
     @pytest.mark.parametrize("action", ["show", "changes", "delete", "commit"])
-    def test_what_cannot_be_forgotten_is_no_success(self, firewall, state, action):
+    def test_a_failed_forget_is_a_failure(self, firewall, state, action):
         firewall(*self.FORWARD)
         before = state()
         assert firewall.run("forget-all", UCI_FAILS=action).returncode == 1
@@ -961,7 +963,7 @@ class TestUci:
         firewall("forget-all")
         assert rules(server, "nft") == before
 
-    def test_what_a_reload_leaves_running_holds_up_no_other_run(self, firewall, tmp_path):
+    def test_a_process_left_by_a_reload_delays_no_other_run(self, firewall, tmp_path):
         left = tmp_path / "left"
         try:
             firewall("forward-port", "web", "1.1.1.1", 81, "10.0.0.9", 80, FW4_LEAVES=left)
@@ -994,7 +996,7 @@ class TestFirewalld:
         firewall("open-port", "ssh", "1.1.1.1", 22, KNOCKD_ZONE="public")
         assert (tmp_path / "public").read_text() == f"{self.RULE}\n"
 
-    def test_a_forward_is_removed_wherever_it_leads(self, firewall, tmp_path):
+    def test_a_forward_is_removed_for_any_destination(self, firewall, tmp_path):
         firewall("forward-port", "web", "1.1.1.1", 81, "10.0.0.9", 80)
         firewall("forward-port", "web", "1.1.1.1", 82, "10.0.0.9", 80)
         forward = ('rule family="ipv4" source address="1.1.1.1" forward-port port="{}"'
@@ -1003,23 +1005,23 @@ class TestFirewalld:
         firewall("remove-forward-port", "web", "1.1.1.1", 81)
         assert (tmp_path / "default").read_text() == forward.format(82)
 
-    # No answer is not the answer that nothing is there. Python leaves with 1 when it breaks.
+    # A missing answer does not mean that the rule is absent. Python exits with 1 when it crashes.
     @pytest.mark.parametrize("failure", ["1:query", "252:query", "254:query", "254:remove"])
-    def test_what_cannot_be_closed_is_no_success(self, firewall, tmp_path, failure):
+    def test_a_failed_close_is_a_failure(self, firewall, tmp_path, failure):
         firewall("open-port", "ssh", "1.1.1.1", 22)
         done = firewall.run("close-port", "ssh", "1.1.1.1", 22, FIREWALLD_FAILS=failure)
         assert done.returncode == 1
         assert (tmp_path / "default").read_text() == f"{self.RULE}\n"
 
     @pytest.mark.parametrize("failure", ["252:list", "254:remove"])
-    def test_nor_is_a_forward_that_stays(self, firewall, tmp_path, failure):
+    def test_a_forward_that_stays_is_a_failure(self, firewall, tmp_path, failure):
         firewall("forward-port", "web", "1.1.1.1", 81, "10.0.0.9", 80)
         before = (tmp_path / "default").read_text()
         done = firewall.run("remove-forward-port", "web", "1.1.1.1", 81, FIREWALLD_FAILS=failure)
         assert done.returncode == 1
         assert (tmp_path / "default").read_text() == before
 
-    def test_one_port_that_stays_open_keeps_no_other_open(self, firewall, tmp_path):
+    def test_one_port_that_stays_open_does_not_keep_others_open(self, firewall, tmp_path):
         firewall("open-port", "all", "1.1.1.1", 22, 80)
         rule = self.RULE.replace('"22"', '"80"')
         done = firewall.run("close-port", "all", "1.1.1.1", 22, 80,
@@ -1027,8 +1029,8 @@ class TestFirewalld:
         assert done.returncode == 1
         assert (tmp_path / "default").read_text() == f"{self.RULE}\n", rule
 
-    def test_one_that_cannot_say_whether_it_runs_is_not_passed_over(self, with_stand_ins, tmp_path):
-        """For a rule of it would then stay, and nobody notice."""
+    def test_a_firewalld_in_an_unknown_state_is_not_skipped(self, with_stand_ins, tmp_path):
+        """Otherwise its rule would stay unnoticed."""
         (tmp_path / "bin").mkdir()
         (tmp_path / "bin/firewall-cmd").symlink_to(STAND_INS / "firewall-cmd")
         firewall = with_stand_ins()
@@ -1039,7 +1041,8 @@ class TestFirewalld:
 
 
 class TestSetsOfFw4:
-    """What OpenWrt's package lays beside fw4, which renders its table anew at every reload."""
+    """The files that OpenWrt's package adds to fw4, which renders its table again at every
+    reload."""
 
     @pytest.fixture
     def reload(self, server, tmp_path):
@@ -1069,7 +1072,7 @@ class TestSetsOfFw4:
         return reload
 
     @pytest.mark.parametrize("family", [4, 6])
-    def test_an_element_opens_a_port_and_outlives_a_reload(self, network, reload, family):
+    def test_an_element_opens_a_port_and_survives_a_reload(self, network, reload, family):
         server, client, stranger = network.server, network.client, network.stranger
         address = server.address(family)
         server.serve(22)
@@ -1092,7 +1095,7 @@ class TestSetsOfFw4:
 
 
 class TestPortsInSetsOfFw4(TestSetsOfFw4):
-    """knockd-firewall with them: UCI and so the flash are not touched."""
+    """knockd-firewall with these sets: UCI, and therefore the flash, is not changed."""
 
     @pytest.fixture
     def firewall(self, with_stand_ins, reload, tmp_path):
@@ -1130,7 +1133,7 @@ class TestPortsInSetsOfFw4(TestSetsOfFw4):
         left = self.seconds_left(server)
         assert len(left) == 1 and 86000 < left[0] <= 86400
 
-    def test_what_is_staged_does_not_matter(self, server, firewall, tmp_path):
+    def test_staged_changes_have_no_effect(self, server, firewall, tmp_path):
         staged = '[["cfg0392bd", "", "rule"]]'
         (tmp_path / "changes.json").write_text(staged)
         firewall("open-port", "ssh", "192.0.2.2", 22)
@@ -1138,34 +1141,34 @@ class TestPortsInSetsOfFw4(TestSetsOfFw4):
         assert (tmp_path / "changes.json").read_text() == staged
 
     @pytest.mark.parametrize("time", ["", "0s", "1", "h", "1w", "1h; flush ruleset", "1h1m"])
-    def test_what_is_no_time_is_refused(self, server, firewall, time):
+    def test_an_invalid_time_is_refused(self, server, firewall, time):
         said = firewall.refused("open-port", "ssh", "192.0.2.2", 22, KNOCKD_TIMEOUT=time or " ")
         assert said == f"KNOCKD_TIMEOUT: {time or ' '}: expected a time such as 90s, 10m, 1h or 2d"
 
-    def test_a_set_that_no_rule_asks_is_no_success(self, server, firewall):
+    def test_a_set_that_no_rule_uses_is_a_failure(self, server, firewall):
         said = firewall.refused("open-port", "ssh", "192.0.2.2", 22, KNOCKD_ZONE="guest")
         assert said == "no rule of the chain input_guest in inet fw4 accepts by the set knockd4"
         assert self.seconds_left(server) == []
-        # To close, the set is enough.
+        # Closing needs only the set.
         firewall("open-port", "ssh", "192.0.2.2", 22)
         firewall("close-port", "ssh", "192.0.2.2", 22, KNOCKD_ZONE="guest")
         assert self.seconds_left(server) == []
 
-    def test_where_fw4_was_stopped_nothing_is_open(self, server, firewall):
+    def test_nothing_is_open_when_fw4_was_stopped(self, server, firewall):
         server.run("nft", "delete table inet fw4")
         said = firewall.refused("open-port", "ssh", "192.0.2.2", 22)
         assert said == "fw4 is not running: there is no table inet fw4"
         firewall("close-port", "ssh", "192.0.2.2", 22)
 
-    def test_what_cannot_be_closed_is_no_success(self, server, firewall):
+    def test_a_failed_close_is_a_failure(self, server, firewall):
         firewall("open-port", "ssh", "192.0.2.2", 22)
         done = firewall.run("close-port", "ssh", "192.0.2.2", 22, prefix=WITHOUT_RIGHTS)
         assert done.returncode == 1
         assert len(self.seconds_left(server)) == 1
 
 
-def test_a_second_knock_lengthens_a_drawn_door(server, client, frames, knockd, tmp_path):
-    """And so it is closed once, for both."""
+def test_a_second_knock_extends_a_drawn_door(server, client, frames, knockd, tmp_path):
+    """It is closed once, for both."""
     shut(server, "nft")
     server.serve(22)
     door = run(str(PROGRAM), "new-door", "--command", "ssh", "22").stdout

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""knockd-firewall and doors without commands before the real firewalld, in a Debian of its own with
+"""knockd-firewall and doors without commands with the real firewalld, in a separate Debian with
 systemd and D-Bus."""
 
 import re
@@ -20,7 +20,7 @@ def debian(server, tmp_path):
     debian = Debian(server, tmp_path, systemd=True)
     debian.copy(TREE / "src/firewall/knockd-firewall", "/root/knockd-firewall")
     debian.run("systemctl", "start", "firewalld")
-    # It is on the bus before its rules are in force.
+    # It appears on the bus before its rules are in force.
     wait_until(lambda: "hook input" in server.run("nft", "list", "ruleset").stdout
                and debian.run("firewall-cmd", "--state", check=False).stdout == "running\n",
                "firewalld is in force")
@@ -30,7 +30,7 @@ def debian(server, tmp_path):
 
 @pytest.fixture
 def firewall(debian):
-    """It finds out by itself that firewalld is in charge."""
+    """It detects that firewalld is in use."""
     def call(*arguments):
         said = debian.run("sh", "/root/knockd-firewall", *map(str, arguments)).stdout
         assert said == ""
@@ -73,8 +73,8 @@ def test_a_forward_leads_one_address_to_a_machine_behind(network, debian, firewa
     assert rules(debian).strip() == ""
 
 
-def test_what_cannot_be_closed_is_no_success(debian, firewall):
-    """firewall-cmd that cannot reach firewalld."""
+def test_a_failed_close_is_a_failure(debian, firewall):
+    """firewall-cmd cannot reach firewalld."""
     firewall("open-port", "ssh", "192.0.2.2", 2222)
     opened = rules(debian)
     for kind in ("", "firewalld"):
@@ -90,7 +90,7 @@ DOOR = ("[options]\nInterface = eth0\n[ssh]\nSequence = 7421,3096,5518\nTCPFlags
 
 
 def test_a_door_without_commands_beside_it(network, debian, knockd, knock_binary, tmp_path):
-    """-t says what firewalld has to accept; with the command of docs/firewalls.md it does."""
+    """-t reports what firewalld must accept; with the command of docs/firewalls.md it does."""
     server, client, stranger = network.server, network.client, network.stranger
     file = tmp_path / "knockd.conf"
     file.write_text(DOOR)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`cmake --install` with DESTDIR: every file is where the system looks for it, with its mode; what
-an administrator has written stays; what names the daemon names the place where it lies."""
+"""`cmake --install` with DESTDIR: every file is where the system looks for it, with its mode; files
+of an administrator are kept; files that name the daemon name its installed path."""
 
 import shutil
 
@@ -27,7 +27,7 @@ PROGRAMS = {
     "usr/share/bash-completion/completions/knockd": 0o644,
     "usr/share/bash-completion/completions/knockd-firewall": 0o644,
 }
-# Whatever the prefix.
+# For any prefix.
 SETTINGS = {
     "etc/knockd.conf": 0o640,
     "etc/default/knockd": 0o644,
@@ -35,7 +35,7 @@ SETTINGS = {
     "etc/init.d/knockd": 0o755,
     "etc/init.d/knockd-shut": 0o755,
 }
-# Where knockd-fleet is built.
+# If knockd-fleet is built.
 FLEET = {
     "usr/sbin/knockd-fleet": 0o755,
     "usr/lib/systemd/system/knockd-fleet.service": 0o644,
@@ -64,7 +64,7 @@ def test_each_file_is_in_its_place(installed):
     assert files_below(installed) == {**PROGRAMS, **examples, **SETTINGS, **fleet}
 
 
-def test_what_the_administrator_has_written_stays(build, installed):
+def test_files_of_the_administrator_are_kept(build, installed):
     for path in SETTINGS:
         if not path.startswith("etc/init.d/"):
             (installed / path).write_text("mine")
@@ -85,7 +85,7 @@ def test_services_start_the_daemon_that_was_installed(build, tmp_path, prefix):
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd")
 @pytest.mark.parametrize("drop_in", ["", "unprivileged.conf"])
 def test_systemd_finds_no_fault_with_the_units(installed, tmp_path, knockd, drop_in):
-    """In copies that name a program which exists."""
+    """In copies that name an existing program."""
     copies = []
     for name in ("knockd.service", "knockd-shut.service"):
         unit = (installed / "usr/lib/systemd/system" / name).read_text()
@@ -94,14 +94,14 @@ def test_systemd_finds_no_fault_with_the_units(installed, tmp_path, knockd, drop
         if drop_in:
             (tmp_path / f"{name}.d").mkdir()
             shutil.copy(installed / "usr/share/doc/knockd" / drop_in, tmp_path / f"{name}.d")
-    # It complains of other units of the machine, too.
+    # It also reports other units of the machine.
     said = run("systemd-analyze", "verify", "--man=no", *map(str, copies), check=False).stdout
     assert [line for line in said.splitlines() if "knockd" in line] == []
 
 
 @pytest.mark.skipif(not shutil.which("systemd-tmpfiles"), reason="there is no systemd")
 def test_systemd_makes_the_user_and_the_folder(installed, tmp_path):
-    """In a root of its own."""
+    """In a separate root."""
     root = tmp_path / "system"
     (root / "etc").mkdir(parents=True)
     (root / "var/lib").mkdir(parents=True)

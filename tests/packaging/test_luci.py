@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""LuCI's pages before a stand-in of LuCI: knocks at the real daemon, seen and closed in a headless
-Chromium; a form whose file the real init script and the real daemon accept; who may ask what."""
+"""LuCI's pages with a replacement of LuCI: knocks at the real daemon, seen and closed in a headless
+Chromium; a form whose file the real init script and the real daemon accept; the permissions of
+users."""
 
 import json
 import re
@@ -54,7 +55,7 @@ def serve(server, packaged, router):
 
 @pytest.fixture
 def luci(serve, router, knockd):
-    """With the doors of RULES; start() starts the daemon."""
+    """A LuCI with the doors of RULES; start() starts the daemon."""
     router.root.joinpath("etc/init.d").mkdir()
     configure(router, RULES)
     return serve(knockd)
@@ -109,7 +110,7 @@ def test_a_knock_appears_counts_down_and_is_closed(luci, look, frames, server, c
     assert page.evaluate("document.querySelector('#knockd-openings button').ariaLabel") == f"Close ssh {client.ipv4}"
     row = "document.querySelector('#knockd-openings button').row"
     page.evaluate("document.querySelector('#knockd-openings button').row = 'the same'")
-    # Counted down also while there is no answer.
+    # The countdown continues without an answer.
     luci.daemon.send_signal(signal.SIGSTOP)
     asked = len(luci.asked("status"))
     page.wait_for(lambda: len(luci.asked("status")) > asked, "a question that has no answer")
@@ -126,7 +127,7 @@ def test_a_knock_appears_counts_down_and_is_closed(luci, look, frames, server, c
 
 
 def test_an_answer_that_was_overtaken_is_not_shown(luci, look):
-    """What was closed does not come back for a moment."""
+    """A closed door does not reappear for a moment."""
     luci.start()
     run(luci._knockd, "-c", luci.router.written, "--open", "ssh", "192.0.2.77")
     page = look("overview")
@@ -191,7 +192,7 @@ def test_the_time_left_is_that_of_the_last_answer(luci, look):
         return json.loads(run(luci._knockd, "-c", luci.router.written, "--status=json").stdout)["openings"][0]["left"]
 
     page.wait_for(lambda: page.first("knockd-openings")[0] == "ssh" and seconds_left() < 595, "some answers")
-    # What was shown before cannot be less.
+    # The earlier display cannot show less.
     assert seconds(page.first("knockd-openings")[4]) > seconds_left() - 0.5
 
 
@@ -205,7 +206,7 @@ def test_the_chosen_door_stays_chosen(luci, look):
     assert page.evaluate("document.querySelector('#knockd-open-door').value") == "ssh"
 
 
-def test_somebody_is_let_in_by_hand(luci, look):
+def test_a_door_is_opened_by_hand(luci, look):
     luci.start()
     page = look("overview")
     page.wait_for(lambda: page.exists("#knockd-open-door option"), "doors")
@@ -224,7 +225,7 @@ def test_somebody_is_let_in_by_hand(luci, look):
     assert page.first("knockd-openings")[5] == "by hand"
 
 
-def test_what_is_refused_is_said(luci, look):
+def test_a_refusal_is_shown(luci, look):
     luci.start()
     page = look("overview")
     page.wait_for(lambda: page.exists("#knockd-open-door option"), "doors")
@@ -234,7 +235,7 @@ def test_what_is_refused_is_said(luci, look):
 
 
 def test_names_are_text(luci, look):
-    """Of doors, wherever they are shown, in messages, and in the form."""
+    """Names of doors, wherever they are shown, in messages, and in the form."""
     configure(luci.router, f"{RULES}\nconfig rule 'other'\n    option name '{HOSTILE}'\n"
                            "    list sequence '7431'\n    list sequence '3196:udp'\n    option command 'true'\n"
                            "    option stop_command 'true'\n    option seq_timeout '5'\n")
@@ -269,7 +270,7 @@ def test_every_text_of_a_status_is_text(serve, look_at, tmp_path):
     assert not page.exists("img") and page.evaluate("window.hacked") is None
 
 
-def test_who_may_only_look_cannot_press(luci, look):
+def test_a_read_only_user_cannot_press_buttons(luci, look):
     luci.start()
     run(luci._knockd, "-c", luci.router.written, "--open", "ssh", "192.0.2.77")
     page = look("overview", "viewer")
@@ -281,7 +282,7 @@ def test_who_may_only_look_cannot_press(luci, look):
     assert page.evaluate("document.querySelector('#knockd-draw-secret').disabled")
 
 
-# ---- Who may ask what
+# ---- Permissions
 
 def test_the_access_list_has_these_and_nothing_else(packaged):
     text = (packaged / "usr/share/rpcd/acl.d/luci-app-knockd.json").read_text()
@@ -320,7 +321,7 @@ def test_another_command_or_option_is_refused(luci):
 
 @pytest.fixture
 def plugin(server, packaged, tmp_path):
-    """One whose knockd prints its words."""
+    """A plugin whose knockd prints its arguments."""
     said = tmp_path / "knockd"
     said.write_text("#!/bin/sh\nprintf '%s|' \"$@\"\necho oh >&2\nexit 3\n")
     said.chmod(0o755)
@@ -372,7 +373,7 @@ def test_the_plugin_runs_nothing_for_wrong_arguments(plugin):
     ("kill -KILL $$", "knockd was killed before it answered"),
     ("exec sleep 60", "knockd does not answer"),
     ("head -c 300000 /dev/zero", "the answer of knockd is longer than rpcd passes on")])
-def test_no_answer_is_no_success(server, packaged, tmp_path, monkeypatch, script, message):
+def test_a_missing_answer_is_a_failure(server, packaged, tmp_path, monkeypatch, script, message):
     monkeypatch.setenv("TIMEOUT_MILLISECONDS", "200" if "sleep" in str(script) else "30000")
     program = tmp_path / "knockd"
     if script:
@@ -382,8 +383,8 @@ def test_no_answer_is_no_success(server, packaged, tmp_path, monkeypatch, script
         0, {"status": None, "text": "", "message": message}]
 
 
-def test_what_the_service_refuses_is_no_success(server, packaged, tmp_path):
-    """Also if knockd would accept it; and where nothing was written, nothing is accepted."""
+def test_a_configuration_refused_by_the_service_is_a_failure(server, packaged, tmp_path):
+    """Even if knockd would accept it; and if nothing was written, nothing is accepted."""
     program = tmp_path / "knockd"
     program.write_text("#!/bin/sh\necho configuration OK\n")
     program.chmod(0o755)
@@ -400,7 +401,7 @@ def test_what_the_service_refuses_is_no_success(server, packaged, tmp_path):
 # ---- The form
 
 def test_a_door_is_made_in_the_form(luci, look, frames, server, client):
-    """And opens: the file that it writes is what the init script and the daemon understand."""
+    """The door also opens: the init script and the daemon accept the file that the form writes."""
     server.serve(22)
     configure(luci.router, RULES.replace("open '22'", "open '23'"))
     luci.start()
@@ -426,8 +427,9 @@ def test_a_door_is_made_in_the_form(luci, look, frames, server, client):
     wait_until(lambda: client.reaches(server.ipv4, 22), "the new door", luci.log)
 
 
-def test_a_new_door_takes_no_others_place(luci, look):
-    """LuCI itself would let it: the settings became a door, or a door an empty one."""
+def test_a_new_door_replaces_no_other(luci, look):
+    """LuCI itself would allow it: the settings would become a door, or a door would become
+    empty."""
     page = look("doors")
     page.wait_for(lambda: page.exists(".cbi-section-create-name"), "the form")
     for name, expected in [("ssh", "There is a section"), ("common", "There is a section"), ("Options", "Expected"),
@@ -440,7 +442,7 @@ def test_a_new_door_takes_no_others_place(luci, look):
     assert page.text("tr[data-section-id=ssh] td[data-name=open]") == "22"
 
 
-def test_new_settings_take_no_others_place(luci, look):
+def test_new_settings_replace_no_other_section(luci, look):
     luci.router.uci("knockd", RULES.replace("'ssh'", "'common'"))
     page = look("doors")
     page.press(".cbi-button-apply")
@@ -449,8 +451,8 @@ def test_new_settings_take_no_others_place(luci, look):
     assert [(one[".type"], one[".name"]) for one in read_uci(file.read_text())][0] == ("rule", "common")
 
 
-def test_what_the_daemon_refuses_is_shown(luci, look):
-    """A form sees no files."""
+def test_errors_of_the_daemon_are_shown(luci, look):
+    """A form cannot check files."""
     luci.start()
     page = look("doors")
     page.press("tr[data-section-id=ssh] .edit")
@@ -464,7 +466,7 @@ def test_what_the_daemon_refuses_is_shown(luci, look):
     assert "re-reading" not in luci.log()
 
 
-def test_what_the_service_alone_refuses_is_shown(luci, look):
+def test_errors_of_the_service_alone_are_shown(luci, look):
     luci.start()
     configure(luci.router, RULES + "config door 'web'\n")
     assert luci.reload() != 0
@@ -474,7 +476,7 @@ def test_what_the_service_alone_refuses_is_shown(luci, look):
     assert page.text("#knockd-check") == "/etc/config/knockd is refused by the service; its log says why"
 
 
-def test_what_could_not_be_checked_is_not_called_refused(luci, look):
+def test_a_failed_check_is_not_shown_as_a_refusal(luci, look):
     page = look("doors")
     page.wait_for(lambda: page.text("#knockd-verdict") == "The configuration could not be checked.", "no verdict")
     assert page.text("#knockd-check").startswith("knockd has not been started")
@@ -503,7 +505,7 @@ def test_wrong_values_are_not_saved(luci, look):
 
 
 def test_other_names_of_options_are_kept(luci, look):
-    """As the samples of other packages have them; lists become one value."""
+    """The names in samples of other packages; lists become one value."""
     configure(luci.router, "config rule 'ssh'\n    list sequence '7421'\n    list sequence '3096'\n"
                            "    option timeout '5'\n    option command 'true'\n    option stop_command6 'false'\n"
                            "    option cmd_timeout '30'\n    option enabled 'off'\n")
@@ -569,8 +571,8 @@ def test_a_secret_is_drawn_and_added(luci, look):
     page.wait_for(lambda: page.message() == "There is a user of this name.", "that there is one now")
 
 
-def test_a_secret_that_is_not_read_is_said(luci, look):
-    """It is in the file, but the service refuses the rest."""
+def test_a_secret_that_is_not_loaded_is_reported(luci, look):
+    """It is in the file, but the service refuses the configuration."""
     luci.start()
     page = look("doors")
     page.wait_for(lambda: page.text("#knockd-check"), "what knockd says")
@@ -582,7 +584,7 @@ def test_a_secret_that_is_not_read_is_said(luci, look):
     assert page.text("#knockd-added") == "It is in the file."
 
 
-def test_a_secret_without_a_daemon_starts_none(luci, look):
+def test_adding_a_secret_does_not_start_a_stopped_daemon(luci, look):
     page = look("doors")
     page.wait_for(lambda: page.exists("#knockd-draw-secret"), "the page")
     page.type("#knockd-user", "alice")
@@ -597,7 +599,7 @@ def test_a_secret_without_a_daemon_starts_none(luci, look):
 # ---- Values
 
 def values(expression, packaged):
-    """Of the module values.js, in node."""
+    """Evaluates an expression with the module values.js in node."""
     script = packaged / "www/luci-static/resources/knockd/values.js"
     done = run("node", "-e", "const values = new Function('baseclass', '_', require('fs').readFileSync("
                f"{json.dumps(str(script))}, 'utf8'))({{extend: found => found}}, text => text);"
@@ -606,7 +608,7 @@ def values(expression, packaged):
 
 
 DOOR = "[a]\nsequence = 7421,3096,5518\ncommand = true\n"
-# The values of an option, right ones and wrong ones, which the form is to tell apart as the daemon does.
+# Valid and invalid values of an option, which the form must judge like the daemon.
 CASES = {
     ("door", "target"): ("address", ["192.0.2.7", "0.0.0.0", "::", "::1", "2001:db8::7", "1:2:3:4:5:6:7:8", "::ffff:1.2.3.4",
                          "1:2:3:4:5:6:7::", "1:2:3:4:5:6:1.2.3.4", "192.0.2", "192.0.2.256", "1.2.3.4.5", "01.2.3.4",
@@ -633,7 +635,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("place", CASES, ids=lambda place: place[1])
-def test_the_form_tells_right_from_wrong_as_the_daemon_does(place, packaged, knockd, tmp_path):
+def test_the_form_accepts_the_same_values_as_the_daemon(place, packaged, knockd, tmp_path):
     section, option = place
     check, texts = CASES[place]
     verdicts = values(f"{json.dumps(texts)}.map(text => values.checks.{check}(text) === true)", packaged)
@@ -650,7 +652,7 @@ def test_the_form_tells_right_from_wrong_as_the_daemon_does(place, packaged, kno
 
 
 def test_values_that_the_daemon_would_not_see_whole(packaged):
-    """Comments, lines, and what only a file with brackets or UCI knows."""
+    """Comments, line breaks, and characters special to UCI or to a file with brackets."""
     cases = [
         ("path", "/etc/a #b", False), ("path", "/etc/a#b", True), ("path", "a", False), ("path", "/a\tb", False),
         ("path_or_none", "none", True), ("path_or_none", "/a", True), ("path_or_none", "no", False),
@@ -666,12 +668,12 @@ def test_values_that_the_daemon_would_not_see_whole(packaged):
         assert is_right or verdict.startswith("Expected"), verdict
 
 
-def test_what_is_drawn(packaged):
+def test_drawn_values(packaged):
     drawn = values("Array.from({length: 2000}, values.draw_sequence)", packaged)
     ports = [[int(port) for port in re.fullmatch(r"(\d+),(\d+):udp,(\d+)", one).groups()] for one in drawn]
     assert all(10000 <= port <= 65535 for three in ports for port in three)
     assert all(first != third for first, _, third in ports) and len(set(drawn)) == 2000
-    # Each range of ports is drawn; that one of 55 is missing among 6000 is as good as impossible.
+    # Every range of ports is drawn; it is practically impossible that 6000 draws miss one of 55.
     assert {port // 1000 for three in ports for port in three} == set(range(10, 66))
     secrets = values("Array.from({length: 200}, values.draw_secret)", packaged)
     assert all(re.fullmatch("[A-Z2-7]{32}", secret) for secret in secrets)

@@ -23,7 +23,7 @@ MONITORS = pathlib.Path(os.environ["KNOCKD_MONITORS"]).resolve()
 FILTER = TREE / "packaging/fail2ban/filter.d/knockd.conf"
 ALERTS = TREE / "packaging/prometheus/knockd.rules.yml"
 METRICS = TREE / "packaging/prometheus/knockd-metrics"
-# Doors and commands with what a careless pattern takes for an address, all of which begin alike.
+# Doors and commands with text that a careless pattern would match as an address; all begin alike.
 LURES = ["203.0.113.9", "203.0.113.9: x", "2001:db8::bad: x", "x: 203.0.113.9: x",
          "x: port scan, knock discarded"]
 DOOR = """
@@ -35,7 +35,7 @@ Cmd_Timeout = 1
 Stop_Command = true %IP% 203.0.113.9: x: port scan, knock discarded
 """
 OPTIONS = "[options]\nLog_Rate = 0\nUseSyslog = {syslog}\n"
-# A /dev with busybox' syslogd behind /dev/log, and names for -l, in a mount namespace of their own.
+# A /dev with busybox's syslogd at /dev/log, and names for -l, in a separate mount namespace.
 SURROUNDINGS = """
 mount --make-rprivate /
 mount --bind {folder}/hosts /etc/hosts
@@ -59,8 +59,8 @@ exec "$@"
 
 @pytest.fixture
 def scanned(server, client, stranger, knockd, tmp_path):
-    """scanned(syslog, *options): the file with the log of a daemon at which somebody has knocked,
-    and others have hit a door while they scanned; with the addresses of those, once for each door."""
+    """scanned(syslog, *options): the log file of a daemon with knocks and with scans that hit a
+    door, and the addresses of the scanners, once for each door."""
 
     def make(syslog, *options, lures=LURES):
         (tmp_path / "hosts").write_text(f"{client.ipv4} client.example\n{client.ipv6} client6.example\n")
@@ -104,19 +104,19 @@ def failures(log):
 
 @pytest.mark.parametrize("options", [[], ["-l"]], ids=["addresses", "names"])
 @pytest.mark.parametrize("syslog", [False, True], ids=["file", "syslog"])
-def test_fail2ban_finds_who_scanned_and_nobody_else(scanned, syslog, options):
+def test_fail2ban_finds_only_scanners(scanned, syslog, options):
     log, expected = scanned(syslog, *options)
     text = log.read_text()
     assert ("(client.example): " in text) == ("-l" in options)
     assert failures(log) == expected
     if syslog:
-        # As rsyslog writes them today and did before, and the journal.
+        # The current and former formats of rsyslog, and that of the journal.
         for head in ("2026-11-26T08:30:00.123456+00:00 host ", "Nov 26 08:30:00 host "):
             log.write_text(re.sub(r"^.*?(?=knockd\[)", head, text, flags=re.M))
             assert failures(log) == expected
 
 
-def test_fail2ban_finds_nobody_in_what_strangers_make_others_log(tmp_path):
+def test_fail2ban_finds_nobody_in_injected_log_text(tmp_path):
     log = tmp_path / "syslog"
     lure = "203.0.113.9: x: port scan, knock discarded"
     log.write_text("".join(f"Nov 26 08:30:00 host {line}\n" for line in (
@@ -126,7 +126,7 @@ def test_fail2ban_finds_nobody_in_what_strangers_make_others_log(tmp_path):
 
 
 def test_fail2ban_accepts_the_jail(tmp_path):
-    """Copied to where its comments say, beside Debian's own settings."""
+    """Copied to the places that its comments name, next to Debian's own settings."""
     etc = tmp_path / "fail2ban"
     shutil.copytree(MONITORS / "etc/fail2ban", etc)
     for path in ("filter.d/knockd.conf", "jail.d/knockd.conf"):
@@ -135,7 +135,7 @@ def test_fail2ban_accepts_the_jail(tmp_path):
     log.touch()
     jail = etc / "jail.d/knockd.conf"
     jail.write_text(jail.read_text().replace("/var/log/knockd.log", str(log)))
-    (etc / "jail.d/defaults-debian.conf").unlink()  # sshd's, which has no log here
+    (etc / "jail.d/defaults-debian.conf").unlink()  # the jail of sshd, which has no log here
     said = run("/usr/bin/python3", MONITORS / "usr/bin/fail2ban-client", "-c", etc, "-d",
                env={**os.environ,
                     "PYTHONPATH": f"{MONITORS}/usr/lib/python3/dist-packages"}).stdout
@@ -144,7 +144,7 @@ def test_fail2ban_accepts_the_jail(tmp_path):
     assert "port scan, knock discarded" in said and "allports" in said
 
 
-# Whole folders of Debian's packages as layers above this machine's, in a mount namespace.
+# Overlays whole folders of Debian's packages over this machine's, in a mount namespace.
 LOGWATCH = """
 mount -t overlay -o lowerdir={monitors}/usr/share:/usr/share none /usr/share
 mount -t overlay -o lowerdir={monitors}/etc:/etc none /etc
@@ -156,12 +156,12 @@ exec perl /usr/share/logwatch/scripts/logwatch.pl --service knockd --range all -
 
 
 def test_debians_logwatch_understands_the_log(scanned, client, stranger, tmp_path):
-    """What it counts; and what it does not know, which are lines that 0.8 has as well, addresses of
-    IPv6, for which it has no pattern, and ours."""
+    """Its counts, and its unmatched lines: some that 0.8 also prints, those with IPv6 addresses,
+    for which it has no pattern, and our own."""
     log, _ = scanned(True, lures=["web"])
     logs = tmp_path / "logs"
     logs.mkdir()
-    # The form of lines that it knows.
+    # The format of lines that it matches.
     lines = re.sub(r"^(.{15} \S+) \w+\.\w+ ", r"\1 ", log.read_text(), flags=re.M)
     (logs / "syslog").write_text(lines)
     report = run("unshare", "--mount", "--propagation", "private", "sh", "-ec",
@@ -195,7 +195,7 @@ Cmd_Timeout = 600
 
 @pytest.fixture
 def measured(server, client, knockd, tmp_path):
-    """A daemon with a door that was opened, and the path of its socket."""
+    """A daemon with an opened door, and the path of its socket."""
     control = tmp_path / "control"
     daemon = Daemon(server, knockd, tmp_path / "run", FOR_METRICS.replace("CONTROL", str(control)),
                     interface=None)
@@ -210,7 +210,7 @@ def metrics(server, knockd, control):
     return done.stdout
 
 
-def test_promtool_has_nothing_against_the_metrics(server, knockd, measured):
+def test_promtool_accepts_the_metrics(server, knockd, measured):
     checked = subprocess.run([MONITORS / "usr/bin/promtool", "check", "metrics"],
                              input=metrics(server, knockd, measured), capture_output=True,
                              timeout=30, check=False)
@@ -257,7 +257,7 @@ tests:
 """
 
 
-def test_the_alerts_come_when_they_should(tmp_path):
+def test_the_alerts_fire_when_they_should(tmp_path):
     promtool = MONITORS / "usr/bin/promtool"
     assert "SUCCESS: 2 rules found" in run(promtool, "check", "rules", ALERTS).stdout
     tests = tmp_path / "tests.yml"
@@ -272,7 +272,7 @@ GUIDE = (TREE / "docs/monitoring.md").read_text()
 
 @pytest.fixture
 def shell(server, knockd, measured, tmp_path):
-    """The argv of a line of the guide, with the daemon asked at its own socket."""
+    """The argv of a line of the guide, changed to the test's control socket."""
     programs = tmp_path / "programs"
     programs.mkdir()
     (programs / "knockd").write_text(f'#!/bin/sh\nexec {knockd} --control {measured} "$@"\n')
@@ -305,7 +305,7 @@ def test_the_guide_closes_and_opens_by_hand(server, shell):
 
 
 def test_the_guide_shows_the_table(server, client, knockd, tmp_path):
-    """But for numbers, and what depends on them."""
+    """Except for numbers and the column widths that depend on them."""
     control = tmp_path / "control"
     config = f"[options]\nControl = {control}\n[ssh]\nSequence = 7421,3096,5518\nOpen = 22\nOpen_For = 1h\n"
     daemon = Daemon(server, knockd, tmp_path / "run", config)
@@ -324,7 +324,7 @@ def test_the_guide_shows_the_table(server, client, knockd, tmp_path):
 
 
 def test_the_guide_names_what_is_installed(installed):
-    """Each path below the package's own folder, and what is copied from there."""
+    """Each path below the package's own folder, and the files copied from there."""
     folders = re.findall(r"^    cd /(\S+)\n((?:    .*\n)+)", GUIDE, re.M)
     assert len(folders) == 2
     for folder, lines in folders:
@@ -333,14 +333,14 @@ def test_the_guide_names_what_is_installed(installed):
 
 
 class Page:
-    """What an HTTP server on a host's loopback says."""
+    """The answers of an HTTP server on a host's loopback."""
 
     def __init__(self, host, port):
         self._host = host
         self._port = port
 
     def get(self, path):
-        """None as long as it does not answer."""
+        """None while it does not answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
         try:
             with self._host.inside():
@@ -355,7 +355,7 @@ class Page:
 
 @pytest.fixture
 def metrics_file(server, shell, tmp_path):
-    """Made by the script of the examples, as it is run by cron."""
+    """Made by the script of the examples, run like cron does."""
     folder = tmp_path / "textfiles"
     folder.mkdir()
     file = folder / "knockd.prom"
@@ -408,7 +408,7 @@ def test_prometheus_scrapes_it_by_node_exporter(server, metrics_file, tmp_path):
         try:
             return json.loads(answer or "")["data"]["result"]
         except (ValueError, KeyError):
-            return []  # it answers, and is not ready
+            return []  # it answers, but is not ready
 
     wait_until(lambda: known("knockd_openings_total"), "the metric arrives",
                lambda: (tmp_path / "said").read_text(), deadline=30)

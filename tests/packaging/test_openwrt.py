@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The init script for OpenWrt, under the shell of its routers, before stand-ins of procd and UCI:
-what it asks of procd, and whether the daemon understands the configuration that it writes. And the
-feed's Makefile, before stand-ins of OpenWrt's: what goes into the packages."""
+"""The init script for OpenWrt, with a router's shell and stubs of procd and UCI: its calls to
+procd, and whether the daemon accepts the configuration that it writes. Also the feed's Makefile,
+with stubs of OpenWrt's: the contents of the packages."""
 
 import os
 import re
@@ -38,7 +38,7 @@ config rule 'openSSH'
 """
 
 
-def test_procd_is_asked_for_one_daemon_in_the_foreground_that_is_started_for_ever(router):
+def test_procd_runs_one_daemon_in_the_foreground_and_always_restarts_it(router):
     assert router.instance() == [
         "procd_open_instance",
         "procd_set_param <command> </usr/sbin/knockd> <-c> </var/run/knockd.conf>",
@@ -52,14 +52,15 @@ def test_procd_is_asked_for_one_daemon_in_the_foreground_that_is_started_for_eve
 
 
 def test_the_command_never_changes(router):
-    """procd answers a changed command by the reload signal, and the daemon would not see it."""
+    """For a changed command procd sends only the reload signal, and the daemon would not see the
+    change."""
     without_rule = router.instance()
     router.uci("knockd", RULE)
     router.up("wan", "pppoe-wan")
     assert router.instance() == without_rule
 
 
-def test_a_configuration_that_cannot_be_written_leaves_the_daemon_alone(router):
+def test_an_unwritable_configuration_leaves_the_daemon_running(router):
     """Without an instance, procd would stop it."""
     router.start()
     before = router.written.read_text()
@@ -70,7 +71,7 @@ def test_a_configuration_that_cannot_be_written_leaves_the_daemon_alone(router):
     assert router.written.read_text() == before
 
 
-def test_options_left_over_from_another_package_are_none_of_a_door(router):
+def test_options_left_over_from_another_package_are_not_used_for_a_door(router):
     """config_load forgets no option, and sections of two packages may have one name."""
     router.uci("network", "config interface wan\n option device eth1\n option proto static\n")
     router.uci("knockd", RULE.replace("'openSSH'", "'wan'"))
@@ -79,7 +80,7 @@ def test_options_left_over_from_another_package_are_none_of_a_door(router):
     assert written.count("\n[wan]\n") == 1 and "static" not in written
 
 
-def test_changes_of_configuration_reload_and_those_of_networks_start(router):
+def test_configuration_changes_trigger_a_reload_and_network_changes_a_start(router):
     router.uci("knockd", "config options 'common'\n option interface 'wan wan6'\n")
     assert router.triggers() == [
         "procd_add_reload_trigger <knockd> <network>",
@@ -92,7 +93,7 @@ def test_changes_of_configuration_reload_and_those_of_networks_start(router):
     ]
 
 
-def test_a_name_of_a_network_is_no_pattern_of_files(router, tmp_path, monkeypatch):
+def test_a_network_name_is_not_a_file_pattern(router, tmp_path, monkeypatch):
     (tmp_path / "wan7").touch()
     monkeypatch.chdir(tmp_path)
     router.uci("knockd", RULE.replace("'wan'", "'wan?'"))
@@ -101,11 +102,11 @@ def test_a_name_of_a_network_is_no_pattern_of_files(router, tmp_path, monkeypatc
     assert router.interface() == ["wan?"]
 
 
-def test_without_a_rule_the_file_written_by_hand_counts(router):
+def test_without_a_rule_the_hand_written_file_is_used(router):
     router.start()
     written, _ = router.checked()
     assert f"    include = {router.by_hand}\n" in written
-    assert "UseSyslog" not in written  # it says itself where it logs
+    assert "UseSyslog" not in written  # it configures its own log
     router.by_hand.write_text("broken")
     assert any(line.startswith("/etc/knockd.conf:1:") for line in router.refused())
 
@@ -137,13 +138,13 @@ def test_a_rule_of_uci_becomes_a_door(router):
 """
 
 
-def test_the_old_misspelling_is_understood(router):
+def test_the_old_misspelling_is_accepted(router):
     router.uci("knockd", RULE.replace("stop_command_6", "stop_command6"))
     router.start()
     assert "    stop_command_6 = ip6tables -D" in router.written.read_text()
 
 
-def test_rules_without_a_name_are_doors_of_their_own(router):
+def test_rules_without_a_name_are_separate_doors(router):
     anonymous = RULE.replace("config rule 'openSSH'", "config rule")
     router.uci("knockd", anonymous + anonymous.split("'wan'")[1])
     router.start()
@@ -152,7 +153,7 @@ def test_rules_without_a_name_are_doors_of_their_own(router):
     router.checked()
 
 
-def test_a_line_break_in_a_value_gives_no_directive(router):
+def test_a_line_break_in_a_value_adds_no_directive(router):
     router.uci("knockd", RULE.replace("'5'", "'5\n[more]\nsequence = 1'"))
     error, *others = router.refused()
     assert error.startswith(
@@ -160,7 +161,7 @@ def test_a_line_break_in_a_value_gives_no_directive(router):
     assert others[0].endswith(" is what /etc/config/knockd became"), "an error is one line"
 
 
-def test_the_configuration_is_its_owners_alone(router):
+def test_the_configuration_is_readable_only_by_its_owner(router):
     router.uci("knockd", RULE)
     router.start()
     assert router.written.stat().st_mode & 0o777 == 0o600
@@ -168,12 +169,12 @@ def test_the_configuration_is_its_owners_alone(router):
 
 
 @pytest.mark.parametrize("network, up, interface", [
-    ("option device eth1", "pppoe-wan", "pppoe-wan"),  # what it has now
+    ("option device eth1", "pppoe-wan", "pppoe-wan"),  # its current device
     ("option device eth1", None, "eth1"),
     ("option ifname eth0.2", None, "eth0.2"),
-    ("option proto pppoe\noption device eth1", None, "pppoe-wan"),  # what it will have
+    ("option proto pppoe\noption device eth1", None, "pppoe-wan"),  # its future device
     ("option proto pppoe\noption pppname isp", None, "isp"),
-    ("option proto wireguard", None, "wan"),  # the device is called like the network
+    ("option proto wireguard", None, "wan"),  # the device is named like the network
 ])
 def test_a_network_is_its_device(router, network, up, interface):
     router.uci("network", f"config interface wan\n{network}\n")
@@ -184,7 +185,7 @@ def test_a_network_is_its_device(router, network, up, interface):
     assert router.interface() == [interface]
 
 
-def test_a_line_that_is_hung_up_keeps_its_device(router):
+def test_a_disconnected_line_keeps_its_device(router):
     router.uci("network", "config interface wan\n option proto pppoe\n")
     router.uci("knockd", RULE)
     router.up("wan", "pppoe-wan")
@@ -213,7 +214,7 @@ def test_rules_without_an_interface_listen_outside(router):
     assert router.interface() == ["eth1"]
 
 
-def test_what_is_shipped_has_no_rule_and_can_be_read(router):
+def test_the_shipped_configuration_has_no_rule_and_is_valid(router):
     router.uci("knockd", (FILES / "knockd.config").read_text())
     router.start()
     assert f"    include = {router.by_hand}\n" in router.checked()[0]
@@ -250,7 +251,7 @@ def test_the_rule_of_the_documentation_is_a_door(router):
 
 
 def test_places_that_change_with_time(router, tmp_path):
-    """The daemon's own check of what was written reads the file of secrets."""
+    """The daemon's own check of the configuration reads the file of secrets."""
     secrets = tmp_path / "secrets"
     secrets.write_text("alice JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\n")
     rule = ("config rule 'phones'\n list sequence '7421'\n" + " list sequence 'totp'\n" * 4 +
@@ -273,7 +274,7 @@ SETS = "    open_set = inet fw4 knockd4\n    open_set_6 = inet fw4 knockd6\n"
     (RULE, "", True, False),
     (OPEN, "config options 'own'\n option open_set 'inet fw4 mine'\n", True, False),
     (OPEN, "config options 'own'\n option open_set_6 'inet fw4 mine'\n", True, False),
-    (OPEN + " option open_set 'inet fw4 mine'\n", "", True, True),  # that of the rule wins
+    (OPEN + " option open_set 'inet fw4 mine'\n", "", True, True),  # the rule's own set wins
     (OPEN.replace("option open", "list open"), "", True, True),
     ("", "", True, True),  # doors written by hand may have Open
 ])
@@ -293,12 +294,12 @@ def test_a_list_of_ports_becomes_one_directive(router):
 
 
 FAULTY = RULE.replace("seq_timeout", "seq_timeuot")
-# Of the generated file, whose lines are those of the options.
+# Messages about the generated file, whose lines follow the options.
 COMPLAINT = '/var/run/knockd.conf.new:7:5: unknown directive "seq_timeuot"'
 
 
-def test_a_faulty_configuration_is_told_and_starts_nothing(router):
-    """procd would start it for ever, and fill the log."""
+def test_a_faulty_configuration_is_reported_and_starts_nothing(router):
+    """procd would restart it for ever, and fill the log."""
     router.uci("knockd", FAULTY)
     said = router.refused()
     assert said[0].startswith(COMPLAINT)
@@ -306,8 +307,8 @@ def test_a_faulty_configuration_is_told_and_starts_nothing(router):
     assert not router.written.exists()
 
 
-def test_a_fault_that_is_mended_through_uci_starts_it(router):
-    """The triggers are there all the same."""
+def test_a_fault_that_is_fixed_in_uci_starts_it(router):
+    """The triggers are registered despite the fault."""
     router.uci("knockd", FAULTY)
     assert "procd_add_reload_trigger <knockd> <network>" in router.call("start", check=False)[1]
     router.uci("knockd", RULE)
@@ -315,8 +316,8 @@ def test_a_fault_that_is_mended_through_uci_starts_it(router):
 
 
 @pytest.mark.parametrize("action", ["start", "reload"])
-def test_a_faulty_configuration_leaves_the_daemon_alone(router, action):
-    """procd hears nothing: it would stop a daemon without an instance."""
+def test_a_faulty_configuration_leaves_the_daemon_running(router, action):
+    """procd is not called: it would stop a daemon without an instance."""
     router.uci("knockd", RULE)
     router.start()
     before = router.written.read_text()
@@ -328,11 +329,11 @@ def test_a_faulty_configuration_leaves_the_daemon_alone(router, action):
     assert router.written.read_text() == before
 
 
-def test_a_restart_with_a_faulty_configuration_goes_on_with_the_old_one(router):
+def test_a_restart_with_a_faulty_configuration_uses_the_old_one(router):
     router.uci("knockd", RULE)
     instance = router.instance()
     before = router.written.read_text()
-    router.running()  # as it may still seem while it closes its doors
+    router.running()  # the state while it still closes its doors
     router.uci("knockd", FAULTY)
     status, lines = router.call("restart", check=False)
     assert status != 0 and [line for line in instance if line not in lines] == []
@@ -351,13 +352,13 @@ def test_a_restart_starts_nothing_if_the_old_one_includes_the_fault(router):
     ("option seqence '1'", 'unknown directive "seqence"'),
     ("option command6 'true'", 'unknown directive "command6"'),
 ])
-def test_no_option_vanishes(router, option, complaint):
+def test_no_option_is_lost(router, option, complaint):
     router.uci("knockd", f"{RULE}{option}\n")
     assert complaint in router.refused()[0]
 
 
 @pytest.mark.parametrize("option", ["log_rat", "name"])
-def test_no_option_for_the_daemon_vanishes(router, option):
+def test_no_option_for_the_daemon_is_lost(router, option):
     for rule in (RULE, ""):
         router.uci("knockd", f"config options 'common'\noption {option} '5'\n{rule}")
         assert f'unknown directive "{option}"' in router.refused()[0]
@@ -370,26 +371,26 @@ def test_a_door_may_have_a_name_of_its_own(router):
 
 
 def test_options_reach_the_daemon(router):
-    """Also without a rule, where what is written by hand counts after them."""
+    """Even without a rule; then the hand-written file follows and wins."""
     for rule in (RULE, ""):
         router.uci("knockd", f"{rule}config options\noption scan_limit '7'\n")
         router.start()
         assert "    scan_limit = 7\n" in router.checked()[0].split("[by-hand]")[0]
 
 
-def test_a_section_of_another_type_is_told(router):
+def test_a_section_of_unknown_type_is_reported(router):
     router.uci("knockd", RULE.replace("config rule", "config rules"))
     assert router.refused()[0] == (
         "/etc/config/knockd: section 'openSSH' is of type 'rules': expected options or rule")
 
 
-def test_a_file_that_uci_cannot_read_is_told(router):
-    """Doors written by hand do not take the place of those in there."""
+def test_a_file_that_uci_cannot_parse_is_reported(router):
+    """Hand-written doors do not replace those in the file."""
     router.uci("knockd", RULE.replace("'wan'", "'wan"))
     assert router.refused()[0].startswith("/etc/config/knockd: ")
 
 
-def test_without_a_uci_file_the_one_written_by_hand_counts(router):
+def test_without_a_uci_file_the_hand_written_one_is_used(router):
     (router.root / "etc/config/knockd").unlink()
     router.start()
     assert f"include = {router.by_hand}\n" in router.checked()[0]
@@ -418,20 +419,20 @@ def test_other_lists_are_a_directive_each(router):
 
 
 @pytest.mark.parametrize("value", ["0", "off", "false", "no", "disabled"])
-def test_a_rule_that_is_not_enabled_is_no_door(router, value):
+def test_a_disabled_rule_is_not_a_door(router, value):
     router.uci("knockd", f"{RULE}option enabled {value}\n{RULE.replace('openSSH', 'other')}"
                          "option enabled 1\n")
     router.start()
     assert re.findall(r"^\[(.*)\]$", router.checked()[0], re.MULTILINE) == ["options", "other"]
 
 
-def test_rules_of_which_none_is_enabled_bring_no_doors_back_that_were_written_by_hand(router):
+def test_disabled_rules_do_not_enable_the_hand_written_doors(router):
     router.uci("knockd", f"{RULE}option enabled 0\n")
     router.start()
     assert "include" not in router.checked()[0]
 
 
-def test_a_service_that_is_not_enabled_does_not_run(router):
+def test_a_disabled_service_does_not_run(router):
     router.uci("knockd", f"config options common\noption enabled 0\n{RULE}")
     status, lines = router.call("start")
     assert "procd_open_instance" not in lines and "procd_close_service <set>" in lines
@@ -445,8 +446,8 @@ def test_enabled_is_yes_or_no(router):
 
 
 class Procd:
-    """What procd does about the one instance: the daemon is sent its signal when a file that procd
-    was told of has changed."""
+    """procd's handling of the one instance: it sends the daemon the signal when a registered file
+    has changed."""
 
     def __init__(self, router, server):
         self._router = router
@@ -483,8 +484,8 @@ def procd(router, server):
     return Procd(router, server)
 
 
-def test_a_reload_sees_what_is_included(router, procd, server, client):
-    """By the file written by hand, which itself stays as it is."""
+def test_a_reload_sees_changes_of_included_files(router, procd, server, client):
+    """Included by the hand-written file, which itself is unchanged."""
     included = router.root / "etc/more.conf"
     included.write_text("")
     included.chmod(0o600)
@@ -499,8 +500,8 @@ def test_a_reload_sees_what_is_included(router, procd, server, client):
                  procd.output.read_text)
 
 
-def test_an_interface_that_comes_and_goes_reads_nothing_again(router, procd):
-    """Its trigger is a start, by which procd sees no change."""
+def test_an_interface_that_changes_causes_no_reload(router, procd):
+    """Its trigger is a start, and procd sees no change."""
     router.by_hand.write_text("[options]\nInterface = eth0\nStateFile = none\nControl = none\n")
     for action, signals in (("start", 0), ("reload", 1), ("start", 1), ("reload", 2)):
         procd.call(action)
@@ -508,7 +509,7 @@ def test_an_interface_that_comes_and_goes_reads_nothing_again(router, procd):
 
 
 def test_the_daemon_of_a_router_can_be_asked(router, procd, server):
-    """By the socket and the group that UCI names."""
+    """Over the socket and with the group that UCI names."""
     control = router.root / "var/run/control"
     router.uci("knockd", f"config options common\noption interface eth0\noption control '{control}'\n"
                          f"option control_group daemon\noption statefile none\n{RULE}")
@@ -520,7 +521,7 @@ def test_the_daemon_of_a_router_can_be_asked(router, procd, server):
 
 
 class Firewall:
-    """In place of knockd-firewall: a line for each call, and whether there was a daemon yet."""
+    """Replaces knockd-firewall: records each call, and whether a daemon was already running."""
 
     def __init__(self, router, status=0):
         self.calls = router.root / "calls"
@@ -538,7 +539,7 @@ class Firewall:
 
 
 def test_forwards_of_an_earlier_boot_are_forgotten_once(router):
-    """Also where nothing can be started."""
+    """Even if nothing can be started."""
     firewall = Firewall(router)
     router.uci("knockd", FAULTY)
     router.call("start", check=False)
@@ -549,7 +550,7 @@ def test_forwards_of_an_earlier_boot_are_forgotten_once(router):
     assert firewall.lines() == ["forget-all"]
 
 
-def test_forwards_that_cannot_be_forgotten_are_told_and_tried_again(router):
+def test_forwards_that_cannot_be_forgotten_are_reported_and_retried(router):
     firewall = Firewall(router, status=1)
     assert "procd_open_instance" in router.start()
     assert router.log()[0] == ("user.err knockd: knockd-firewall forget-all failed, forwards of an"
@@ -560,7 +561,7 @@ def test_forwards_that_cannot_be_forgotten_are_told_and_tried_again(router):
     assert firewall.lines() == ["forget-all"] * 2
 
 
-def test_forwards_of_a_daemon_that_runs_are_left_alone(router):
+def test_forwards_of_a_running_daemon_are_kept(router):
     firewall = Firewall(router)
     router.running()
     router.start()
@@ -573,13 +574,13 @@ def test_without_the_firewall_helper_nothing_is_forgotten(router):
 
 
 def feed(*arguments, **options):
-    """make, as it is called for the feed's Makefile."""
+    """Runs make with the feed's Makefile."""
     return run("make", "-C", str(TREE / "openwrt"), f"TOPDIR={STAND_INS}", *arguments, **options)
 
 
 @pytest.fixture
 def packages(installed, tmp_path):
-    """What the feed's Makefile puts into its packages: {package: {path: mode}}."""
+    """The contents of the feed's packages: {package: {path: mode}}."""
     feed(f"KNOCKD_SOURCE={TREE}", f"PKG_INSTALL_DIR={installed}", f"OUT={tmp_path}/packages",
          "packages")
     return {package.name: {str(path.relative_to(package)): path.stat().st_mode & 0o777
@@ -587,15 +588,15 @@ def packages(installed, tmp_path):
             for package in (tmp_path / "packages").iterdir()}
 
 
-def test_nothing_is_built_from_what_has_no_checksum(tmp_path):
+def test_nothing_is_built_without_a_checksum(tmp_path):
     done = feed(f"OUT={tmp_path}/packages", "packages", check=False)
     assert done.returncode != 0
     assert "PKG_HASH is empty" in done.stdout and "KNOCKD_SOURCE" in done.stdout
     assert not (tmp_path / "packages").exists()
 
 
-def test_a_feed_can_be_listed_all_the_same():
-    """And what a package needs to run is not named once more as what it is built with."""
+def test_a_feed_without_a_checksum_can_still_be_listed():
+    """Runtime dependencies are not repeated as build dependencies."""
     listed = feed("-s", "DUMP=1", "dumpinfo").stdout
     maintainer = "Maintainer: knockd developers <knockd@knockd.invalid>\nBuild-Depends: \n"
     assert "".join(f"Package: {name}\n{maintainer}"
@@ -608,14 +609,14 @@ def test_a_build_from_a_clone_stays_in_its_build_folder(tmp_path):
     before = {path.name for path in clone.iterdir()}
     feed(f"KNOCKD_SOURCE={clone}", "configure", timeout=60)
     assert {path.name for path in clone.iterdir()} == before | {"build"}
-    # Of the table's lock and the control socket: a router has no /run.
+    # The folder of the table's lock and the control socket: a router has no /run.
     assert "KNOCKD_RUNDIR:PATH=/var/run/knockd\n" in (clone / "build/openwrt/CMakeCache.txt").read_text()
 
 
 @pytest.mark.parametrize("argument, installed_to, called", [
     ("remove", "", True), ("upgrade", "", False), ("remove", "/image", False)])
-def test_removal_opens_what_is_shut_and_an_upgrade_does_not(tmp_path, argument, installed_to, called):
-    """As OpenWrt's make writes the script. The daemon takes a while to end."""
+def test_removal_opens_shut_ports_and_an_upgrade_does_not(tmp_path, argument, installed_to, called):
+    """The script as OpenWrt's make writes it. The daemon takes a while to end."""
     makefile = (TREE / "openwrt/Makefile").read_text()
     script = re.search(r"define Package/knockd/prerm\n(.*?)endef", makefile, re.DOTALL)[1]
     program, calls = tmp_path / "knockd", tmp_path / "calls"
@@ -631,7 +632,7 @@ def test_removal_opens_what_is_shut_and_an_upgrade_does_not(tmp_path, argument, 
     assert not called or calls.read_text() == "stop\n" + 2 * unshut
 
 
-def test_the_packages_hold_what_they_should(packages):
+def test_contents_of_the_packages(packages):
     assert packages == {
         "knock": {"usr/bin/knock": 0o755},
         "knockd": {
@@ -675,7 +676,7 @@ def fleet(router):
     return router
 
 
-def test_the_fleet_runs_as_a_user_of_its_own_with_what_uci_says(fleet):
+def test_the_fleet_runs_as_its_own_user_with_the_options_of_uci(fleet):
     fleet.uci("knockd-fleet", FLEET)
     assert fleet.instance() == [
         "procd_open_instance",
@@ -692,13 +693,13 @@ def test_the_fleet_runs_as_a_user_of_its_own_with_what_uci_says(fleet):
         "[options]", "UseSyslog", "broker = broker.example", "gateway = gw1", "doors = ssh,vpn"]
 
 
-def test_the_fleet_that_is_shipped_does_not_start(fleet):
+def test_the_shipped_fleet_configuration_does_not_start(fleet):
     fleet.uci("knockd-fleet", (FILES / "knockd-fleet.config").read_text())
     assert not any("procd_open_instance" in line for line in fleet.start())
     assert any("enabled is 0" in line for line in fleet.log())
 
 
-def test_a_faulty_fleet_is_named_and_not_started(fleet):
+def test_a_faulty_fleet_configuration_is_reported_and_not_started(fleet):
     fleet.uci("knockd-fleet", FLEET.replace("option broker", "option brokr"))
     status, lines = fleet.call("start", check=False)
     assert status != 0 and not any("procd_open_instance" in line for line in lines)

@@ -28,14 +28,14 @@ def commands():
 
 
 def quoted():
-    """What stands in code in the bold beginnings of the list."""
+    """The code in the bold text at the start of each list item."""
     beginnings = re.findall(r"^- \*\*(.*?)\*\*", SECTION, re.MULTILINE)
     return [text for beginning in beginnings for text in re.findall(r"`([^`]*)`", beginning)]
 
 
 @pytest.fixture
 def shell(server, knockd, tmp_path):
-    """Runs a command line of README on the server, with the door in /etc/knockd.conf."""
+    """Runs a command line of the README on the server, with the door in /etc/knockd.conf."""
     config = tmp_path / "knockd.conf"
     config.write_text(DOOR)
     config.chmod(0o600)
@@ -51,7 +51,7 @@ def shell(server, knockd, tmp_path):
     return argv
 
 
-def test_the_commands_tell_of_a_knock(server, client, shell, tmp_path):
+def test_the_commands_show_a_knock(server, client, shell, tmp_path):
     test, debug, capture, replay = commands()
     assert "configuration OK" in server.run(*shell(test)).stdout
 
@@ -61,7 +61,7 @@ def test_the_commands_tell_of_a_knock(server, client, shell, tmp_path):
     wait_until(lambda: "starting up" in told.read_text(), "it listens")
     said = tmp_path / "said"
     with said.open("wb") as file:
-        # It hands on each packet at once (-U), and stays the user who may write here (-Z).
+        # It prints each packet at once (-U), and keeps its user, who may write here (-Z).
         server.start(*shell(capture.replace("-w", "-U -Z root -w")), stderr=file)
     wait_until(lambda: "listening on" in said.read_text(), "tcpdump listens", said.read_text)
     senders.with_connect(client, server.ipv4, "7421,3096,5518")
@@ -71,7 +71,7 @@ def test_the_commands_tell_of_a_knock(server, client, shell, tmp_path):
                "the same from the capture")
 
 
-def test_each_line_that_is_spoken_of_can_come(server, client, frames, knockd, tmp_path):
+def test_each_quoted_log_line_can_occur(server, client, frames, knockd, tmp_path):
     daemon = Daemon(server, knockd, tmp_path / "run", "[options]\nInterface = eth0, none0\n" + DOOR,
                     "-D", interface=None)
     senders.with_connect(client, server.ipv4, "7421,3096,5518")
@@ -99,7 +99,7 @@ def test_each_line_that_is_spoken_of_can_come(server, client, frames, knockd, tm
                    daemon.report)
 
 
-def test_the_transcript_is_what_the_demo_prints(knockd):
+def test_the_transcript_equals_the_output_of_the_demo(knockd):
     shown = re.search(r"(?m)^From the output of `scripts/demo`.*\n\n((?:    .*\n|\n)+)", README)[1]
     printed = run("env", f"KNOCKD_BINARY={knockd}", TREE / "scripts/demo", timeout=60).stdout
     shown = [line.removeprefix("    ").rstrip() for line in shown.strip("\n").splitlines()]

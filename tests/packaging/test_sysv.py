@@ -38,7 +38,7 @@ class Service:
         self.settings.write_text("".join(f'{name}="{v}"\n' for name, v in settings.items()))
 
     def __call__(self, action):
-        """Its exit status and what it said."""
+        """Its exit status and its output."""
         done = self._server.run(*self._argv, action, check=False, env=self.environment)
         return done.returncode, done.stdout.strip()
 
@@ -89,7 +89,7 @@ def test_reload_of_a_faulty_configuration_fails_and_changes_nothing(service, act
     assert "re-reading" not in service.log.read_text()
 
 
-def test_force_reload_starts_what_does_not_run(service):
+def test_force_reload_starts_a_stopped_daemon(service):
     assert service("force-reload") == (0, "knockd is started")
 
 
@@ -97,20 +97,20 @@ def test_reload_fails_without_a_daemon(service):
     assert service("reload") == (7, "knockd is not running")
 
 
-def test_nothing_is_started_unless_told_so(service, server):
+def test_nothing_is_started_unless_configured(service, server):
     service.set(START_KNOCKD="0")
     status, said = service("start")
     assert status == 6 and f"set START_KNOCKD=1 in {service.settings}" in said
     assert server.processes() == []
 
 
-def test_a_faulty_configuration_fails_the_start_and_is_told(service):
+def test_a_faulty_configuration_fails_the_start_and_is_reported(service):
     service.config.write_text("[ssh]\nsequence = many\n")
     status, said = service("start")
     assert status != 0 and f"{service.config}:2:" in said
 
 
-def test_a_crash_is_seen_and_mended(service):
+def test_a_crash_is_noticed_and_a_start_repairs_it(service):
     service("start")
     pid = service.pid()
     os.kill(pid, signal.SIGKILL)
@@ -119,7 +119,7 @@ def test_a_crash_is_seen_and_mended(service):
     assert service("start") == (0, "knockd is started")
 
 
-def test_another_program_with_the_number_of_a_dead_daemon_is_left_alone(service, server):
+def test_another_program_with_the_pid_of_a_dead_daemon_is_left_alone(service, server):
     stranger = server.start("sleep", "1000")
     service.pid_file.write_text(f"{stranger.pid}\n")
     assert service("stop") == (0, "knockd is not running")
@@ -133,7 +133,7 @@ def test_an_unknown_action_is_refused(service):
 
 @pytest.fixture
 def boot(server, shell, installed, service):
-    """The script that shuts ports at boot, with the same settings: its status and what it said."""
+    """The script that shuts ports at boot, with the same settings: its status and its output."""
     def call(action):
         done = server.run(*shell, installed / "etc/init.d/knockd-shut", action, check=False,
                           env=service.environment)
@@ -160,6 +160,6 @@ def test_the_boot_shuts_the_ports_of_doors(server, client, service, boot):
     assert not client.reaches(server.ipv4, 22)
 
 
-def test_the_boot_knows_no_other_action(boot):
+def test_the_boot_script_accepts_no_other_action(boot):
     status, said = boot("dance")
     assert status == 2 and said.startswith("usage:")

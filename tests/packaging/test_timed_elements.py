@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Doors that put the knocker into a set with a timeout, as docs/, the examples, the manual pages
-and OpenWrt's package show them, with the real nft: a knock at half time gives the whole time anew.
-(`nft add element` alone leaves an element that is present as it is.)"""
+"""Doors that add the knocker to a set with a timeout, from docs/, the examples, the manual pages
+and OpenWrt's package, with the real nft: a knock at half time restarts the time. (`nft add element`
+alone does not change an existing element.)"""
 
 import json
 import re
@@ -23,7 +23,7 @@ def example():
 
 
 def by_uci(text, folder, knockd):
-    """What OpenWrt's init script makes of it."""
+    """The configuration that OpenWrt's init script writes."""
     router = Router(folder, knockd)
     router.with_fw4()
     router.uci("knockd", text)
@@ -43,7 +43,7 @@ def shipped_rule():
 
 
 def manual(name):
-    """The literal blocks of a manual page, as they are read."""
+    """The literal blocks of a manual page, as displayed."""
     text = (TREE / "man" / name).read_text()
     return [block.replace("\\e", "\\") for block in
             re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", text, re.DOTALL | re.MULTILINE)]
@@ -57,7 +57,7 @@ def with_a_set():
 
 
 def beside_a_firewall():
-    """The same of docs/firewalls.md."""
+    """The same from docs/firewalls.md."""
     section = (TREE / "docs/firewalls.md").read_text().split("## Open_Set")[1].split("\n## ")[0]
     blocks = re.findall(r"(?m)^((?:    .*\n|\n)+)", section)
     ruleset, door = [block for block in blocks if block.strip()]
@@ -84,7 +84,7 @@ def door(request, tmp_path, knockd):
 
 
 def time_left(server, set_name):
-    """Of its one element, in seconds."""
+    """The time left of its one element, in seconds."""
     listed = json.loads(server.run("nft", "-j", "list", "set", *set_name.split()).stdout)
     elements = next(item["set"] for item in listed["nftables"] if "set" in item)["elem"]
     assert len(elements) == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Stands in for OpenWrt's cmake.mk: the target "configure" calls cmake, with the folders as there.
+# Replaces OpenWrt's cmake.mk: the target "configure" calls cmake with the same folders.
 PKG_BUILD_DIR ?= $(USE_SOURCE_DIR)
 CMAKE_BINARY_DIR = $(PKG_BUILD_DIR)$(if $(CMAKE_BINARY_SUBDIR),/$(CMAKE_BINARY_SUBDIR))
 CMAKE_SOURCE_DIR = $(PKG_BUILD_DIR)$(if $(CMAKE_SOURCE_SUBDIR),/$(CMAKE_SOURCE_SUBDIR))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Stands in for OpenWrt's package.mk: the target "packages" installs each package into $(OUT)/NAME;
-# with DUMP, as there, nothing is built, but what the packages are is printed.
+# Replaces OpenWrt's package.mk: the target "packages" installs each package into $(OUT)/NAME; with
+# DUMP, like the original, it builds nothing and prints the packages.
 ifneq ($(DUMP),)
 define BuildPackage
 $(info Package: $(1))

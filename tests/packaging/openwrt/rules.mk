@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Stands in for OpenWrt's rules.mk, as far as the feed's Makefile asks for it.
+# Replaces OpenWrt's rules.mk, as far as the feed's Makefile uses it.
 INCLUDE_DIR := $(TOPDIR)
 INSTALL_DIR := install -d -m 0755
 INSTALL_BIN := install -m 0755

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Stands in for LuCI's luci.mk: the target "packages" installs the application into $(OUT)/NAME.
+# Replaces LuCI's luci.mk: the target "packages" installs the application into $(OUT)/NAME.
 LUCI_NAME := $(notdir $(CURDIR))
 PKG_BUILD_DIR := $(OUT)/build
 include $(INCLUDE_DIR)/package.mk
