@@ -11,7 +11,6 @@
 namespace knockd {
 namespace {
 
-constexpr char kAny[] = "any";
 // A device that went down comes back, and knocks at it are not to wait for long.
 constexpr Duration kLongestPauseOfDevice = std::chrono::seconds(1);
 constexpr Duration kBetweenLostReports = std::chrono::minutes(1);
@@ -21,7 +20,7 @@ constexpr Duration kBetweenLostReports = std::chrono::minutes(1);
 ListenerSlots::ListenerSlots(EventLoop& loop, Log& log, ListenerEntry entry, Owner& owner)
     : loop_(loop),
       log_(log),
-      entry_(std::move(entry)),
+      entry_(entry),
       owner_(owner),
       retry_(loop, [this] { update(); }),
       picture_(loop, [this] { follow_network(); }),
@@ -54,22 +53,7 @@ bool ListenerSlots::ask() {
 
 std::vector<InterfaceReport> ListenerSlots::report() const {
   std::vector<InterfaceReport> reports;
-  for (const auto& slot : slots_) {
-    InterfaceReport report;
-    report.name = slot->interface;
-    if (!slot->listening) {
-      report.waits_because =
-          slot->waiting_for.empty() ? "it is about to be listened to" : slot->waiting_for;
-    }
-    report.addresses = slot->addresses;
-    report.link_type = name_of(slot->link_type);
-    report.filter_in_kernel = !slot->filter_refused;
-    report.packets = slot->counts.packets;
-    report.lost = slot->counts.dropped;
-    report.sources = slot->counts.sources;
-    report.age = loop_.now() - slot->counted;
-    reports.push_back(std::move(report));
-  }
+  for (const auto& slot : slots_) reports.push_back(slot->report(loop_.now()));
   return reports;
 }
 
@@ -115,11 +99,7 @@ void ListenerSlots::on_report(Slot& slot, const Listening& message) {
   slot.filter_refused = message.filter_in_kernel == 0;
   slot.link_type = message.link_type;
   if (slot.listening) return;  // a change of addresses, told when it was made
-  slot.listening = true;
-  slot.listening_since = loop_.now();
-  slot.counts = {};
-  slot.counted = loop_.now();
-  slot.settled = true;
+  slot.listens(loop_.now());
   owner_.on_interface(slot.interface, "");
   const bool was_waited_for = !std::exchange(slot.waiting_for, {}).empty();
   if (announces_ && (was_waited_for || slot.pause.is_worth_a_line())) {
@@ -196,19 +176,18 @@ void ListenerSlots::report_lost_knocks() {
 // --- Interfaces ----------------------------------------------------------------------------------
 
 void ListenerSlots::choose(const std::vector<std::string>& named, bool only_v4) {
-  only_v4_ = only_v4;
-  interfaces_ = named;
-  if (!interfaces_.empty()) return;
-  interfaces_ = {"eth0"};
-  if (monitor_.find("eth0") == nullptr) {
-    const auto device = default_route_interface();
-    if (!device) {
-      log_.warning(device.error().text);
-    } else if (*device) {
-      interfaces_ = {**device};
-    }
+  wanted_ = {named.empty() ? std::vector{interface_to_choose()} : named, only_v4};
+  if (named.empty()) {
+    log_.info(format("no interface is named, choosing %s", wanted_.names().front().c_str()));
   }
-  log_.info(format("no interface is named, choosing %s", interfaces_.front().c_str()));
+}
+
+std::string ListenerSlots::interface_to_choose() {
+  constexpr char kUsual[] = "eth0";
+  if (monitor_.find(kUsual) != nullptr) return kUsual;
+  const auto device = default_route_interface();
+  if (!device) log_.warning(device.error().text);
+  return device && *device ? **device : kUsual;
 }
 
 void ListenerSlots::follow_network() {
@@ -216,13 +195,13 @@ void ListenerSlots::follow_network() {
     owner_.on_network();
     update();
   }
-  if (monitor_.is_stale()) picture_.set(loop_.now() + kFirstPause);
+  if (monitor_.is_stale()) picture_.set(loop_.now() + Slot::kFirstPause);
 }
 
 void ListenerSlots::update() {
   if (stopped_) return;
-  std::erase_if(slots_, [&](const auto& slot) { return !is_named(slot->interface); });
-  for (const std::string& name : interfaces_) {
+  std::erase_if(slots_, [&](const auto& slot) { return !wanted_.contain(slot->interface); });
+  for (const std::string& name : wanted_.names()) {
     const bool known = std::any_of(slots_.begin(), slots_.end(),
                                    [&](const auto& slot) { return slot->interface == name; });
     if (known) continue;
@@ -239,11 +218,11 @@ void ListenerSlots::update() {
 }
 
 void ListenerSlots::update(Slot& slot) {
-  if (slot.dismissed) stop_listener(slot);
-  const bool any = slot.interface == kAny;
+  if (slot.dismissed) slot.stop();
+  const bool any = slot.interface == kAnyInterface;
   const Interface* const found = any ? nullptr : monitor_.find(slot.interface);
   if (!any && (found == nullptr || !found->up)) {
-    stop_listener(slot);
+    slot.stop();
     slot.retry_at.reset();
     if (found != nullptr) {
       return wait_for(slot, format("interface %s is down, waiting for it", slot.interface.c_str()));
@@ -255,10 +234,11 @@ void ListenerSlots::update(Slot& slot) {
                     format(" (there are: %s)", join(names, ", ").c_str()));
   }
   const uint32_t index = any ? 0 : found->index;
-  if (slot.process && slot.index != index) stop_listener(slot);
-  std::vector<IpAddress> addresses = addresses_on(slot, index);
+  if (slot.process && slot.index != index) slot.stop();
+  std::vector<IpAddress> addresses =
+      wanted_.addresses_on(slot.interface, index, monitor_.interfaces());
   if (!slot.process) {
-    if (slot.retry_at && *slot.retry_at > loop_.now()) return;
+    if (!slot.may_start(loop_.now())) return;
     return start_listener(slot, index, std::move(addresses));
   }
   if (addresses == slot.addresses) return;
@@ -288,13 +268,6 @@ void ListenerSlots::start_listener(Slot& slot, uint32_t index, std::vector<IpAdd
   slot.process = *std::move(process);
 }
 
-void ListenerSlots::stop_listener(Slot& slot) {
-  slot.process.reset();
-  slot.listening = false;
-  slot.is_asked = false;
-  slot.dismissed = false;
-}
-
 // Logs why, unless that was the last reason logged. The interface is waited for from now on.
 void ListenerSlots::wait_for(Slot& slot, const std::string& why, const std::string& details) {
   if (slot.waiting_for != why) {
@@ -306,31 +279,8 @@ void ListenerSlots::wait_for(Slot& slot, const std::string& why, const std::stri
 }
 
 void ListenerSlots::retry_later(Slot& slot, Duration longest) {
-  if (slot.listening && loop_.now() - slot.listening_since >= kLongLife) slot.pause.reset();
-  slot.dismissed = true;
-  slot.listening = false;
-  slot.is_asked = false;
-  slot.retry_at = loop_.now() + std::min(slot.pause.next(), longest);
+  slot.retry_later(loop_.now(), longest);
   if (!retry_.when() || *slot.retry_at < *retry_.when()) retry_.set(slot.retry_at);
-}
-
-std::vector<IpAddress> ListenerSlots::addresses_on(const Slot& slot, uint32_t index) const {
-  std::vector<IpAddress> addresses;
-  for (const auto& [number, interface] : monitor_.interfaces()) {
-    // Frames for a VLAN device come by its parent, tagged. Who hears the device itself, need not.
-    const bool on_vlan = interface.parent == index && !is_named(interface.name);
-    if (slot.interface != kAny && number != index && !on_vlan) continue;
-    for (const IpAddress& address : interface.addresses) {
-      if (!only_v4_ || address.is_v4()) addresses.push_back(address);
-    }
-  }
-  std::sort(addresses.begin(), addresses.end());
-  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
-  return addresses;
-}
-
-bool ListenerSlots::is_named(const std::string& interface) const {
-  return std::find(interfaces_.begin(), interfaces_.end(), interface) != interfaces_.end();
 }
 
 ListenerSlots::Slot* ListenerSlots::slot_of(const ListenerProcess& process) {
@@ -341,14 +291,14 @@ ListenerSlots::Slot* ListenerSlots::slot_of(const ListenerProcess& process) {
 }
 
 std::string ListenerSlots::interface_name(const Slot& slot, const KnockEvent& event) const {
-  if (slot.interface != kAny) return slot.interface;
+  if (slot.interface != kAnyInterface) return slot.interface;
   const Interface* const found = monitor_.entrance(event.interface_index, event.destination);
   return found == nullptr ? slot.interface : found->name;
 }
 
 // Whether this packet was reported already, by another interface.
 bool ListenerSlots::is_echo(const Slot& slot, const KnockEvent& event) {
-  if (slot.interface == kAny) {
+  if (slot.interface == kAnyInterface) {
     return event.interface_index != 0 &&
            echo_filter_.is_echo(event, event.interface_index, loop_.now());
   }

@@ -13,13 +13,14 @@
 #include <vector>
 
 #include "knockd/base/event_loop.h"
-#include "knockd/base/growing_pause.h"
 #include "knockd/base/log.h"
 #include "knockd/base/result.h"
 #include "knockd/control/status_report.h"
 #include "knockd/keeper/echo_filter.h"
 #include "knockd/keeper/interface_monitor.h"
 #include "knockd/keeper/listener_process.h"
+#include "knockd/keeper/listener_slot.h"
+#include "knockd/keeper/wanted_interfaces.h"
 
 namespace knockd {
 
@@ -60,9 +61,9 @@ class ListenerSlots : ListenerProcess::Owner {
   // The interfaces to listen on; if none is named, eth0 if there is one, else the device of the
   // default route. Of IPv6 nothing is heard with `only_v4`.
   void choose(const std::vector<std::string>& named, bool only_v4);
-  const std::vector<std::string>& interfaces() const { return interfaces_; }
+  const std::vector<std::string>& interfaces() const { return wanted_.names(); }
   // The devices by which packets come in that are heard there; empty: any.
-  std::vector<std::string> entrances() const { return monitor_.entrances(interfaces_); }
+  std::vector<std::string> entrances() const { return monitor_.entrances(wanted_.names()); }
 
   // Starts the first listeners.
   void start() {
@@ -94,31 +95,7 @@ class ListenerSlots : ListenerProcess::Owner {
   void reaped(pid_t pid, int status);
 
  private:
-  static constexpr Duration kFirstPause = std::chrono::milliseconds(100);
-  static constexpr Duration kLongestPause = std::chrono::seconds(10);
-  // A listener that ends sooner than this goes on with the series of those before it.
-  static constexpr Duration kLongLife = std::chrono::minutes(1);
-
-  struct Slot {
-    std::string interface;
-    uint32_t index = 0;  // of the interface that the process listens on; 0: "any"
-    std::unique_ptr<ListenerProcess> process;
-    std::vector<IpAddress> addresses;  // as the process was told last
-    bool listening = false;
-    bool settled = false;     // listening, or told that it must wait
-    std::string waiting_for;  // what was last said about that
-    bool filter_refused = false;
-    LinkType link_type = LinkType::kEthernet;
-    ListenerStatus counts;   // as it said last
-    Instant counted;         // when that was
-    bool is_asked = false;   // and has not answered
-    bool dismissed = false;  // the process is of no more use; ended at the next turn
-    Instant listening_since;
-    GrowingPause pause{kFirstPause, kLongestPause};  // before the next try
-    uint64_t lost_knocks = 0;  // complete, but there was no room for them; not logged yet
-    Instant lost_reported{};   // when such were logged last
-    std::optional<Instant> retry_at;
-  };
+  using Slot = ListenerSlot;
 
   void on_message(ListenerProcess& from, const FromListener& message) override;
   void on_gone(ListenerProcess& from, int status) override;
@@ -131,17 +108,15 @@ class ListenerSlots : ListenerProcess::Owner {
   void on_report(Slot& slot, const ListenerStatus& status);
   void on_report(Slot& slot, const DoorCounts& counts);
 
+  std::string interface_to_choose();
   void follow_network();
   void update(Slot& slot);
   void start_listener(Slot& slot, uint32_t index, std::vector<IpAddress> addresses);
-  void stop_listener(Slot& slot);
   void wait_for(Slot& slot, const std::string& why, const std::string& details = "");
-  void retry_later(Slot& slot, Duration longest = kLongestPause);
+  void retry_later(Slot& slot, Duration longest = Slot::kLongestPause);
   void fail(const std::string& why);
   void report_if_settled();
   void report_lost_knocks();
-  std::vector<IpAddress> addresses_on(const Slot& slot, uint32_t index) const;
-  bool is_named(const std::string& interface) const;
   Slot* slot_of(const ListenerProcess& process);
   std::string interface_name(const Slot& slot, const KnockEvent& event) const;
   bool is_echo(const Slot& slot, const KnockEvent& event);
@@ -152,9 +127,8 @@ class ListenerSlots : ListenerProcess::Owner {
   ListenerSlots::Owner& owner_;
   InterfaceMonitor monitor_;
   EchoFilter echo_filter_;
-  std::vector<std::string> interfaces_;
+  WantedInterfaces wanted_;
   std::vector<std::unique_ptr<Slot>> slots_;
-  bool only_v4_ = false;
   bool announces_ = false;
   bool stopped_ = false;
   EventLoop::Alarm retry_;    // of listeners that failed

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// One wanted interface: the listener on it, or the wait for one. Knows how it stands and how long
+// it waits after a failure; what is done about it is up to listener_slots.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "knockd/base/clock.h"
+#include "knockd/base/growing_pause.h"
+#include "knockd/control/status_report.h"
+#include "knockd/keeper/listener_process.h"
+
+namespace knockd {
+
+struct ListenerSlot {
+  static constexpr Duration kFirstPause = std::chrono::milliseconds(100);
+  static constexpr Duration kLongestPause = std::chrono::seconds(10);
+
+  std::string interface;
+  uint32_t index = 0;  // of the interface that the process listens on; 0: "any"
+  std::unique_ptr<ListenerProcess> process{};
+  std::vector<IpAddress> addresses{};  // as the process was told last
+  bool listening = false;
+  bool settled = false;       // listening, or told that it must wait
+  std::string waiting_for{};  // what was last said about that
+  bool filter_refused = false;
+  LinkType link_type = LinkType::kEthernet;
+  ListenerStatus counts{};  // as it said last
+  Instant counted{};        // when that was
+  bool is_asked = false;    // and has not answered
+  bool dismissed = false;   // the process is of no more use; ended at the next turn
+  Instant listening_since{};
+  GrowingPause pause{kFirstPause, kLongestPause};  // before the next try
+  uint64_t lost_knocks = 0;  // complete, but there was no room for them; not logged yet
+  Instant lost_reported{};   // when such were logged last
+  std::optional<Instant> retry_at{};
+
+  // Ends the process.
+  void stop();
+  // The listener listens now; it did not before.
+  void listens(Instant now);
+  // The process is of no more use; another is tried after a pause, of at most `longest`.
+  void retry_later(Instant now, Duration longest = kLongestPause);
+  bool may_start(Instant now) const { return !retry_at || *retry_at <= now; }
+  // For the status.
+  InterfaceReport report(Instant now) const;
+};
+
+}  // namespace knockd
