@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/app/command_line.h"
 
-#include <getopt.h>
-
 #include <optional>
+#include <utility>
 
-#include "knockd/base/refused_option.h"
+#include "knockd/base/option_table.h"
 #include "knockd/base/text.h"
 #include "knockd/config/config.h"
 #include "knockd/config/values.h"
@@ -42,150 +41,97 @@ const char kUsage[] =
 
 namespace {
 
-constexpr char kShortOptions[] = ":i:dc:Dlp:g:v4tr:sVh";
+using Task = CommandLine::Task;
 
-// Options without a letter.
-constexpr int kShut = 256;
-constexpr int kUnshut = 257;
-constexpr int kStatus = 258;
-constexpr int kClose = 259;
-constexpr int kOpen = 260;
-constexpr int kEvents = 261;
-constexpr int kDoor = 262;
-constexpr int kControl = 263;
+// What the options say, before it is looked at as a whole.
+struct Said {
+  CommandLine line;
+  std::optional<std::string> interfaces;
+  std::optional<std::string> door;
 
-constexpr option kOptions[] = {{"interface", required_argument, nullptr, 'i'},
-                               {"daemon", no_argument, nullptr, 'd'},
-                               {"config", required_argument, nullptr, 'c'},
-                               {"debug", no_argument, nullptr, 'D'},
-                               {"lookup", no_argument, nullptr, 'l'},
-                               {"pidfile", required_argument, nullptr, 'p'},
-                               {"logfile", required_argument, nullptr, 'g'},
-                               {"verbose", no_argument, nullptr, 'v'},
-                               {"only-ip-v4", no_argument, nullptr, '4'},
-                               {"test", no_argument, nullptr, 't'},
-                               {"read", required_argument, nullptr, 'r'},
-                               {"save-mem", no_argument, nullptr, 's'},
-                               {"shut", no_argument, nullptr, kShut},
-                               {"unshut", no_argument, nullptr, kUnshut},
-                               {"status", optional_argument, nullptr, kStatus},
-                               {"close", no_argument, nullptr, kClose},
-                               {"open", no_argument, nullptr, kOpen},
-                               {"events", no_argument, nullptr, kEvents},
-                               {"door", required_argument, nullptr, kDoor},
-                               {"control", required_argument, nullptr, kControl},
-                               {"version", no_argument, nullptr, 'V'},
-                               {"help", no_argument, nullptr, 'h'},
-                               {nullptr, 0, nullptr, 0}};
+  void set_task(Task task) {
+    // -h and -V win over whatever else is asked for.
+    if (line.task == Task::kListen || task >= Task::kVersion) line.task = task;
+  }
+  void ask(std::vector<std::string> request) {
+    set_task(Task::kAsk);
+    line.request = std::move(request);
+  }
+};
+
+constexpr OptionRow<Said> kRows[] = {
+    {"interface", required_argument, 'i',
+     [](Said& s) { s.interfaces = s.interfaces ? *s.interfaces + ',' + optarg : optarg; }},
+    {"daemon", no_argument, 'd', [](Said& s) { s.line.daemon = true; }},
+    {"config", required_argument, 'c', [](Said& s) { s.line.config_file = optarg; }},
+    {"debug", no_argument, 'D', [](Said& s) { s.line.debug = true; }},
+    {"lookup", no_argument, 'l', [](Said& s) { s.line.lookup = true; }},
+    {"pidfile", required_argument, 'p', [](Said& s) { s.line.pid_file = optarg; }},
+    {"logfile", required_argument, 'g', [](Said& s) { s.line.log_file = optarg; }},
+    {"verbose", no_argument, 'v', [](Said& s) { s.line.verbose = true; }},
+    {"only-ip-v4", no_argument, '4', [](Said& s) { s.line.only_v4 = true; }},
+    {"test", no_argument, 't', [](Said& s) { s.set_task(Task::kTest); }},
+    {"read", required_argument, 'r',
+     [](Said& s) {
+       s.set_task(Task::kReplay);
+       s.line.capture_file = optarg;
+     }},
+    {"save-mem", no_argument, 's', [](Said&) {}},
+    {"shut", no_argument, 0, [](Said& s) { s.set_task(Task::kShut); }},
+    {"unshut", no_argument, 0, [](Said& s) { s.set_task(Task::kUnshut); }},
+    {"status", optional_argument, 0,
+     [](Said& s) {
+       s.ask({"status", optarg == nullptr ? "table" : optarg});
+     }},
+    {"close", no_argument, 0, [](Said& s) { s.ask({"close"}); }},
+    {"open", no_argument, 0, [](Said& s) { s.ask({"open"}); }},
+    {"events", no_argument, 0, [](Said& s) { s.ask({"events"}); }},
+    {"door", required_argument, 0, [](Said& s) { s.door = std::string("--door=") + optarg; }},
+    {"control", required_argument, 0, [](Said& s) { s.line.control = optarg; }},
+    {"version", no_argument, 'V', [](Said& s) { s.set_task(Task::kVersion); }},
+    {"help", no_argument, 'h', [](Said& s) { s.set_task(Task::kHelp); }},
+};
+constexpr OptionTable kTable(kRows);
+
+std::optional<UsageError> read_interfaces(const std::string& text, CommandLine& line) {
+  auto list = parse_interface_list(text);
+  if (const auto* fault = std::get_if<TextFault>(&list)) {
+    return UsageError{"option -i: " + fault->message};
+  }
+  line.interfaces = std::move(std::get<InterfaceList>(list).names);
+  for (const TextFault& remark : std::get<InterfaceList>(list).remarks) {
+    line.remarks.push_back("option -i: " + remark.message);
+  }
+  return std::nullopt;
+}
 
 }  // namespace
 
 Result<CommandLine, UsageError> parse_command_line(int argc, char** argv) {
-  CommandLine line;
+  Said said;
+  CommandLine& line = said.line;
   line.config_file = kDefaultConfigFile;
-  optind = 0;  // begins anew, for a second call in one process
-  opterr = 0;
-  std::optional<std::string> interfaces;
-  std::optional<std::string> door;
-  const auto set_task = [&](CommandLine::Task task) {
-    // -h and -V win over whatever else is asked for.
-    if (line.task == CommandLine::Task::kListen || task >= CommandLine::Task::kVersion) {
-      line.task = task;
-    }
-  };
-  for (;;) {
-    const int option = getopt_long(argc, argv, kShortOptions, kOptions, nullptr);
-    if (option == -1) break;
-    switch (option) {
-      case 'i':
-        interfaces = interfaces ? *interfaces + ',' + optarg : optarg;
-        break;
-      case 'd':
-        line.daemon = true;
-        break;
-      case 'c':
-        line.config_file = optarg;
-        break;
-      case 'D':
-        line.debug = true;
-        break;
-      case 'l':
-        line.lookup = true;
-        break;
-      case 'p':
-        line.pid_file = optarg;
-        break;
-      case 'g':
-        line.log_file = optarg;
-        break;
-      case 'v':
-        line.verbose = true;
-        break;
-      case '4':
-        line.only_v4 = true;
-        break;
-      case 't':
-        set_task(CommandLine::Task::kTest);
-        break;
-      case 'r':
-        set_task(CommandLine::Task::kReplay);
-        line.capture_file = optarg;
-        break;
-      case 's':
-        break;
-      case kShut:
-        set_task(CommandLine::Task::kShut);
-        break;
-      case kUnshut:
-        set_task(CommandLine::Task::kUnshut);
-        break;
-      case kStatus:
-        set_task(CommandLine::Task::kAsk);
-        line.request = {"status", optarg == nullptr ? "table" : optarg};
-        break;
-      case kClose:
-      case kOpen:
-      case kEvents:
-        set_task(CommandLine::Task::kAsk);
-        line.request = {option == kClose ? "close" : option == kOpen ? "open" : "events"};
-        break;
-      case kDoor:
-        door = std::string("--door=") + optarg;
-        break;
-      case kControl:
-        line.control = optarg;
-        break;
-      case 'V':
-        set_task(CommandLine::Task::kVersion);
-        break;
-      case 'h':
-        set_task(CommandLine::Task::kHelp);
-        break;
-      default:
-        return UsageError{refused_option(option, argv, kShortOptions, kOptions)};
-    }
+  kTable.begin();
+  for (int answer; (answer = kTable.next(argc, argv)) != -1;) {
+    const auto* const row = kTable.row_of(answer);
+    if (row == nullptr) return UsageError{kTable.refusal(answer, argv)};
+    row->take(said);
   }
   if (line.task == CommandLine::Task::kAsk) {
-    if (door) line.request.push_back(*door);
+    if (said.door) line.request.push_back(*said.door);
     line.request.insert(line.request.end(), argv + optind, argv + argc);
     return line;
   }
-  if ((door || !line.control.empty()) && line.task < CommandLine::Task::kAsk) {
-    return UsageError{door ? "option --door goes with --close or --open"
-                           : "option --control goes with --status, --close, --open or --events"};
+  if ((said.door || !line.control.empty()) && line.task < CommandLine::Task::kAsk) {
+    return UsageError{said.door
+                          ? "option --door goes with --close or --open"
+                          : "option --control goes with --status, --close, --open or --events"};
   }
   if (optind < argc) {
     return UsageError{format("unexpected argument \"%s\"", printable(argv[optind]).c_str())};
   }
-  if (interfaces) {
-    auto list = parse_interface_list(*interfaces);
-    if (const auto* fault = std::get_if<TextFault>(&list)) {
-      return UsageError{"option -i: " + fault->message};
-    }
-    line.interfaces = std::move(std::get<InterfaceList>(list).names);
-    for (const TextFault& remark : std::get<InterfaceList>(list).remarks) {
-      line.remarks.push_back("option -i: " + remark.message);
-    }
+  if (said.interfaces) {
+    if (auto error = read_interfaces(*said.interfaces, line)) return *std::move(error);
   }
   return line;
 }
