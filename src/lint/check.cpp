@@ -50,6 +50,7 @@ class Checker {
   std::vector<Complaint> run() {
     check_files();
     check_interfaces();
+    check_control_group();
     check_scan_limit();
     check_programs("On_Start", config_.place_of("On_Start"), config_.on_start);
     check_programs("On_Stop", config_.place_of("On_Stop"), config_.on_stop);
@@ -96,6 +97,13 @@ class Checker {
       warn(config_.place_of("Interface"),
            "interface " + in_quotes(name) + " does not exist: it would be waited for");
     }
+  }
+
+  void check_control_group() {
+    const std::string& group = config_.control_group;
+    if (group.empty() || surroundings_.has_group(group)) return;
+    warn(config_.place_of("Control_Group"),
+         "group " + in_quotes(group) + " does not exist: nobody could ask the daemon");
   }
 
   void check_scan_limit() {

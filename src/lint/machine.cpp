@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The checks' view of the real machine.
 #include <fcntl.h>
+#include <grp.h>
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
@@ -94,6 +95,8 @@ std::optional<unsigned> Machine::file_mode(const std::string& path) const {
 bool Machine::has_interface(const std::string& name) const {
   return ::if_nametoindex(name.c_str()) != 0;
 }
+
+bool Machine::has_group(const std::string& name) const { return ::getgrnam(name.c_str()) != nullptr; }
 
 std::string Machine::iptables_chain(const std::string& tool, const std::string& chain) const {
   if (::geteuid() != 0 || !may_be_asked(tool) || chain.starts_with('-')) return {};

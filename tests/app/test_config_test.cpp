@@ -33,6 +33,7 @@ class AnyMachine : public Surroundings {
   }
   std::optional<unsigned> file_mode(const std::string&) const override { return 0600; }
   bool has_interface(const std::string& name) const override { return name.starts_with("eth"); }
+  bool has_group(const std::string&) const override { return true; }
   std::string iptables_chain(const std::string&, const std::string&) const override { return ""; }
   bool is_clock_in_sync() const override { return true; }
   std::optional<std::string> ruleset() const override { return std::nullopt; }

@@ -50,6 +50,7 @@ class Nowhere : public Surroundings {
   bool has_program(const std::string&) const override { return false; }
   std::optional<unsigned> file_mode(const std::string&) const override { return 0666; }
   bool has_interface(const std::string&) const override { return false; }
+  bool has_group(const std::string&) const override { return false; }
   std::string iptables_chain(const std::string&, const std::string& chain) const override {
     return "-P " + chain + " ACCEPT\n-A " + chain + " -p tcp -m tcp --dport 22 -j DROP\n";
   }

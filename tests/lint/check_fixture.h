@@ -32,6 +32,7 @@ class FakeSurroundings : public Surroundings {
     return found == modes.end() ? std::nullopt : std::optional(found->second);
   }
   bool has_interface(const std::string& name) const override { return interfaces.contains(name); }
+  bool has_group(const std::string& name) const override { return name == "users"; }
   std::string iptables_chain(const std::string& tool, const std::string& chain) const override {
     const auto found = chains.find(tool + ' ' + chain);
     return found == chains.end() ? std::string() : found->second;

@@ -183,6 +183,13 @@ TEST_F(CheckTest, WarnsOfMissingInterfaces) {
   EXPECT_EQ(warnings("[options]\ninterface = any\n" + door), "");
 }
 
+TEST_F(CheckTest, WarnsOfAMissingGroup) {
+  const std::string door = door_with_sequence("3856,7129,2487");
+  EXPECT_EQ(warnings("[options]\ncontrol_group = userz\n" + door),
+            "k.conf:2:1: warning: group \"userz\" does not exist: nobody could ask the daemon\n");
+  EXPECT_EQ(warnings("[options]\ncontrol_group = users\n" + door), "");
+}
+
 TEST_F(CheckTest, WarnsWithoutDoors) {
   EXPECT_EQ(warnings("[options]\n"), "k.conf:1:1: warning: no door: nothing can be knocked at\n");
 }
@@ -296,6 +303,8 @@ TEST(MachineTest, KnowsThisMachine) {
   EXPECT_FALSE(machine.has_program("no-such-program-anywhere"));
   EXPECT_TRUE(machine.has_interface("lo"));
   EXPECT_FALSE(machine.has_interface("no-such-if"));
+  EXPECT_TRUE(machine.has_group("root"));
+  EXPECT_FALSE(machine.has_group("no-such-group"));
   EXPECT_EQ(machine.file_mode("/no/such/file"), std::nullopt);
 }
 

@@ -23,6 +23,7 @@ class Surroundings {
   // The permission bits; nothing if there is no such file.
   virtual std::optional<unsigned> file_mode(const std::string& path) const = 0;
   virtual bool has_interface(const std::string& name) const = 0;
+  virtual bool has_group(const std::string& name) const = 0;
   // What `TOOL -S CHAIN` prints, TOOL being an iptables; empty if this user may not see it or there
   // is no such chain.
   virtual std::string iptables_chain(const std::string& tool, const std::string& chain) const = 0;
@@ -43,6 +44,7 @@ class Machine : public Surroundings {
   bool has_program(const std::string& name) const override;
   std::optional<unsigned> file_mode(const std::string& path) const override;
   bool has_interface(const std::string& name) const override;
+  bool has_group(const std::string& name) const override;
   std::string iptables_chain(const std::string& tool, const std::string& chain) const override;
   bool is_clock_in_sync() const override { return is_wall_clock_in_sync(); }
   std::optional<std::string> ruleset() const override;
