@@ -81,6 +81,13 @@ def test_addresses(daemon, offered, server, knockd, control):
     assert offered("--open ssh 1") == []
 
 
+def test_a_name_of_an_interface_runs_nothing(offered, server):
+    """Whoever may name one, in a container say, is not to run commands as whoever presses TAB."""
+    server.run("ip", "link", "add", "$(id)", "type", "veth", "peer", "name", "`id`")
+    assert names(offered("-i ")) == ["$(id)", "`id`", "any", "eth0", "lo"]
+    assert offered("-i lo,a") == ["lo,any"]
+
+
 def test_it_is_silent_without_a_daemon(offered):
     assert offered("--open ") == offered("--close ssh ") == []
     assert offered("--close ") == ["all"]
