@@ -213,9 +213,7 @@ int listen(const CommandLine& line) {
   return keeper.run();
 }
 
-}  // namespace
-
-int run_task(const CommandLine& line) {
+int run(const CommandLine& line) {
   switch (line.task) {
     case CommandLine::Task::kHelp:
       std::fputs(kUsage, stdout);
@@ -239,6 +237,20 @@ int run_task(const CommandLine& line) {
       }
       return listen(line);
   }
+  return 1;
+}
+
+}  // namespace
+
+// Those that are there to print have not succeeded if nobody can read it.
+int run_task(const CommandLine& line) {
+  using Task = CommandLine::Task;
+  const int status = run(line);
+  const bool only_prints = line.task == Task::kTest || line.task == Task::kReplay ||
+                           line.task == Task::kHelp || line.task == Task::kVersion;
+  if (!only_prints) return status;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  std::fprintf(stderr, "knockd: the output cannot be written\n");
   return 1;
 }
 

@@ -758,6 +758,14 @@ def test_what_was_captured_can_be_replayed(say, config_file, frames, server, cli
     assert not (tmp_path / client.ipv4).exists()
 
 
+@pytest.mark.parametrize("options", [["-t"], ["-r", "knock.pcap", "-D"], ["-h"], ["-V"]])
+def test_what_cannot_be_printed_is_no_success(say, config_file, frames, tmp_path, options):
+    wrpcap(str(tmp_path / "knock.pcap"), [frames.frame(TCP(dport=7000, flags="S"))])
+    done = say("-c", config_file(DOOR.format(command="true")), *options,
+               prefix=["sh", "-c", 'exec "$@" >/dev/full', "sh"])
+    assert (done.returncode, done.stderr) == (1, "knockd: the output cannot be written\n")
+
+
 SUMMARY_DOORS = """[ssh]
     sequence = 7421,3096:udp,5518
     seq_timeout = 5
