@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "knockd/base/file_calls.h"
 #include "knockd/base/text.h"
 
@@ -37,7 +39,10 @@ Result<SocketPlace> place_of_socket(const std::string& path) {
   if (name.size() >= sizeof(place.address.sun_path)) {
     name = format("/proc/self/fd/%d/", place.folder.get()) + path.substr(path.rfind('/') + 1);
   }
-  if (name.size() >= sizeof(place.address.sun_path)) return Fault{path + ": too long a name"};
+  if (name.size() >= sizeof(place.address.sun_path)) {
+    errno = ENAMETOOLONG;
+    return fault_of(path.c_str());
+  }
   place.address.sun_family = AF_UNIX;
   name.copy(place.address.sun_path, sizeof(place.address.sun_path) - 1);
   return place;

@@ -214,6 +214,16 @@ TEST_F(ControlSocketTest, LongPathsAreReached) {
   EXPECT_TRUE(Call(folder + "/socket").is_connected());
 }
 
+TEST_F(ControlSocketTest, NameThatIsTooLongIsSaidToBe) {
+  const std::string path = folder_ / std::string(150, 'n');
+  const Status opened = socket_.open(path, "");
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().text, path + ": File name too long");
+  errno = 0;
+  ASSERT_FALSE(place_of_socket(path));
+  EXPECT_EQ(errno, ENAMETOOLONG) << "by which a client knows why";
+}
+
 TEST_F(ControlSocketTest, FolderThatCannotBeMadeIsNamed) {
   const Status opened = socket_.open(folder_ / "a/b/socket", "");
   ASSERT_FALSE(opened);

@@ -228,6 +228,15 @@ TEST(StatusReportTest, PrometheusTellsNamesApartThatAreNoUtf8) {
   EXPECT_THAT(text, HasSubstr("knockd_open{door=\"b\\\\xe4r\"} 0\n"));
 }
 
+TEST(StatusReportTest, PrometheusTellsThemApartFromOneThatLooksAsTheyArePrinted) {
+  StatusReport odd = report();
+  odd.doors[0].name = "b\xfcr";
+  odd.doors[1].name = "b\\xfcr";
+  const std::string text = to_prometheus(odd);
+  EXPECT_THAT(text, HasSubstr("knockd_open{door=\"b\\\\xfcr\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("knockd_open{door=\"b\\\\x5cxfcr\"} 0\n"));
+}
+
 TEST(StatusReportTest, LinesOfTheLog) {
   EXPECT_THAT(
       to_log_lines(report()),
