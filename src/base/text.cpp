@@ -77,8 +77,9 @@ std::vector<std::string_view> split_words(std::string_view text) {
   return words;
 }
 
-bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
-  return std::find(words.begin(), words.end(), word) != words.end();
+bool is_one_of(std::string_view word, const char* words) {
+  const auto all = split(words, ' ');
+  return std::find(all.begin(), all.end(), word) != all.end();
 }
 
 std::string join(const std::vector<std::string>& parts, std::string_view between) {
@@ -90,8 +91,8 @@ std::string join(const std::vector<std::string>& parts, std::string_view between
   return text;
 }
 
-std::string counted(uint64_t count, std::string_view noun) {
-  return std::to_string(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
+std::string counted(uint64_t count, const char* noun) {
+  return std::to_string(count) + ' ' + noun + (count == 1 ? "" : "s");
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {

@@ -29,10 +29,9 @@ std::optional<uint16_t> opened_port(std::string_view command) {
       return index < words.size() ? tcp_port(words[index]) : std::nullopt;
     };
     std::optional<uint16_t> port;
-    if (is_one_of(words[i], {"tcp", "udp"})) {
+    if (is_one_of(words[i], "tcp udp")) {
       is_udp = words[i] == "udp";
-    } else if (is_one_of(words[i],
-                         {"--dport", "--dports", "--destination-port", "dport", "port"})) {
+    } else if (is_one_of(words[i], "--dport --dports --destination-port dport port")) {
       if (!is_udp) port = port_at(i + 1);
     } else if (words[i].starts_with(kAddPort)) {
       port = tcp_port(words[i].substr(kAddPort.size()));

@@ -78,7 +78,7 @@ std::optional<Range> range_of(std::string_view part) {
   const size_t middle = part.find_first_not_of(kDigits);
   const size_t second = part.find_first_of(kDigits, std::min(middle, part.size()));
   if (middle == 0 || second == part.npos) return std::nullopt;
-  if (!is_one_of(part.substr(middle, second - middle), {"-", ".."})) return std::nullopt;
+  if (!is_one_of(part.substr(middle, second - middle), "- ..")) return std::nullopt;
   const auto first = parse_number(part.substr(0, middle), kMostPort);
   const auto last = parse_number(part.substr(second), kMostPort);
   if (!first || !last || *last < *first) return std::nullopt;
@@ -115,7 +115,7 @@ std::string port_of_service(std::string_view name) {
 // "7000/tcp 8000/udp", "tcp:7000 udp:8000", "ssh".
 std::string as_ports(std::string_view text) {
   const auto parts = parts_between(lower_case(with_ranges_marked(text)), kSeparators);
-  const auto is_protocol = [](std::string_view part) { return is_one_of(part, {"tcp", "udp"}); };
+  const auto is_protocol = [](std::string_view part) { return is_one_of(part, "tcp udp"); };
   const bool is_before = !parts.empty() && is_protocol(parts.front());
   std::vector<std::string> ports;
   std::string protocol;  // of the next port
@@ -163,7 +163,7 @@ std::string as_flags(std::string_view text) {
       continue;
     }
     if (part.starts_with("th_")) part.erase(0, 3);
-    if (is_one_of(part.substr(0, 1), {"-", "~", "^"})) part[0] = '!';
+    if (is_one_of(part.substr(0, 1), "- ~ ^")) part[0] = '!';
     for (const std::string_view flag : split(part, '-')) {
       flags.push_back(std::exchange(before, "") + as_flag(flag));
     }
@@ -194,8 +194,8 @@ std::string as_word(std::string_view text) {
       nearest_word(mistyped, {"yes", "no", "true", "false", "enabled", "disabled", "close", "keep",
                               "run", "extend", "ignore", "none"});
   const std::string word = nearest.empty() ? mistyped : std::string(nearest);
-  if (is_one_of(word, {"true", "on", "1", "y", "ye", "enabled"})) return "yes";
-  if (is_one_of(word, {"false", "off", "0", "n", "disabled"})) return "no";
+  if (is_one_of(word, "true on 1 y ye enabled")) return "yes";
+  if (is_one_of(word, "false off 0 n disabled")) return "no";
   return word;
 }
 

@@ -73,7 +73,7 @@ void JsonWriter::separate() {
   is_first_ = false;
 }
 
-JsonWriter& JsonWriter::key(std::string_view name) {
+JsonWriter& JsonWriter::key(const char* name) {
   separate();
   append_string(json_, name);
   json_ += ':';

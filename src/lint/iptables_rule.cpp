@@ -32,17 +32,17 @@ class Reader {
   }
 
   void read_option(std::string_view option) {
-    if (is_one_of(option, {"-A", "--append", "-I", "--insert"})) {
-      rule_.appended = is_one_of(option, {"-A", "--append"});
+    if (is_one_of(option, "-A --append -I --insert")) {
+      rule_.appended = is_one_of(option, "-A --append");
       rule_.chain = value();
       if (!rule_.appended && number_follows()) value();
-    } else if (is_one_of(option, {"-t", "--table"})) {
+    } else if (is_one_of(option, "-t --table")) {
       rule_.table = value();
-    } else if (is_one_of(option, {"-j", "--jump"})) {
+    } else if (is_one_of(option, "-j --jump")) {
       rule_.target = value();
-    } else if (is_one_of(option, {"-w", "--wait"})) {
+    } else if (is_one_of(option, "-w --wait")) {
       if (number_follows()) value();
-    } else if (is_one_of(option, {"-m", "--match", "--comment", "--reject-with"})) {
+    } else if (is_one_of(option, "-m --match --comment --reject-with")) {
       value();  // narrows nothing by itself
     } else if (option != "--syn") {
       read_match(option);
@@ -51,22 +51,22 @@ class Reader {
 
   // Which packets the rule is for. `! OPTION`, and all that is not known here, makes it narrow.
   void read_match(std::string_view option) {
-    if (is_one_of(option, {"-p", "--protocol", "--proto"})) {
+    if (is_one_of(option, "-p --protocol --proto")) {
       rule_.protocol = value();
-      if (is_one_of(rule_.protocol, {"all", "0"})) rule_.protocol.clear();
-    } else if (is_one_of(option, {"--dport", "--destination-port"})) {
+      if (is_one_of(rule_.protocol, "all 0")) rule_.protocol.clear();
+    } else if (is_one_of(option, "--dport --destination-port")) {
       rule_.port = value();
-    } else if (is_one_of(option, {"-i", "--in-interface"})) {
+    } else if (is_one_of(option, "-i --in-interface")) {
       rule_.interface = value();
-    } else if (is_one_of(option, {"--state", "--ctstate"})) {
+    } else if (is_one_of(option, "--state --ctstate")) {
       const std::string states = value();
       const auto parts = split(states, ',');
       rule_.narrow |= std::find(parts.begin(), parts.end(), "NEW") == parts.end();
     } else if (option == "--tcp-flags") {  // as -S shows --syn
       const std::string mask = value();
       rule_.narrow |= mask != "FIN,SYN,RST,ACK" || value() != "SYN";
-    } else if (is_one_of(option, {"-s", "--source", "-d", "--destination"})) {
-      rule_.narrow |= !is_one_of(value(), {"0.0.0.0/0", "::/0"});
+    } else if (is_one_of(option, "-s --source -d --destination")) {
+      rule_.narrow |= !is_one_of(value(), "0.0.0.0/0 ::/0");
     } else {
       rule_.narrow = true;
     }
@@ -92,7 +92,7 @@ std::optional<IptablesRule> iptables_rule_of(const Words& words) {
 }
 
 bool shuts_out(const IptablesRule& rule, const IptablesRule& wanted) {
-  return is_one_of(rule.target, {"DROP", "REJECT"}) && !rule.narrow && rule.tool == wanted.tool &&
+  return is_one_of(rule.target, "DROP REJECT") && !rule.narrow && rule.tool == wanted.tool &&
          rule.table == wanted.table && rule.chain == wanted.chain &&
          may_meet(rule.protocol, wanted.protocol) && may_meet(rule.port, wanted.port) &&
          may_meet(rule.interface, wanted.interface);

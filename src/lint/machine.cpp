@@ -32,8 +32,8 @@ bool is_executable(const std::string& path) {
 
 // What a configuration names is not run here, however much its name is like one of these.
 bool may_be_asked(std::string_view tool) {
-  return is_one_of(tool, {"iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy",
-                          "iptables-nft", "ip6tables-nft"});
+  return is_one_of(
+      tool, "iptables ip6tables iptables-legacy ip6tables-legacy iptables-nft ip6tables-nft");
 }
 
 // Standard output of a program found by PATH, if it succeeds; its standard error goes nowhere. One

@@ -28,7 +28,7 @@ std::vector<std::string> words_of(std::string_view line) {
 size_t length_of_wide_match(const std::vector<std::string>& words, size_t at) {
   const std::string& word = words[at];
   if (word == "counter") return 1;
-  if (is_one_of(word, {"packets", "bytes", "iifname", "iif"})) {
+  if (is_one_of(word, "packets bytes iifname iif")) {
     if (at + 1 == words.size() || words[at + 1] != "{") return 2;
     const auto end = std::find(words.begin() + static_cast<ptrdiff_t>(at), words.end(), "}");
     return static_cast<size_t>(end - words.begin()) - at + 1;
@@ -64,9 +64,8 @@ bool covers(std::string_view text, uint16_t port) {
 // Whether the rule is for this port as destination, perhaps among others.
 bool names_port(const std::vector<std::string>& words, const Knock& port) {
   for (size_t i = 1; i + 1 < words.size(); ++i) {
-    if (words[i] != "dport" || !is_one_of(words[i - 1], {"th", protocol_name(port.protocol)})) {
-      continue;
-    }
+    if (words[i] != "dport") continue;
+    if (words[i - 1] != "th" && words[i - 1] != protocol_name(port.protocol)) continue;
     const bool is_list = words[i + 1] == "{";
     for (size_t at = i + (is_list ? 2 : 1); at < words.size() && words[at] != "}"; ++at) {
       if (covers(words[at], port.port)) return true;
@@ -109,7 +108,7 @@ void Ruleset::take_line(std::string_view line) {
   } else if (in_ == In::kSet && words[0] == "flags") {
     for (const std::string_view flag : split(words.back(), ',')) {
       if (flag == "timeout") sets_.back().set.has_timeout = true;
-      if (is_one_of(flag, {"interval", "constant"})) sets_.back().set.is_plain = false;
+      if (is_one_of(flag, "interval constant")) sets_.back().set.is_plain = false;
     }
   }
 }
@@ -124,9 +123,8 @@ bool Ruleset::drops(const Chain& chain, int most_steps) const {
   for (const Words& rule : chain.rules) {
     const size_t at = verdict_of_wide_rule(rule);
     if (at == rule.size()) continue;
-    if (is_one_of(rule[at], {"drop", "reject"})) return true;
-    if (!is_one_of(rule[at], {"jump", "goto"}) || at + 1 == rule.size() || most_steps == 0)
-      continue;
+    if (is_one_of(rule[at], "drop reject")) return true;
+    if (!is_one_of(rule[at], "jump goto") || at + 1 == rule.size() || most_steps == 0) continue;
     const auto next = std::ranges::find_if(chains_, [&](const Chain& other) {
       return other.table == chain.table && other.name == rule[at + 1];
     });

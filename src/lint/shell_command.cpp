@@ -73,13 +73,13 @@ class Splitter {
       in_word_ = false;
     }
     end_word();
-    while (at_ < text_.size() && is_one_of(text_.substr(at_, 1), {"<", ">", "&", "|"})) ++at_;
+    while (at_ < text_.size() && is_one_of(text_.substr(at_, 1), "< > & |")) ++at_;
     skips_word_ = true;
   }
 
   void end_word() {
     if (in_word_ && !skips_word_) {
-      if (words_.empty() && is_one_of(word_, {"case", "function"})) is_too_deep_ = true;
+      if (words_.empty() && is_one_of(word_, "case function")) is_too_deep_ = true;
       words_.push_back(word_);
     }
     if (in_word_) skips_word_ = false;
@@ -114,19 +114,16 @@ bool is_assignment(std::string_view word) {
 
 // Words behind which a command begins.
 bool is_prefix(std::string_view word) {
-  return is_assignment(word) || is_one_of(word, {"!", "{", "if", "then", "elif", "else", "while",
-                                                 "until", "do", "time", "exec"});
+  return is_assignment(word) || is_one_of(word, "! { if then elif else while until do time exec");
 }
 
 // Builtins and keywords of dash and busybox ash that name no program.
 bool is_of_the_shell(std::string_view word) {
   return is_one_of(
-      word, {".",      ":",      "[",       "}",        "alias",  "bg",    "break",    "case",
-             "cd",     "chdir",  "command", "continue", "done",   "echo",  "esac",     "eval",
-             "exit",   "export", "false",   "fg",       "fi",     "for",   "function", "getopts",
-             "hash",   "jobs",   "kill",    "local",    "printf", "pwd",   "read",     "readonly",
-             "return", "set",    "shift",   "source",   "test",   "times", "trap",     "true",
-             "type",   "ulimit", "umask",   "unalias",  "unset",  "wait"});
+      word,
+      ". : [ } alias bg break case cd chdir command continue done echo esac eval exit export false "
+      "fg fi for function getopts hash jobs kill local printf pwd read readonly return set shift "
+      "source test times trap true type ulimit umask unalias unset wait");
 }
 
 std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
@@ -147,14 +144,14 @@ std::optional<RuleChange> iptables_change(std::string_view tool, const Words& ar
   Words rule;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
-    if (is_one_of(word, {"-A", "--append", "-I", "--insert"})) {
+    if (is_one_of(word, "-A --append -I --insert")) {
       kind = Kind::kAdds;
       const bool has_number = i + 2 < arguments.size() && parse_number(arguments[i + 2], 1u << 31);
       if (i + 1 < arguments.size()) rule.push_back(arguments[i + 1]);
       i += has_number ? 2 : 1;
-    } else if (is_one_of(word, {"-D", "--delete"})) {
+    } else if (is_one_of(word, "-D --delete")) {
       kind = Kind::kRemoves;
-    } else if (!is_one_of(word, {"-w", "--wait"})) {
+    } else if (!is_one_of(word, "-w --wait")) {
       rule.push_back(word);
     }
   }
@@ -169,7 +166,7 @@ std::optional<RuleChange> nft_change(const Words& arguments) {
     std::replace_if(
         argument.begin(), argument.end(),
         [](char c) {
-          return is_one_of({&c, 1}, {"{", "}", ",", ";", "\t"});
+          return is_one_of({&c, 1}, "{ } , ; \t");
         },
         ' ');
     for (const std::string_view word : split(argument, ' ')) {
@@ -177,8 +174,8 @@ std::optional<RuleChange> nft_change(const Words& arguments) {
     }
   }
   for (size_t i = 0; i + 1 < words.size(); ++i) {
-    const bool adds = is_one_of(words[i], {"add", "insert"});
-    if (!adds && !is_one_of(words[i], {"delete", "destroy", "flush"})) continue;
+    const bool adds = is_one_of(words[i], "add insert");
+    if (!adds && !is_one_of(words[i], "delete destroy flush")) continue;
     const Kind kind = adds ? Kind::kAdds : Kind::kRemoves;
     if (words[i + 1] == "element") {
       const bool expires = std::find(words.begin(), words.end(), "timeout") != words.end();
@@ -224,7 +221,7 @@ std::optional<RuleChange> ufw_change(const Words& arguments) {
     } else if (word == "insert") {
       ++i;  // its number
     } else if (!word.starts_with("--") && word != "rule") {
-      is_rule = is_rule || is_one_of(word, {"allow", "deny", "limit", "reject"});
+      is_rule = is_rule || is_one_of(word, "allow deny limit reject");
       rule.push_back(word);
     }
   }
@@ -237,13 +234,13 @@ std::optional<RuleChange> ipset_change(const Words& arguments) {
   bool expires = false;
   Words rule;
   for (const std::string& word : arguments) {
-    if (is_one_of(word, {"add", "-A", "--add"})) {
+    if (is_one_of(word, "add -A --add")) {
       kind = Kind::kAdds;
-    } else if (is_one_of(word, {"del", "-D", "--del"})) {
+    } else if (is_one_of(word, "del -D --del")) {
       kind = Kind::kRemoves;
     } else if (word == "timeout") {
       expires = true;
-    } else if (!is_one_of(word, {"-exist", "-!", "-quiet", "-q"})) {
+    } else if (!is_one_of(word, "-exist -! -quiet -q")) {
       rule.push_back(word);
     }
   }

@@ -47,6 +47,14 @@ TEST(Text, PartsPointIntoTheOriginalText) {
   EXPECT_EQ(split(text, ',')[1].data(), text.data() + 5);
 }
 
+TEST(IsOneOf, ComparesWholeWords) {
+  EXPECT_TRUE(is_one_of("-A", "-A --append -I"));
+  EXPECT_TRUE(is_one_of("-I", "-A --append -I"));
+  EXPECT_FALSE(is_one_of("--app", "-A --append -I"));
+  EXPECT_FALSE(is_one_of("-A --append", "-A --append -I"));
+  EXPECT_FALSE(is_one_of("", "-A --append -I"));
+}
+
 TEST(Text, OneIsSingular) {
   EXPECT_EQ(counted(0, "door"), "0 doors");
   EXPECT_EQ(counted(1, "door"), "1 door");

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,13 +22,14 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 // The parts between blanks, without empty ones.
 std::vector<std::string_view> split_words(std::string_view text);
 
-bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words);
+// `words`: with one blank between them.
+bool is_one_of(std::string_view word, const char* words);
 
 // The parts, with `between` between them.
 std::string join(const std::vector<std::string>& parts, std::string_view between);
 
 // "1 door", "2 doors"; for a noun whose plural ends in s.
-std::string counted(uint64_t count, std::string_view noun);
+std::string counted(uint64_t count, const char* noun);
 
 // ASCII letters only, whatever the locale.
 bool equals_ignoring_case(std::string_view a, std::string_view b);

@@ -19,7 +19,7 @@ class JsonWriter {
   JsonWriter& end_object() { return end('}'); }
   JsonWriter& begin_array() { return begin('['); }
   JsonWriter& end_array() { return end(']'); }
-  JsonWriter& key(std::string_view name);
+  JsonWriter& key(const char* name);
 
   JsonWriter& text(std::string_view value);
   JsonWriter& number(uint64_t value);
