@@ -2,6 +2,7 @@
 #include "knockd/app/replay_summary.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "knockd/base/text.h"
@@ -251,17 +252,18 @@ void ReplaySummary::add_untried_doors(std::vector<std::string>& lines) const {
 
 std::vector<std::string> ReplaySummary::lines() const {
   using Rank = std::tuple<size_t, uint64_t, std::string>;  // the farthest is the least
-  std::vector<Rank> ranks;
+  std::multiset<Rank> ranks;
   for (const auto& [key, one] : by_door()) {
     if (one.opened == 0 && one.why.empty()) continue;
-    ranks.emplace_back(kMaxKnocks + 1 - reached(one.opened, one.farthest), one.order,
-                       line_of(key, one));
+    ranks.insert(
+        {kMaxKnocks + 1 - reached(one.opened, one.farthest), one.order, line_of(key, one)});
   }
-  std::sort(ranks.begin(), ranks.end());
   std::vector<std::string> lines;
-  const size_t shown = std::min(ranks.size(), kMostLines);
-  for (size_t i = 0; i < shown; ++i) lines.push_back("summary: " + std::get<std::string>(ranks[i]));
-  if (const size_t others = ranks.size() - shown; others > 0) {
+  for (const auto& [farthest, order, line] : ranks) {
+    if (lines.size() == kMostLines) break;
+    lines.push_back("summary: " + line);
+  }
+  if (const size_t others = ranks.size() - lines.size(); others > 0) {
     lines.push_back(format("summary: %s%zu more, none of which came farther",
                            has_forgotten_ ? "over " : "", others));
   }

@@ -43,7 +43,7 @@ ShutTable shut_table_of(const Config& config, const std::vector<std::string>& in
   ShutTable table;
   table.name = config.table;
   table.interfaces = interfaces;
-  std::ranges::sort(table.interfaces);
+  std::sort(table.interfaces.begin(), table.interfaces.end());
   std::set<Knock> known;
   uint64_t most = 0;
   for (const Door& door : config.doors) {

@@ -149,12 +149,11 @@ void Control::is_closed(uint64_t opening) {
 
 // Answers those for whom there is nothing more to wait.
 void Control::lose_patience() {
-  const auto goes_on = [this](const Wait& wait) {
-    return !wait.openings.empty() && loop_.now() < wait.patience;
-  };
-  const auto done = std::stable_partition(waits_.begin(), waits_.end(), goes_on);
-  for (auto wait = done; wait != waits_.end(); ++wait) finish(*wait);
-  waits_.erase(done, waits_.end());
+  std::erase_if(waits_, [this](const Wait& wait) {
+    if (!wait.openings.empty() && loop_.now() < wait.patience) return false;
+    finish(wait);
+    return true;
+  });
   patience_.set(waits_.empty() ? std::nullopt : std::optional(waits_.front().patience));
 }
 

@@ -158,8 +158,10 @@ Result<std::string, int> NftSets::picture(const std::string& inet_table,
   for (const std::string& name : fixed_sets) {
     auto elements = list({TableFamily::kInet, inet_table, name});
     if (!elements) return elements.error();
-    std::ranges::sort(*elements, {}, &Found::key);
-    for (const Found& element : *elements) picture += element.key;
+    std::vector<std::string> keys;
+    for (Found& element : *elements) keys.push_back(std::move(element.key));
+    std::sort(keys.begin(), keys.end());
+    for (const std::string& key : keys) picture += key;
     picture += ';';
   }
   return picture;
