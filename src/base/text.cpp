@@ -78,8 +78,12 @@ std::vector<std::string_view> split_words(std::string_view text) {
 }
 
 bool is_one_of(std::string_view word, const char* words) {
-  const auto all = split(words, ' ');
-  return std::find(all.begin(), all.end(), word) != all.end();
+  for (std::string_view rest = words;;) {
+    const size_t end = rest.find(' ');
+    if (rest.substr(0, end) == word) return true;
+    if (end == rest.npos) return false;
+    rest.remove_prefix(end + 1);
+  }
 }
 
 std::string join(const std::vector<std::string>& parts, std::string_view between) {

@@ -12,8 +12,8 @@ namespace {
 
 struct Known {
   char32_t code;
-  std::string_view name;
-  std::string_view as;
+  const char* name;
+  const char* as;
 };
 
 // Names as in the Unicode Character Database.
@@ -66,8 +66,7 @@ std::optional<Lookalike> find_lookalike(std::string_view text) {
                      [&](const Known& k) { return character && k.code == character->code; });
     if (known != std::end(kKnown)) {
       return Lookalike{at, length,
-                       format("U+%04X (%s)", static_cast<unsigned>(known->code),
-                              std::string(known->name).c_str()),
+                       format("U+%04X (%s)", static_cast<unsigned>(known->code), known->name),
                        known->as};
     }
     at += length;
