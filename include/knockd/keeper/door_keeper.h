@@ -5,8 +5,8 @@
 
 #include <sys/types.h>
 
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -131,13 +131,12 @@ class DoorKeeper {
   Openings openings_;
   std::unique_ptr<StateFile> state_;
   bool carries_out_ = false;
-  std::vector<const Say*> unwritten_;  // of the actions that are being carried out
-  std::deque<std::string>
-      not_dismissed_;        // the answers of those of a row that are still to be said
-  EventLoop::Alarm next_;    // of the openings
-  EventLoop::Alarm minute_;  // so that the state file knows how time passes
-  EventLoop::Alarm settle_;  // at the end of this turn
-  GrowingPause pause_;       // between attempts to use a state file that cannot be used
+  std::vector<const Say*> unwritten_;     // of the actions that are being carried out
+  std::list<std::string> not_dismissed_;  // the answers of those of a row that are still to be said
+  EventLoop::Alarm next_;                 // of the openings
+  EventLoop::Alarm minute_;               // so that the state file knows how time passes
+  EventLoop::Alarm settle_;               // at the end of this turn
+  GrowingPause pause_;  // between attempts to use a state file that cannot be used
 };
 
 }  // namespace knockd

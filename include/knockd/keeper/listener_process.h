@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 
@@ -66,7 +66,7 @@ class ListenerProcess {
   bool misbehaved_ = false;
   bool end_reported_ = false;
   std::optional<int> status_;  // once it was reaped
-  std::deque<MessageBytes> unsent_;
+  std::list<MessageBytes> unsent_;
 };
 
 }  // namespace knockd

@@ -6,7 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <map>
 #include <optional>
 #include <set>
@@ -41,7 +41,7 @@ class CommandQueue {
 
  private:
   struct Line {
-    std::deque<uint64_t> commands;  // that wait
+    std::list<uint64_t> commands;  // that wait
     size_t running = 0;
     uint64_t last_turn = 0;
   };
