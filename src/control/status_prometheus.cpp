@@ -80,9 +80,9 @@ void write_doors(Metrics& metrics, const StatusReport& report) {
   }
 }
 
-template <typename Value>
 void write_interfaces(Metrics& metrics, const StatusReport& report, const char* name,
-                      const char* type, const char* help, Value value) {
+                      const char* type, const char* help,
+                      uint64_t (*value)(const InterfaceReport&)) {
   metrics.begin(name, type, help);
   for (const InterfaceReport& interface : report.interfaces) {
     metrics.sample("interface=\"" + escaped(interface.name) + '"',
@@ -109,19 +109,19 @@ std::string to_prometheus(const StatusReport& report) {
               std::to_string(report.commands_waiting));
   write_doors(metrics, report);
   using Interface = InterfaceReport;
-  const auto listens = [](const Interface& one) { return one.waits_because.empty() ? 1 : 0; };
   write_interfaces(metrics, report, "listening", "gauge", "Whether the interface is listened to.",
-                   listens);
+                   [](const Interface& one) -> uint64_t { return one.waits_because.empty(); });
   write_interfaces(metrics, report, "filter_in_kernel", "gauge",
-                   "Whether the kernel took the filter.",
-                   [&](const Interface& one) { return one.filter_in_kernel ? listens(one) : 0; });
+                   "Whether the kernel took the filter.", [](const Interface& one) -> uint64_t {
+                     return one.waits_because.empty() && one.filter_in_kernel;
+                   });
   write_interfaces(metrics, report, "packets_total", "counter", "Packets that were looked at.",
                    [](const Interface& one) { return one.packets; });
   write_interfaces(metrics, report, "packets_lost_total", "counter",
                    "Packets that were lost because there was no room.",
                    [](const Interface& one) { return one.lost; });
   write_interfaces(metrics, report, "sources", "gauge", "Sources that are remembered.",
-                   [](const Interface& one) { return one.sources; });
+                   [](const Interface& one) -> uint64_t { return one.sources; });
   return metrics.take();
 }
 

@@ -42,11 +42,9 @@ std::optional<uint32_t> request_dump(const NetlinkSocket& socket, int type, Body
 
 enum class Dump { kWhole, kInterrupted, kFailed };
 
-// Asks for all objects of a kind and hands `take` the answers, and the events that come between
-// them. Never waits: the kernel writes the next part of an answer as the one before it is read.
-template <typename Body, typename Take>
-Dump dump(const NetlinkSocket& socket, int type, Body body, const Take& take) {
-  const std::optional<uint32_t> sequence = request_dump(socket, type, body);
+// Hands `take` the answers to request_dump(), and the events that come between them. Never waits:
+// the kernel writes the next part of an answer as the one before it is read.
+Dump dump(const NetlinkSocket& socket, std::optional<uint32_t> sequence, const TakeMessage& take) {
   if (!sequence) return Dump::kFailed;
   std::optional<Dump> end;
   Dump so_far = Dump::kWhole;
@@ -139,9 +137,9 @@ bool InterfaceMonitor::refresh() {
     }
     InterfaceTable fresh;
     const auto take = [&fresh](const nlmsghdr& message) { fresh.take(message); };
-    const Dump links = dump(socket_, RTM_GETLINK, ifinfomsg{}, take);
+    const Dump links = dump(socket_, request_dump(socket_, RTM_GETLINK, ifinfomsg{}), take);
     if (links == Dump::kFailed) continue;
-    const Dump addresses = dump(socket_, RTM_GETADDR, ifaddrmsg{}, take);
+    const Dump addresses = dump(socket_, request_dump(socket_, RTM_GETADDR, ifaddrmsg{}), take);
     if (addresses == Dump::kFailed) continue;
     // One that was interrupted took in the events meanwhile: better than the old picture.
     if (fresh.by_index() != interfaces()) changed = true;
@@ -158,7 +156,7 @@ Result<std::optional<std::string>> default_route_interface() {
     rtmsg body{};
     body.rtm_family = static_cast<unsigned char>(family);
     DefaultRoute best;
-    dump(*socket, RTM_GETROUTE, body,
+    dump(*socket, request_dump(*socket, RTM_GETROUTE, body),
          [&best](const nlmsghdr& message) { take_route(message, best); });
     char name[IF_NAMESIZE];
     if (best.device != 0 && if_indextoname(best.device, name) != nullptr) {

@@ -45,7 +45,7 @@ void enlarge_receive_buffer(const NetlinkSocket& socket, int bytes) {
   }
 }
 
-Receipt receive(const NetlinkSocket& socket, const std::function<void(const nlmsghdr&)>& take) {
+Receipt receive(const NetlinkSocket& socket, const TakeMessage& take) {
   sockaddr_nl sender{};
   unsigned char* bytes = nullptr;
   ucred* credentials = nullptr;

@@ -85,8 +85,7 @@ int NftSets::remove_with(std::span<const SetElement> elements, bool add_first) {
 
 // Sends a request and hands `take` the messages of the answer. EINTR: what was listed changed
 // meanwhile.
-template <typename Take>
-int NftSets::ask(const std::string& request, uint32_t sequence, const Take& take) {
+int NftSets::ask(const std::string& request, uint32_t sequence, const TakeMessage& take) {
   if (request.empty()) return ENOMEM;
   std::string bytes = request;
   errno = 0;

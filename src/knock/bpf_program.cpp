@@ -18,7 +18,7 @@ void merge_closest(std::vector<NumberRange>& ranges, size_t limit) {
   std::vector<uint32_t> gaps;
   for (size_t i = 1; i < ranges.size(); ++i) gaps.push_back(ranges[i].low - ranges[i - 1].high);
   const size_t merges = ranges.size() - limit;
-  std::nth_element(gaps.begin(), gaps.begin() + static_cast<ptrdiff_t>(merges) - 1, gaps.end());
+  std::sort(gaps.begin(), gaps.end());
   const uint32_t widest = gaps[merges - 1];
 
   std::vector<NumberRange> merged{ranges.front()};

@@ -28,8 +28,9 @@ Fault netlink_fault(const char* what);
 void enlarge_receive_buffer(const NetlinkSocket& socket, int bytes);
 
 enum class Receipt : uint8_t { kMessages, kNothing, kLost };
+using TakeMessage = std::function<void(const nlmsghdr&)>;
 
 // Hands each message of one datagram of the kernel's to `take`. kLost: there was no room for some.
-Receipt receive(const NetlinkSocket& socket, const std::function<void(const nlmsghdr&)>& take);
+Receipt receive(const NetlinkSocket& socket, const TakeMessage& take);
 
 }  // namespace knockd

@@ -45,8 +45,7 @@ class NftSets {
  private:
   explicit NftSets(NetlinkSocket socket) : socket_(std::move(socket)) {}
   int remove_with(std::span<const SetElement> elements, bool add_first);
-  template <typename Take>
-  int ask(const std::string& request, uint32_t sequence, const Take& take);
+  int ask(const std::string& request, uint32_t sequence, const TakeMessage& take);
 
   NetlinkSocket socket_;
   uint32_t sequence_ = 0;
