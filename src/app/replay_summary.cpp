@@ -182,14 +182,15 @@ void ReplaySummary::end_late(Record& record) {
 
 void ReplaySummary::forget_the_least() {
   using Rank = std::tuple<size_t, uint64_t, Key>;
-  std::vector<Rank> ranks;
+  std::set<Rank> ranks;
   for (const auto& [key, one] : records_) {
     const uint8_t stage = std::max(one.stage, one.late ? one.late->stage : one.farthest);
-    ranks.emplace_back(reached(one.opened, stage), one.order, key);
+    ranks.insert({reached(one.opened, stage), one.order, key});
   }
-  const auto kept = ranks.end() - kMostRemembered;
-  std::nth_element(ranks.begin(), kept, ranks.end());
-  for (auto rank = ranks.begin(); rank != kept; ++rank) records_.erase(std::get<Key>(*rank));
+  for (const auto& [farthest, order, key] : ranks) {
+    if (records_.size() == kMostRemembered) break;
+    records_.erase(key);
+  }
   has_forgotten_ = true;
 }
 
