@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who asks at the control socket, for tests that have both ends in one process.
+// A caller of the control socket, for tests with both ends in one process.
 #pragma once
 
 #include <sys/socket.h>
@@ -22,11 +22,11 @@ class Call {
                                      sizeof(place->address)) == 0;
   }
   bool is_connected() const { return is_connected_; }
-  // False: there is nobody to hear it.
+  // False if nobody reads it.
   bool say(const std::string& text) {
     return send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL) >= 0;
   }
-  // What has come so far.
+  // The data received so far.
   const std::string& heard() {
     char buffer[65536];
     ssize_t length;
@@ -36,7 +36,7 @@ class Call {
     is_over_ = length == 0 || (errno != EAGAIN && errno != EINTR);
     return heard_;
   }
-  // Reads what has come, and forgets it; how much that was.
+  // Reads and discards the received data; returns its size.
   size_t drop() {
     heard();
     const size_t size = heard_.size();

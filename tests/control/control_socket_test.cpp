@@ -75,12 +75,12 @@ struct stat status_of(const std::string& path) {
 
 // --- The socket
 
-TEST_F(ControlSocketTest, BelongsToItsUserAlone) {
+TEST_F(ControlSocketTest, IsAccessibleOnlyToItsUser) {
   EXPECT_EQ(status_of(path_).st_mode & 07777, 0600u);
   EXPECT_EQ(status_of(folder_ / "control").st_mode & 07777, 0700u);
 }
 
-TEST_F(ControlSocketTest, IsGoneWhenItIsClosed) {
+TEST_F(ControlSocketTest, IsRemovedWhenItIsClosed) {
   socket_.close();
   EXPECT_FALSE(Call(path_).is_connected());
   EXPECT_NE(access(path_.c_str(), F_OK), 0);
@@ -99,12 +99,12 @@ TEST_F(ControlSocketTest, TwoNeverShareOne) {
   EXPECT_TRUE(Call(path_).is_connected()) << "the first one's socket is gone";
 }
 
-TEST_F(ControlSocketTest, TakesThePlaceOfWhatACrashLeft) {
+TEST_F(ControlSocketTest, ReplacesASocketLeftByACrash) {
   const std::string stale = folder_ / "stale";
   const pid_t crashed = fork();
   if (crashed == 0) {
     ControlSocket other(loop_, *this);
-    _exit(other.open(stale, "") ? 0 : 1);  // nothing is tidied up
+    _exit(other.open(stale, "") ? 0 : 1);  // nothing is cleaned up
   }
   int status = -1;
   ASSERT_EQ(waitpid(crashed, &status, 0), crashed);
@@ -147,7 +147,7 @@ TEST_F(ControlSocketTest, NeverReplacesASocketThatAnotherProgramUses) {
   }
 }
 
-TEST_F(ControlSocketTest, KnowsThatItWasRemoved_AndLeavesAnothersAlone) {
+TEST_F(ControlSocketTest, NoticesItsRemoval_AndKeepsAnothersSocket) {
   EXPECT_TRUE(socket_.is_there());
   unlink(path_.c_str());
   EXPECT_FALSE(socket_.is_there());
@@ -199,14 +199,14 @@ TEST_F(ControlSocketTest, FolderThatMembersCannotEnterIsKnown) {
   EXPECT_TRUE(socket_.members_may_enter());
 }
 
-TEST_F(ControlSocketTest, FolderOfOthersIsLeftAsItIs) {
+TEST_F(ControlSocketTest, FolderOfOthersIsNotChanged) {
   const std::string folder = folder_ / "theirs";
   ASSERT_EQ(mkdir(folder.c_str(), 0755), 0);
   ASSERT_TRUE(socket_.open(folder + "/socket", ""));
   EXPECT_EQ(status_of(folder).st_mode & 07777, 0755u);
 }
 
-TEST_F(ControlSocketTest, LongPathsAreReached) {
+TEST_F(ControlSocketTest, LongPathsWork) {
   const std::string folder = folder_ / std::string(150, 'x');
   ASSERT_EQ(mkdir(folder.c_str(), 0700), 0);
   const Status opened = socket_.open(folder + "/socket", "");
@@ -232,7 +232,7 @@ TEST_F(ControlSocketTest, FolderThatCannotBeMadeIsNamed) {
 
 // --- Requests
 
-TEST_F(ControlSocketTest, LineIsARequest_AndItsAnswerALine) {
+TEST_F(ControlSocketTest, EachLineIsARequest_WithOneLineAsAnswer) {
   answer_with("{}");
   Call call(path_);
   ASSERT_TRUE(call.is_connected());
@@ -269,7 +269,7 @@ TEST_F(ControlSocketTest, SecondRequestWaitsForTheFirstAnswer) {
   turn_until("both answers", [&] { return call.heard() == "1\n2\n"; });
 }
 
-TEST_F(ControlSocketTest, TooLongARequestIsToldSo_AndTheCallerIsSentAway) {
+TEST_F(ControlSocketTest, TooLongRequestIsRefused_AndTheCallerDisconnected) {
   for (const std::string& line : {std::string(200'000, 'x'), std::string(4097, 'x') + '\n'}) {
     Call call(path_);
     call.say(line);
@@ -279,7 +279,7 @@ TEST_F(ControlSocketTest, TooLongARequestIsToldSo_AndTheCallerIsSentAway) {
   }
 }
 
-TEST_F(ControlSocketTest, LongAnswerComesWhole) {
+TEST_F(ControlSocketTest, LongAnswerArrivesComplete) {
   const std::string text(3 << 20, 'a');
   answer_with(text);
   Call call(path_);
@@ -287,7 +287,7 @@ TEST_F(ControlSocketTest, LongAnswerComesWhole) {
   turn_until("the answer", [&] { return call.heard().size() == text.size() + 1; });
 }
 
-TEST_F(ControlSocketTest, WhoVanishesIsForgotten) {
+TEST_F(ControlSocketTest, CallerThatDisconnectsIsForgotten) {
   answer_with(std::string(3 << 20, 'a'));
   for (int i = 0; i < 20; ++i) {
     Call call(path_);
@@ -297,14 +297,14 @@ TEST_F(ControlSocketTest, WhoVanishesIsForgotten) {
   turn_until("all are gone", [&] { return gone_ == 20; });
 }
 
-TEST_F(ControlSocketTest, WhoVanishesBeforeTheAnswerLeavesThePlaceToOthers) {
+TEST_F(ControlSocketTest, CallerThatDisconnectsBeforeTheAnswerFreesItsPlace) {
   std::vector<std::unique_ptr<Call>> calls;
   for (size_t i = 0; i < ControlSocket::kMostCallers; ++i) {
     calls.push_back(std::make_unique<Call>(path_));
     calls.back()->say("close\n");
   }
   turn_until("all have asked", [&] { return asked_.size() == calls.size(); });
-  calls.front()->say_no_more();  // is no end: it reads on
+  calls.front()->say_no_more();  // does not end it: it still reads
   calls.pop_back();
   answer_with("{}");
   Call other(path_);
@@ -314,7 +314,7 @@ TEST_F(ControlSocketTest, WhoVanishesBeforeTheAnswerLeavesThePlaceToOthers) {
   turn_until("the first answer", [&] { return calls.front()->heard() == "late\n"; });
 }
 
-TEST_F(ControlSocketTest, AnswerForOneWhoIsGoneIsNoHarm) {
+TEST_F(ControlSocketTest, AnswerForADisconnectedCallerIsHarmless) {
   Call call(path_);
   call.say("status\n");
   turn_until("it has asked", [&] { return asked_.size() == 1; });
@@ -345,7 +345,7 @@ TEST_F(ControlSocketTest, EightAreServed_OthersWaitTheirTurn) {
   }
 }
 
-TEST_F(ControlSocketTest, SilentCallerIsSentAway_SoonIfOthersWait) {
+TEST_F(ControlSocketTest, SilentCallerIsDisconnected_SoonIfOthersWait) {
   Call call(path_);
   pass(0s);
   pass(9s);
@@ -384,7 +384,7 @@ TEST_F(ControlSocketTest, WhoAsksAgainAndAgainMakesRoomForOthers) {
   }
 }
 
-TEST_F(ControlSocketTest, OneMayStay_InAPlaceOfItsOwn_UntilItIsGone) {
+TEST_F(ControlSocketTest, OneCallerMayStay_InItsOwnPlace_UntilItDisconnects) {
   bool is_let = false;
   act_ = [&](ControlSocket::Caller caller) {
     is_let = socket_.let_stay(caller);
@@ -422,7 +422,7 @@ TEST_F(ControlSocketTest, OneMayStay_InAPlaceOfItsOwn_UntilItIsGone) {
   EXPECT_TRUE(ask_to_stay(next));
 }
 
-TEST_F(ControlSocketTest, WhoStaysButDoesNotReadIsSentAway) {
+TEST_F(ControlSocketTest, StayingCallerThatDoesNotReadIsDisconnected) {
   act_ = [&](ControlSocket::Caller caller) {
     EXPECT_TRUE(socket_.let_stay(caller));
     socket_.answer(caller, std::string(size_t{8} << 20, 'x'));
@@ -451,7 +451,7 @@ TEST_F(ControlSocketTest, CallerIsServedLater_WhenDescriptorsHadRunOut) {
   turn_until("it has asked", [&] { return asked_.size() == 1; });
 }
 
-TEST_F(ControlSocketTest, WhoDoesNotReadIsSentAway) {
+TEST_F(ControlSocketTest, CallerThatDoesNotReadIsDisconnected) {
   answer_with(std::string(8 << 20, 'a'));
   Call call(path_);
   call.say("status\n");
@@ -463,7 +463,7 @@ TEST_F(ControlSocketTest, WhoDoesNotReadIsSentAway) {
   EXPECT_EQ(gone_, 1);
 }
 
-TEST_F(ControlSocketTest, WhoWaitsForALateAnswerIsNotSentAway) {
+TEST_F(ControlSocketTest, CallerThatWaitsForALateAnswerStaysConnected) {
   Call call(path_);
   call.say("close\n");
   turn_until("it has asked", [&] { return asked_.size() == 1; });
@@ -473,14 +473,14 @@ TEST_F(ControlSocketTest, WhoWaitsForALateAnswerIsNotSentAway) {
   turn_until("the answer", [&] { return call.heard() == "{}\n"; });
 }
 
-TEST_F(ControlSocketTest, NothingTurnsWhileNothingHappens) {
+TEST_F(ControlSocketTest, LoopSleepsWhileNothingHappens) {
   Call asking(path_);
   asking.say("status\n");
   turn_until("it has asked", [&] { return asked_.size() == 1; });
   Call silent(path_);
   Call following(path_);
   let_follow(following);
-  // A turn that waits has nothing to do until somebody's patience is over: no descriptor is ready.
+  // A waiting turn has nothing to do until a timeout: no descriptor is ready.
   pass(0s);
   EXPECT_EQ(gone_, 0);
   EXPECT_EQ(asked_.size(), 2u);
@@ -488,7 +488,7 @@ TEST_F(ControlSocketTest, NothingTurnsWhileNothingHappens) {
 
 // --- Following
 
-TEST_F(ControlSocketTest, FollowersAreTold) {
+TEST_F(ControlSocketTest, FollowersReceiveEvents) {
   Call one(path_);
   Call other(path_);
   let_follow(one);
@@ -500,7 +500,7 @@ TEST_F(ControlSocketTest, FollowersAreTold) {
              [&] { return one.heard() == "first\nsecond\n" && other.heard() == "second\n"; });
 }
 
-TEST_F(ControlSocketTest, WhoFollowsMayBeSilentAndSlow_AndTakesNobodysPlace) {
+TEST_F(ControlSocketTest, FollowerMayBeSilentAndSlow_AndUsesNoCallersPlace) {
   std::vector<std::unique_ptr<Call>> followers;
   for (size_t i = 0; i < ControlSocket::kMostFollowers; ++i) {
     followers.push_back(std::make_unique<Call>(path_));
@@ -520,7 +520,7 @@ TEST_F(ControlSocketTest, WhoFollowsMayBeSilentAndSlow_AndTakesNobodysPlace) {
   EXPECT_FALSE(may);
 }
 
-TEST_F(ControlSocketTest, EightWhoFollowAtOnceMakeRoomForOthers) {
+TEST_F(ControlSocketTest, EightFollowersLeaveRoomForCallers) {
   act_ = [this](ControlSocket::Caller caller) {
     EXPECT_TRUE(asked_.back() != "events" || socket_.follow(caller));
   };
@@ -534,7 +534,7 @@ TEST_F(ControlSocketTest, EightWhoFollowAtOnceMakeRoomForOthers) {
   turn_until("the ninth has asked", [&] { return asked_.size() == 9; });
 }
 
-TEST_F(ControlSocketTest, FollowerWhoDoesNotReadIsCutOff_WithALastWord) {
+TEST_F(ControlSocketTest, FollowerThatDoesNotReadIsCutOff_WithALastEvent) {
   Call call(path_);
   let_follow(call);
   const std::string line(1000, 'a');
@@ -548,7 +548,7 @@ TEST_F(ControlSocketTest, FollowerWhoDoesNotReadIsCutOff_WithALastWord) {
   EXPECT_FALSE(socket_.has_followers());
 }
 
-TEST_F(ControlSocketTest, FollowerWhoIsAlwaysALittleBehindCostsNoMoreThanThat) {
+TEST_F(ControlSocketTest, FollowerThatIsAlwaysALittleBehindCostsLittle) {
   Call call(path_);
   let_follow(call);
   const auto used = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
@@ -588,7 +588,7 @@ TEST_F(ControlSocketTest, FollowerWhoIsAlwaysALittleBehindLosesNothing) {
   EXPECT_TRUE(call.heard() == told);
 }
 
-TEST_F(ControlSocketTest, FollowerWhoIsCutOffAndNeverReadsIsSentAway) {
+TEST_F(ControlSocketTest, FollowerThatIsCutOffAndNeverReadsIsDisconnected) {
   Call call(path_);
   let_follow(call);
   for (int i = 0; i < 3000; ++i) socket_.tell(std::string(1000, 'a'), "overrun");
@@ -598,7 +598,7 @@ TEST_F(ControlSocketTest, FollowerWhoIsCutOffAndNeverReadsIsSentAway) {
   EXPECT_FALSE(socket_.has_followers());
 }
 
-TEST_F(ControlSocketTest, FollowerWhoHangsUpIsForgotten) {
+TEST_F(ControlSocketTest, FollowerThatDisconnectsIsForgotten) {
   Call call(path_);
   let_follow(call);
   call.hang_up();
@@ -606,7 +606,7 @@ TEST_F(ControlSocketTest, FollowerWhoHangsUpIsForgotten) {
   EXPECT_FALSE(socket_.has_followers());
 }
 
-TEST_F(ControlSocketTest, AtTheEndFollowersAreToldAllThatThereIsRoomFor) {
+TEST_F(ControlSocketTest, AtTheEndFollowersReceiveAllEventsThatFit) {
   Call call(path_);
   let_follow(call);
   socket_.tell("closed", "overrun");

@@ -65,7 +65,7 @@ TEST_F(FailedAttemptsTest, KeepsOneOfThemForEachSource_TheLast) {
               ::testing::ElementsAre("192.0.2.2 1", "192.0.2.1 1", "192.0.2.1 2", "192.0.2.1 2"));
 }
 
-TEST(FailedAttempt, SaysWhy) {
+TEST(FailedAttempt, NamesTheReason) {
   FailedAttempt attempt;
   attempt.came = Knock{7000, Protocol::kTcp};
   attempt.expected = Knock{8000, Protocol::kUdp};

@@ -22,7 +22,7 @@ TEST(JsonWriter, EscapesWhatAStringCannotHold) {
   EXPECT_EQ(json.take(), "\"\\\"\\\\\\n\\u0009\\u0000\\u001f\\u007f/<img>\"");
 }
 
-TEST(JsonWriter, KeepsUtf8_AndReplacesWhatIsNone) {
+TEST(JsonWriter, KeepsUtf8_AndReplacesOtherBytes) {
   JsonWriter json;
   json.text("\xc3\xa4\xe2\x82\xac\xf0\x9f\x9a\xaa \xc3 \xed\xa0\x80 \xf5");
   EXPECT_EQ(json.take(),
@@ -42,7 +42,7 @@ TEST(JsonWriter, LargestNumberIsWhole) {
   EXPECT_EQ(json.take(), "18446744073709551615");
 }
 
-TEST(AnswerTest, ComesBackAsItWas) {
+TEST(AnswerTest, RoundTrips) {
   std::string all;
   for (int c = 0; c < 0x80; ++c) all += static_cast<char>(c);
   for (const std::string& text : {std::string(), std::string("one\ntwo"), all + "\xc3\xa4"}) {
@@ -53,7 +53,7 @@ TEST(AnswerTest, ComesBackAsItWas) {
   }
 }
 
-TEST(AnswerTest, AnythingElseIsNone) {
+TEST(AnswerTest, OtherTextIsRefused) {
   for (const char* const json :
        {"", "{", R"({"status":)", R"({"status":1})", R"({"status":x,"text":"a"})",
         R"({"status":1,"text":"a)", R"({"status":1,"text":"a"} )", R"({"status":1,"text":"\)",

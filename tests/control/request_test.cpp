@@ -60,7 +60,7 @@ TEST(RequestTest, CloseOfADoorThatIsCalledLikeSomethingElse) {
   EXPECT_EQ(both.address, address("192.0.2.7"));
 }
 
-TEST(RequestTest, CloseWithoutSenseClosesNothing) {
+TEST(RequestTest, MalformedCloseIsRefused) {
   EXPECT_EQ(refusal("close"), "close: expected ADDRESS, DOOR, DOOR ADDRESS or all");
   EXPECT_NE(refusal("close\tssh\t192.0.2.7\tx"), "");
   EXPECT_EQ(refusal("close\tssh\t192.0.2"), "close: expected an address, not \"192.0.2\"");
@@ -76,7 +76,7 @@ TEST(RequestTest, Open) {
   EXPECT_EQ(ask<AskOpen>("open\t--door=all\t192.0.2.7").door, "all");
 }
 
-TEST(RequestTest, OpenToNobody) {
+TEST(RequestTest, MalformedOpenIsRefused) {
   EXPECT_EQ(refusal("open\tssh"), "open: expected DOOR ADDRESS [TIME]");
   EXPECT_NE(refusal("open\tssh\t192.0.2.7\t1h\t1h"), "");
   for (const char* const nobody : {"0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"}) {
@@ -108,7 +108,7 @@ TEST(RequestTest, FleetOpens) {
   }
 }
 
-TEST(RequestTest, FleetOpensNothingByWordsWithoutSense) {
+TEST(RequestTest, MalformedFleetOpenIsRefused) {
   EXPECT_EQ(refusal("fleet-open\tssh\t192.0.2.7\t1"),
             "fleet-open: expected DOOR ADDRESS SECONDS GATEWAY [USER]");
   EXPECT_NE(refusal("fleet-open\tssh\t192.0.2.7\t1\tb\talice\tx"), "");
@@ -175,7 +175,7 @@ TEST(RequestTest, AnythingElseIsRefusedInOneLine) {
   EXPECT_EQ(text.find('\x01'), text.npos);
 }
 
-TEST(RequestLineTest, JoinsTheWords_ButNoneThatWouldBeTwo) {
+TEST(RequestLineTest, JoinsTheWords_AndRefusesSeparatorsInThem) {
   EXPECT_EQ(*request_line({"close", "my door", "192.0.2.7"}), "close\tmy door\t192.0.2.7");
   for (const char* const word : {"a\tb", "a\nb"}) EXPECT_FALSE(request_line({"close", word}));
   EXPECT_FALSE(request_line({"close", std::string(kLongestRequest, 'a')}));

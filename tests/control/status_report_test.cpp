@@ -198,7 +198,7 @@ TEST(StatusReportTest, Prometheus) {
           "knockd_sources{interface=\"ppp0\"} 0"));
 }
 
-// As on a router without a clock chip, until somebody sets its clock.
+// The case of a router without a clock chip, until its clock is set.
 TEST(StatusReportTest, PrometheusHasNoTimeBefore1970) {
   StatusReport early = report();
   early.time = 1500ms;
@@ -218,8 +218,8 @@ TEST(StatusReportTest, PrometheusHasNoAddress_AndEscapesLabels) {
   EXPECT_THAT(text, Not(HasSubstr("2001:db8")));
 }
 
-// A scraper refuses all of them if two have the same label.
-TEST(StatusReportTest, PrometheusTellsNamesApartThatAreNoUtf8) {
+// A scraper refuses all metrics if two have the same label.
+TEST(StatusReportTest, PrometheusDistinguishesNamesThatAreNotUtf8) {
   StatusReport odd = report();
   odd.doors[0].name = "b\xfcr";
   odd.doors[1].name = "b\xe4r";
@@ -246,7 +246,7 @@ TEST(StatusReportTest, LinesOfTheLog) {
           "status: ppp0: waiting for it"));
 }
 
-TEST(HappeningTest, HasTheKeysThatMeanSomething) {
+TEST(HappeningTest, HasOnlyTheRelevantKeys) {
   Happening happening;
   happening.event = HappeningKind::kOpen;
   happening.time = 1500ms;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A loop on virtual time, for tests that have both ends of the control socket in one process.
+// A loop on virtual time, for tests with both ends of the control socket in one process.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ class TurningLoop {
     now_ = Instant(std::chrono::hours(1));
     loop_.refresh_clock();
   }
-  // Turns until it is so; time stands still.
+  // Turns until the condition holds; the time does not change.
   void turn_until(const char* what, const std::function<bool()>& is_so) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     while (!is_so()) {
@@ -25,7 +25,7 @@ class TurningLoop {
       loop_.poll();
     }
   }
-  // Time passes, in one go.
+  // Advances the time in one step.
   void pass(Duration time) {
     now_ += time;
     for (int i = 0; i < 3; ++i) loop_.poll();
