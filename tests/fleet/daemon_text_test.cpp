@@ -54,7 +54,7 @@ TEST(DaemonText, EventsThatConcernAFleetAreRead) {
   EXPECT_TRUE(std::holds_alternative<DaemonReloaded>(parse_event(R"({"event":"reload"})")));
   for (const char* const other :
        {"", "x", "{}", R"({"event":"stage","door":"ssh","address":"192.0.2.7"})",
-        // It has nothing to undo.
+        // It has no stop command.
         R"({"event":"open","id":3,"door":"ssh","address":"192.0.2.7"})"}) {
     EXPECT_TRUE(std::holds_alternative<std::monostate>(parse_event(other))) << other;
   }

@@ -26,7 +26,7 @@ std::vector<std::string> complaints_of(const std::string& text) {
   return found;
 }
 
-TEST(FleetConfig, LittleIsNeeded) {
+TEST(FleetConfig, FewKeysAreRequired) {
   const auto config = parse_fleet_config(kLeast, "f.conf", "host.example");
   ASSERT_TRUE(config);
   EXPECT_EQ(config->host, "mqtt.example");
@@ -58,7 +58,7 @@ TEST(FleetConfig, EachKeyIsRead) {
   EXPECT_EQ(config->log_file, "/log");
 }
 
-TEST(FleetConfig, GatewayIsTheUserUnlessItIsNamed) {
+TEST(FleetConfig, GatewayIsTheUserByDefault) {
   EXPECT_EQ(parse_fleet_config(kLeast + "User = gw1\n", "f", "host")->gateway, "gw1");
 }
 
@@ -114,7 +114,7 @@ TEST_F(FleetConfigFile, PasswordIsTheFirstLineOfAFileThatOthersCannotRead) {
                 ": others than its owner and group may use it (mode 0644): expected 0600, or 0640");
 }
 
-// The library would take what is before the NUL.
+// The library would use only the text before the NUL.
 TEST_F(FleetConfigFile, PasswordHasNoControlBytes) {
   const std::string password = write("password", std::string("secret\0word\n", 12), 0600);
   const std::string file =
@@ -126,7 +126,7 @@ TEST_F(FleetConfigFile, PasswordHasNoControlBytes) {
                 ": expected a password in its first line, without control bytes");
 }
 
-TEST_F(FleetConfigFile, WhatIsNotThereIsNamed) {
+TEST_F(FleetConfigFile, MissingFilesAreNamed) {
   const std::string file = write("f.conf", kLeast + "TLS_CA = /no/such/file\n", 0644);
   const auto config = load_fleet_config(file);
   ASSERT_FALSE(config);

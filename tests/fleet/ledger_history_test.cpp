@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Random histories of a whole fleet on virtual time: gateways with a ledger each, a daemon as
-// simple as can be, one broker. What is on its way waits in queues, of which any may move next;
-// daemons, programs and the broker come and go, the broker forgets, clocks differ. A model that
-// knows only who knocked and what was closed by hand says, whenever all has come to rest, what must
-// be open and what must not; and at any time that nothing is open past its end.
+// Random histories of a whole fleet on virtual time: gateways with a ledger each, a minimal daemon,
+// one broker. Messages wait in queues, any of which may move next; daemons, programs and the broker
+// stop and restart, the broker loses its data, clocks differ. A model knows only the knocks and the
+// closings by hand. It says what must be open and closed whenever all queues are empty, and at any
+// time that nothing is open past its end.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -29,7 +29,7 @@ using std::chrono::seconds;
 
 constexpr Duration kOpenFor = seconds(100);
 constexpr Duration kSlack = milliseconds(60);
-// What the broker has is gone a second late at most: it counts in seconds.
+// The broker expires messages at most a second late, because it counts in seconds.
 constexpr Duration kExpiryRounding = seconds(1);
 const WallTime kEpoch = seconds(1766000000);
 
@@ -39,15 +39,15 @@ const std::vector<DoorAddress> kPlaces = {
     {"run", *IpAddress::parse("192.0.2.1")},
 };
 
-// A knock, as the model sees it.
+// A knock in the model.
 struct Grant {
   size_t gateway = 0;
   DoorAddress place{};
   Instant begin{};
   Instant end{};
   bool closed = false;
-  bool unclear = false;        // whether it is closed depends on what was on its way
-  std::set<size_t> seen_by{};  // gateways that were at rest since
+  bool unclear = false;        // whether it is closed depends on the messages in the queues
+  std::set<size_t> seen_by{};  // gateways that have been idle since
 };
 
 struct Retained {
@@ -71,7 +71,7 @@ struct Gateway {
   std::string name;
   Duration skew{};
   FakeDaemon daemon;
-  std::unique_ptr<Ledger> ledger;  // none: the program does not run
+  std::unique_ptr<Ledger> ledger;  // null while the program does not run
   bool linked = false;             // to the daemon
   bool connected = false;          // to the broker
   bool partitioned = false;
@@ -92,7 +92,7 @@ class World {
     }
   }
 
-  // Empty, or what is wrong.
+  // Empty, or the violation.
   std::string play(int steps) {
     for (int i = 0; i < steps && fault_.empty(); ++i) step();
     for (int i = 0; i < 3 && fault_.empty(); ++i) {
@@ -106,7 +106,7 @@ class World {
  private:
   size_t below(size_t most) { return std::uniform_int_distribution<size_t>(0, most - 1)(random_); }
   Duration pick_skew() {
-    return skew_ * (static_cast<int>(below(201)) - 100) / 200;  // half of it, either way
+    return skew_ * (static_cast<int>(below(201)) - 100) / 200;  // half of it, in each direction
   }
   Clocks clocks(const Gateway& at) const {
     return {now_, kEpoch + now_.time_since_epoch() + at.skew};
@@ -157,7 +157,7 @@ class World {
     Gateway& at = gateways_[i];
     if (!at.daemon.runs) return;
     const DoorAddress& place = kPlaces[below(kPlaces.size())];
-    // Ends that are less than a second apart are one to the ledger.
+    // The ledger treats ends less than a second apart as equal.
     for (const Grant& grant : grants_) {
       if (grant.place == place && now_ - grant.begin < seconds(3) + 2 * skew_) return;
     }
@@ -198,7 +198,7 @@ class World {
     tell(at.name + (at.ledger ? " program killed" : " program starts"));
     if (!at.ledger) return start_program(i);
     if (!is_at_rest(at)) {
-      // What only it knew is lost: that something was closed.
+      // The closings that only it knew are lost.
       for (Grant& grant : grants_) grant.unclear |= grant.closed || grant.gateway == i;
     }
     disconnect(at);
@@ -217,14 +217,14 @@ class World {
     Gateway& at = gateways_[i];
     tell(at.name + (at.daemon.runs ? " daemon ends" : " daemon starts"));
     if (at.daemon.runs && closes) {
-      // What was closed by that and never told is nobody's any more.
+      // Closings that were never published are lost with it.
       if (!is_at_rest(at)) {
         for (Grant& grant : grants_) grant.unclear |= grant.gateway == i || grant.closed;
       }
       for (const DoorAddress& place : kPlaces) close(at, place, ClosedBy::kShutdown);
     }
     if (at.daemon.runs) {
-      if (!is_at_rest(at)) {  // what it was asked is lost with it
+      if (!is_at_rest(at)) {  // pending requests are lost with it
         for (Grant& grant : grants_) grant.unclear |= grant.closed;
       }
       unlink(at);
@@ -292,7 +292,7 @@ class World {
     at.daemon.openings.erase(id);
     if (!at.linked) return;
     at.from_daemon.emplace_back([this, &at, place, id, by, since = now_] {
-      // Who knocks elsewhere before the program hears of it may be closed as well.
+      // A knock elsewhere, before the program learns of the closing, may be closed too.
       for (Grant& grant : grants_) {
         grant.unclear |= by == ClosedBy::kHand && grant.place == place && grant.begin >= since;
       }
@@ -382,7 +382,7 @@ class World {
       } else if (auto* shut = std::get_if<FleetClose>(&action)) {
         at.to_daemon.emplace_back([this, &at, shut = *shut, since = now_] {
           tell(at.name + " closes by " + shut.gateway);
-          // Who knocks between the word and the deed may be shut out with the others.
+          // A knock between the message and its execution may be closed too.
           for (Grant& grant : grants_) {
             grant.unclear |= &gateways_[grant.gateway] == &at && grant.begin >= since;
           }
@@ -404,7 +404,7 @@ class World {
     return all;
   }
 
-  // One thing that waits happens. False: nothing waits.
+  // Executes one waiting action. False if none waits.
   bool move() {
     const auto waiting = queues();
     if (waiting.empty()) return false;
@@ -422,7 +422,7 @@ class World {
            at.to_daemon.empty() && at.from_broker.empty() && at.to_broker.empty();
   }
 
-  // Everything runs again, and what was on its way has come.
+  // Restarts everything, and delivers all messages.
   void come_to_rest() {
     for (size_t i = 0; i < gateways_.size(); ++i) {
       Gateway& at = gateways_[i];
@@ -456,7 +456,7 @@ class World {
         for (const auto& [id, opening] : at.daemon.openings) {
           if (opening.end <= now_) over.push_back(id);
         }
-        // One that does not run closes at its next start, which is not its fleet's business.
+        // A daemon that does not run closes at its next start, without the fleet.
         for (const uint64_t id : over) close(at, id, ClosedBy::kTime);
         if (!at.ledger) continue;
         at.ledger->time_passed(clocks(at));
@@ -529,7 +529,7 @@ std::string story_of(uint32_t seed, size_t gateways, Duration skew, int steps) {
   return "seed " + std::to_string(seed) + ": " + fault + '\n' + join(world.story(), "\n");
 }
 
-// KNOCKD_FLEET_HISTORIES=100 plays a hundred times as many.
+// KNOCKD_FLEET_HISTORIES=100 runs a hundred times as many.
 void play(int histories, size_t gateways, Duration skew) {
   const char* const times = std::getenv("KNOCKD_FLEET_HISTORIES");
   if (times != nullptr) histories *= std::max(std::atoi(times), 1);
@@ -545,7 +545,7 @@ TEST(LedgerHistory, OfTwoGatewaysLeavesNothingOpenAndClosesNothingEarly) {
 TEST(LedgerHistory, OfFourGatewaysLeavesNothingOpenAndClosesNothingEarly) {
   play(500, 4, Duration::zero());
 }
-TEST(LedgerHistory, IsOffByTheClocksDifferenceAtMost) { play(500, 3, seconds(20)); }
+TEST(LedgerHistory, DeviatesByAtMostTheClockDifference) { play(500, 3, seconds(20)); }
 
 }  // namespace
 }  // namespace knockd

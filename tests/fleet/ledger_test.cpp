@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The rules one by one; ledger_history_test.cpp plays them against each other.
+// The single rules; ledger_history_test.cpp tests them in combination.
 #include "knockd/fleet/ledger.h"
 
 #include <gmock/gmock.h>
@@ -23,7 +23,7 @@ std::string seconds_of(Instant end, Instant now) {
   return std::to_string(std::chrono::round<seconds>(end - now).count());
 }
 
-// A gateway called "us"; what it does is told as words.
+// A gateway called "us"; its actions are text.
 class LedgerTest : public ::testing::Test {
  protected:
   struct Telling {
@@ -96,7 +96,7 @@ class LedgerTest : public ::testing::Test {
   Ledger ledger_{"us", {"ssh"}};
 };
 
-TEST_F(LedgerTest, TellsTheFleetOfAKnockHere) {
+TEST_F(LedgerTest, PublishesALocalKnock) {
   start_all();
   open_here(3, seconds(60));
   EXPECT_THAT(done(), ElementsAre("publish open/ssh/192.0.2.7 "
@@ -107,7 +107,7 @@ TEST_F(LedgerTest, TellsTheFleetOfAKnockHere) {
   EXPECT_THAT(done(), IsEmpty());
 }
 
-TEST_F(LedgerTest, OpensWhatWasKnockedElsewhereAndSendsNothingOn) {
+TEST_F(LedgerTest, OpensForAKnockElsewhereAndForwardsNothing) {
   start_all();
   hear_open("gw2", seconds(60));
   EXPECT_THAT(done(), ElementsAre("open ssh for 60 by gw2"));
@@ -123,16 +123,16 @@ TEST_F(LedgerTest, OpensForTheShortestOfTimeExpiryAndItsOwnCmdTimeout) {
   EXPECT_THAT(done(), ElementsAre("open ssh for 21 by gw2"));
   hear_open("gw2", seconds(50000), 2, seconds(60000));
   EXPECT_THAT(done(), ElementsAre("open ssh for 600 by gw2"));
-  // The same again, as after a reconnect, does not begin anew.
+  // The same message again, after a reconnect, does not restart the time.
   pass(seconds(500));
   hear_open("gw2", seconds(49500), 2, seconds(59500));
   EXPECT_THAT(done(), IsEmpty());
-  // Whatever the clock says.
+  // Regardless of the clock.
   hear_open("gw3", std::chrono::hours(24 * 365 * 100), 1, std::nullopt);
   EXPECT_THAT(done(), ElementsAre("open ssh for 600 by gw3"));
 }
 
-TEST_F(LedgerTest, OpensNothingThatIsOver) {
+TEST_F(LedgerTest, OpensNothingAfterItsEnd) {
   start_all();
   hear_open("gw2", -seconds(1));
   hear_open("gw2", seconds(60), 1, seconds(0));
@@ -140,7 +140,7 @@ TEST_F(LedgerTest, OpensNothingThatIsOver) {
   EXPECT_EQ(ledger_.messages_kept(), 0);
 }
 
-TEST_F(LedgerTest, OtherDoorsAreNobodysBusiness) {
+TEST_F(LedgerTest, OtherDoorsAreNotShared) {
   start_all();
   ledger_.received({Topic::Kind::kOpen, "gw2", {"other", kPlace.address}},
                    to_json(OpenMessage{in(seconds(60)), 1, ""}), seconds(60), now());
@@ -178,7 +178,7 @@ TEST_F(LedgerTest, ClosedByHandElsewhereIsClosedHere) {
   EXPECT_THAT(done(), IsEmpty());
 }
 
-TEST_F(LedgerTest, WhatElseHoldsKeepsTheDoorOpenToItsOwnEnd) {
+TEST_F(LedgerTest, AnotherOpeningKeepsTheDoorOpenToItsOwnEnd) {
   start_all();
   hear_open("gw2", seconds(300), 7);
   hear_open("gw4", seconds(100), 1);
@@ -192,8 +192,8 @@ TEST_F(LedgerTest, WhatElseHoldsKeepsTheDoorOpenToItsOwnEnd) {
   EXPECT_THAT(done(), ElementsAre("close ssh by gw3"));
 }
 
-// What had lengthened it is closed: it is open for no longer than it was knocked for here.
-TEST_F(LedgerTest, OpeningThatTheFleetLengthenedEndsAtItsOwnTime) {
+// After its extension is closed, it stays open only for the time of the local knock.
+TEST_F(LedgerTest, OpeningExtendedByTheFleetEndsAtItsOwnTime) {
   start_all();
   open_here(3, seconds(100));
   hear_open("gw2", seconds(300), 7);
@@ -206,7 +206,7 @@ TEST_F(LedgerTest, OpeningThatTheFleetLengthenedEndsAtItsOwnTime) {
   EXPECT_THAT(done(), ElementsAre("close ssh by gw2"));
 }
 
-TEST_F(LedgerTest, DaemonThatComesBackIsToldWhatIsDue) {
+TEST_F(LedgerTest, RestartedDaemonReceivesWhatIsDue) {
   start_all();
   hear_open("gw2", seconds(300), 7);
   done();
@@ -216,7 +216,7 @@ TEST_F(LedgerTest, DaemonThatComesBackIsToldWhatIsDue) {
   EXPECT_THAT(done(), ElementsAre("open ssh for 200 by gw2"));
 }
 
-TEST_F(LedgerTest, BrokerThatComesBackIsToldWhatIsOpenHere) {
+TEST_F(LedgerTest, RestartedBrokerReceivesLocalOpenings) {
   start_all();
   open_here(3, seconds(60));
   done();
@@ -227,7 +227,7 @@ TEST_F(LedgerTest, BrokerThatComesBackIsToldWhatIsOpenHere) {
                                   "publish open/ssh/192.0.2.7 "
                                   R"({"until":1766000060.000,"id":1766000000000})"
                                   " for 60"));
-  // What it has kept is not told again.
+  // Messages that it has kept are not sent again.
   ledger_.broker_lost();
   ledger_.broker_connected();
   hear(Topic::Kind::kOpen, "us", R"({"until":1766000060.000,"id":1766000000000})");
@@ -235,7 +235,7 @@ TEST_F(LedgerTest, BrokerThatComesBackIsToldWhatIsOpenHere) {
   EXPECT_THAT(done(), ElementsAre("alone", "share"));
 }
 
-TEST_F(LedgerTest, OwnMessagesOfAnEarlierRunAreTakenUpOrBack) {
+TEST_F(LedgerTest, OwnMessagesOfAnEarlierRunAreAdoptedOrWithdrawn) {
   start_daemon();
   ledger_.broker_connected();
   done();
@@ -260,7 +260,7 @@ TEST_F(LedgerTest, CodeIsSharedOnceTheBrokerHasIt) {
   ledger_.code_published(9);
   ledger_.code_published(9);
   EXPECT_THAT(done(), ElementsAre("shared 9"));
-  // A broker that is gone is waited for by nobody.
+  // Nothing waits for a disconnected broker.
   ledger_.code_used({10, used.secret, used.code}, now());
   done();
   ledger_.broker_lost();
@@ -269,7 +269,7 @@ TEST_F(LedgerTest, CodeIsSharedOnceTheBrokerHasIt) {
   EXPECT_THAT(done(), ElementsAre("shared 11"));
 }
 
-TEST_F(LedgerTest, CodeOfATimeToComeIsNotBelieved) {
+TEST_F(LedgerTest, CodeFromTheFutureIsIgnored) {
   start_all();
   const auto hear_code = [&](Step step) {
     Topic topic{Topic::Kind::kCode, "gw2"};
@@ -285,7 +285,7 @@ TEST_F(LedgerTest, CodeOfATimeToComeIsNotBelieved) {
                                   "of a time to come"));
   hear_code(step + 2);  // known
   EXPECT_THAT(done(), IsEmpty());
-  // A daemon that comes back hears of it again.
+  // A restarted daemon receives it again.
   start_daemon();
   EXPECT_THAT(done(), ElementsAre("used " + std::to_string(step + 2) + " at gw2"));
 }
@@ -302,7 +302,7 @@ TEST_F(LedgerTest, GarbageIsOneLineAMinute) {
   EXPECT_EQ(ledger_.messages_kept(), 0);
 }
 
-TEST_F(LedgerTest, KeepsSoManyMessagesAndNoMore) {
+TEST_F(LedgerTest, KeepsALimitedNumberOfMessages) {
   start_all();
   std::array<uint8_t, 4> bytes{10, 0, 0, 0};
   const auto flood = [&](const std::string& gateway) {
@@ -323,8 +323,8 @@ TEST_F(LedgerTest, KeepsSoManyMessagesAndNoMore) {
   EXPECT_FALSE(ledger_.alarm().has_value());
 }
 
-// Numbers above 2^53 are none in JSON as it is read.
-TEST_F(LedgerTest, NobodyTakesOurLastIds) {
+// The JSON parser refuses numbers above 2^53.
+TEST_F(LedgerTest, OthersCannotUseUpOurIds) {
   start_all();
   for (const uint64_t id : {(uint64_t{1} << 53) - (uint64_t{1} << 50), uint64_t{1} << 53}) {
     hear_close("gw2", {{"us", id}});
@@ -349,7 +349,7 @@ TEST_F(LedgerTest, KeepsNoMoreClosesOfOurOwnName) {
   EXPECT_EQ(ledger_.messages_kept(), SenderQuota::kMostOfGateway);
 }
 
-TEST_F(LedgerTest, CloseThatTheDaemonDoesNotTellOfIsForgotten) {
+TEST_F(LedgerTest, CloseThatTheDaemonDoesNotReportIsForgotten) {
   start_all();
   hear_open("gw2", seconds(300), 7);
   open_here(3, seconds(300), true);
@@ -362,7 +362,7 @@ TEST_F(LedgerTest, CloseThatTheDaemonDoesNotTellOfIsForgotten) {
   EXPECT_FALSE(ledger_.alarm().has_value());
 }
 
-TEST_F(LedgerTest, CloseThatTheDaemonDidNotGetToIsSaidAgain) {
+TEST_F(LedgerTest, CloseThatTheDaemonMissedIsSentAgain) {
   start_all();
   hear_open("gw2", seconds(300), 7);
   open_here(3, seconds(300), true);
@@ -376,7 +376,7 @@ TEST_F(LedgerTest, CloseThatTheDaemonDidNotGetToIsSaidAgain) {
   EXPECT_THAT(done(), ElementsAre("close ssh by gw3"));
 }
 
-TEST_F(LedgerTest, DoorThatIsGoneIsClosedNoneTheLess) {
+TEST_F(LedgerTest, RemovedDoorIsStillClosed) {
   start_all();
   hear_open("gw2", seconds(300), 7);
   ledger_.daemon_is({{}, {{3, kPlace, in(seconds(300)), "", true}}}, now());
@@ -387,7 +387,7 @@ TEST_F(LedgerTest, DoorThatIsGoneIsClosedNoneTheLess) {
   EXPECT_THAT(done(), ElementsAre("close ssh by gw3"));
 }
 
-TEST_F(LedgerTest, WhatIsRetainedOfOursOpensNoLongerThanCmdTimeout) {
+TEST_F(LedgerTest, OwnRetainedMessagesOpenNoLongerThanCmdTimeout) {
   start_daemon();
   ledger_.broker_connected();
   done();
@@ -401,7 +401,7 @@ TEST_F(LedgerTest, WhatIsRetainedOfOursOpensNoLongerThanCmdTimeout) {
   EXPECT_THAT(done(), IsEmpty());
 }
 
-TEST_F(LedgerTest, DoorThatIsNotThereIsNamedOnce) {
+TEST_F(LedgerTest, MissingDoorIsReportedOnce) {
   ledger_.daemon_is({}, now());
   ledger_.daemon_is({}, now());
   EXPECT_THAT(done(),

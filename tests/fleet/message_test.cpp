@@ -10,7 +10,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-TEST(Message, IsReadAsItWasWritten) {
+TEST(Message, RoundTrips) {
   const OpenMessage open{milliseconds(1766000000250), 1766000000123, "anna"};
   EXPECT_EQ(to_json(open), R"({"until":1766000000.250,"id":1766000000123,"user":"anna"})");
   EXPECT_EQ(parse_open_message(to_json(open)), open);
@@ -26,11 +26,11 @@ TEST(Message, IsReadAsItWasWritten) {
   EXPECT_EQ(parse_code_message(to_json(code)), code);
 }
 
-TEST(Message, MembersThatAreNotKnownAreIgnored) {
+TEST(Message, UnknownMembersAreIgnored) {
   EXPECT_TRUE(parse_open_message(R"( {"more":[1,{}],"id":1,"until":2.5,"UNTIL":"x"} )"));
 }
 
-TEST(Message, OtherTextIsNoOpening) {
+TEST(Message, OtherTextIsNotAnOpening) {
   for (const char* const text :
        {"",
         "x",
@@ -60,7 +60,7 @@ TEST(Message, OtherTextIsNoOpening) {
   EXPECT_FALSE(parse_open_message(std::string(100'000, '[')));
 }
 
-TEST(Message, OtherTextIsNoClosing) {
+TEST(Message, OtherTextIsNotAClosing) {
   for (const char* const text :
        {R"({"until":1766000000})", R"({"ids":{},"until":1766000000})",
         R"({"ids":[[]],"until":1766000000})", R"({"ids":[["gw1"]],"until":1766000000})",
@@ -75,7 +75,7 @@ TEST(Message, OtherTextIsNoClosing) {
   EXPECT_FALSE(parse_close_message(to_json(many)));
 }
 
-TEST(Message, OtherTextIsNoCode) {
+TEST(Message, OtherTextIsNotACode) {
   for (const char* const text :
        {R"({"step":1})", R"({"step":-1,"address":"192.0.2.7"})", R"({"address":"192.0.2.7"})",
         R"({"step":1,"address":"192.0.2"})", R"({"step":1e15,"address":"192.0.2.7"})"}) {

@@ -32,7 +32,7 @@ class RequestQueueTest : public ::testing::Test {
   RequestQueue queue_;
 };
 
-TEST_F(RequestQueueTest, ComeInTheirOrderButForCodes) {
+TEST_F(RequestQueueTest, KeepTheirOrder_ExceptForCodes) {
   open("ssh", 10);
   close("web");
   queue_.add(FleetShared{7});
@@ -40,14 +40,14 @@ TEST_F(RequestQueueTest, ComeInTheirOrderButForCodes) {
                                  "fleet-close web 192.0.2.7 gw2"));
 }
 
-TEST_F(RequestQueueTest, OfADoorOnlyTheLatestWaits) {
+TEST_F(RequestQueueTest, OnlyTheLatestRequestOfADoorWaits) {
   for (int i = 1; i <= 1000; ++i) open("ssh", i);
   open("web", 10);
   open("ssh", 2000);
   EXPECT_EQ(queue_.size(), 2);
   EXPECT_THAT(all(), ElementsAre("fleet-open ssh 192.0.2.7 2000.000 gw2",
                                  "fleet-open web 192.0.2.7 10.000 gw2"));
-  // What was taken does not wait.
+  // A request taken from the queue no longer waits.
   open("ssh", 3000);
   EXPECT_THAT(all(), ElementsAre("fleet-open ssh 192.0.2.7 3000.000 gw2"));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Each try to get out is made in a child of its own. A kernel or a build without the filter of
-// system calls (sanitizers need more calls than it allows) still has the rest.
+// Each attempt to escape runs in its own child. Without the filter of system calls (an old kernel,
+// or sanitizers, which need more calls) the other measures still hold.
 #include "knockd/fleet/sandbox.h"
 
 #include <arpa/inet.h>
@@ -53,7 +53,7 @@ class FleetSandbox : public ::testing::Test {
   }
 };
 
-TEST_F(FleetSandbox, LetsGoOn) {
+TEST_F(FleetSandbox, AllowsWhatTheProgramNeeds) {
   EXPECT_EQ(tries([] {
               // Memory, time, the files of name services, a connection that is refused.
               std::string text(10 << 20, 'x');
@@ -100,7 +100,7 @@ TEST_F(FleetSandbox, NothingCanBeTraced) {
   EXPECT_EQ(tries([] { return ptrace(PTRACE_ATTACH, getppid(), nullptr, nullptr) == 0; }), kKilled);
 }
 
-TEST_F(FleetSandbox, NobodyIsListenedTo) {
+TEST_F(FleetSandbox, NoPortCanBeOpenedForListening) {
   EXPECT_EQ(tries([] {
               const int fd = socket(AF_INET, SOCK_STREAM, 0);
               const sockaddr_in address{AF_INET, 0, {htonl(INADDR_LOOPBACK)}, {}};
@@ -129,7 +129,7 @@ TEST_F(FleetSandbox, OthersCannotBeSignalled) {
 }
 
 #ifndef __SANITIZE_ADDRESS__
-TEST(FleetRights, SomebodyElsesMemoryIsLeft) {
+TEST(FleetRights, MemoryIsLimited) {
   const auto takes = [](size_t bytes) {
     return in_sandbox([&] {
       return done(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,

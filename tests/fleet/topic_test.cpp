@@ -17,7 +17,7 @@ Topic open_topic(const std::string& door, const std::string& address) {
   return {Topic::Kind::kOpen, "gw1", {door, *IpAddress::parse(address)}};
 }
 
-TEST(Topic, IsReadAsItWasWritten) {
+TEST(Topic, RoundTrips) {
   Topic code{Topic::Kind::kCode, "gw1"};
   code.secret = "0123456789012345";
   code.is_v4 = true;
@@ -36,7 +36,7 @@ TEST(Topic, HasNoWildcardsAndLevelsOfANameInIt) {
             "knockd/home/gw1/open/a%2Fb%2Bc%23d%25e%7F/2001:db8::7");
 }
 
-TEST(Topic, OtherTextIsNone) {
+TEST(Topic, OtherTextIsRefused) {
   for (const char* const text :
        {"", "knockd", "knockd/home/gw1", "knockd/other/gw1/open/ssh/192.0.2.7",
         "knockd/home//open/ssh/192.0.2.7", "knockd/home/gw 1/open/ssh/192.0.2.7",
@@ -59,7 +59,7 @@ TEST(Topic, OtherTextIsNone) {
   EXPECT_FALSE(parse_topic(kFleet, "knockd/home/" + std::string(65, 'a') + "/sync"));
 }
 
-TEST(Topic, WhatClosesIsSubscribedToFirst) {
+TEST(Topic, ClosingsAreSubscribedToFirst) {
   EXPECT_THAT(topic_filters(kFleet, "gw1", {"a/b", "ssh"}),
               ElementsAre("knockd/home/+/code/+/+", "knockd/home/+/close/a%2Fb/+",
                           "knockd/home/+/close/ssh/+", "knockd/home/+/open/a%2Fb/+",
