@@ -46,7 +46,7 @@ TEST_F(AdmissionsTest, HoldUntilReleased) {
   EXPECT_THAT(admissions_.of(1), IsEmpty());
 }
 
-TEST_F(AdmissionsTest, SharedElementHasTheLongestTime_AndGoesWithTheLast) {
+TEST_F(AdmissionsTest, SharedElementHasTheLongestTime_AndIsRemovedWithTheLast) {
   admissions_.hold(1, {element("a")}, at(10), at(9));
   admissions_.hold(2, {element("a")}, at(30), at(29));
   admissions_.hold(3, {element("a")}, at(20), at(19));
@@ -61,7 +61,7 @@ TEST_F(AdmissionsTest, SharedElementHasTheLongestTime_AndGoesWithTheLast) {
   EXPECT_EQ(admissions_.until(element("a")), std::nullopt);
 }
 
-TEST_F(AdmissionsTest, TwoOfOneTimeAreTwo) {
+TEST_F(AdmissionsTest, EqualTimesCountSeparately) {
   admissions_.hold(1, {element("a")}, at(10), {});
   admissions_.hold(2, {element("a")}, at(10), {});
   admissions_.release(1);
@@ -78,7 +78,7 @@ TEST_F(AdmissionsTest, HoldingAgainRenewsTheTime_AlsoToAnEarlierOne) {
   EXPECT_EQ(admissions_.until(element("a")), std::nullopt);
 }
 
-TEST_F(AdmissionsTest, HoldingOtherElementsLetsGoOfTheFirst) {
+TEST_F(AdmissionsTest, HoldingOtherElementsReleasesTheFirst) {
   admissions_.hold(1, {element("a"), element("b")}, at(10), {});
   admissions_.hold(1, {element("b"), element("c")}, at(10), {});
   EXPECT_EQ(admissions_.until(element("a")), std::nullopt);
@@ -93,13 +93,13 @@ TEST_F(AdmissionsTest, ElementGivenTwiceIsOne) {
   EXPECT_THAT(held_in(kOwn), IsEmpty());
 }
 
-TEST_F(AdmissionsTest, ReleasingWhoHoldsNothingChangesNothing) {
+TEST_F(AdmissionsTest, ReleasingAnUnknownHolderChangesNothing) {
   admissions_.hold(1, {element("a")}, at(10), {});
   admissions_.release(2);
   EXPECT_EQ(admissions_.until(element("a")), at(10));
 }
 
-// All elements are those of an administrator's, and stay.
+// All elements belong to the administrator, and stay.
 TEST_F(AdmissionsTest, MayHoldNothing) {
   admissions_.hold(1, {}, at(10), {});
   EXPECT_THAT(admissions_.of(1), IsEmpty());

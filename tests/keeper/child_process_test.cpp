@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What listeners and the resolver have in common; what they do: their own tests.
+// The common part of listeners and the resolver, which have their own tests too.
 #include "knockd/keeper/child_process.h"
 
 #include <gtest/gtest.h>
@@ -62,7 +62,7 @@ TEST(ChildProcessTest, IsKilledWithItsObject_AndItsChannelCloses) {
   EXPECT_TRUE(ends_soon(pid)) << "it was not killed";
 }
 
-TEST(ChildProcessTest, OneThatWasReapedIsNotSignalled) {
+TEST(ChildProcessTest, ReapedProcessIsNotSignalled) {
   EventLoop loop;
   ChildProcess process(loop);
   ASSERT_TRUE(process.start([](Channel) { _exit(3); }, [] {}));
@@ -73,7 +73,7 @@ TEST(ChildProcessTest, OneThatWasReapedIsNotSignalled) {
   EXPECT_EQ(process.pid(), 0);
 }
 
-TEST(ChildProcessTest, IsHeardWhileRoomIsAwaited) {
+TEST(ChildProcessTest, MessagesAreReadWhileWaitingForRoom) {
   EventLoop loop;
   int calls = 0;
   ChildProcess process(loop);
@@ -96,7 +96,7 @@ TEST(ChildProcessTest, IsHeardWhileRoomIsAwaited) {
   process.reaped();
 }
 
-TEST(ChildProcessTest, RoomIsReportedAsLongAsItIsAwaited) {
+TEST(ChildProcessTest, RoomIsReportedWhileItIsAwaited) {
   EventLoop loop;
   int calls = 0;
   ChildProcess process(loop);

@@ -20,7 +20,7 @@ class ChronicleTest : public ::testing::Test, public Chronicle::Follower {
  protected:
   ChronicleTest() { chronicle_.set_follower(*this); }
 
-  // Without the time, which is the machine's.
+  // Without the time, which comes from the machine.
   void on_happening(const Happening& happening) override {
     const std::string json = to_json(happening);
     told_.push_back("{" + json.substr(json.find("\"event\"")));
@@ -52,14 +52,14 @@ class ChronicleTest : public ::testing::Test, public Chronicle::Follower {
   std::vector<std::string> ended_;
 };
 
-TEST_F(ChronicleTest, StageIsTold_AndIsNoFailure) {
+TEST_F(ChronicleTest, StageIsReported_ButNotAsAFailure) {
   hear(EventKind::kStage, 2);
   EXPECT_THAT(told_, ElementsAre(R"({"event":"stage","door":"ssh","address":"192.0.2.7",)"
                                  R"("interface":"eth0","stage":2})"));
   EXPECT_THAT(chronicle_.attempts().all(), IsEmpty());
 }
 
-TEST_F(ChronicleTest, AttemptThatOpensNothingIsToldAndKept) {
+TEST_F(ChronicleTest, FailedAttemptIsReportedAndKept) {
   hear(EventKind::kWrong, 2);
   hear(EventKind::kTimeout, 3);
   hear(EventKind::kScan, 2);
@@ -95,7 +95,7 @@ TEST_F(ChronicleTest, CountsAreAddedUp) {
   EXPECT_EQ(chronicle_.totals("none"), DoorTotals());
 }
 
-TEST_F(ChronicleTest, OpeningHasAnEndOnlyIfThereIsSomethingToUndo) {
+TEST_F(ChronicleTest, OpeningHasAnEnd_OnlyIfItHasSomethingToUndo) {
   chronicle_.on_happened({Happened::What::kOpened, door(), {}});
   EXPECT_THAT(told_.back(), Not(HasSubstr("until")));
   OpenDoor with_stop = door();
@@ -114,7 +114,7 @@ TEST_F(ChronicleTest, OpeningHasAnEndOnlyIfThereIsSomethingToUndo) {
   EXPECT_THAT(told_.back(), Not(HasSubstr("until")));
 }
 
-TEST_F(ChronicleTest, OpeningThatIsRenewedOrOfTheFleetIsToldAsSuch) {
+TEST_F(ChronicleTest, RenewedAndFleetOpeningsAreReportedAsSuch) {
   OpenDoor one = door();
   chronicle_.on_happened({Happened::What::kOpened, one, {}});
   EXPECT_THAT(told_.back(), AllOf(Not(HasSubstr("renewed")), Not(HasSubstr("fleet"))));
@@ -125,7 +125,7 @@ TEST_F(ChronicleTest, OpeningThatIsRenewedOrOfTheFleetIsToldAsSuch) {
   EXPECT_THAT(told_.back(), AllOf(HasSubstr(R"("fleet":"site-b")"), Not(HasSubstr("\"by\""))));
 }
 
-TEST_F(ChronicleTest, WhoClosedItIsAWordForPrograms) {
+TEST_F(ChronicleTest, CauseOfClosingIsAKeyword) {
   using By = Happened::By;
   const std::pair<By, const char*> kTable[] = {
       {By::kTime, "time"}, {By::kHand, "hand"}, {By::kFleet, "fleet"}, {By::kShutdown, "shutdown"}};
@@ -135,7 +135,7 @@ TEST_F(ChronicleTest, WhoClosedItIsAWordForPrograms) {
   }
 }
 
-TEST_F(ChronicleTest, CodeIsTold) {
+TEST_F(ChronicleTest, CodeIsReported) {
   const CodeKnock knock{"1234567890123456", 58933214, door().source};
   chronicle_.code_used(7, "ssh", "alice", knock);
   chronicle_.code_used(0, "ssh", "alice", knock);
@@ -145,7 +145,7 @@ TEST_F(ChronicleTest, CodeIsTold) {
                                  R"("user":"alice","secret":"1234567890123456","step":58933214})"));
 }
 
-TEST_F(ChronicleTest, FloodOfRefusalsIsCounted_ButNotAllTold) {
+TEST_F(ChronicleTest, FloodOfRefusalsIsCounted_ButOnlyPartlyReported) {
   for (int i = 0; i < 1000; ++i) {
     chronicle_.on_happened({Happened::What::kRefused, door(), "64 commands wait"});
   }
@@ -154,7 +154,7 @@ TEST_F(ChronicleTest, FloodOfRefusalsIsCounted_ButNotAllTold) {
   EXPECT_THAT(chronicle_.attempts().all(), SizeIs(1));
 }
 
-TEST_F(ChronicleTest, FailedCommandIsTold_OneThatWorkedIsNot) {
+TEST_F(ChronicleTest, FailedCommandIsReported_SuccessfulOneIsNot) {
   chronicle_.on_command_ended({5, CommandKind::kStop, "ssh", "was killed by signal 9 (Killed)"});
   chronicle_.on_command_ended({5, CommandKind::kStart, "ssh", ""});
   EXPECT_THAT(told_, ElementsAre(R"({"event":"command_failed","id":5,"door":"ssh",)"
@@ -162,7 +162,7 @@ TEST_F(ChronicleTest, FailedCommandIsTold_OneThatWorkedIsNot) {
   EXPECT_THAT(ended_, ElementsAre("ssh: was killed by signal 9 (Killed)", "ssh: "));
 }
 
-TEST_F(ChronicleTest, ReloadAndInterfacesAreTold) {
+TEST_F(ChronicleTest, ReloadAndInterfacesAreReported) {
   chronicle_.reloaded(true);
   chronicle_.reloaded(false);
   chronicle_.interface_changed("ppp0", "");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The keeper's codes in time, and on disk before anything opens; the clock is the test's.
+// The keeper's codes over time, recorded on disk before anything opens; the test sets the clock.
 #include "knockd/keeper/code_book.h"
 
 #include <gmock/gmock.h>
@@ -96,7 +96,7 @@ TEST_F(CodeBookTest, ACodeIsUsedOnce_AlsoInTheNextRun) {
   EXPECT_TRUE(may_open(kEve, tag(1)));
 }
 
-TEST_F(CodeBookTest, WhatIsNotOnDiskOpensNothing_AndIsUsedAllTheSame) {
+TEST_F(CodeBookTest, UnrecordedCodeOpensNothing_ButCountsAsUsed) {
   calls_.only = "write";
   calls_.first_fault = 0;
   calls_.error = ENOSPC;
@@ -125,7 +125,7 @@ TEST_F(CodeBookTest, ACodeIsUsedOnce_AlsoIfTheFileCouldNotBeReadAtTheStart) {
   EXPECT_THAT(answers_, ElementsAre("1 used", "2 not", "3 used"));
 }
 
-TEST_F(CodeBookTest, WhatWasOverheardIsUsedUp_AlsoInTheNextRun) {
+TEST_F(CodeBookTest, OverheardCodeIsUsedUp_AlsoInTheNextRun) {
   const IpAddress home6 = *IpAddress::parse("2001:db8::7");
   const CodeTag code = code_tag(0, step_at(now_), false);
   EXPECT_TRUE(may_open(home6, code));
@@ -156,7 +156,7 @@ TEST_F(CodeBookTest, TheSameSourceMayRepeat_WithoutTheDisk) {
   EXPECT_EQ(calls_.calls, calls);
 }
 
-TEST_F(CodeBookTest, EachStepIsTold_AndAClockThatIsSet) {
+TEST_F(CodeBookTest, EachStepIsReported_AndAChangedClock) {
   told_.clear();
   now_ += 30;
   book_->time_changed(false);
@@ -169,8 +169,8 @@ TEST_F(CodeBookTest, EachStepIsTold_AndAClockThatIsSet) {
   EXPECT_NE(told_[1][0].codes, later);
 }
 
-// By a clock that stands still in the past each step is over at once.
-TEST_F(CodeBookTest, TheTimerIsSetAnewEachTime) {
+// With a clock stopped in the past each step is over at once.
+TEST_F(CodeBookTest, TheTimerIsSetAgainEachTime) {
   now_ = 1000;
   book_->time_changed(false);
   told_.clear();
@@ -181,8 +181,8 @@ TEST_F(CodeBookTest, TheTimerIsSetAnewEachTime) {
   EXPECT_EQ(told_.size(), 3u) << "within 10 s";
 }
 
-// No test can set the clock of the machine, but the kernel says what was asked of it (proc(5)).
-TEST_F(CodeBookTest, TheKernelIsAskedToTellWhenTheClockIsSet) {
+// No test can set the machine's clock, but the kernel shows the timer's settings (proc(5)).
+TEST_F(CodeBookTest, TheTimerIsCancelledWhenTheClockIsSet) {
   std::vector<std::string> timers;
   for (int fd = 0; fd < 100; ++fd) {
     std::ifstream file("/proc/self/fdinfo/" + std::to_string(fd));
@@ -202,7 +202,7 @@ TEST_F(CodeBookTest, ThreeWrongCodesAreOneLine) {
   EXPECT_TRUE(may_open(kHome, tag(), 1));
 }
 
-TEST_F(CodeBookTest, WhatBeganInAStepWithThreeWrongCodesOpensNoLater) {
+TEST_F(CodeBookTest, AttemptFromAStepWithThreeWrongCodesOpensInNoLaterStep) {
   for (int i = 0; i < 3; ++i) book_->wrong(1);
   now_ += 30;
   EXPECT_TRUE(may_open(kHome, tag(), 1, std::chrono::seconds(6)));
@@ -210,7 +210,7 @@ TEST_F(CodeBookTest, WhatBeganInAStepWithThreeWrongCodesOpensNoLater) {
   EXPECT_FALSE(may_open(kHome, tag(), 1, std::chrono::seconds(20)));
 }
 
-TEST_F(CodeBookTest, WhoOpenedATypedDoorIsKnownToTheNextRun) {
+TEST_F(CodeBookTest, SourceThatOpenedATypedDoorIsKnownToTheNextRun) {
   use(1, kHome, tag(), 1);
   begin();
   now_ += 60;
@@ -235,7 +235,7 @@ TEST_F(CodeBookTest, WithAnotherStateFileUsedCodesAreKeptBesideThatOne) {
   EXPECT_FALSE(may_open(kEve, tag()));
 }
 
-TEST_F(CodeBookTest, DoorsThatComeWithAReloadHaveTheirCodes) {
+TEST_F(CodeBookTest, DoorsAddedByAReloadHaveTheirCodes) {
   Config with = config_;
   config_.doors.clear();
   begin();
@@ -254,7 +254,7 @@ TEST_F(CodeBookTest, DoorsThatComeWithAReloadHaveTheirCodes) {
 
 std::string id_of_alice() { return Secret::parse("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")->id(); }
 
-TEST_F(CodeBookTest, UsedCodeIsTold_AlsoThatItIsUsedUpOverIpv6_AndEachTime) {
+TEST_F(CodeBookTest, EachUseOfACodeIsReported_AndItsUseOverIpv6) {
   const std::string step = std::to_string(step_at(now_));
   use(1, kHome, tag());
   use(2, kHome, tag());
@@ -269,7 +269,7 @@ TEST_F(CodeBookTest, UsedCodeIsTold_AlsoThatItIsUsedUpOverIpv6_AndEachTime) {
   EXPECT_THAT(events_, ElementsAre("0 ssh alice " + std::to_string(step_at(now_) + 2) + " ::"));
 }
 
-TEST_F(CodeBookTest, WhatIsNotOnDiskIsNotTold) {
+TEST_F(CodeBookTest, UnrecordedCodeIsNotReported) {
   calls_.only = "write";
   calls_.first_fault = 0;
   calls_.error = ENOSPC;
@@ -277,7 +277,7 @@ TEST_F(CodeBookTest, WhatIsNotOnDiskIsNotTold) {
   EXPECT_THAT(events_, IsEmpty());
 }
 
-TEST_F(CodeBookTest, CodeThatWasUsedElsewhereIsUsedUp_OverItsFamilyAlone_AndOnDisk) {
+TEST_F(CodeBookTest, CodeUsedElsewhereIsUsedUp_OnlyForItsFamily_AndOnDisk) {
   const IpAddress home6 = *IpAddress::parse("2001:db8::7");
   EXPECT_TRUE(book_->used_elsewhere({id_of_alice(), step_at(now_), kHome}));
   EXPECT_THAT(events_, IsEmpty()) << "those of the fleet know";
@@ -306,7 +306,7 @@ TEST_F(CodeBookTest, CodeOfASecretThatNoDoorHasIsNotKept) {
   EXPECT_EQ(calls_.calls, calls);
 }
 
-TEST_F(CodeBookTest, CodeOfAStepThatIsFarAwayIsNotBelieved) {
+TEST_F(CodeBookTest, CodeOfADistantStepIsIgnored) {
   EXPECT_TRUE(book_->used_elsewhere({id_of_alice(), step_at(now_) + 2, kHome}));
   const Status refused = book_->used_elsewhere({id_of_alice(), step_at(now_) + 3, kHome});
   ASSERT_FALSE(refused);
@@ -315,7 +315,7 @@ TEST_F(CodeBookTest, CodeOfAStepThatIsFarAwayIsNotBelieved) {
   EXPECT_TRUE(may_open(kEve, tag()));
 }
 
-TEST_F(CodeBookTest, CodeFromElsewhereThatCannotBeKeptIsAFault_AndUsedAllTheSame) {
+TEST_F(CodeBookTest, UnrecordableCodeFromElsewhereIsAFault_ButCountsAsUsed) {
   calls_.only = "write";
   calls_.first_fault = 0;
   calls_.error = ENOSPC;
@@ -327,7 +327,7 @@ TEST_F(CodeBookTest, CodeFromElsewhereThatCannotBeKeptIsAFault_AndUsedAllTheSame
   EXPECT_FALSE(may_open(kEve, tag()));
 }
 
-TEST_F(CodeBookTest, SecretsThatComeAndGoWithAReloadAreKnown) {
+TEST_F(CodeBookTest, SecretsAddedAndRemovedByAReloadAreKnown) {
   Config with = config_;
   config_.doors.clear();
   book_->renew();

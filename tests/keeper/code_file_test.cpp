@@ -23,7 +23,7 @@ const CodeKnock kKnock{"1234567812345678", 58933214, kAlice};
 
 class CodeFileTest : public ::testing::Test {
  protected:
-  // What one run of the daemon knows.
+  // The knowledge of one run of the daemon.
   struct Run {
     UsedCodes used;
     KnownSources known;
@@ -54,7 +54,7 @@ class CodeFileTest : public ::testing::Test {
   std::optional<Run> run_;
 };
 
-TEST_F(CodeFileTest, WhatWasUsedIsKnownToTheNextRun) {
+TEST_F(CodeFileTest, UsedCodesAreKnownToTheNextRun) {
   begin();
   ASSERT_TRUE(run_->use(kKnock));
   ASSERT_TRUE(run_->use({"8765432187654321", 7, kAlice6}));
@@ -68,7 +68,7 @@ TEST_F(CodeFileTest, WhatWasUsedIsKnownToTheNextRun) {
   EXPECT_TRUE(run_->known.knows("a door with blanks", kAlice, 1'800'000'001));
 }
 
-TEST_F(CodeFileTest, NobodyElseMayReadIt) {
+TEST_F(CodeFileTest, OnlyItsUserMayReadIt) {
   begin();
   ASSERT_TRUE(run_->use(kKnock));
   struct stat status {};
@@ -76,7 +76,7 @@ TEST_F(CodeFileTest, NobodyElseMayReadIt) {
   EXPECT_EQ(status.st_mode & 0777, 0600u);
 }
 
-TEST_F(CodeFileTest, IsOnDiskWhenFlushSaysSo_AndIsNotOtherwise) {
+TEST_F(CodeFileTest, IsOnDisk_IfAndOnlyIfFlushSucceeds) {
   begin();
   run_->calls.only = "fdatasync";
   run_->calls.first_fault = 0;
@@ -86,7 +86,7 @@ TEST_F(CodeFileTest, IsOnDiskWhenFlushSaysSo_AndIsNotOtherwise) {
   EXPECT_FALSE(run_->file.is_kept());
 }
 
-TEST_F(CodeFileTest, WhatCouldNotBeWrittenIsWrittenLater) {
+TEST_F(CodeFileTest, FailedWriteIsRepeatedLater) {
   for (const char* const call : {"write", "fdatasync"}) {
     begin();
     run_->calls.only = call;
@@ -102,7 +102,7 @@ TEST_F(CodeFileTest, WhatCouldNotBeWrittenIsWrittenLater) {
   }
 }
 
-TEST_F(CodeFileTest, ALineThatWasBeingWrittenDoesNotCount) {
+TEST_F(CodeFileTest, AnIncompleteLineDoesNotCount) {
   begin();
   ASSERT_TRUE(run_->use(kKnock));
   run_.reset();
@@ -118,7 +118,7 @@ TEST_F(CodeFileTest, ALineThatWasBeingWrittenDoesNotCount) {
   EXPECT_EQ(run_->file.damaged(), 0u);
 }
 
-// Each bit that flips makes its line worth nothing, and no other.
+// A flipped bit invalidates its own line and no other.
 TEST_F(CodeFileTest, ADamagedLineIsLeftOut) {
   begin();
   ASSERT_TRUE(run_->use(kKnock));
@@ -138,7 +138,7 @@ TEST_F(CodeFileTest, ADamagedLineIsLeftOut) {
   }
 }
 
-TEST_F(CodeFileTest, DoesNotGrowWithoutEnd) {
+TEST_F(CodeFileTest, HasABoundedSize) {
   begin();
   for (Step step = 1; step < 5000; ++step)
     ASSERT_TRUE(run_->use({"1234567812345678", step, kAlice}));
@@ -147,7 +147,7 @@ TEST_F(CodeFileTest, DoesNotGrowWithoutEnd) {
   EXPECT_TRUE(run_->used.contain({"1234567812345678", 4999, kAlice}));
 }
 
-TEST_F(CodeFileTest, WhatAnotherProcessHasIsAFailure) {
+TEST_F(CodeFileTest, FileOfAnotherProcessIsAFailure) {
   begin();
   FaultyCalls calls;
   calls.only = "lock";

@@ -85,7 +85,7 @@ TEST_F(CodeLedgerTest, CodesFollowTheTime_AlsoBack) {
   EXPECT_EQ(ledger_.codes(step_at(kNow))[0].codes, now[0].codes);
 }
 
-TEST_F(CodeLedgerTest, OtherUsersAreAnotherGeneration) {
+TEST_F(CodeLedgerTest, ChangedUsersGiveANewGeneration) {
   const uint32_t before = ledger_.generation();
   ledger_.renew();
   EXPECT_EQ(ledger_.generation(), before);
@@ -133,7 +133,7 @@ TEST_F(CodeLedgerTest, ComputedCodesAreOfOneFamily_TypedOnesOfBoth) {
   EXPECT_EQ(judge(kTyped, kHome6, tag(0)), "code of alice, accepted");
 }
 
-TEST_F(CodeLedgerTest, AUsedCodeOpensForItsSourceAlone_AtAllDoors) {
+TEST_F(CodeLedgerTest, AUsedCodeOpensOnlyForItsSource_AtAllDoors) {
   use(kSsh, kHome, tag(0));
   EXPECT_EQ(judge(kSsh, kHome, tag(0)), "code of alice, accepted");
   for (const DoorNumber door : {kSsh, kWeb, kTyped}) {
@@ -148,8 +148,8 @@ TEST_F(CodeLedgerTest, AUsedCodeOpensForItsSourceAlone_AtAllDoors) {
   EXPECT_EQ(judge(kSsh, kHome6, tag(0, 0, false)), "code of alice, accepted");
 }
 
-// By a page at a name with both families, or typed, in a network with IPv4 alone.
-TEST_F(CodeLedgerTest, WhatWasHeardOverIpv4AndIsGoodOverIpv6IsUsedUp) {
+// Knocked by a page at a name with both families, or typed, in an IPv4-only network.
+TEST_F(CodeLedgerTest, CodeHeardOverIpv4ThatIsValidOverIpv6IsUsedUp) {
   EXPECT_FALSE(ledger_.overheard(kSsh, kHome, tag(0, 0, true), kNow));
   for (const auto& [door, code] : {std::pair(kSsh, tag(0, 0, false)), std::pair(kTyped, tag(1))}) {
     const auto overheard = ledger_.overheard(door, kHome, code, kNow);
@@ -161,8 +161,8 @@ TEST_F(CodeLedgerTest, WhatWasHeardOverIpv4AndIsGoodOverIpv6IsUsedUp) {
   }
 }
 
-// Where there is IPv6, a browser knocks over that first.
-TEST_F(CodeLedgerTest, WhatWasKnockedOverIpv6OpensOverIpv4AsWell) {
+// With IPv6 a browser knocks over that first.
+TEST_F(CodeLedgerTest, CodeKnockedOverIpv6AlsoOpensOverIpv4) {
   use(kTyped, kHome6, tag(0));
   EXPECT_FALSE(ledger_.overheard(kTyped, kHome6, tag(0), kNow));
   EXPECT_FALSE(ledger_.overheard(kTyped, kHome, tag(0), kNow));
@@ -170,7 +170,7 @@ TEST_F(CodeLedgerTest, WhatWasKnockedOverIpv6OpensOverIpv4AsWell) {
   EXPECT_EQ(judge(kTyped, kHome, tag(0)), "code of alice, accepted");
 }
 
-TEST_F(CodeLedgerTest, AClockThatIsSetBackMakesNoUsedCodeGood) {
+TEST_F(CodeLedgerTest, AClockSetBackMakesNoUsedCodeValid) {
   use(kSsh, kHome, tag(0));
   const int64_t later = kNow + 3000;
   use(kSsh, kHome, code_tag(0, step_at(later), true), later);
@@ -179,7 +179,7 @@ TEST_F(CodeLedgerTest, AClockThatIsSetBackMakesNoUsedCodeGood) {
             "one of a later time was used, when the clock was ahead");
 }
 
-TEST_F(CodeLedgerTest, AfterThreeWrongCodesNoTypedOneIsTakenInThisStep) {
+TEST_F(CodeLedgerTest, ThreeWrongCodesBlockTypedCodesInThisStep) {
   EXPECT_FALSE(ledger_.wrong(kTyped, kNow));
   EXPECT_FALSE(ledger_.wrong(kTyped, kNow));
   EXPECT_EQ(judge(kTyped, kHome, tag(0)), "code of alice, accepted");
@@ -193,9 +193,9 @@ TEST_F(CodeLedgerTest, AfterThreeWrongCodesNoTypedOneIsTakenInThisStep) {
   EXPECT_EQ(judge(kTyped, kHome, tag(0, 1), kNow + 30), "code of alice, accepted");
 }
 
-// Else ten thousand sources have all but their last port tried in one step, and those that are left
-// send it in the next: 6 digits opened within the hour.
-TEST_F(CodeLedgerTest, AfterThreeWrongCodesNoKnockThatBeganInThisStepIsTakenInTheNext) {
+// Otherwise ten thousand sources would knock all ports but the last in one step, and those still
+// possible would send it in the next: that opened 6 digits within an hour.
+TEST_F(CodeLedgerTest, ThreeWrongCodesAlsoBlockKnocksFromThisStepInTheNext) {
   for (int i = 0; i < 3; ++i) ledger_.wrong(kTyped, kNow);
   const int64_t next = kNow + 30;
   EXPECT_EQ(ledger_.judge(kTyped, kHome, tag(0, 1), next, kNow).text,
@@ -208,7 +208,7 @@ TEST_F(CodeLedgerTest, AfterThreeWrongCodesNoKnockThatBeganInThisStepIsTakenInTh
       << "after a clock that was set back";
 }
 
-TEST_F(CodeLedgerTest, WhoOpenedThisDoorBeforeIsNotHeldBack) {
+TEST_F(CodeLedgerTest, KnownSourceIsNotBlocked) {
   const int64_t before = kNow - 86400;
   use(kTyped, kHome, code_tag(0, step_at(before), true), before);
   use(kSsh, kEve, tag(1));
@@ -216,7 +216,7 @@ TEST_F(CodeLedgerTest, WhoOpenedThisDoorBeforeIsNotHeldBack) {
   EXPECT_EQ(judge(kTyped, kHome, tag(0)), "code of alice, accepted");
   EXPECT_NE(ledger_.judge(kTyped, kEve, tag(0), kNow, kNow).refused, "")
       << "he opened another door";
-  // A public network's one address, behind which others guess.
+  // The shared address of a public network, from which others guess.
   EXPECT_NE(ledger_.judge(kTyped, kHome, tag(0), kNow, kNow, true).refused, "");
   EXPECT_FALSE(ledger_.known().knows("ssh", kEve, kNow)) << "nobody asks who opened that one";
 }

@@ -18,7 +18,7 @@ using ::testing::IsEmpty;
 
 class CodeSharingTest : public ::testing::Test, protected TurningLoop {
  protected:
-  // Those that were opened since this was asked last.
+  // The openings since the last call.
   std::vector<uint64_t> opened() { return std::exchange(opened_, {}); }
   void expect_one_warning() {
     EXPECT_THAT(log_.take(), ElementsAre("the fleet did not take a code within 300 ms: doors open "
@@ -30,12 +30,12 @@ class CodeSharingTest : public ::testing::Test, protected TurningLoop {
   CodeSharing sharing_{loop_, log_, [this](uint64_t opening) { opened_.push_back(opening); }};
 };
 
-TEST_F(CodeSharingTest, WithoutAFleetNobodyWaits) {
+TEST_F(CodeSharingTest, WithoutAFleetNoOpeningWaits) {
   sharing_.wait_for(1);
   EXPECT_THAT(opened(), ElementsAre(1));
 }
 
-TEST_F(CodeSharingTest, EachWaitsForItsOwn) {
+TEST_F(CodeSharingTest, EachOpeningWaitsForItsOwnCode) {
   sharing_.share(true);
   sharing_.wait_for(1);
   sharing_.wait_for(2);
@@ -60,7 +60,7 @@ TEST_F(CodeSharingTest, CodeThatOpensNothingIsNotWaitedFor) {
   EXPECT_THAT(log_.take(), IsEmpty());
 }
 
-TEST_F(CodeSharingTest, FleetThatHangsIsWaitedForOnce) {
+TEST_F(CodeSharingTest, HungFleetIsWaitedForOnce) {
   sharing_.share(true);
   sharing_.wait_for(1);
   pass(200ms);
@@ -78,7 +78,7 @@ TEST_F(CodeSharingTest, FleetThatHangsIsWaitedForOnce) {
   expect_one_warning();
 }
 
-TEST_F(CodeSharingTest, TimeOfTheNextBeginsWithItsKnock) {
+TEST_F(CodeSharingTest, WaitOfTheNextOpeningBeginsWithItsKnock) {
   sharing_.share(true);
   sharing_.wait_for(1);
   pass(200ms);
@@ -90,7 +90,7 @@ TEST_F(CodeSharingTest, TimeOfTheNextBeginsWithItsKnock) {
   EXPECT_THAT(opened(), ElementsAre(2));
 }
 
-TEST_F(CodeSharingTest, WhenItEndsTheyOpen_AndNothingIsSaid) {
+TEST_F(CodeSharingTest, WaitingOpeningsOpen_WhenSharingEnds_WithoutALogLine) {
   sharing_.share(true);
   sharing_.wait_for(1);
   sharing_.wait_for(2);

@@ -31,7 +31,7 @@ class CommandsTest : public ::testing::Test {
     run.command = command;
     return run;
   }
-  // Waits for the next child. ctest ends what hangs.
+  // Waits for the next child. ctest's timeout bounds this.
   std::optional<Commands::Ended> wait_for_child() {
     int status = 0;
     const pid_t pid = waitpid(-1, &status, 0);
@@ -43,7 +43,7 @@ class CommandsTest : public ::testing::Test {
   Commands commands_{log_, CommandRunner::real()};
 };
 
-TEST_F(CommandsTest, IsLoggedBeforeItIsStarted_AndSaysNothingWhenAllIsWell) {
+TEST_F(CommandsTest, IsLoggedBeforeItStarts_AndItsSuccessIsNot) {
   EXPECT_EQ(commands_.start(start_of(5, "exit 0")), 0);
   EXPECT_EQ(commands_.running(), 1u);
   EXPECT_THAT(log_.take(), ElementsAre("ssh: running command: exit 0"));
@@ -66,7 +66,7 @@ TEST_F(CommandsTest, NonZeroStatusAndKillingSignalAreLogged) {
                                        "ssh: command was killed by signal 9 (Killed)"));
 }
 
-TEST_F(CommandsTest, FindsItsKnockInTheEnvironment) {
+TEST_F(CommandsTest, HasItsKnockInTheEnvironment) {
   RunCommand run = start_of(
       1, "echo $KNOCKD_IP,$KNOCKD_DOOR,$KNOCKD_INTERFACE,$KNOCKD_EVENT >" + (folder_ / "found"));
   run.kind = CommandKind::kStop;
@@ -75,7 +75,7 @@ TEST_F(CommandsTest, FindsItsKnockInTheEnvironment) {
   EXPECT_EQ(read_file(folder_ / "found"), "192.0.2.7,ssh,eth0,stop\n");
 }
 
-TEST_F(CommandsTest, FindsTheUserOfACodeInTheEnvironment) {
+TEST_F(CommandsTest, HasTheUserOfACodeInTheEnvironment) {
   RunCommand run = start_of(1, "echo ${KNOCKD_USER-none} >>" + (folder_ / "found"));
   commands_.start(run);
   wait_for_child();
@@ -85,7 +85,7 @@ TEST_F(CommandsTest, FindsTheUserOfACodeInTheEnvironment) {
   EXPECT_EQ(read_file(folder_ / "found"), "none\nalice\n");
 }
 
-TEST_F(CommandsTest, AnotherTryIsNotLoggedAgain) {
+TEST_F(CommandsTest, RetryIsNotLoggedAgain) {
   RunCommand run = start_of(1, "exit 0");
   run.again = true;
   commands_.start(run);
@@ -106,7 +106,7 @@ TEST_F(CommandsTest, CommandTooLongForTheKernelIsAnError) {
   EXPECT_EQ(commands_.running(), 0u);
 }
 
-TEST_F(CommandsTest, ChildOfSomeoneElseIsNoneOfOurs) { EXPECT_FALSE(commands_.child_ended(1, 0)); }
+TEST_F(CommandsTest, UnknownChildIsIgnored) { EXPECT_FALSE(commands_.child_ended(1, 0)); }
 
 }  // namespace
 }  // namespace knockd

@@ -67,7 +67,7 @@ class ControlTest : public ::testing::Test, public Control::Owner, protected Tur
   void share_codes(bool share) override { words_.push_back(share ? "share" : "do not share"); }
   void code_shared(uint64_t id) override { words_.push_back("shared " + std::to_string(id)); }
 
-  // What a caller is answered.
+  // The answer to a caller.
   std::string ask(const std::string& line) {
     Call call(path_);
     call.say(line + '\n');
@@ -120,7 +120,7 @@ TEST_F(ControlTest, StatusWaitsForTheListeners_ButNotForASilentOne) {
   turn_until("the answer", [&] { return !other.heard().empty(); });
 }
 
-TEST_F(ControlTest, ThoseWhoAskAtOnceAreAnsweredTogether) {
+TEST_F(ControlTest, SimultaneousCallersAreAnsweredTogether) {
   listens_ = true;
   Call one(path_);
   Call other(path_);
@@ -134,12 +134,12 @@ TEST_F(ControlTest, ThoseWhoAskAtOnceAreAnsweredTogether) {
   EXPECT_THAT(logged_, ElementsAre("status of 9"));
 }
 
-TEST_F(ControlTest, CountsThatNobodyAskedForAreNoHarm) {
+TEST_F(ControlTest, UnrequestedCountsAreHarmless) {
   control_.on_counted();
   EXPECT_THAT(logged_, IsEmpty());
 }
 
-TEST_F(ControlTest, NonsenseIsAnsweredInOneLine) {
+TEST_F(ControlTest, InvalidRequestIsAnsweredInOneLine) {
   EXPECT_EQ(ask("nonsense"),
             "{\"status\":1,\"text\":\"expected status, close, open or events, "
             "not \\\"nonsense\\\"\"}\n");
@@ -171,7 +171,7 @@ TEST_F(ControlTest, CloseIsAnsweredWhenTheStopCommandsHaveEnded) {
   EXPECT_EQ(call.heard(), "{\"status\":0,\"text\":\"2 openings closed\"}\n");
 }
 
-TEST_F(ControlTest, StopCommandThatFailsIsNoSuccess) {
+TEST_F(ControlTest, FailedStopCommandIsAFailure) {
   closed_ = {1, {7}};
   Call call(path_);
   call.say("close\tall\n");
@@ -185,7 +185,7 @@ TEST_F(ControlTest, StopCommandThatFailsIsNoSuccess) {
             "1 stop command failed, see the log\"}\n");
 }
 
-TEST_F(ControlTest, StopCommandThatHangsIsNoSuccess) {
+TEST_F(ControlTest, HungStopCommandIsAFailure) {
   closed_ = {2, {7, 8}};
   Call call(path_);
   call.say("close\tall\n");
@@ -199,7 +199,7 @@ TEST_F(ControlTest, StopCommandThatHangsIsNoSuccess) {
   happens(HappeningKind::kClosed, 8);
 }
 
-TEST_F(ControlTest, EachIsWaitedForNoLongerThanItsOwnTime) {
+TEST_F(ControlTest, EachCallerWaitsNoLongerThanItsOwnTime) {
   Call first(path_);
   Call second(path_);
   closed_ = {1, {7}};
@@ -216,7 +216,7 @@ TEST_F(ControlTest, EachIsWaitedForNoLongerThanItsOwnTime) {
   EXPECT_THAT(second.heard(), HasSubstr("1 stop command still running"));
 }
 
-TEST_F(ControlTest, StartCommandThatFailsMeanwhileIsNoStopCommand) {
+TEST_F(ControlTest, FailedStartCommandIsNotAFailedStopCommand) {
   closed_ = {1, {7}};
   Call call(path_);
   call.say("close\tall\n");
@@ -249,7 +249,7 @@ TEST_F(ControlTest, OpenIsAnsweredWhenTheStartCommandHasEnded) {
   EXPECT_EQ(call.heard(), "{\"status\":0,\"text\":\"ssh is open\"}\n");
 }
 
-TEST_F(ControlTest, StartCommandThatFailsOrHangsIsNoSuccess) {
+TEST_F(ControlTest, FailedOrHungStartCommandIsAFailure) {
   opened_ = OpenedByHand{7, true, "ssh is open"};
   Call call(path_);
   call.say("open\tssh\t192.0.2.7\nopen\tssh\t192.0.2.7\n");
@@ -263,7 +263,7 @@ TEST_F(ControlTest, StartCommandThatFailsOrHangsIsNoSuccess) {
             "{\"status\":1,\"text\":\"ssh is open; 1 start command still running\"}\n");
 }
 
-TEST_F(ControlTest, OpenThatIsClosedMeanwhileIsNoSuccess) {
+TEST_F(ControlTest, OpenThatIsClosedMeanwhileIsAFailure) {
   opened_ = OpenedByHand{7, true, "ssh is open"};
   Call call(path_);
   call.say("open\tssh\t192.0.2.7\nopen\tssh\t192.0.2.7\n");
@@ -281,7 +281,7 @@ TEST_F(ControlTest, OpenThatIsClosedMeanwhileIsNoSuccess) {
   EXPECT_EQ(call.heard(), answer + answer);
 }
 
-TEST_F(ControlTest, StartCommandThatFailsIsNoFailureOfTheStop) {
+TEST_F(ControlTest, FailedStartCommandDoesNotFailTheClose) {
   closed_ = {1, {7}};
   Call call(path_);
   call.say("close\tall\n");
@@ -294,7 +294,7 @@ TEST_F(ControlTest, StartCommandThatFailsIsNoFailureOfTheStop) {
 
 // --- Following
 
-TEST_F(ControlTest, WhoFollowsIsTold_ALineEach) {
+TEST_F(ControlTest, FollowersReceiveOneLinePerEvent) {
   Call call(path_);
   call.say("events\n");
   turn_until("it follows", [&] {
@@ -317,7 +317,7 @@ TEST_F(ControlTest, NinthFollowerIsRefused) {
 
 // --- The socket
 
-TEST_F(ControlTest, SocketThatCannotBeMadeIsOneWarning_AndMayComeWithAReload) {
+TEST_F(ControlTest, FailedSocketIsOneWarning_AndAReloadRetries) {
   control_.open("/nonexistent/folder/control", "");
   EXPECT_THAT(log_.take(), ElementsAre(HasSubstr("nobody can ask for the status: "
                                                  "/nonexistent/folder: No such file")));
@@ -332,7 +332,7 @@ TEST_F(ControlTest, SocketThatCannotBeMadeIsOneWarning_AndMayComeWithAReload) {
   EXPECT_EQ(access(later.c_str(), F_OK), 0) << "the path is the same, but now it can be made";
 }
 
-TEST_F(ControlTest, ReloadLeavesTheSocketAsItIs_WithThoseWhoFollow) {
+TEST_F(ControlTest, ReloadKeepsTheSocket_AndItsFollowers) {
   Call call(path_);
   control_.open(path_, "");
   pass(0s);

@@ -64,7 +64,7 @@ TEST_F(ConversationTest, BeginsWithListeningOrTrouble) {
   EXPECT_TRUE(says(EventKind::kStage, kThreeKnocks, 1));
 }
 
-TEST_F(ConversationTest, ListensAnewOnlyForNewAddresses_OnceForEachList) {
+TEST_F(ConversationTest, ListensAgainOnlyForNewAddresses_OnceForEachList) {
   begin();
   EXPECT_FALSE(says(Listening()));
   begin();
@@ -75,7 +75,7 @@ TEST_F(ConversationTest, ListensAnewOnlyForNewAddresses_OnceForEachList) {
   EXPECT_FALSE(says(Listening()));
 }
 
-TEST_F(ConversationTest, StatusAnswersAQuestion) {
+TEST_F(ConversationTest, StatusIsAcceptedOnlyAsAnAnswer) {
   begin();
   EXPECT_FALSE(says(ListenerStatus()));
   conversation_->told(StatusRequest());
@@ -83,7 +83,7 @@ TEST_F(ConversationTest, StatusAnswersAQuestion) {
   EXPECT_FALSE(says(ListenerStatus()));
 }
 
-TEST_F(ConversationTest, CountsGoBeforeAnAnswer_OneOfEachDoorAtMost) {
+TEST_F(ConversationTest, CountsPrecedeAnAnswer_AtMostOnePerDoor) {
   DoorCounts counts;
   counts.count = 1;
   begin();
@@ -113,7 +113,7 @@ TEST_F(ConversationTest, AfterTroubleThereIsNothing) {
   EXPECT_FALSE(says(Listening()));
 }
 
-TEST_F(ConversationTest, OnceItListens_OnlyTheDeviceCanFailIt) {
+TEST_F(ConversationTest, OnceItListens_OnlyTroubleOfTheDeviceIsAccepted) {
   for (const CaptureTrouble kind : {CaptureTrouble::kNoDevice, CaptureTrouble::kDown}) {
     begin();
     EXPECT_TRUE(says(Trouble{kind, {}}));
@@ -125,7 +125,7 @@ TEST_F(ConversationTest, OnceItListens_OnlyTheDeviceCanFailIt) {
   }
 }
 
-TEST_F(ConversationTest, CodesMayBeThoseThatWereInForce_NeverThoseToCome) {
+TEST_F(ConversationTest, CodesMayBeEarlierOnes_NeverFutureOnes) {
   begin();
   EXPECT_FALSE(says(EventKind::kOpen, kThreeKnocks, 3, 5));
   conversation_->told(CodesPart{.door = kThreeKnocks, .generation = 5});
@@ -137,7 +137,7 @@ TEST_F(ConversationTest, CodesMayBeThoseThatWereInForce_NeverThoseToCome) {
   EXPECT_TRUE(says(EventKind::kOpen, kOneTime, 2, 4)) << "another door";
 }
 
-TEST_F(ConversationTest, DoorOpensAtItsLastStage_AllElseIsBefore) {
+TEST_F(ConversationTest, DoorOpensAtItsLastStage_OtherEventsAreBefore) {
   begin();
   for (uint8_t stage = 1; stage <= 4; ++stage) {
     EXPECT_EQ(says(EventKind::kOpen, kThreeKnocks, stage), stage == 3) << int{stage};
@@ -147,7 +147,7 @@ TEST_F(ConversationTest, DoorOpensAtItsLastStage_AllElseIsBefore) {
   }
 }
 
-TEST_F(ConversationTest, SequenceMayBeOneThatWasInForce_NeverOneToCome) {
+TEST_F(ConversationTest, SequenceMayBeAnEarlierOne_NeverAFutureOne) {
   begin();
   EXPECT_TRUE(says(EventKind::kOpen, kOneTime, 2, 4));
   EXPECT_FALSE(says(EventKind::kOpen, kOneTime, 2, 5));
@@ -157,7 +157,7 @@ TEST_F(ConversationTest, SequenceMayBeOneThatWasInForce_NeverOneToCome) {
   EXPECT_FALSE(says(EventKind::kOpen, kOneTime, 2, 5));
 }
 
-TEST_F(ConversationTest, UsedUpDoorIsNotKnockedAt) {
+TEST_F(ConversationTest, KnockAtAUsedUpDoorIsRefused) {
   begin();
   tell_sequence(0, 5);
   for (uint8_t stage = 1; stage <= kMaxKnocks; ++stage) {
@@ -166,7 +166,7 @@ TEST_F(ConversationTest, UsedUpDoorIsNotKnockedAt) {
   }
 }
 
-TEST_F(ConversationTest, IgnoredFamilyIsNotHeard) {
+TEST_F(ConversationTest, KnockOfAnIgnoredFamilyIsRefused) {
   begin();
   EXPECT_TRUE(says(EventKind::kStage, kThreeKnocks, 1, 0, kSource6));
   settings_.only_v4 = true;

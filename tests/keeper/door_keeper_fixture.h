@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A door keeper on virtual time, whose commands are no processes and whose disk notes what it is
-// asked for: one journal has everything in its order.
+// A door keeper on virtual time, with fake commands and a disk that records its calls: one journal
+// has everything in order.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ namespace knockd {
 
 using Journal = std::vector<std::string>;
 
-// The real calls, of which a test may let some fail; those that matter to order are noted.
+// The real calls; a test may let some fail. Those relevant to the order are recorded.
 class NotingCalls : public FileCalls {
  public:
   explicit NotingCalls(Journal& journal) : journal_(journal) {}
@@ -69,7 +69,7 @@ class NotingRunner : public CommandRunner {
     running.push_back({++last_pid_, command});
     return last_pid_;
   }
-  // The process of the oldest running command with this text, which runs no longer; 0: none.
+  // Ends the oldest running command with this text and returns its process; 0: none.
   pid_t take(const std::string& command) {
     for (auto one = running.begin(); one != running.end(); ++one) {
       if (one->second != command) continue;
@@ -89,7 +89,7 @@ class NotingRunner : public CommandRunner {
   pid_t last_pid_ = 1000;
 };
 
-// Notes who is let in; `faults` are the answers to the next, empty: it works.
+// Records admissions; `faults` are the answers to the next ones, empty for success.
 class NotingAdmitter : public Admitter {
  public:
   explicit NotingAdmitter(Journal& journal) : journal_(journal) {}
@@ -129,7 +129,7 @@ class DoorKeeperFixture : public ::testing::Test {
     now_ = Instant(std::chrono::hours(1));
     begin();
   }
-  // A keeper that takes up what an earlier one left.
+  // A keeper that restores what an earlier one left.
   void begin() {
     keeper_.reset();
     runner_.running.clear();
@@ -154,7 +154,7 @@ class DoorKeeperFixture : public ::testing::Test {
     terms.open_for = open_for;
     return terms;
   }
-  // The same with a port alone.
+  // The same with a port and no commands.
   Terms ssh_port(Duration open_for = std::chrono::seconds(10)) {
     Terms terms = ssh(open_for);
     terms.start.clear();
@@ -171,7 +171,7 @@ class DoorKeeperFixture : public ::testing::Test {
                                   IpAddress::parse("192.0.2.7").value(), "", 0, kNoDoor},
                                  0);
   }
-  // The loop's turn ends: what was knocked is recorded and begins.
+  // Ends the loop's turn: knocks are recorded and begin.
   void turn() { loop_->poll(); }
   void pass(Duration time) {
     now_ += time;
@@ -184,7 +184,7 @@ class DoorKeeperFixture : public ::testing::Test {
     turn();
   }
   Journal take_journal() { return std::exchange(journal_, {}); }
-  // Of the journal, the commands alone.
+  // Only the commands of the journal.
   Journal take_commands() {
     Journal commands = take_journal();
     std::erase_if(commands, [](const std::string& entry) { return !entry.starts_with("run "); });

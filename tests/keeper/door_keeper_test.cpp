@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the keeper does of what the openings want, and in which order it reaches disk, log and
-// processes. The life of an opening itself: tests/knock/openings_test.cpp.
+// How the keeper executes the openings' actions, and their order on disk, in the log and as
+// processes. tests/knock/openings_test.cpp tests an opening itself.
 #include "knockd/keeper/door_keeper.h"
 
 #include <gmock/gmock.h>
@@ -63,7 +63,7 @@ TEST_F(DoorKeeperTest, LogsKnockAndCommands_NamesTheSource) {
   EXPECT_EQ(keeper_->open_doors(), 0u);
 }
 
-TEST_F(DoorKeeperTest, StageOfAKnockIsHeldToTheRate_NothingElseIs) {
+TEST_F(DoorKeeperTest, OnlyStagesAreRateLimited) {
   may_log_ = false;
   knock(ssh());
   turn();
@@ -71,7 +71,7 @@ TEST_F(DoorKeeperTest, StageOfAKnockIsHeldToTheRate_NothingElseIs) {
               ElementsAre("<192.0.2.7>: ssh: OPEN SESAME", "ssh: running command: open 192.0.2.7"));
 }
 
-TEST_F(DoorKeeperTest, CommandsKnowWhoWhereAndWhy) {
+TEST_F(DoorKeeperTest, CommandsKnowSourceInterfaceAndReason) {
   knock(ssh());
   turn();
   EXPECT_THAT(
@@ -121,7 +121,7 @@ TEST_F(DoorKeeperTest, OneTimeSequenceThatCannotBeMarkedOpensNothing) {
   EXPECT_THAT(read_file(state_file_), Not(HasSubstr("192.0.2.7")));
 }
 
-TEST_F(DoorKeeperTest, OneTimeSequenceMayBeUsedLater_OthersGoOn) {
+TEST_F(DoorKeeperTest, OneTimeSequenceMayBeUsedLater_OthersContinue) {
   is_used_at_once_ = false;
   Terms once = ssh();
   once.one_time = true;
@@ -163,7 +163,7 @@ TEST_F(DoorKeeperTest, OneTimeSequenceThatIsUsedAfterTheEndOpensNothing) {
 
 // --- Ports without a command
 
-TEST_F(DoorKeeperTest, KnockerIsLetInAtOnce_WithoutWaitingForTheDisk) {
+TEST_F(DoorKeeperTest, KnockerIsAdmittedAtOnce_WithoutWaitingForTheDisk) {
   take_journal();
   knock(ssh_port());
   EXPECT_THAT(take_journal(), ElementsAre("let in tcp 22 192.0.2.7"));
@@ -175,7 +175,7 @@ TEST_F(DoorKeeperTest, KnockerIsLetInAtOnce_WithoutWaitingForTheDisk) {
   EXPECT_EQ(keeper_->open_doors(), 0u);
 }
 
-TEST_F(DoorKeeperTest, LogsWhoIsLetInAndForHowLong) {
+TEST_F(DoorKeeperTest, LogsTheAdmittedKnockerAndTheTime) {
   knock(ssh_port(1h), "2001:db8::7");
   turn();
   EXPECT_THAT(log_.take(),
@@ -186,13 +186,13 @@ TEST_F(DoorKeeperTest, LogsWhoIsLetInAndForHowLong) {
                                        "ssh: closed tcp 22 to 2001:db8::7"));
 }
 
-TEST_F(DoorKeeperTest, KnockerIsLetInBeforeTheLinesOfTheKnockAreWritten) {
+TEST_F(DoorKeeperTest, KnockerIsAdmittedBeforeTheLogLinesAreWritten) {
   admitter_.on_admit = [this] { EXPECT_THAT(log_.lines(), IsEmpty()); };
   knock(ssh_port());
   EXPECT_EQ(log_.lines().size(), 3u) << "before the turn ends";
 }
 
-TEST_F(DoorKeeperTest, CommandsBesidePortsRunAfterTheKnockerIsIn_AndAfterHeIsOut) {
+TEST_F(DoorKeeperTest, CommandsBesidePortsRunAfterAdmission_AndAfterDismissal) {
   Terms both = ssh();
   both.admission = ssh_port().admission;
   take_journal();
@@ -213,7 +213,7 @@ TEST_F(DoorKeeperTest, CommandsBesidePortsRunAfterTheKnockerIsIn_AndAfterHeIsOut
                   "ssh: closed tcp 22 to 192.0.2.7", "ssh: running command: close 192.0.2.7"));
 }
 
-TEST_F(DoorKeeperTest, OneTimeSequenceIsUsedBeforeAnybodyIsLetIn) {
+TEST_F(DoorKeeperTest, OneTimeSequenceIsUsedBeforeAdmission) {
   is_used_at_once_ = false;
   Terms once = ssh_port();
   once.one_time = true;
@@ -226,7 +226,7 @@ TEST_F(DoorKeeperTest, OneTimeSequenceIsUsedBeforeAnybodyIsLetIn) {
   EXPECT_THAT(take_journal(), ElementsAre("let in tcp 22 192.0.2.7", "write", "sync"));
 }
 
-TEST_F(DoorKeeperTest, FailureToLetInIsLoggedOnce_AndNothingIsRecordedOrRun) {
+TEST_F(DoorKeeperTest, FailedAdmissionIsLoggedOnce_AndNothingIsRecordedOrRun) {
   Terms both = ssh();
   both.admission = ssh_port().admission;
   admitter_.faults = {"the set is full"};
@@ -240,7 +240,7 @@ TEST_F(DoorKeeperTest, FailureToLetInIsLoggedOnce_AndNothingIsRecordedOrRun) {
   EXPECT_EQ(keeper_->open_doors(), 0u);
 }
 
-TEST_F(DoorKeeperTest, RenewalIsLoggedAsSuch_NotAsOpenedOnceMore) {
+TEST_F(DoorKeeperTest, RenewalIsLoggedAsSuch_NotAsAnOpening) {
   Terms extending = ssh_port();
   extending.reknock = Reknock::kExtend;
   knock(extending);
@@ -255,7 +255,7 @@ TEST_F(DoorKeeperTest, RenewalIsLoggedAsSuch_NotAsOpenedOnceMore) {
                                        "<192.0.2.7>: ssh: already open, time extended"));
 }
 
-TEST_F(DoorKeeperTest, FailureToTakeOutIsLogged_AndTheOpeningIsForgotten) {
+TEST_F(DoorKeeperTest, FailedDismissalIsLogged_AndTheOpeningIsForgotten) {
   knock(ssh_port());
   turn();
   log_.take();
@@ -268,7 +268,7 @@ TEST_F(DoorKeeperTest, FailureToTakeOutIsLogged_AndTheOpeningIsForgotten) {
   EXPECT_EQ(keeper_->open_doors(), 0u);
 }
 
-TEST_F(DoorKeeperTest, NextKeeperLetsInAgainForTheTimeThatIsLeft_WithoutALine) {
+TEST_F(DoorKeeperTest, NextKeeperAdmitsAgainForTheTimeLeft_WithoutALogLine) {
   knock(ssh_port());
   turn();
   pass(4s);
@@ -284,7 +284,7 @@ TEST_F(DoorKeeperTest, NextKeeperLetsInAgainForTheTimeThatIsLeft_WithoutALine) {
   EXPECT_THAT(take_journal(), Contains("dismiss tcp 22 192.0.2.7"));
 }
 
-TEST_F(DoorKeeperTest, NextKeeperDismissesWhoIsOverdue) {
+TEST_F(DoorKeeperTest, NextKeeperDismissesOverdueKnockers) {
   knock(ssh_port());
   turn();
   keeper_.reset();
@@ -298,7 +298,7 @@ TEST_F(DoorKeeperTest, NextKeeperDismissesWhoIsOverdue) {
   EXPECT_EQ(keeper_->open_doors(), 0u);
 }
 
-TEST_F(DoorKeeperTest, ShutdownDismissesWhoIsIn_UnlessDoorsAreKept) {
+TEST_F(DoorKeeperTest, ShutdownDismissesKnockers_UnlessDoorsAreKept) {
   knock(ssh_port(1h));
   turn();
   take_journal();
@@ -424,7 +424,7 @@ TEST_F(DoorKeeperTest, StatusAndSignalOfACommandAreLogged_ZeroIsNot) {
   EXPECT_THAT(lines_after(9), ElementsAre("ssh: command was killed by signal 9 (Killed)"));
 }
 
-TEST_F(DoorKeeperTest, LackOfProcessesIsTriedAgain_LoggedOnce_AndHoldsUpNoOther) {
+TEST_F(DoorKeeperTest, LackOfProcessesIsRetried_LoggedOnce_AndDelaysNoOther) {
   runner_.errors = {EAGAIN, 0, ENOMEM};
   knock(ssh(), "192.0.2.7");
   knock(ssh(), "192.0.2.8");
@@ -441,7 +441,7 @@ TEST_F(DoorKeeperTest, LackOfProcessesIsTriedAgain_LoggedOnce_AndHoldsUpNoOther)
                        "trying again"));
 }
 
-TEST_F(DoorKeeperTest, StopThatFindsNoShellIsTriedAgain) {
+TEST_F(DoorKeeperTest, StopWithoutAShellIsRetried) {
   knock(ssh());
   turn();
   end("open 192.0.2.7");
@@ -453,7 +453,7 @@ TEST_F(DoorKeeperTest, StopThatFindsNoShellIsTriedAgain) {
   EXPECT_THAT(take_commands(), ElementsAre("run close 192.0.2.7"));
 }
 
-TEST_F(DoorKeeperTest, WhatCanNeverRunFailsAtOnce) {
+TEST_F(DoorKeeperTest, UnrunnableCommandFailsAtOnce) {
   runner_.errors = {E2BIG};
   knock(ssh());
   turn();
@@ -475,7 +475,7 @@ TEST_F(DoorKeeperTest, StopTooLongForTheKernelIsGivenUp) {
   EXPECT_THAT(take_commands(), IsEmpty());
 }
 
-TEST_F(DoorKeeperTest, NextKeeperTakesUpWhatIsOpen_WithTheStopCommandOfThatDay) {
+TEST_F(DoorKeeperTest, NextKeeperRestoresOpenDoors_WithTheirRecordedStopCommand) {
   knock(ssh(1h));
   turn();
   end("open 192.0.2.7");
@@ -492,7 +492,7 @@ TEST_F(DoorKeeperTest, NextKeeperTakesUpWhatIsOpen_WithTheStopCommandOfThatDay) 
   EXPECT_EQ(keeper_->open_doors(), 0u);
 }
 
-TEST_F(DoorKeeperTest, NextKeeperClosesWhatIsOverdue) {
+TEST_F(DoorKeeperTest, NextKeeperClosesOverdueDoors) {
   knock(ssh());
   turn();
   keeper_.reset();  // as after a crash
@@ -524,7 +524,7 @@ TEST_F(DoorKeeperTest, TimeIsMarkedEachMinute_WhileADoorIsOpen) {
   EXPECT_THAT(take_journal(), ElementsAre("write")) << "not worth a sync";
 }
 
-TEST_F(DoorKeeperTest, TimeIsMarkedNoMore_OnceAllDoorsAreShut) {
+TEST_F(DoorKeeperTest, TimeIsNoLongerMarked_OnceAllDoorsAreShut) {
   knock(ssh(10s));
   turn();
   end("open 192.0.2.7");
@@ -535,7 +535,7 @@ TEST_F(DoorKeeperTest, TimeIsMarkedNoMore_OnceAllDoorsAreShut) {
   EXPECT_THAT(take_journal(), IsEmpty());
 }
 
-TEST_F(DoorKeeperTest, TimeIsMarkedOnLeaving_WhileADoorIsOpen) {
+TEST_F(DoorKeeperTest, TimeIsMarkedAtExit_WhileADoorIsOpen) {
   knock(ssh(1h));
   turn();
   take_journal();
@@ -556,7 +556,7 @@ TEST_F(DoorKeeperTest, StartThatASlowDiskDelayedGetsItsFullTime) {
   EXPECT_THAT(take_commands(), ElementsAre("run close 192.0.2.7"));
 }
 
-TEST_F(DoorKeeperTest, WhatCouldNotBeRecordedIsTriedAgainWithGrowingPauses) {
+TEST_F(DoorKeeperTest, FailedRecordIsRetriedWithGrowingPauses) {
   calls_.write_error = ENOSPC;
   knock(ssh(1h));
   turn();
@@ -571,7 +571,7 @@ TEST_F(DoorKeeperTest, WhatCouldNotBeRecordedIsTriedAgainWithGrowingPauses) {
   EXPECT_THAT(read_file(state_file_), HasSubstr("192.0.2.7"));
 }
 
-TEST_F(DoorKeeperTest, FileThatCannotBeReadAtFirstIsTakenUpLater_AtTheNextKnock) {
+TEST_F(DoorKeeperTest, FileThatCannotBeReadAtFirstIsRestoredLater_AtTheNextKnock) {
   knock(ssh(10s));
   turn();
   calls_.read_error = EIO;
@@ -585,7 +585,7 @@ TEST_F(DoorKeeperTest, FileThatCannotBeReadAtFirstIsTakenUpLater_AtTheNextKnock)
   EXPECT_THAT(take_commands(), ElementsAre("run close 192.0.2.7"));
 }
 
-TEST_F(DoorKeeperTest, FileThatCannotBeReadAtFirstIsTakenUpLater_WithoutAnyKnock) {
+TEST_F(DoorKeeperTest, FileThatCannotBeReadAtFirstIsRestoredLater_WithoutAnyKnock) {
   knock(ssh(10s));
   turn();
   calls_.read_error = EIO;
@@ -607,7 +607,7 @@ TEST_F(DoorKeeperTest, StartsThatHaveNotBegunAreDroppedAtShutdown) {
   EXPECT_EQ(keeper_->open_doors(), 0u);
 }
 
-TEST_F(DoorKeeperTest, CommandOfNobodysKnockHasNoAddress) {
+TEST_F(DoorKeeperTest, CommandWithoutAKnockHasNoAddress) {
   keeper_->run("On_Start", "echo %IP%");
   EXPECT_THAT(take_commands(), ElementsAre("run echo %IP%"));
   EXPECT_THAT(runner_.last_environment, IsEmpty());
@@ -617,9 +617,9 @@ TEST_F(DoorKeeperTest, CommandOfNobodysKnockHasNoAddress) {
   EXPECT_FALSE(keeper_->runs_command_of("On_Start"));
 }
 
-TEST_F(DoorKeeperTest, ChildOfSomeoneElseIsNoneOfOurs) { EXPECT_FALSE(keeper_->child_ended(1, 0)); }
+TEST_F(DoorKeeperTest, UnknownChildIsIgnored) { EXPECT_FALSE(keeper_->child_ended(1, 0)); }
 
-TEST_F(DoorKeeperTest, UnwritableStateFileIsOneComplaint_AndDoorsWorkAllTheSame) {
+TEST_F(DoorKeeperTest, UnwritableStateFileIsOneError_AndDoorsStillWork) {
   keeper_->take_up("/proc/none/open-doors");
   EXPECT_EQ(log_.take().size(), 1u);
   knock(ssh());

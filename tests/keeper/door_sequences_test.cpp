@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The use of one-time sequences by the keeper, on virtual time. What is written to the file, and in
-// which order: tests/config/one_time_list_test.cpp.
+// The keeper's use of one-time sequences, on virtual time. tests/config/one_time_list_test.cpp
+// tests the writes to the file and their order.
 #include "knockd/keeper/door_sequences.h"
 
 #include <gmock/gmock.h>
@@ -27,7 +27,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // Door 0 has a fixed sequence, doors 1 and 2 have lists. The rules of a list's door are its own
-// number and, behind those of all doors, one for each line ahead.
+// number and, after those of all doors, one for each line ahead.
 class DoorSequencesTest : public ::testing::Test {
  protected:
   static constexpr DoorNumber kFixed = 0, kOnce = 1, kOther = 2;
@@ -63,7 +63,7 @@ class DoorSequencesTest : public ::testing::Test {
     write_file(door.one_time_file, text);
     read_lists();
   }
-  // As a reload does.
+  // Acts like a reload.
   void read_lists() {
     for (Door& door : doors_) {
       if (door.one_time_file.empty()) continue;
@@ -106,7 +106,7 @@ class DoorSequencesTest : public ::testing::Test {
   std::vector<std::string> happened_;
 };
 
-TEST_F(DoorSequencesTest, UsedSequenceIsStruckOut_TheNextAreInForce_AndTheDoorMayOpen) {
+TEST_F(DoorSequencesTest, UsedSequenceIsMarked_TheNextAreInForce_AndTheDoorMayOpen) {
   use(7, kOnce, kOnce);
   EXPECT_EQ(file(kOnce), "#001\n1002\n1003\n1004\n1005\n1006\n");
   EXPECT_THAT(happened(), ElementsAre("rule 1, generation 1: 1002", "rule 3, generation 1: 1003",
@@ -117,7 +117,7 @@ TEST_F(DoorSequencesTest, UsedSequenceIsStruckOut_TheNextAreInForce_AndTheDoorMa
   EXPECT_EQ(sequences_->rules().sequence(kOnce), (Sequence{{1002}}));
 }
 
-TEST_F(DoorSequencesTest, LineAheadStrikesOutThoseBeforeIt_AndSaysHowMany) {
+TEST_F(DoorSequencesTest, LineAheadMarksThoseBeforeIt_AndReportsTheirNumber) {
   use(7, kOnce, kThird);
   EXPECT_EQ(file(kOnce), "#001\n#002\n#003\n1004\n1005\n1006\n");
   EXPECT_THAT(log_.take(),
@@ -125,11 +125,11 @@ TEST_F(DoorSequencesTest, LineAheadStrikesOutThoseBeforeIt_AndSaysHowMany) {
   EXPECT_THAT(happened(), Contains("rule 6, generation 1: none")) << "no sixth line is left";
 }
 
-TEST_F(DoorSequencesTest, KnockOfAnOlderGenerationIsNotInForce_AtThatDoorAlone) {
+TEST_F(DoorSequencesTest, KnockOfAnOlderGenerationIsRefused_OnlyAtThatDoor) {
   EXPECT_TRUE(sequences_->is_in_force(open_of(kOnce, 0)));
   EXPECT_TRUE(sequences_->is_in_force(open_of(kSecond, 0)));
   use(7, kOnce, kOnce);
-  // As a second listener reports that heard the same knock, or has not read of the change yet.
+  // A second listener may have heard the same knock, or not yet read of the change.
   EXPECT_FALSE(sequences_->is_in_force(open_of(kOnce, 0)));
   EXPECT_FALSE(sequences_->is_in_force(open_of(kSecond, 0)));
   EXPECT_TRUE(sequences_->is_in_force(open_of(kOnce, 1)));
@@ -137,7 +137,7 @@ TEST_F(DoorSequencesTest, KnockOfAnOlderGenerationIsNotInForce_AtThatDoorAlone) 
   EXPECT_TRUE(sequences_->is_in_force(open_of(kFixed, 0)));
 }
 
-TEST_F(DoorSequencesTest, LastSequenceClosesTheDoorForGood_AndSaysSo) {
+TEST_F(DoorSequencesTest, LastSequenceDisablesTheDoor_AndIsReported) {
   use(7, kOther, kOther);
   EXPECT_THAT(happened(), Contains("opening 7 may begin"));
   EXPECT_THAT(log_.take(), ElementsAre("other: no more sequences in the one time sequences file " +
@@ -145,7 +145,7 @@ TEST_F(DoorSequencesTest, LastSequenceClosesTheDoorForGood_AndSaysSo) {
   EXPECT_THAT(sequences_->rules().sequence(kOther), IsEmpty());
 }
 
-TEST_F(DoorSequencesTest, LineThatIsGoneOpensNothing_AndTheRestComesIntoForce) {
+TEST_F(DoorSequencesTest, RemovedLineOpensNothing_AndTheRestComesIntoForce) {
   write_file(folder_ / "once", "1002\n");
   use(7, kOnce, kOnce);
   EXPECT_THAT(log_.take(), ElementsAre("once: this one-time sequence is no longer in force in " +
@@ -154,7 +154,7 @@ TEST_F(DoorSequencesTest, LineThatIsGoneOpensNothing_AndTheRestComesIntoForce) {
   EXPECT_EQ(sequences_->rules().sequence(kOnce), (Sequence{{1002}}));
 }
 
-TEST_F(DoorSequencesTest, FileThatCannotBeMarkedClosesTheDoorForGood) {
+TEST_F(DoorSequencesTest, UnmarkableFileDisablesTheDoor) {
   calls_.only = "pwrite";
   calls_.error = ENOSPC;
   calls_.first_fault = 1;
@@ -166,7 +166,7 @@ TEST_F(DoorSequencesTest, FileThatCannotBeMarkedClosesTheDoorForGood) {
   EXPECT_THAT(sequences_->rules().sequence(kOnce), IsEmpty());
 }
 
-TEST_F(DoorSequencesTest, LockedFileIsTriedAgain_AndHoldsUpNoOtherDoor) {
+TEST_F(DoorSequencesTest, LockedFileIsRetried_AndDelaysNoOtherDoor) {
   lock();
   use(7, kOnce, kOnce);
   pass(20ms);
@@ -180,7 +180,7 @@ TEST_F(DoorSequencesTest, LockedFileIsTriedAgain_AndHoldsUpNoOtherDoor) {
   EXPECT_TRUE(sequences_->is_in_force(open_of(kOnce, 1)));
 }
 
-TEST_F(DoorSequencesTest, LockedFileIsTriedAgainByItself) {
+TEST_F(DoorSequencesTest, LockedFileIsRetriedWithoutAKnock) {
   lock();
   use(7, kOnce, kOnce);
   unlock();
@@ -188,7 +188,7 @@ TEST_F(DoorSequencesTest, LockedFileIsTriedAgainByItself) {
   EXPECT_THAT(happened(), Contains("opening 7 may begin"));
 }
 
-TEST_F(DoorSequencesTest, FileThatStaysLockedIsGivenUp_AndItsSequenceStaysGood) {
+TEST_F(DoorSequencesTest, FileThatStaysLockedIsGivenUp_AndItsSequenceStaysValid) {
   lock();
   use(7, kOnce, kOnce);
   pass(1900ms);
@@ -200,7 +200,7 @@ TEST_F(DoorSequencesTest, FileThatStaysLockedIsGivenUp_AndItsSequenceStaysGood) 
   EXPECT_TRUE(sequences_->is_in_force(open_of(kOnce, 0)));
 }
 
-TEST_F(DoorSequencesTest, GivenUpAtAReload_WhatWaitsIsAnsweredAtOnce) {
+TEST_F(DoorSequencesTest, ReloadAnswersWaitingKnocksAtOnce) {
   lock();
   use(7, kOnce, kOnce);
   sequences_->give_up();
@@ -210,7 +210,7 @@ TEST_F(DoorSequencesTest, GivenUpAtAReload_WhatWaitsIsAnsweredAtOnce) {
   EXPECT_THAT(happened(), IsEmpty());
 }
 
-TEST_F(DoorSequencesTest, StoppedAtTheEnd_WhatWaitsIsForgotten) {
+TEST_F(DoorSequencesTest, EndForgetsWaitingKnocks) {
   lock();
   use(7, kOnce, kOnce);
   sequences_->stop();
@@ -220,14 +220,14 @@ TEST_F(DoorSequencesTest, StoppedAtTheEnd_WhatWaitsIsForgotten) {
   EXPECT_EQ(file(kOnce), "1001\n1002\n1003\n1004\n1005\n1006\n");
 }
 
-TEST_F(DoorSequencesTest, RenewedWithTheSameRulesGenerationsStay) {
+TEST_F(DoorSequencesTest, GenerationsStay_WithTheSameRules) {
   use(7, kOnce, kOnce);
   read_lists();
   EXPECT_TRUE(sequences_->renew());
   EXPECT_EQ(sequences_->generation(kOnce), 1u);
 }
 
-TEST_F(DoorSequencesTest, RenewedWithOtherRulesGenerationsBeginAnew_AlsoOfMoreDoors) {
+TEST_F(DoorSequencesTest, GenerationsBeginAgain_WithOtherRules_EvenOfMoreDoors) {
   use(7, kOnce, kOnce);
   Door more;
   more.name = "more";
@@ -238,8 +238,8 @@ TEST_F(DoorSequencesTest, RenewedWithOtherRulesGenerationsBeginAnew_AlsoOfMoreDo
   EXPECT_TRUE(sequences_->is_in_force(open_of(3, 0)));
 }
 
-// The lines of a list and as many doors of their own have the same rules.
-TEST_F(DoorSequencesTest, RenewedWithOtherDoorsOfTheSameRules_StatesAreThoseOfTheNewDoors) {
+// The lines of a list give the same rules as the same number of separate doors.
+TEST_F(DoorSequencesTest, StatesAreThoseOfTheNewDoors_WithOtherDoorsOfTheSameRules) {
   doors_.assign(1, doors_[kOnce]);
   sequences_->renew();
   std::vector<Door> doors(5);
@@ -249,7 +249,7 @@ TEST_F(DoorSequencesTest, RenewedWithOtherDoorsOfTheSameRules_StatesAreThoseOfTh
   EXPECT_TRUE(sequences_->is_in_force(open_of(4, 0)));
 }
 
-TEST_F(DoorSequencesTest, ExhaustedListIsWarnedOf_WhenTheDoorsAreRead) {
+TEST_F(DoorSequencesTest, ExhaustedListIsAWarning_WhenTheDoorsAreRead) {
   list(kOther, "other", "#001\n");
   sequences_->renew();
   EXPECT_THAT(log_.take(), ElementsAre("other: no more sequences in the one time sequences file " +

@@ -21,21 +21,21 @@ KnockEvent open_of(const char* source, DoorNumber door = 0) {
           .source = IpAddress::parse(source).value()};
 }
 
-TEST(EchoFilterTest, SameEventByAnotherInterfaceIsAnEcho) {
+TEST(EchoFilterTest, SameEventOnAnotherInterfaceIsAnEcho) {
   EchoFilter filter;
   EXPECT_FALSE(filter.is_echo(open_of("192.0.2.1"), kEth0, kStart));
   EXPECT_TRUE(filter.is_echo(open_of("192.0.2.1"), kEth1, kStart));
   EXPECT_TRUE(filter.is_echo(open_of("192.0.2.1"), kEth1, kStart + milliseconds(499)));
 }
 
-TEST(EchoFilterTest, SameEventByTheSameInterfaceIsAnotherKnock) {
+TEST(EchoFilterTest, SameEventOnTheSameInterfaceIsAnotherKnock) {
   EchoFilter filter;
   EXPECT_FALSE(filter.is_echo(open_of("192.0.2.1"), kEth0, kStart));
   EXPECT_FALSE(filter.is_echo(open_of("192.0.2.1"), kEth0, kStart));
   EXPECT_TRUE(filter.is_echo(open_of("192.0.2.1"), kEth1, kStart));
 }
 
-TEST(EchoFilterTest, OtherDoorsStagesAndAddressesAreNoEchoes) {
+TEST(EchoFilterTest, OtherDoorsStagesAndAddressesAreNotEchoes) {
   EchoFilter filter;
   KnockEvent stage = open_of("192.0.2.1");
   stage.kind = EventKind::kStage;

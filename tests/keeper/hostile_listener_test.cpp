@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A listener that was taken over tries to fill the log and to keep the keeper busy. What it sends
-// has a sound form.
+// A compromised listener tries to fill the log and to keep the keeper busy. Its messages are
+// well-formed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -46,8 +46,8 @@ class HostileListener : public ::testing::Test {
     keeper_.config().doors.push_back(door);
   }
 
-  // The listener sends these again and again after it said that it listens. What was logged between
-  // start and end.
+  // The listener sends these again and again once it has reported that it listens. Returns the log
+  // between start and end.
   std::vector<std::string> lines_after(const std::vector<FromListener>& messages) {
     EXPECT_EQ(keeper_.run([&](const ListenerSettings&, const Channel& channel) {
       channel.send_waiting(encode(FromListener(Listening{1})));
@@ -71,7 +71,7 @@ class HostileListener : public ::testing::Test {
   KeeperRun keeper_;
 };
 
-TEST_F(HostileListener, IsEnded_WhenItTellsAStatusThatNobodyAskedFor) {
+TEST_F(HostileListener, IsEnded_WhenItSendsAnUnrequestedStatus) {
   expect_ended_at_once({ListenerStatus{1, 2, 3, 0}});
 }
 
@@ -86,7 +86,7 @@ TEST_F(HostileListener, IsEnded_WhenItExplainsUnasked) {
   expect_ended_at_once({explanation});
 }
 
-TEST_F(HostileListener, IsEnded_WhenItHasTroubleThatOnlyABeginnerHas) {
+TEST_F(HostileListener, IsEnded_WhenItReportsTroubleOfAStart) {
   for (const CaptureTrouble kind : {CaptureTrouble::kNoPermission, CaptureTrouble::kSandbox}) {
     expect_ended_at_once({Trouble{kind, {'x'}}});
     keeper_.forget();
@@ -97,7 +97,7 @@ TEST_F(HostileListener, IsEnded_WhenItOpensADoorThatIsUsedUp) {
   expect_ended_at_once({event(EventKind::kOpen, kUsedUp, 3)});
 }
 
-TEST_F(HostileListener, IsEnded_WhenItKnowsASequenceToCome) {
+TEST_F(HostileListener, IsEnded_WhenItReportsAFutureSequence) {
   expect_ended_at_once({event(EventKind::kOpen, kDoor, 3, 1)});
 }
 
@@ -105,20 +105,20 @@ TEST_F(HostileListener, IsEnded_WhenItOpensTooEarly) {
   expect_ended_at_once({event(EventKind::kOpen, kDoor, 2)});
 }
 
-TEST_F(HostileListener, IsEnded_WhenTheSourceIsNoHost) {
+TEST_F(HostileListener, IsEnded_WhenTheSourceIsNotAHost) {
   KnockEvent open = event(EventKind::kOpen, kDoor, 3);
   open.source = IpAddress::parse("0.0.0.0").value();
   expect_ended_at_once({open});
 }
 
-TEST_F(HostileListener, LinesThatCountWhatIsLeftOutAreHeldToOneASecond) {
+TEST_F(HostileListener, LinesAboutLeftOutLinesAreLimitedToOneASecond) {
   const auto lines = lines_after({LeftOut{1, 0}, LeftOut{UINT64_MAX, 0}});
   EXPECT_THAT(lines, Each(EndsWith(" left out, more than 20 a second (Log_Rate)")));
   EXPECT_GE(lines.size(), 1U);
   EXPECT_LE(static_cast<double>(lines.size()), keeper_.seconds() + 1);
 }
 
-TEST_F(HostileListener, StagesAndTimeoutsAreHeldToTheRate) {
+TEST_F(HostileListener, StagesAndTimeoutsAreRateLimited) {
   const auto lines = lines_after(
       {event(EventKind::kStage, kDoor, 1), LeftOut{1, 0}, event(EventKind::kTimeout, kDoor, 2)});
   EXPECT_THAT(lines, Each(Not(kEnded)));

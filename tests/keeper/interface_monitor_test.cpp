@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The monitor against the real kernel, each test in a network namespace of its own. The kernel
-// queues most events before the command that caused them returns; that of a new IPv6 address comes
-// from a work queue, maybe later.
+// The monitor with the real kernel, each test in its own network namespace. The kernel queues most
+// events before the command that caused them returns; that of a new IPv6 address comes from a work
+// queue, maybe later.
 #include "knockd/keeper/interface_monitor.h"
 
 #include <dlfcn.h>
@@ -29,14 +29,13 @@
 namespace knockd {
 namespace {
 
-// Sees the kernel's datagrams before they are read, if there is one; true: first it is reported
-// that others were lost.
+// If set, sees the kernel's datagrams before they are read; returns true to report lost ones first.
 std::function<bool(nlmsghdr*, int)> on_datagram;
 
 }  // namespace
 }  // namespace knockd
 
-// In the place of libnl's, which it calls: the one way to have a dump disturbed when a test wants.
+// Replaces libnl's function and calls it: the only way to disturb a dump at a chosen moment.
 extern "C" int nl_recv(nl_sock* socket, sockaddr_nl* sender, unsigned char** bytes,
                        ucred** credentials) {
   static const auto real = reinterpret_cast<decltype(&nl_recv)>(dlsym(RTLD_NEXT, "nl_recv"));
@@ -78,7 +77,7 @@ class InterfaceMonitorTest : public ::testing::Test {
   void SetUp() override {
     UniqueFd home = this_namespace();
     if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0) {
-      home_.reset();  // there is nothing to return from
+      home_.reset();  // no namespace to return to
       GTEST_SKIP() << "needs root, to make a network namespace";
     }
     home_ = std::move(home);
@@ -112,7 +111,7 @@ class InterfaceMonitorTest : public ::testing::Test {
     }
     return true;
   }
-  // Runs many in one go, in their order.
+  // Runs many commands at once, in order.
   static void ip_batch(const std::vector<std::string>& commands) {
     FILE* batch = popen("ip -batch -", "w");
     ASSERT_NE(batch, nullptr);
@@ -131,7 +130,7 @@ class InterfaceMonitorTest : public ::testing::Test {
   UniqueFd home_;
 };
 
-TEST_F(InterfaceMonitorTest, KnowsWhatIsThereAtStart) {
+TEST_F(InterfaceMonitorTest, KnowsExistingDevicesAtStart) {
   ip("address add 192.0.2.1/24 dev wan");
   ip("address add 2001:db8::1/64 dev wan nodad");
   InterfaceMonitor monitor = begun();
@@ -147,7 +146,7 @@ TEST_F(InterfaceMonitorTest, KnowsWhatIsThereAtStart) {
   EXPECT_THAT(monitor.interfaces(), SizeIs(3));
 }
 
-TEST_F(InterfaceMonitorTest, ReadSaysNothingChanged_WhenNothingDid) {
+TEST_F(InterfaceMonitorTest, ReadReportsNoChange_WithoutOne) {
   InterfaceMonitor monitor = begun();
   EXPECT_FALSE(monitor.read());
   ip("link set wan promisc on");
@@ -155,7 +154,7 @@ TEST_F(InterfaceMonitorTest, ReadSaysNothingChanged_WhenNothingDid) {
 }
 
 // Root can send to any netlink socket.
-TEST_F(InterfaceMonitorTest, MessageOfAnotherProcessIsNotBelieved) {
+TEST_F(InterfaceMonitorTest, MessageOfAnotherProcessIsIgnored) {
   InterfaceMonitor monitor = begun();
   sockaddr_nl to{};
   socklen_t length = sizeof(to);
@@ -249,7 +248,7 @@ TEST_F(InterfaceMonitorTest, StaysUp_WhenTheCableIsPulled) {
   EXPECT_TRUE(monitor.find("wan")->up);
 }
 
-TEST_F(InterfaceMonitorTest, DeviceThatIsDeletedAndCreatedAgainHasANewIndex) {
+TEST_F(InterfaceMonitorTest, RecreatedDeviceHasANewIndex) {
   ip("address add 192.0.2.1/24 dev wan");
   InterfaceMonitor monitor = begun();
   const uint32_t before = monitor.find("wan")->index;
@@ -330,18 +329,18 @@ TEST_F(InterfaceMonitorTest, ThousandAddresses_AtStartAndAsEvents) {
   EXPECT_EQ(monitor.interfaces(), begun().interfaces());
 }
 
-// With so small a buffer even a dump may be disturbed by an event, and is taken again as its owner
-// would. Whether the picture changed.
+// With such a small buffer an event may disturb even a dump, so repeat it like the owner. True if
+// anything changed.
 bool read_until_true(InterfaceMonitor& monitor) {
   bool changed = monitor.read();
   for (int tries = 0; tries < 1000 && monitor.is_stale(); ++tries) changed |= monitor.read();
   return changed && !monitor.is_stale();
 }
 
-TEST_F(InterfaceMonitorTest, LostEventsAreMadeUpForByADump) {
+TEST_F(InterfaceMonitorTest, DumpRecoversLostEvents) {
   ip("address add 192.0.2.1/24 dev wan");
   InterfaceMonitor monitor = begun();
-  const int least = 1;  // the kernel raises it to what it takes for the least, about 2 KiB
+  const int least = 1;  // the kernel raises it to its minimum, about 2 KiB
   ASSERT_EQ(setsockopt(monitor.fd(), SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)), 0);
   ip_batch(for_each_of_1000_addresses("add"));
   ip("address del 192.0.2.1/24 dev wan");
@@ -366,15 +365,15 @@ TEST_F(InterfaceMonitorTest, FollowsEventsAfterALoss) {
   EXPECT_THAT(monitor.find("wan")->addresses, SizeIs(1001));
 }
 
-// A kernel whose first answer lacks a device, because the list changed under it.
+// A kernel whose first answer lacks a device, because the list changed meanwhile.
 class DisturbedDumpTest : public InterfaceMonitorTest {
  protected:
   void TearDown() override {
     on_datagram = nullptr;
     InterfaceMonitorTest::TearDown();
   }
-  // Makes the messages of this type about wan no messages, in the first dump alone. Returns whether
-  // there was any.
+  // Turns messages of this type about wan into no-ops, only in the first dump. True if there was
+  // one.
   static bool take_out(nlmsghdr* message, int length, uint16_t type) {
     bool found = false;
     const int wan = static_cast<int>(if_nametoindex("wan"));

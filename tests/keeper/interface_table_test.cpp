@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the kernel of the machine that runs the tests may lack (VLAN devices), and what no kernel
-// would send, as messages made by hand.
+// Hand-made messages for devices that the test machine's kernel may lack (VLANs), and for messages
+// that no kernel sends.
 #include "knockd/keeper/interface_table.h"
 
 #include <gmock/gmock.h>
@@ -122,14 +122,14 @@ TEST(InterfaceTableTest, VlanDeviceWithoutParent_WhenThatIsInAnotherNamespace) {
   EXPECT_EQ(table.find("eth0.10")->parent, 0u);
 }
 
-TEST(InterfaceTableTest, NothingChanges_WhenALinkIsToldAgain) {
+TEST(InterfaceTableTest, NothingChanges_WhenALinkIsReportedAgain) {
   InterfaceTable table;
   EXPECT_TRUE(table.take(*link(RTM_NEWLINK, 2, IFF_UP).with(IFLA_IFNAME, "eth0")));
   EXPECT_FALSE(table.take(*link(RTM_NEWLINK, 2, IFF_UP | IFF_PROMISC).with(IFLA_IFNAME, "eth0")));
   EXPECT_TRUE(table.take(*link(RTM_NEWLINK, 2, IFF_PROMISC).with(IFLA_IFNAME, "eth0")));
 }
 
-TEST(InterfaceTableTest, BridgeMessagesAreNotTaken) {
+TEST(InterfaceTableTest, BridgeMessagesAreIgnored) {
   InterfaceTable table;
   table.take(*link(RTM_NEWLINK, 2, IFF_UP).with(IFLA_IFNAME, "eth0"));
   EXPECT_FALSE(table.take(*link(RTM_DELLINK, 2, IFF_UP, AF_BRIDGE).with(IFLA_IFNAME, "eth0")));
@@ -188,7 +188,7 @@ TEST(InterfaceTableTest, EntranceIsWhereItWasHeard_WhenTheAddressIsElsewhere) {
   EXPECT_EQ(table.entrance(99, ip("192.0.2.1")), nullptr);
 }
 
-TEST(InterfaceTableTest, PortOfAVrfIsNoPort) {
+TEST(InterfaceTableTest, PortOfAVrfIsNotABridgePort) {
   InterfaceTable table;
   table.take(*link(RTM_NEWLINK, 2)
                   .with(IFLA_IFNAME, "eth0")
@@ -197,7 +197,7 @@ TEST(InterfaceTableTest, PortOfAVrfIsNoPort) {
   EXPECT_EQ(table.find("eth0")->port_of, 0u);
 }
 
-TEST(InterfaceTableTest, ShortAndOddMessagesAreNothing) {
+TEST(InterfaceTableTest, MalformedMessagesAreIgnored) {
   InterfaceTable table;
   table.take(*link(RTM_NEWLINK, 2).with(IFLA_IFNAME, "eth0"));
   const auto before = table.by_index();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A keeper with a door whose codes are typed, and what its listener says of them.
+// A keeper with a door whose codes are typed, and its listener's reports about them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -46,7 +46,7 @@ class KeeperCodes : public ::testing::Test {
   static void tell(const Channel& channel, const FromListener& message) {
     channel.send_waiting(encode(message));
   }
-  // What is logged when the listener tells of one.
+  // The log of the listener's report of one.
   std::vector<std::string> lines_after_opening(uint8_t wrong_codes_untold, bool is_v4 = true) {
     EXPECT_EQ(keeper_.run([=](const ListenerSettings& settings, const Channel& channel) {
       KnockEvent open = opening(settings.generations.front(), is_v4);
@@ -57,7 +57,7 @@ class KeeperCodes : public ::testing::Test {
               0);
     return keeper_.lines();
   }
-  // The next codes that the keeper tells; nothing if none come within 10 s.
+  // The next codes from the keeper; nothing if none arrive within 10 s.
   static std::optional<CodesPart> next_codes(const Channel& channel) {
     std::array<uint8_t, kLongestMessage> buffer;
     for (pollfd end{channel.fd(), POLLIN, 0}; poll(&end, 1, 10'000) > 0;) {
@@ -78,21 +78,21 @@ TEST_F(KeeperCodes, OpensForACodeOfThisStep) {
   EXPECT_THAT(lines_after_opening(0), Contains("192.0.2.7: door: OPEN SESAME"));
 }
 
-// The keeper is in the new step before the listener, which counts those of the old one.
-TEST_F(KeeperCodes, TakesNoTypedCode_WhenOthersThatWereWrongMayHaveGoneUntold) {
+// The keeper enters the new step before the listener, which still counts those of the old one.
+TEST_F(KeeperCodes, RefusesTypedCodes_WhenWrongOnesMayBeUnreported) {
   const auto lines = lines_after_opening(1);
   EXPECT_THAT(lines, Contains(HasSubstr("refused: too many wrong codes in this step")));
   EXPECT_THAT(lines, Not(Contains("192.0.2.7: door: OPEN SESAME")));
 }
 
-// A browser knocks by the codes of both.
-TEST_F(KeeperCodes, OfTheOtherAddressFamilyNothingIsTold) {
+// A browser knocks the codes of both families.
+TEST_F(KeeperCodes, CodeOfTheOtherAddressFamilyIsNotLogged) {
   keeper_.config().doors[0].rule.places.typed = false;
   const auto lines = lines_after_opening(0, false);
   EXPECT_THAT(lines, Not(Contains(HasSubstr("192.0.2.7"))));
 }
 
-// The number of a user is another one's then.
+// The number of a user may then belong to another.
 TEST_F(KeeperCodes, ACodeOfTheUsersBeforeAReloadOpensNothing_AndListenersGetNewOnes) {
   Config other = keeper_.config();
   other.doors[0].users[0] = {"bob", *Secret::parse("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")};

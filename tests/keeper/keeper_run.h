@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A whole keeper, run in this process on a listener of the test's own, which is no real one: it may
-// say what it likes. Needs no rights and no network.
+// Runs a whole keeper in this process with the test's own listener, a fake that may send anything.
+// Needs no privileges and no network.
 #pragma once
 
 #include <linux/sockios.h>
@@ -30,10 +30,10 @@ namespace knockd {
 
 class KeeperRun {
  public:
-  // What the listener does, in a process of its own.
+  // The listener's actions, in a separate process.
   using Act = std::function<void(const ListenerSettings&, const Channel&)>;
 
-  // Those that are sent to the keeper. To end it SIGINT, so that SIGTERM still ends a fuzzer.
+  // The signals sent to the keeper. SIGINT ends it, so that SIGTERM still ends a fuzzer.
   static constexpr int kSignals[] = {SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
 
   KeeperRun() {
@@ -54,8 +54,8 @@ class KeeperRun {
   KeeperOptions& options() { return options_; }
   const TemporaryFolder& folder() const { return folder_; }
 
-  // Until the first listener has acted and the keeper has read what it said; then the keeper is
-  // asked to leave. Returns its exit status. `reload` is called for each SIGHUP.
+  // Runs until the first listener has acted and the keeper has read its messages, then ends the
+  // keeper. Returns its exit status. `reload` is called for each SIGHUP.
   int run(Act act, Keeper::Reload reload = nullptr) {
     sigset_t before;
     sigprocmask(SIG_SETMASK, nullptr, &before);
@@ -78,7 +78,7 @@ class KeeperRun {
     return status;
   }
 
-  // As a start with a faulty configuration does.
+  // Acts like a start with a faulty configuration.
   void close_what_is_due() {
     sigset_t before;
     sigprocmask(SIG_SETMASK, nullptr, &before);
@@ -86,7 +86,7 @@ class KeeperRun {
     sigprocmask(SIG_SETMASK, &before, nullptr);
   }
 
-  // What it logged, without time stamps.
+  // Its log, without time stamps.
   std::vector<std::string> lines() const {
     constexpr size_t kStamp = sizeof("[YYYY-MM-DD HH:MM] ") - 1;
     std::vector<std::string> lines;
@@ -96,7 +96,7 @@ class KeeperRun {
     }
     return lines;
   }
-  // Begins anew, as if nothing had run.
+  // Resets everything, as if nothing had run.
   void forget() {
     unlink(config_.log_file.c_str());
     new (shared_) Shared();
@@ -126,10 +126,10 @@ class KeeperRun {
     std::array<std::atomic<pid_t>, 64> pids{};
   };
 
-  // The listener's process. Any but the first finds the test over.
+  // The listener's process. For any but the first the test is over.
   static int listen(const ListenerSettings& settings, Channel channel) {
     const pid_t keeper = getppid();
-    close_inherited(channel.fd());  // or it would hold the keeper's end as well
+    close_inherited(channel.fd());  // otherwise it would also hold the keeper's end
     const int earlier = current_->shared_->starts++;
     current_->shared_->pids.at(static_cast<size_t>(earlier)) = getpid();
     if (earlier == 0) {
@@ -142,7 +142,7 @@ class KeeperRun {
     return 0;
   }
 
-  // Those of listeners of which the first was enough.
+  // Channels of further listeners, which the test does not need.
   static void forget_signals() {
     sigset_t set;
     sigemptyset(&set);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A whole keeper: what it does at signals, how it begins and leaves. Its listener says what the
-// test wants; tests/e2e has real ones.
+// A whole keeper: signals, start and end. Its listener sends what the test wants; tests/e2e has
+// real ones.
 #include "knockd/keeper/keeper.h"
 
 #include <gmock/gmock.h>
@@ -40,9 +40,9 @@ class KeeperTest : public ::testing::Test {
     event.source = event.destination = IpAddress::parse("192.0.2.7").value();
     for (int i = 0; i < times; ++i) channel.send_waiting(encode(FromListener(event)));
   }
-  // To the keeper, from its listener; it has obeyed when it reads on.
+  // Sent to the keeper by its listener; handled once the keeper reads again.
   static void signal_keeper(int signal) { kill(getppid(), signal); }
-  // Until the keeper has logged a line that begins so.
+  // Waits until the keeper has logged a line with this beginning.
   void wait_for_line(const std::string& beginning) {
     for (int i = 0; i < 10'000; ++i) {
       for (const std::string& line : keeper_.lines()) {
@@ -60,7 +60,7 @@ class KeeperTest : public ::testing::Test {
   KeeperRun keeper_;
 };
 
-TEST_F(KeeperTest, SaysOnceThatItListens_AndThatItLeaves) {
+TEST_F(KeeperTest, LogsOnceThatItListens_AndThatItExits) {
   EXPECT_EQ(keeper_.run([](const ListenerSettings&, const Channel& channel) { listen(channel); }),
             0);
   EXPECT_THAT(keeper_.lines(), ElementsAre("starting up, listening on any", "shutting down"));
@@ -72,7 +72,7 @@ TEST_F(KeeperTest, ListenersKnowDoorsAndBounds) {
   keeper_.config().bounds.log_rate = 3;
   keeper_.options().only_v4 = true;
   keeper_.options().debug = true;
-  // It is a process of its own: what it finds it tells by a stage for each.
+  // It is a separate process, so it reports each finding by a stage.
   keeper_.run([](const ListenerSettings& settings, const Channel& channel) {
     listen(channel);
     const bool right = settings.interface == "any" && settings.doors.size() == 1 &&
@@ -85,7 +85,7 @@ TEST_F(KeeperTest, ListenersKnowDoorsAndBounds) {
   EXPECT_THAT(keeper_.lines(), Contains("192.0.2.7: door: Stage 1"));
 }
 
-TEST_F(KeeperTest, StagesAreHeldToTheRateOfTheConfiguration) {
+TEST_F(KeeperTest, StagesAreLimitedToTheConfiguredRate) {
   keeper_.config().bounds.log_rate = 3;
   keeper_.run([](const ListenerSettings&, const Channel& channel) {
     listen(channel);
@@ -127,10 +127,10 @@ TEST_F(KeeperTest, ReloadOfTheSameDoorsDisturbsNoListener) {
   EXPECT_EQ(keeper_.starts(), 1);
 }
 
-// The second listener finds the test over.
+// For the second listener the test is over.
 class KeeperReloadTest : public KeeperTest, public ::testing::WithParamInterface<int> {};
 
-TEST_P(KeeperReloadTest, OtherDoorsOrBoundsHaveNewListeners) {
+TEST_P(KeeperReloadTest, OtherDoorsOrBoundsStartNewListeners) {
   Config other = keeper_.config();
   if (GetParam() == 0) other.doors[0].rule.sequence = {{7000}, {9000}};
   if (GetParam() == 1) other.bounds.scan_limit = 9;
@@ -146,7 +146,7 @@ TEST_P(KeeperReloadTest, OtherDoorsOrBoundsHaveNewListeners) {
         wait_for_line("re-opening log file");
         pollfd end{channel.fd(), 0, 0};
         poll(&end, 1, 5000);
-        wait_for_starts(2);  // whoever leaves now ends the test
+        wait_for_starts(2);  // the next end of a listener ends the test
       },
       [other] { return other; });
   EXPECT_EQ(keeper_.starts(), 2);
@@ -164,7 +164,7 @@ TEST_F(KeeperTest, StatusCountsDoorsAndCommands) {
               Contains(HasSubstr("; 1 door, 0 open; 0 commands running, 0 waiting")));
 }
 
-TEST_F(KeeperTest, MissingRightsAtTheStartEndIt_WithStatus1) {
+TEST_F(KeeperTest, MissingCapabilitiesAtTheStartEndIt_WithStatus1) {
   EXPECT_EQ(keeper_.run([](const ListenerSettings&, const Channel& channel) {
     channel.send_waiting(encode(FromListener(Trouble{CaptureTrouble::kNoPermission, {'n', 'o'}})));
   }),
@@ -173,8 +173,8 @@ TEST_F(KeeperTest, MissingRightsAtTheStartEndIt_WithStatus1) {
   EXPECT_THAT(keeper_.lines(), Not(Contains(StartsWith("starting up"))));
 }
 
-// As when something kills the listeners of many interfaces at once.
-TEST_F(KeeperTest, ReapsAllThatHaveEnded_WhenOneSignalTellsOfThem) {
+// The case of many listeners killed at once.
+TEST_F(KeeperTest, ReapsAllEndedChildren_AfterOneSignal) {
   std::vector<pid_t> ended(200);
   for (pid_t& pid : ended) {
     pid = fork();
@@ -193,7 +193,7 @@ TEST_F(KeeperTest, ReapsAllThatHaveEnded_WhenOneSignalTellsOfThem) {
   for (const pid_t pid : ended) waitpid(pid, nullptr, WNOHANG);
 }
 
-TEST_F(KeeperTest, OnStartRunsOnceItListens_OnStopBeforeItLeaves) {
+TEST_F(KeeperTest, OnStartRunsOnceItListens_OnStopBeforeItExits) {
   keeper_.config().on_start = "true on_start";
   const std::string left = keeper_.folder() / "left";
   keeper_.config().on_stop = "sleep 0.2; echo >" + left;
@@ -206,7 +206,7 @@ TEST_F(KeeperTest, OnStartRunsOnceItListens_OnStopBeforeItLeaves) {
   EXPECT_EQ(read_file(left), "\n") << "On_Stop is not waited for";
 }
 
-TEST_F(KeeperTest, FaultyStartClosesWhatIsDue_AndCountsWhatStays) {
+TEST_F(KeeperTest, FaultyStartClosesOverdueDoors_AndCountsTheOthers) {
   {
     StateFile earlier(keeper_.config().state_file, read_boot_id(), [](const auto&) {});
     earlier.open(Moment::now());

@@ -35,7 +35,7 @@ class LineRateTest : public ::testing::Test {
   LineRate rate_{loop_, log_};
 };
 
-TEST_F(LineRateTest, SoManyASecond_AndTheRestIsCountedAtItsEnd) {
+TEST_F(LineRateTest, AllowsTheRate_AndCountsTheRestAtTheEndOfTheSecond) {
   EXPECT_EQ(allowed_of(5), 2);
   pass(999ms);
   EXPECT_THAT(log_.take(), IsEmpty());
@@ -48,14 +48,14 @@ TEST_F(LineRateTest, SoManyASecond_AndTheRestIsCountedAtItsEnd) {
   EXPECT_THAT(log_.take(), IsEmpty());
 }
 
-TEST_F(LineRateTest, OneLineIsOneLine) {
+TEST_F(LineRateTest, OneLineIsSingular) {
   allowed_of(3);
   pass(1s);
   EXPECT_THAT(log_.take(), ElementsAre("1 log line left out, more than 2 a second (Log_Rate)"));
 }
 
-// A listener has more to tell than the keeper takes.
-TEST_F(LineRateTest, LinesAreLeftOutWithoutALimit) {
+// A listener has more to report than the keeper accepts.
+TEST_F(LineRateTest, LeftOutLinesAreReported_EvenWithoutALimit) {
   rate_.set_limit(0);
   rate_.add_left_out(7);
   pass(0s);

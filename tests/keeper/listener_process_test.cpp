@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the keeper sees of a listener, with listeners that are good, dead or evil.
+// The keeper's view of a listener, with good, dead and hostile listeners.
 #include "knockd/keeper/listener_process.h"
 
 #include <gmock/gmock.h>
@@ -24,7 +24,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-// Waits until the keeper closes the channel, reading what it sends; how many bytes that was.
+// Reads until the keeper closes the channel; returns the number of bytes.
 size_t read_to_the_end(const Channel& channel) {
   std::array<uint8_t, kLongestMessage> buffer;
   size_t total = 0;
@@ -76,7 +76,7 @@ int evil_listener(const ListenerSettings&, Channel channel) {
   return 0;
 }
 
-int full_channel[2];  // a pipe, by which this one tells that it has said all there is room for
+int full_channel[2];  // a pipe, over which this one reports that the channel is full
 
 int listener_that_fills_its_channel(const ListenerSettings&, Channel channel) {
   channel.send_waiting(encode(FromListener(Listening{1})));
@@ -96,7 +96,7 @@ int listener_with_a_door_too_many(const ListenerSettings& settings, Channel chan
   return 0;
 }
 
-// Reads nothing until it is told to, by SIGUSR1; then tells how many messages there were.
+// Reads nothing until SIGUSR1; then reports the number of messages.
 int lazy_listener(const ListenerSettings&, Channel channel) {
   sigset_t set;
   sigemptyset(&set);
@@ -144,7 +144,7 @@ class ListenerProcessTest : public ::testing::Test, public ListenerProcess::Owne
   void on_gone(ListenerProcess&, int status) override {
     said_.push_back("gone: " + end_text(status));
   }
-  // Turns until it is so; where it does not become so, the test fails and the process is ended.
+  // Turns until the condition holds; otherwise fails the test and ends the process.
   void turn_until(const std::string& what, const std::function<bool()>& is_so) {
     bool late = false;
     EventLoop::Alarm deadline(loop_, [&late] { late = true; });
@@ -194,7 +194,7 @@ TEST_F(ListenerProcessTest, MessagesReachTheOwnerInOrder) {
   EXPECT_THAT(said_, ElementsAre("message 0", "left out 7"));
 }
 
-TEST_F(ListenerProcessTest, LastWordsAreHeard_ThenItIsGone_Once) {
+TEST_F(ListenerProcessTest, LastMessagesAreReceived_ThenItsEndOnce) {
   start(listener_that_ends);
   process_->send(StatusRequest());  // which it never reads
   turn_until_gone();
@@ -212,7 +212,7 @@ TEST_F(ListenerProcessTest, DeathIsNoticed) {
   EXPECT_THAT(said_, ElementsAre("gone: killed by signal 9 (Killed)"));
 }
 
-TEST_F(ListenerProcessTest, LastWordsAreHeard_WhenItIsReapedBeforeTheyAreRead) {
+TEST_F(ListenerProcessTest, LastMessagesAreReceived_WhenItIsReapedFirst) {
   start(listener_that_ends);
   reap(0);
   EXPECT_EQ(process_->pid(), 0);
@@ -221,20 +221,20 @@ TEST_F(ListenerProcessTest, LastWordsAreHeard_WhenItIsReapedBeforeTheyAreRead) {
   EXPECT_THAT(said_, ElementsAre("message 4", "gone: exit status 1"));
 }
 
-TEST_F(ListenerProcessTest, OneThatOnlyClosesItsChannelIsEnded) {
+TEST_F(ListenerProcessTest, ListenerThatOnlyClosesItsChannelIsEnded) {
   start(listener_that_falls_silent);
   turn_until_gone();
   EXPECT_THAT(said_, ElementsAre("gone: killed by signal 9 (Killed)"));
 }
 
-TEST_F(ListenerProcessTest, GarbageEndsIt_AndNothingAfterItIsBelieved) {
+TEST_F(ListenerProcessTest, GarbageEndsIt_AndLaterMessagesAreIgnored) {
   start(evil_listener);
   turn_until_gone();
   EXPECT_THAT(said_, ElementsAre("message 0", "gone: killed by signal 9 (Killed)"));
   EXPECT_TRUE(process_->misbehaved());
 }
 
-TEST_F(ListenerProcessTest, KnockAtADoorThatIsNotThereIsGarbage) {
+TEST_F(ListenerProcessTest, KnockAtAMissingDoorIsGarbage) {
   start(listener_with_a_door_too_many);
   turn_until_gone();
   EXPECT_THAT(said_, ElementsAre("gone: killed by signal 9 (Killed)"));
@@ -255,8 +255,8 @@ TEST_F(ListenerProcessTest, SendNeverWaits_AndLosesNothing) {
   expect_rest();
 }
 
-// On a clock by which each look takes as long as all listeners together may be read for.
-TEST_F(ListenerProcessTest, OneWithMuchToSayHasItsTurnAndNoMore) {
+// On a clock by which each reading takes the whole time for reading all listeners.
+TEST_F(ListenerProcessTest, BusyListenerGetsOneTurn) {
   ASSERT_EQ(pipe(full_channel), 0);
   EventLoop loop(+[] {
     static Instant now{};
@@ -276,14 +276,14 @@ TEST_F(ListenerProcessTest, OneWithMuchToSayHasItsTurnAndNoMore) {
   for (const int fd : full_channel) close(fd);
 }
 
-TEST_F(ListenerProcessTest, AnswerToAQuestionIsNoMisbehaviour) {
+TEST_F(ListenerProcessTest, RequestedAnswerIsAccepted) {
   start(listener_that_answers);
   process_->send(StatusRequest());
   turn_until("the answer", [&] { return said_.size() == 2; });
   EXPECT_FALSE(process_->misbehaved());
 }
 
-TEST_F(ListenerProcessTest, WhoNeverReadsIsEnded) {
+TEST_F(ListenerProcessTest, ListenerThatNeverReadsIsEnded) {
   start(lazy_listener);
   turn_until("message 0");
   for (int i = 0; i < 20'000; ++i) process_->send(NextSequence());
@@ -299,7 +299,7 @@ TEST_F(ListenerProcessTest, ProcessEndsWithIt) {
   EXPECT_TRUE(ends_soon(pid));
 }
 
-TEST_F(ListenerProcessTest, NumberThatWasReapedIsNotSignalled) {
+TEST_F(ListenerProcessTest, ReapedPidIsNotSignalled) {
   start(listener_that_ends);
   turn_until_gone();
   EXPECT_EQ(process_->pid(), 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Slots on virtual time, with listeners that are processes but capture nothing: each does what the
-// test says. Interfaces are real, in a network namespace of the test's own.
+// Slots on virtual time. Listeners are processes that capture nothing and act as the test says;
+// interfaces are real, in the test's own network namespace.
 #include "knockd/keeper/listener_slots.h"
 
 #include <gmock/gmock.h>
@@ -36,7 +36,7 @@ void say(const Channel& channel, const FromListener& message) {
   channel.send_waiting(encode(message));
 }
 
-// Waits for what the keeper sends next; nothing once it has closed the channel.
+// Waits for the keeper's next message; nothing once it has closed the channel.
 std::optional<ToListener> hear(const Channel& channel) {
   std::array<uint8_t, kLongestMessage> buffer;
   pollfd readable{channel.fd(), POLLIN, 0};
@@ -89,7 +89,7 @@ KnockEvent knock_on(uint32_t index) {
   return event;
 }
 
-// The same knock, as a router hears it that passes it on.
+// The same knock, heard again by a router that forwards it.
 void hear_twice(const ListenerSettings&, const Channel& channel) {
   say(channel, Listening{1});
   say(channel, knock_on(2));
@@ -153,7 +153,7 @@ class ListenerSlotsTest : public OwnNetwork, public ListenerSlots::Owner {
   void in_child() override {}
   void on_no_rights(const std::string& why) override { said_.push_back(why); }
 
-  // Turns, as the keeper would, until it is so. Time stands still.
+  // Turns like the keeper until the condition holds. The time does not change.
   void turn_until(const std::string& what, const std::function<bool()>& is_so) {
     const auto deadline = std::chrono::steady_clock::now() + 10s;
     while (!is_so()) {
@@ -198,7 +198,7 @@ TEST_F(ListenerSlotsTest, LostKnocksAreReportedAtOnce_AndThenOnceAMinute_NoneIsF
   start(lose_knocks);
   turn_until_logged("any: 3 complete knocks lost, too many at once");
   log_.take();
-  slots_->send(NextSequence{0, 1, 1, {{{7000}}}});  // it loses one more at each word
+  slots_->send(NextSequence{0, 1, 1, {{{7000}}}});  // it loses one more at each message
   slots_->send(NextSequence{0, 1, 1, {{{7000}}}});
   turn_until("both are heard", [&] { return std::ranges::count(said_, "1 line") == 2; });
   pass(59s);
@@ -221,7 +221,7 @@ TEST_F(ListenerSlotsTest, EntrancesAreTheInterfaces_AndTheBridgesTheyArePortsOf)
   EXPECT_THAT(slots_->entrances(), IsEmpty()) << "any: all of them";
 }
 
-TEST_F(ListenerSlotsTest, OneThatEndsIsReplaced_AfterGrowingPauses) {
+TEST_F(ListenerSlotsTest, EndedListenerIsReplaced_AfterGrowingPauses) {
   start(end);
   turn_until_logged("any: the listener ended before it listened (exit status 0); trying again");
   int starts = 1;
@@ -256,14 +256,14 @@ TEST_F(ListenerSlotsTest, FailedStartIsLoggedOnce_AndSoIsTheSuccessAfterIt) {
   turn_until("it listens", [&] { return logged("any: now listening on "); });
 }
 
-TEST_F(ListenerSlotsTest, MissingRightsAreReported_AndTriedAgainLater) {
+TEST_F(ListenerSlotsTest, MissingCapabilitiesAreReported_AndRetriedLater) {
   start(lack_rights);
   turn_until_said("any: no right to capture packets: run as root or with CAP_NET_RAW (no)");
   pass(100ms);
   EXPECT_EQ(starts_, 2);
 }
 
-TEST_F(ListenerSlotsTest, ListenersWithUnchangedRulesGoOnAfterAReload) {
+TEST_F(ListenerSlotsTest, ListenersWithUnchangedRulesContinueAfterAReload) {
   start(listen);
   turn_until_said("settled");
   slots_->renew(false);
@@ -274,7 +274,7 @@ TEST_F(ListenerSlotsTest, ListenersWithUnchangedRulesGoOnAfterAReload) {
   EXPECT_EQ(starts_, 2);
 }
 
-TEST_F(ListenerSlotsTest, StoppedOnesAreNotStartedAgain) {
+TEST_F(ListenerSlotsTest, StoppedListenersAreNotRestarted) {
   start(listen);
   turn_until_said("settled");
   slots_->stop();
@@ -283,7 +283,7 @@ TEST_F(ListenerSlotsTest, StoppedOnesAreNotStartedAgain) {
   EXPECT_EQ(starts_, 1);
 }
 
-TEST_F(ListenerSlotsTest, KnockThatIsHeardOnTwoInterfacesCountsOnce) {
+TEST_F(ListenerSlotsTest, KnockHeardOnTwoInterfacesCountsOnce) {
   start(hear_twice);
   turn_until_said("1 line");
   EXPECT_THAT(said_, Contains("knock on 2"));
@@ -297,12 +297,12 @@ TEST_F(ListenerSlotsTest, AddressesAreThoseOfTheInterface_AndFollowIt) {
   turn_until_said("203 lines");
 }
 
-TEST_F(ListenerSlotsTest, WithoutIPv6ItsAddressesAreNotGiven) {
+TEST_F(ListenerSlotsTest, WithoutIPv6ItsAddressesAreLeftOut) {
   start(count_addresses, {"wan"}, true);
   turn_until_said("101 lines");
 }
 
-TEST_F(ListenerSlotsTest, InterfaceThatIsNotThereIsWaitedFor_OneThatComesIsListenedTo) {
+TEST_F(ListenerSlotsTest, MissingInterfaceIsWaitedFor_AndUsedOnceItExists) {
   start(listen, {"ppp0"});
   EXPECT_THAT(log_.take(), ElementsAre(::testing::StartsWith(
                                "interface ppp0 does not exist, waiting for it (there are: ")));
@@ -315,13 +315,13 @@ TEST_F(ListenerSlotsTest, InterfaceThatIsNotThereIsWaitedFor_OneThatComesIsListe
   turn_until_logged("ppp0: now listening on no address");
 }
 
-TEST_F(ListenerSlotsTest, SettledWhenEachIs_NotBefore) {
+TEST_F(ListenerSlotsTest, SettledOnceEachListenerIs) {
   start(listen, {"wan", "lan"});
   EXPECT_THAT(said_, IsEmpty());
   turn_until_said("settled");
 }
 
-TEST_F(ListenerSlotsTest, DeviceMadeAnewIsListenedToAnew) {
+TEST_F(ListenerSlotsTest, RecreatedDeviceGetsANewListener) {
   start(listen, {"wan"});
   turn_until_said("settled");
   ip("link del wan");
@@ -332,7 +332,7 @@ TEST_F(ListenerSlotsTest, DeviceMadeAnewIsListenedToAnew) {
   turn_until("another listener", [&] { return starts_ == 2; });
 }
 
-TEST_F(ListenerSlotsTest, WhoIsAskedTellsItsCounts) {
+TEST_F(ListenerSlotsTest, ListenerReportsItsCountsOnRequest) {
   start([](const ListenerSettings&, const Channel& channel) {
     say(channel, Listening{0, LinkType::kRaw});
     DoorCounts counts;
@@ -359,7 +359,7 @@ TEST_F(ListenerSlotsTest, WhoIsAskedTellsItsCounts) {
   EXPECT_EQ(reports[0].sources, 3u);
 }
 
-TEST_F(ListenerSlotsTest, OneThatIsAskedAndDoesNotAnswerIsNotAskedAgain) {
+TEST_F(ListenerSlotsTest, ListenerThatDoesNotAnswerIsNotAskedAgain) {
   start([](const ListenerSettings&, const Channel& channel) {
     say(channel, Listening{1, LinkType::kRaw});
     ListenerStatus status;
@@ -375,7 +375,7 @@ TEST_F(ListenerSlotsTest, OneThatIsAskedAndDoesNotAnswerIsNotAskedAgain) {
   EXPECT_EQ(slots_->report()[0].packets, 1u);
 }
 
-TEST_F(ListenerSlotsTest, WhatIsWaitedForIsReportedWithItsReason) {
+TEST_F(ListenerSlotsTest, AwaitedInterfaceIsReportedWithTheReason) {
   start(listen, {"wan9"});
   turn_until_said("settled");
   EXPECT_FALSE(slots_->ask());

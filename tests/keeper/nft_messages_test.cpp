@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Messages to and from the kernel, beside those of nft(8).
+// Messages to and from the kernel, compared with those of nft(8).
 #include "knockd/keeper/nft_messages.h"
 
 #include <gmock/gmock.h>
@@ -79,7 +79,7 @@ TEST(NftMessages, AnElementIsSentAsNftSendsIt) {
   }
 }
 
-TEST(NftMessages, PuttingAddsDeletesAndAddsInOneTransaction) {
+TEST(NftMessages, PutAddsDeletesAndAddsInOneTransaction) {
   std::string batch = put_one();
   std::vector<int> types;
   for (const nlmsghdr* message : messages_of(batch)) {
@@ -93,7 +93,7 @@ TEST(NftMessages, PuttingAddsDeletesAndAddsInOneTransaction) {
   EXPECT_NE(messages_of(batch).at(3)->nlmsg_flags & NLM_F_ACK, 0);
 }
 
-TEST(NftMessages, ManyElementsGoIntoSeveralMessages) {
+TEST(NftMessages, ManyElementsAreSplitIntoSeveralMessages) {
   std::vector<TimedElement> elements;
   for (uint16_t port = 1; port <= 100; ++port) {
     elements.push_back(
@@ -107,7 +107,7 @@ TEST(NftMessages, ManyElementsGoIntoSeveralMessages) {
   EXPECT_GT(messages.size(), 4u);
 }
 
-TEST(NftMessages, KeysAreOfTheTypesThatNftHasForThem) {
+TEST(NftMessages, KeysHaveNftsTypes) {
   EXPECT_EQ(set_key(*IpAddress::parse("192.0.2.7")), bytes({192, 0, 2, 7}));
   EXPECT_EQ(set_key(*IpAddress::parse("192.0.2.7"), {51820, Protocol::kUdp}),
             bytes({192, 0, 2, 7, 17, 0, 0, 0, 0xca, 0x6c, 0, 0}));
@@ -121,7 +121,7 @@ TEST(NftMessages, APortIsReadFromItsKeyAlone) {
   EXPECT_EQ(port_of_key(bytes({6, 0, 0, 0, 0, 22})), std::nullopt);
 }
 
-TEST(NftMessages, AnAnswersEndIsItsErrorOrNone) {
+TEST(NftMessages, AnswerEndsWithAnErrorOrSuccess) {
   struct {
     nlmsghdr header{};
     nlmsgerr error{};
@@ -140,8 +140,8 @@ TEST(NftMessages, AnAnswersEndIsItsErrorOrNone) {
   EXPECT_EQ(end_in(message.header), std::nullopt);
 }
 
-// For good it would stay with a time of 0.
-TEST(NftMessages, WhoHasLessThanAMillisecondLeftHasOne) {
+// A time of 0 would make it permanent.
+TEST(NftMessages, LessThanAMillisecondIsRoundedUpToOne) {
   const TimedElement element{{kOpen4, set_key(*IpAddress::parse("1.2.3.4"), kSsh)},
                              std::chrono::nanoseconds(1)};
   std::string batch = put_request({&element, 1}, 7);
@@ -152,7 +152,7 @@ TEST(NftMessages, WhoHasLessThanAMillisecondLeftHasOne) {
               HasSubstr(std::string(attribute) + bytes({0, 0, 0, 0, 0, 0, 0, 1})));
 }
 
-TEST(NftMessages, AnAnswerThatWasInterruptedIsNone) {
+TEST(NftMessages, InterruptedAnswerIsRefused) {
   nlmsghdr content{sizeof(nlmsghdr), NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSETELEM, 0, 1, 0};
   nlmsghdr done{sizeof(nlmsghdr), NLMSG_DONE, 0, 1, 0};
   AnswerEnd whole;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Names beside the real nft(8).
+// Names checked with the real nft(8).
 #include "knockd/knock/nft_name.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ namespace {
 
 class NftNameTest : public NftNetwork {};
 
-TEST_F(NftNameTest, IsWhatNftTakes) {
+TEST_F(NftNameTest, AcceptsTheSameNamesAsNft) {
   for (const std::string word :
        {"knockd", "nat",   "filter", "mangle", "raw",        "tables", "packets",
         "port",   "state", "table",  "set",    "rule",       "ip",     "ip6",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A network namespace for one test with the sets of its kernel, and nft(8) beside them; skips the
-// test where the kernel has none.
+// A network namespace for one test, with the kernel's sets and nft(8); skips the test if the kernel
+// has no sets.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Sets of the real kernel, which nft(8) makes and lists; each test in a network namespace of its
-// own.
+// Sets of the real kernel, made and listed by nft(8); each test in its own network namespace.
 #include "knockd/keeper/nft_sets.h"
 
 #include <gmock/gmock.h>
@@ -76,7 +75,7 @@ TEST_F(NftSetsTest, AnElementIsWhatNftShowsForItsAddressAndPort) {
               HasSubstr("2001:db8::7 . udp . 51820 timeout 1m"));
 }
 
-TEST_F(NftSetsTest, PuttingAgainRenewsTheTime) {
+TEST_F(NftSetsTest, PutAgainRenewsTheTime) {
   const std::string key = set_key(address("192.0.2.7"), kSsh);
   ASSERT_EQ(put(kOpen4, key, seconds(5)), 0);
   ASSERT_EQ(put(kOpen4, key, seconds(3600)), 0);
@@ -88,7 +87,7 @@ TEST_F(NftSetsTest, PuttingAgainRenewsTheTime) {
   EXPECT_LE((*sets_->find({kOpen4, key}))->left.value(), seconds(5));
 }
 
-TEST_F(NftSetsTest, WhatIsRemovedIsGoneWhetherItWasThereOrNot) {
+TEST_F(NftSetsTest, RemovalSucceeds_WhetherTheElementExistsOrNot) {
   const std::string key = set_key(address("192.0.2.7"), kSsh);
   ASSERT_EQ(put(kOpen4, key, seconds(60)), 0);
   EXPECT_EQ(remove(kOpen4, key), 0);
@@ -97,7 +96,7 @@ TEST_F(NftSetsTest, WhatIsRemovedIsGoneWhetherItWasThereOrNot) {
   EXPECT_EQ(*sets_->find({kOpen4, key}), std::nullopt);
 }
 
-TEST_F(NftSetsTest, AFullSetIsSaidAndAnAbsentElementIsStillRemovedFromIt) {
+TEST_F(NftSetsTest, AFullSetIsReported_AndAnAbsentElementCanStillBeRemoved) {
   for (const char* full : {"192.0.2.1", "192.0.2.2", "192.0.2.3"}) {
     ASSERT_EQ(put(kOpen4, set_key(address(full), kSsh), seconds(60)), 0);
   }
@@ -106,7 +105,7 @@ TEST_F(NftSetsTest, AFullSetIsSaidAndAnAbsentElementIsStillRemovedFromIt) {
   EXPECT_THAT(*sets_->list(kOpen4), SizeIs(3));
 }
 
-TEST_F(NftSetsTest, OfSeveralElementsAllAreInOrNone) {
+TEST_F(NftSetsTest, SeveralElementsAreAddedAllOrNone) {
   std::vector<TimedElement> elements;
   for (uint8_t i = 1; i <= 3; ++i) {
     elements.push_back(
@@ -122,12 +121,12 @@ TEST_F(NftSetsTest, OfSeveralElementsAllAreInOrNone) {
   EXPECT_EQ(sets_->put(elements), ENFILE);
   EXPECT_THAT(*sets_->list(kOpen4), IsEmpty());
   EXPECT_THAT(*sets_->list(kOpen6), IsEmpty());
-  // A message that succeeds has an answer of its own, after that of the one that failed.
+  // A successful message has its own answer, after that of the failed one.
   elements.push_back({{kOpen6, set_key(address("2001:db8::2"), kSsh)}, seconds(60)});
   EXPECT_EQ(sets_->put(elements), ENFILE);
 }
 
-TEST_F(NftSetsTest, TellsSetsThatADoorCanUseFromOthers) {
+TEST_F(NftSetsTest, DistinguishesSetsThatADoorCanUse) {
   nft("table ip own {\n"
       " set plain { type ipv4_addr; flags timeout; }\n"
       " set lasting { type ipv4_addr; }\n"
@@ -160,7 +159,7 @@ TEST_F(NftSetsTest, TellsSetsThatADoorCanUseFromOthers) {
   EXPECT_FALSE(describe("six").is_v4);
 }
 
-TEST_F(NftSetsTest, AMissingSetIsNoEntryAndHasNoElement) {
+TEST_F(NftSetsTest, AMissingSetGivesNoEntry_AndHasNoElement) {
   const SetName missing{TableFamily::kInet, "knockd", "nowhere"};
   const std::string key = set_key(address("192.0.2.1"), kSsh);
   EXPECT_EQ(sets_->describe(missing).error(), ENOENT);
@@ -172,7 +171,7 @@ TEST_F(NftSetsTest, AMissingSetIsNoEntryAndHasNoElement) {
   EXPECT_EQ(sets_->picture("nowhere", {}).error(), ENOENT);
 }
 
-TEST_F(NftSetsTest, AnElementWithoutATimeIsFoundToStay) {
+TEST_F(NftSetsTest, AnElementWithoutATimeIsPermanent) {
   nft("table ip own { set plain { type ipv4_addr; flags timeout; elements = { 192.0.2.1 }; }\n}\n");
   const SetName plain{TableFamily::kIp, "own", "plain"};
   const auto found = sets_->find({plain, set_key(address("192.0.2.1"))});
@@ -180,7 +179,7 @@ TEST_F(NftSetsTest, AnElementWithoutATimeIsFoundToStay) {
   EXPECT_EQ((*found)->left, std::nullopt);
 }
 
-TEST_F(NftSetsTest, TheTimeOfAnElementIsWhatItHasLeft) {
+TEST_F(NftSetsTest, TheTimeOfAnElementIsTheTimeLeft) {
   nft("add element inet knockd open4_32 { 192.0.2.7 . tcp . 22 timeout 1h expires 5m }\n");
   const auto found = sets_->find({kOpen4, set_key(address("192.0.2.7"), kSsh)});
   ASSERT_TRUE(found && *found);
@@ -196,7 +195,7 @@ TEST_F(NftSetsTest, ThousandsOfElementsAreListed) {
   EXPECT_THAT(*sets_->list({TableFamily::kIp, "own", "many"}), SizeIs(5000));
 }
 
-TEST_F(NftSetsTest, ThePictureOfATableChangesWithItsRulesAndNotWithWhoIsLetIn) {
+TEST_F(NftSetsTest, TheDigestOfATableChangesWithItsRules_NotWithItsElements) {
   const std::vector<std::string> fixed = {"shut", "kept", "interfaces"};
   const std::string before = *sets_->picture("knockd", fixed);
   EXPECT_EQ(*sets_->picture("knockd", fixed), before);
@@ -215,7 +214,7 @@ TEST_F(NftSetsTest, ThePictureOfATableChangesWithItsRulesAndNotWithWhoIsLetIn) {
   EXPECT_NE(*sets_->picture("knockd", fixed), before);
 }
 
-TEST_F(NftSetsTest, ChangesOfOthersAreHeardAndOwnOnesAreNot) {
+TEST_F(NftSetsTest, ChangesOfOthersAreReported_OwnOnesAreNot) {
   auto monitor = RulesetMonitor::create(sets_->port());
   ASSERT_TRUE(monitor);
   EXPECT_FALSE(monitor->read());
@@ -226,7 +225,7 @@ TEST_F(NftSetsTest, ChangesOfOthersAreHeardAndOwnOnesAreNot) {
   EXPECT_FALSE(monitor->read());
 }
 
-TEST_F(NftSetsTest, MoreChangesThanTheSocketHoldsAreOne) {
+TEST_F(NftSetsTest, MoreChangesThanTheSocketHoldsAreReportedAsOne) {
   auto monitor = RulesetMonitor::create(sets_->port());
   auto others = NftSets::create();
   ASSERT_TRUE(monitor && others);
@@ -250,8 +249,8 @@ TEST_F(NftSetsTest, ThirtyThousandElementsOfOthersOverrunNothing) {
   EXPECT_EQ(put(kOpen4, set_key(address("192.0.2.7"), kSsh), seconds(60)), 0);
 }
 
-// As fast as the kernel takes them: each one disturbs a listing that is under way.
-TEST_F(NftSetsTest, InAStormOfOthersChangesATableIsSeenAsItIs) {
+// As fast as the kernel accepts them: each one disturbs a running listing.
+TEST_F(NftSetsTest, ATableIsReadCorrectly_DuringAStormOfChanges) {
   nft("table ip own { set many { type ipv4_addr; flags timeout; }\n}\n");
   const std::vector<std::string> fixed = {"shut", "kept", "interfaces"};
   const std::string before = *sets_->picture("knockd", fixed);

@@ -26,7 +26,7 @@ class PidFileTest : public ::testing::Test {
   pid_t other_ = -1;
 };
 
-TEST_F(PidFileTest, HoldsOurNumber_UntilWeLeave) {
+TEST_F(PidFileTest, HoldsOurPid_UntilWeExit) {
   {
     PidFile file;
     EXPECT_EQ(file.write(path_, other_), Outcome::kWritten);
@@ -36,7 +36,7 @@ TEST_F(PidFileTest, HoldsOurNumber_UntilWeLeave) {
   EXPECT_FALSE(std::filesystem::exists(path_));
 }
 
-TEST_F(PidFileTest, SecondDaemonIsToldTheFirstsNumber_AndLeavesItsFile) {
+TEST_F(PidFileTest, SecondDaemonGetsThePidOfTheFirst_AndKeepsItsFile) {
   PidFile first;
   ASSERT_EQ(first.write(path_, other_), Outcome::kWritten);
   const std::string said = in_child([&] {
@@ -48,7 +48,7 @@ TEST_F(PidFileTest, SecondDaemonIsToldTheFirstsNumber_AndLeavesItsFile) {
   EXPECT_EQ(read_file(path_), own_number());
 }
 
-TEST_F(PidFileTest, FileLeftByACrashStopsNobody) {
+TEST_F(PidFileTest, FileLeftByACrashDoesNotPreventAStart) {
   write_file(path_, "1\nand more than our number takes\n");
   PidFile file;
   EXPECT_EQ(file.write(path_, other_), Outcome::kWritten);
@@ -76,7 +76,7 @@ TEST_F(PidFileTest, ChildOfTheWriterRemovesNothing) {
   EXPECT_EQ(read_file(path_), own_number());
 }
 
-TEST_F(PidFileTest, FileOfAnotherInItsPlaceIsLeftAlone) {
+TEST_F(PidFileTest, FileOfAnotherProcessIsKept) {
   {
     PidFile file;
     ASSERT_EQ(file.write(path_, other_), Outcome::kWritten);
@@ -86,7 +86,7 @@ TEST_F(PidFileTest, FileOfAnotherInItsPlaceIsLeftAlone) {
   EXPECT_EQ(read_file(path_), "4242\n");
 }
 
-TEST_F(PidFileTest, RunningDaemonWhoseFileTellsNothingIsNumberZero) {
+TEST_F(PidFileTest, RunningDaemonWithAnEmptyFileHasPidZero) {
   PidFile first;
   ASSERT_EQ(first.write(path_, other_), Outcome::kWritten);
   write_file(path_, "garbage\n");
@@ -95,7 +95,7 @@ TEST_F(PidFileTest, RunningDaemonWhoseFileTellsNothingIsNumberZero) {
   EXPECT_EQ(other_, 0);
 }
 
-TEST_F(PidFileTest, UnwritableSaysWhy) {
+TEST_F(PidFileTest, UnwritableFileGivesTheReason) {
   PidFile file;
   EXPECT_EQ(file.write(folder_ / "missing/knockd.pid", other_), Outcome::kUnwritable);
   EXPECT_EQ(errno, ENOENT);
@@ -103,7 +103,7 @@ TEST_F(PidFileTest, UnwritableSaysWhy) {
   EXPECT_EQ(errno, EISDIR);
 }
 
-// Where others may write, a link could make us overwrite any file.
+// In a folder writable by others a link could make us overwrite any file.
 TEST_F(PidFileTest, LinkIsNotFollowed) {
   write_file(folder_ / "precious", "precious");
   std::filesystem::create_symlink(folder_ / "precious", path_);

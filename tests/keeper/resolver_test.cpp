@@ -25,7 +25,7 @@
 namespace knockd {
 namespace {
 
-TEST(CleanHostName, KeepsWhatNamesAreMadeOf) {
+TEST(CleanHostName, KeepsCharactersOfHostNames) {
   constexpr struct {
     const char* name;
     const char* clean;
@@ -58,7 +58,7 @@ TEST(CleanHostName, KeepsNoOtherByte) {
 
 const IpAddress kLoopback = IpAddress::parse("127.0.0.1").value();
 
-TEST(ResolverTest, NameIsKnownLater_AndTheFirstQuestionDoesNotWait) {
+TEST(ResolverTest, NameIsKnownLater_AndTheFirstRequestDoesNotWait) {
   EventLoop loop;
   RecordingLog log;
   const auto created = Resolver::create(loop, log);
@@ -77,16 +77,16 @@ std::string field(const std::string& status, const std::string& name) {
   return status.substr(begin, status.find('\n', begin) - begin);
 }
 
-// What a name server answers is read by the C library in there.
-TEST(ResolverTest, ProcessHasNoRights_AndNoDescriptorButItsChannel) {
+// The C library parses the name server's answers in that process.
+TEST(ResolverTest, ProcessHasNoPrivileges_AndNoDescriptorButItsChannel) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to have rights to lose";
   EventLoop loop;
   RecordingLog log;
-  const UniqueFd ours(open("/etc/passwd", O_RDONLY));  // as if by an exec of the caller's
+  const UniqueFd ours(open("/etc/passwd", O_RDONLY));  // as after an exec by the caller
   const auto created = Resolver::create(loop, log);
   Resolver& resolver = **created;
   resolver.name_of(kLoopback);
-  loop.turn();  // once it answers, it has given up what it is to
+  loop.turn();  // once it answers, it has dropped its privileges
   const std::string process = "/proc/" + std::to_string(resolver.pid());
   const std::string status = read_file(process + "/status");
   EXPECT_THAT(field(status, "Uid"), testing::Not(testing::StartsWith("0")));
@@ -105,7 +105,7 @@ TEST(ResolverTest, ProcessHasNoRights_AndNoDescriptorButItsChannel) {
               testing::UnorderedElementsAre("/dev/null", "/dev/null", "/dev/null", "socket:"));
 }
 
-// As an ordinary user with ambient capabilities, who becomes nobody else.
+// The case of an ordinary user with ambient capabilities, who cannot change user.
 TEST(ResolverTest, ProcessOfAnOrdinaryUserGivesUpItsCapabilitiesToo) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to be someone else";
   EXPECT_EQ(in_child([] {
@@ -125,7 +125,7 @@ TEST(ResolverTest, ProcessOfAnOrdinaryUserGivesUpItsCapabilitiesToo) {
             "0000000000000000");
 }
 
-TEST(ResolverTest, AnotherAnswers_WhenItsProcessEnds) {
+TEST(ResolverTest, AnotherProcessAnswers_WhenItsProcessEnds) {
   EventLoop loop;
   RecordingLog log;
   const auto created = Resolver::create(loop, log);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The keeper of shut ports on virtual time, with the real nft(8) and kernel; each test in a network
-// namespace of its own. What packets say: tests/e2e/test_native_doors.py.
+// The keeper of shut ports on virtual time, with the real nft(8) and kernel; each test in its own
+// network namespace. tests/e2e/test_native_doors.py sends packets.
 #include "knockd/keeper/shut_ports.h"
 
 #include <fcntl.h>
@@ -65,7 +65,7 @@ class ShutPortsTest : public NftNetwork {
     return door;
   }
   std::string dismiss(const OpenDoor& door) { return ports_->dismiss({&door, 1}).at(0); }
-  // What a set has, by the kernel; nothing without the set.
+  // The kernel's elements of a set; nothing without the set.
   std::vector<NftSets::Found> elements(const SetName& set) {
     auto found = sets_->list(set);
     return found ? *std::move(found) : std::vector<NftSets::Found>();
@@ -73,7 +73,7 @@ class ShutPortsTest : public NftNetwork {
   bool is_in_kernel(const std::string& table) {
     return static_cast<bool>(sets_->picture(table, {}));
   }
-  // What others changed is heard, and looked at a little later; nft may run for it.
+  // Changes by others are noticed, and handled a little later; nft may run for it.
   void look() {
     loop_.poll();
     now_ += 10ms;
@@ -92,7 +92,7 @@ class ShutPortsTest : public NftNetwork {
   std::optional<ShutPorts> ports_;
 };
 
-TEST_F(ShutPortsTest, AReloadKeepsTheSetsOfBothFamiliesThatSomebodyIsInBy) {
+TEST_F(ShutPortsTest, AReloadKeepsUsedSetsOfBothFamilies) {
   ASSERT_TRUE(ports_->shut(ssh_table()));
   ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s)), "");
   ASSERT_EQ(ports_->admit(opening(2, "2001:db8::7", 60s)), "");
@@ -104,8 +104,8 @@ TEST_F(ShutPortsTest, AReloadKeepsTheSetsOfBothFamiliesThatSomebodyIsInBy) {
   EXPECT_THAT(elements(kOpen6), SizeIs(1));
 }
 
-// Of an earlier run, with another Open_Prefix.
-TEST_F(ShutPortsTest, WhoIsTakenUpIsInByThePrefixOfThatDay) {
+// An opening of an earlier run, with another Open_Prefix.
+TEST_F(ShutPortsTest, RestoredKnockerIsAdmittedWithItsRecordedPrefix) {
   ASSERT_TRUE(ports_->shut(ssh_table()));
   ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s)), "");
   OpenDoor v4 = opening(2, "198.51.100.7", 60s);
@@ -122,7 +122,7 @@ TEST_F(ShutPortsTest, WhoIsTakenUpIsInByThePrefixOfThatDay) {
   EXPECT_EQ(dismiss(v4), "");
 }
 
-TEST_F(ShutPortsTest, FamilyThatNoDoorLetsInIsRefused_AndTheTableStays) {
+TEST_F(ShutPortsTest, FamilyThatNoDoorAdmitsIsRefused_AndTheTableStays) {
   ShutTable only_v4 = ssh_table();
   only_v4.prefixes_v6 = {};
   ASSERT_TRUE(ports_->shut(only_v4));
@@ -154,7 +154,7 @@ TEST_F(ShutPortsTest, AReloadWithoutSuchDoorsRemovesTheTable_ForGood) {
   EXPECT_THAT(log_.take(), IsEmpty());
 }
 
-TEST_F(ShutPortsTest, ATableThatCannotBeKeptForTheNextStartIsShutAndSaid) {
+TEST_F(ShutPortsTest, ATableThatCannotBeSavedIsShut_AndReported) {
   ports_->keep_in(folder_ / "nowhere/kept");
   EXPECT_TRUE(ports_->shut(ssh_table()));
   EXPECT_THAT(log_.take(), ElementsAre("cannot keep the table in " + (folder_ / "nowhere/kept") +
@@ -169,7 +169,7 @@ TEST_F(ShutPortsTest, AnEmptyTableInPlaceOfOursIsReplaced) {
   EXPECT_THAT(log_.take(), ElementsAre("table knockd was changed by another program: made anew"));
 }
 
-TEST_F(ShutPortsTest, ExpiredElementIsNotPutInForGood) {
+TEST_F(ShutPortsTest, ExpiredElementIsNotAddedPermanently) {
   ASSERT_TRUE(ports_->shut(ssh_table()));
   const OpenDoor first = opening(1, "192.0.2.7", 1000s);
   ASSERT_EQ(ports_->admit(first), "");
@@ -190,7 +190,7 @@ TEST_F(ShutPortsTest, AnElementHasTheTimeOfThoseThatStillHoldIt) {
   EXPECT_LE(elements(kOpen4)[0].left.value(), 60s);
 }
 
-TEST_F(ShutPortsTest, NobodyIsLetInLaterWhoWasRefused) {
+TEST_F(ShutPortsTest, RefusedKnockerIsNotAdmittedLater) {
   nft("table inet own { set allowed { type ipv4_addr; size 1; flags timeout;\n"
       " elements = { 192.0.2.99 }; }\n}\n");
   EXPECT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s, kTheirs)),
@@ -200,7 +200,7 @@ TEST_F(ShutPortsTest, NobodyIsLetInLaterWhoWasRefused) {
   EXPECT_THAT(elements(kTheirs), IsEmpty());
 }
 
-TEST_F(ShutPortsTest, AnElementThatOthersPutInForLongerStays) {
+TEST_F(ShutPortsTest, AnElementThatOthersAddedForLongerStays) {
   nft("table inet own { set allowed { type ipv4_addr; flags timeout;\n"
       " elements = { 192.0.2.7 timeout 1h }; }\n}\n");
   const OpenDoor door = opening(1, "192.0.2.7", 60s, kTheirs);
@@ -210,7 +210,7 @@ TEST_F(ShutPortsTest, AnElementThatOthersPutInForLongerStays) {
   EXPECT_GT(elements(kTheirs)[0].left, 1000s);
 }
 
-TEST_F(ShutPortsTest, WhatOthersChangeInTheirSetStays) {
+TEST_F(ShutPortsTest, ChangesByOthersInTheirOwnSetStay) {
   nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
   ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s, kTheirs)), "");
   nft("delete element inet own allowed { 192.0.2.7 }\n"
@@ -231,7 +231,7 @@ TEST_F(ShutPortsTest, AnElementOfOursWhoseNewTimeIsShorterIsStillOurs) {
   EXPECT_THAT(elements(kTheirs), IsEmpty());
 }
 
-// The kernel's timeouts stand still meanwhile; the time of an opening does not.
+// The kernel's timeouts stop meanwhile; the time of an opening does not.
 TEST_F(ShutPortsTest, AnElementOfOursIsOursAfterTheMachineSlept) {
   nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
   const OpenDoor door = opening(1, "192.0.2.7", 1h, kTheirs);
@@ -242,7 +242,7 @@ TEST_F(ShutPortsTest, AnElementOfOursIsOursAfterTheMachineSlept) {
   EXPECT_THAT(elements(kTheirs), IsEmpty());
 }
 
-TEST_F(ShutPortsTest, WhoKnocksAgainAfterTheMachineSleptHasTheTimeOfANewKnock) {
+TEST_F(ShutPortsTest, KnockAfterTheMachineSleptGivesTheFullTime) {
   nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
   ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 2h, kTheirs)), "");
   now_ += 1h;
@@ -253,7 +253,7 @@ TEST_F(ShutPortsTest, WhoKnocksAgainAfterTheMachineSleptHasTheTimeOfANewKnock) {
   EXPECT_LE(elements(kTheirs)[0].left.value(), 70min);
 }
 
-TEST_F(ShutPortsTest, AnOverdueOpeningOfAnEarlierRunIsTakenOut) {
+TEST_F(ShutPortsTest, AnOverdueOpeningOfAnEarlierRunIsRemoved) {
   ASSERT_TRUE(ports_->shut(ssh_table()));
   const OpenDoor door = opening(1, "192.0.2.7", 0s);
   const TimedElement element{{kOpen4, set_key(door.source, kSsh)}, 60s};
@@ -262,7 +262,7 @@ TEST_F(ShutPortsTest, AnOverdueOpeningOfAnEarlierRunIsTakenOut) {
   EXPECT_THAT(elements(kOpen4), IsEmpty());
 }
 
-// More than one batch holds, of several sets, of which one is gone; each has its own answer.
+// More than one batch can hold, in several sets, one of them missing; each has its own answer.
 TEST_F(ShutPortsTest, ThousandsAreDismissedAtOnce) {
   nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
   ShutTable table = ssh_table();
@@ -285,7 +285,7 @@ TEST_F(ShutPortsTest, ThousandsAreDismissedAtOnce) {
   EXPECT_LE(elements(kOpen4)[0].left.value(), 30s);
 }
 
-TEST_F(ShutPortsTest, ThousandsArePutInAgain) {
+TEST_F(ShutPortsTest, ThousandsAreAddedAgain) {
   ShutTable table = ssh_table();
   table.most_elements = 2000;
   ASSERT_TRUE(ports_->shut(table));
@@ -299,7 +299,7 @@ TEST_F(ShutPortsTest, ThousandsArePutInAgain) {
   EXPECT_THAT(elements(kOpen4), SizeIs(1200));
 }
 
-TEST_F(ShutPortsTest, ATimeThatOthersMadeLongerIsPutRight) {
+TEST_F(ShutPortsTest, ATimeExtendedByOthersIsCorrected) {
   ASSERT_TRUE(ports_->shut(ssh_table()));
   ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s)), "");
   nft("delete element inet knockd open4_32 { 192.0.2.7 . tcp . 22 }\n"
@@ -309,7 +309,7 @@ TEST_F(ShutPortsTest, ATimeThatOthersMadeLongerIsPutRight) {
   EXPECT_LE(elements(kOpen4)[0].left.value(), 60s);
 }
 
-TEST_F(ShutPortsTest, WhoCannotBeRenewedIsStillToBeIn) {
+TEST_F(ShutPortsTest, FailedRenewalKeepsTheAdmission) {
   nft("table inet own { set allowed { type ipv4_addr; size 1; flags timeout; }\n}\n");
   ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s, kTheirs)), "");
   nft("flush set inet own allowed\nadd element inet own allowed { 192.0.2.99 }\n");
@@ -320,7 +320,7 @@ TEST_F(ShutPortsTest, WhoCannotBeRenewedIsStillToBeIn) {
 }
 
 // Also within one turn of the loop.
-TEST_F(ShutPortsTest, ASetOfOthersThatIsMadeAnewIsLookedUpAnew) {
+TEST_F(ShutPortsTest, ARecreatedSetOfOthersIsLookedUpAgain) {
   nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
   ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s, kTheirs)), "");
   nft("delete table inet own\n"
@@ -348,8 +348,8 @@ TEST_F(ShutPortsTest, EachSetOfOthersIsKnownByItsName) {
   EXPECT_THAT(elements(ports), SizeIs(1));
 }
 
-// Whatever the administrator makes of a set while somebody is in it, only what a knock would be put
-// into is put right.
+// However the administrator recreates a set in use, only a set that can hold a knocker gets
+// elements again.
 class SetMadeAnewTest : public ShutPortsTest, public ::testing::WithParamInterface<const char*> {};
 
 TEST_P(SetMadeAnewTest, OfAnotherKindGetsNoElementAndOneLine) {
@@ -389,7 +389,7 @@ INSTANTIATE_TEST_SUITE_P(
                       "set allowed { type ipv4_addr . inet_proto . inet_service; flags timeout; }",
                       "map allowed { type ipv4_addr : verdict; flags timeout; }"));
 
-TEST_F(ShutPortsTest, ThatASetHasNoRoomForThoseWhoWereInIsSaidOnce) {
+TEST_F(ShutPortsTest, AFullSetIsReportedOnce_WhenKnockersCannotBeReadmitted) {
   nft("table inet own { set allowed { type ipv4_addr; flags timeout; size 1; }\n}\n");
   OpenDoor door = opening(1, "192.0.2.7", 1h, kTheirs);
   ASSERT_EQ(ports_->admit(door), "");
@@ -416,8 +416,8 @@ TEST_F(ShutPortsTest, ThatASetHasNoRoomForThoseWhoWereInIsSaidOnce) {
   EXPECT_THAT(log_.take(), SizeIs(1)) << "who is in is another";
 }
 
-// That an element runs out is no change that is heard of.
-TEST_F(ShutPortsTest, WhoWasInIsInAgainWhenASetHasRoomAgain) {
+// The kernel does not report expired elements.
+TEST_F(ShutPortsTest, KnockerIsReadmittedWhenASetHasRoomAgain) {
   nft("table inet own { set allowed { type ipv4_addr; flags timeout; size 1; }\n}\n");
   ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 1000h, kTheirs)), "");
   nft("flush set inet own allowed\nadd element inet own allowed { 192.0.2.99 timeout 1s }\n");
@@ -430,8 +430,8 @@ TEST_F(ShutPortsTest, WhoWasInIsInAgainWhenASetHasRoomAgain) {
   EXPECT_TRUE(*sets_->find({kTheirs, key})) << "the other's time is over since 9 s";
 }
 
-// What others change all the time may have a million elements.
-TEST_F(ShutPortsTest, ALookAtASetOfOthersIsNotAtAllOfIt) {
+// A set that others change all the time may have a million elements.
+TEST_F(ShutPortsTest, CheckingASetOfOthersDoesNotReadAllOfIt) {
   nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
   ASSERT_EQ(ports_->admit(opening(1, "192.0.2.7", 1h, kTheirs)), "");
   for (int batch = 0; batch < 200; ++batch) {
@@ -456,7 +456,7 @@ TEST_F(ShutPortsTest, ALookAtASetOfOthersIsNotAtAllOfIt) {
   EXPECT_TRUE(*sets_->find({kTheirs, set_key(IpAddress::parse("192.0.2.7").value())}));
 }
 
-// nft(8) holds its tables as long as it runs; that they go with it, the kernel tells nobody.
+// nft(8) owns its tables while it runs; the kernel does not report that they are removed with it.
 TEST_F(ShutPortsTest, ATableThatBelongsToAnotherProgramIsNamedAsSuch) {
   FILE* const owner = popen("nft -i >/dev/null", "w");
   ASSERT_NE(owner, nullptr);
@@ -473,7 +473,7 @@ TEST_F(ShutPortsTest, ATableThatBelongsToAnotherProgramIsNamedAsSuch) {
 }
 
 // Repairs in a row have pauses.
-TEST_F(ShutPortsTest, WhoComesBeforeTheTableIsMadeAnewIsIn) {
+TEST_F(ShutPortsTest, KnockBeforeTheTableIsRebuiltIsAdmitted) {
   ASSERT_TRUE(ports_->shut(ssh_table()));
   nft("flush ruleset\n");
   EXPECT_EQ(ports_->admit(opening(1, "192.0.2.7", 60s)), "");
@@ -481,7 +481,7 @@ TEST_F(ShutPortsTest, WhoComesBeforeTheTableIsMadeAnewIsIn) {
   EXPECT_THAT(elements(kOpen4), SizeIs(1));
 }
 
-TEST_F(ShutPortsTest, WhoComesWhileTheTableIsMadeAnewIsIn) {
+TEST_F(ShutPortsTest, KnockWhileTheTableIsRebuiltIsAdmitted) {
   ASSERT_TRUE(ports_->shut(ssh_table()));
   nft("flush ruleset\n");
   loop_.poll();
@@ -492,7 +492,7 @@ TEST_F(ShutPortsTest, WhoComesWhileTheTableIsMadeAnewIsIn) {
   EXPECT_THAT(elements(kOpen4), SizeIs(1));
 }
 
-TEST_F(ShutPortsTest, WhoComesDuringAReloadIsInByTheNewTable) {
+TEST_F(ShutPortsTest, KnockDuringAReloadIsAdmittedByTheNewTable) {
   ASSERT_TRUE(ports_->shut(ssh_table()));
   ShutTable wider = ssh_table();
   wider.prefixes_v4 = {96 + 24};
@@ -505,7 +505,7 @@ TEST_F(ShutPortsTest, WhoComesDuringAReloadIsInByTheNewTable) {
   EXPECT_EQ(ports_->table(), wider);
 }
 
-TEST_F(ShutPortsTest, OfReloadsWhileNftRunsTheLastIsInForce) {
+TEST_F(ShutPortsTest, LastOfSeveralReloadsWins_WhileNftRuns) {
   ASSERT_TRUE(ports_->shut(ssh_table()));
   ShutTable table = ssh_table();
   for (const uint16_t port : std::vector<uint16_t>{80, 443, 8080}) {
@@ -517,7 +517,7 @@ TEST_F(ShutPortsTest, OfReloadsWhileNftRunsTheLastIsInForce) {
   EXPECT_THAT(log_.take(), ElementsAre("port 22 is no longer shut", "port 80 is no longer shut"));
 }
 
-TEST_F(ShutPortsTest, WhoOnlyReportsATableOfAnEarlierRunDoesNotHoldIt) {
+TEST_F(ShutPortsTest, ReportingATableOfAnEarlierRunDoesNotLockIt) {
   ports_->keep_in(folder_ / "kept");
   ASSERT_TRUE(ports_->shut(ssh_table()));
   ports_.emplace(loop_, log_, "knockd", folder_.path());
@@ -529,7 +529,7 @@ TEST_F(ShutPortsTest, WhoOnlyReportsATableOfAnEarlierRunDoesNotHoldIt) {
   EXPECT_EQ(unshut.take(), "");
 }
 
-// It would shut its ports for everyone.
+// It would shut its ports for everybody.
 TEST_F(ShutPortsTest, ATableUnderAnEarlierNameIsRemoved) {
   ports_->keep_in(folder_ / "kept");
   ShutTable table = ssh_table();
@@ -565,7 +565,7 @@ TEST_F(ShutPortsTest, FormerTableThatADaemonHoldsStays_AndTheNextStartKnowsIt) {
   EXPECT_EQ(read_file(folder_ / "kept"), to_nft(ssh_table()));
 }
 
-TEST_F(ShutPortsTest, FormerTableIsReported_WhenNoDoorHasPortsAnyMore) {
+TEST_F(ShutPortsTest, FormerTableIsReported_WhenNoDoorHasPorts) {
   ports_->keep_in(folder_ / "kept");
   ASSERT_TRUE(ports_->shut(ssh_table()));
   ports_.emplace(loop_, log_, "other", folder_.path());
@@ -575,7 +575,7 @@ TEST_F(ShutPortsTest, FormerTableIsReported_WhenNoDoorHasPortsAnyMore) {
               ElementsAre(testing::HasSubstr("port 22 stays shut for all by a table")));
 }
 
-TEST_F(ShutPortsTest, WithoutItsSetNobodyIsIn_AndThatIsNoFailure) {
+TEST_F(ShutPortsTest, MissingSetAdmitsNobody_AndIsNotAFailure) {
   nft("table inet own { set allowed { type ipv4_addr; flags timeout; }\n}\n");
   const OpenDoor door = opening(1, "192.0.2.7", 60s, kTheirs);
   ASSERT_EQ(ports_->admit(door), "");
@@ -584,7 +584,7 @@ TEST_F(ShutPortsTest, WithoutItsSetNobodyIsIn_AndThatIsNoFailure) {
 }
 
 // A name has one table in each network namespace.
-TEST_F(ShutPortsTest, ATableIsTakenInItsNetworkNamespaceAlone) {
+TEST_F(ShutPortsTest, ATableIsLockedOnlyInItsNetworkNamespace) {
   ASSERT_EQ(ports_->take(), "");
   ShutPorts second(loop_, log_, "knockd", folder_.path());
   EXPECT_EQ(second.take(), "another daemon has the table knockd");

@@ -30,8 +30,8 @@ using testing::UnorderedElementsAreArray;
 
 constexpr const char* kBoot = "0b3c1f52-6a0e-4d8e-9b41-0123456789ab";
 
-// One life of the daemon, as far as the state file sees it: it opens doors, closes them, and ends
-// without a word when the object goes.
+// One run of the daemon, as the state file sees it: it opens doors, closes them, and ends abruptly
+// with the object.
 template <typename Calls>
 struct LifeWith {
   std::map<uint64_t, OpenDoor> doors;
@@ -71,7 +71,7 @@ struct LifeWith {
     return flush();
   }
 
-  // As if earlier: in no file yet.
+  // Opened earlier, but in no file yet.
   void open_unrecorded(uint64_t id, Duration time = 10s, const std::string& stop = "close it") {
     OpenDoor door;
     door.id = id;
@@ -119,7 +119,7 @@ struct LifeWith {
   }
 
  private:
-  // They get ids of this life, which are not those by which they were found.
+  // They get ids of this run, which differ from those in the file.
   void take_found() {
     for (OpenDoor& door : file.take_found()) {
       door.id = 1000 + doors.size();
@@ -135,14 +135,14 @@ using Life = LifeWith<FaultyCalls>;
 
 class StateFileTest : public testing::Test {
  protected:
-  // What the next start would take up: the ends of the doors' stop commands.
+  // What the next start would restore: the ends of the doors' stop commands.
   std::vector<std::string> next_start() {
     Life next(path);
     next.start();
     return next.stops();
   }
 
-  // As another process sees it.
+  // The file as another process sees it.
   bool is_free() {
     const pid_t other = fork();
     if (other == 0) _exit(OwnFile::is_left_behind(path) ? 1 : 0);
@@ -160,7 +160,7 @@ class StateFileTest : public testing::Test {
   const std::string path = folder / "lib/knockd/open-doors";
 };
 
-TEST_F(StateFileTest, MakesItsFolderAndFileForItselfAlone) {
+TEST_F(StateFileTest, CreatesFolderAndFileWithPrivateModes) {
   const mode_t old = umask(0);
   Life run(path);
   run.start();
@@ -172,7 +172,7 @@ TEST_F(StateFileTest, MakesItsFolderAndFileForItselfAlone) {
   EXPECT_EQ(mode(folder / "lib"), 0755u);
 }
 
-TEST_F(StateFileTest, TheNextStartTakesUpWhatIsOpen) {
+TEST_F(StateFileTest, TheNextStartRestoresOpenDoors) {
   {
     Life run(path);
     run.start();
@@ -194,7 +194,7 @@ TEST_F(StateFileTest, TheNextStartTakesUpWhatIsOpen) {
   EXPECT_EQ(next.recovered[1].deadline, next.now.boot + 25s);
 }
 
-TEST_F(StateFileTest, TakesUpDoorsAgainAndAgain) {
+TEST_F(StateFileTest, RestoresDoorsRepeatedly) {
   {
     Life run(path);
     run.start();
@@ -207,7 +207,7 @@ TEST_F(StateFileTest, TakesUpDoorsAgainAndAgain) {
   EXPECT_THAT(next_start(), IsEmpty());
 }
 
-TEST_F(StateFileTest, StaysSmall_HoweverManyDoorsCameAndWent) {
+TEST_F(StateFileTest, StaysSmall_AfterManyDoors) {
   Life run(path);
   run.start();
   run.open(1, 10s, "stays");
@@ -221,7 +221,7 @@ TEST_F(StateFileTest, StaysSmall_HoweverManyDoorsCameAndWent) {
   EXPECT_THAT(next_start(), ElementsAre("stays"));
 }
 
-TEST_F(StateFileTest, ManyDoorsAreWrittenAnewSeldom) {
+TEST_F(StateFileTest, ManyDoorsAreSeldomRewritten) {
   Life run(path);
   run.start();
   for (uint64_t id = 1; id <= 10'001; ++id) run.gather_open(id);
@@ -240,7 +240,7 @@ TEST_F(StateFileTest, ManyDoorsAreWrittenAnewSeldom) {
 class RefusedTest : public StateFileTest {
  protected:
   void SetUp() override { std::filesystem::create_directories(folder / "lib/knockd"); }
-  // Goes on without, saying why once; what stands there remains.
+  // Continues without the file, logs the reason once, and leaves the file unchanged.
   void expect_refused(const std::string& why) {
     Life run(path);
     run.start();
@@ -342,7 +342,7 @@ TEST_F(StateFileTest, WithoutAPathNothingIsKeptAndNothingSaid) {
 // --- damage
 // ---------------------------------------------------------------------------------------
 
-TEST_F(StateFileTest, ADamagedFileGivesWhatCanBeRead_AndSaysSo) {
+TEST_F(StateFileTest, ADamagedFileGivesItsReadableDoors_AndIsReported) {
   {
     Life run(path);
     run.start();
@@ -377,7 +377,7 @@ TEST_F(StateFileTest, AnotherVersionIsSetAside_NotOverwritten) {
   EXPECT_THAT(next_start(), ElementsAre("mine"));
 }
 
-TEST_F(StateFileTest, WhatACrashWhileWritingAnewLeftIsNoHindrance) {
+TEST_F(StateFileTest, RemainsOfAnInterruptedRewriteAreHarmless) {
   std::filesystem::create_directories(folder / "lib/knockd");
   write_file(path + ".new", "half a file");
   Life run(path);
@@ -394,8 +394,7 @@ TEST_F(StateFileTest, NewFileThatCouldNotBeFinishedIsRemoved) {
   EXPECT_FALSE(std::filesystem::exists(path + ".new"));
 }
 
-// Calls as they are when, at the first lock, the owner has just put a new file in the old one's
-// place.
+// File calls during which the owner replaces the file at the moment of the first lock.
 struct ReplacedBeforeTheLock : FileCalls {
   std::string from, to;
   int lock(int fd) override {
@@ -449,7 +448,7 @@ TEST_F(StateFileTest, NeverGoesThroughALinkMadeAtTheLastMoment) {
   EXPECT_EQ(read_file(folder / "victim"), "precious");
 }
 
-TEST_F(StateFileTest, AFileThatIsTakenAwayIsWrittenAnew) {
+TEST_F(StateFileTest, ARemovedFileIsWrittenAgain) {
   Life run(path);
   run.start();
   run.open(1, 10s, "one");
@@ -462,7 +461,7 @@ TEST_F(StateFileTest, AFileThatIsTakenAwayIsWrittenAnew) {
 // --- faults
 // ---------------------------------------------------------------------------------------
 
-TEST_F(StateFileTest, ALastingFaultIsToldOnce_AndItsEndOnce_AndNothingIsLost) {
+TEST_F(StateFileTest, ALastingFaultIsReportedOnce_AndItsEndOnce_AndNothingIsLost) {
   Life run(path);
   run.start();
   run.open(1, 10s, "one");
@@ -483,7 +482,7 @@ TEST_F(StateFileTest, ALastingFaultIsToldOnce_AndItsEndOnce_AndNothingIsLost) {
   EXPECT_THAT(next_start(), ElementsAre("one", "later", "thirty"));
 }
 
-TEST_F(StateFileTest, AppendingThatAlwaysFailsIsToldOnce_AndWritingAnewHelps) {
+TEST_F(StateFileTest, PersistentAppendFailureIsReportedOnce_AndARewriteHelps) {
   Life run(path);
   run.start();
   run.fail_from_now_on(EIO, "fdatasync");
@@ -497,7 +496,7 @@ TEST_F(StateFileTest, AppendingThatAlwaysFailsIsToldOnce_AndWritingAnewHelps) {
   EXPECT_THAT(next_start(), SizeIs(5));
 }
 
-TEST_F(StateFileTest, AFaultAtStartKeepsNothingFromBeingRecordedLater) {
+TEST_F(StateFileTest, AFaultAtStartDoesNotPreventLaterRecords) {
   Life run(path);
   run.calls.first_fault = 1;
   run.calls.error = EROFS;
@@ -509,7 +508,7 @@ TEST_F(StateFileTest, AFaultAtStartKeepsNothingFromBeingRecordedLater) {
   EXPECT_THAT(next_start(), ElementsAre("one", "two"));
 }
 
-TEST_F(StateFileTest, WithManyDoorsAFullDiskIsNotTriedAtEachKnock) {
+TEST_F(StateFileTest, AFullDiskIsNotRetriedAtEachKnock_WithManyDoors) {
   Life run(path);
   run.start();
   for (uint64_t id = 1; id <= 10'000; ++id) run.open_unrecorded(id);
@@ -531,7 +530,7 @@ class UnreadTest : public StateFileTest {
     Life earlier(path);
     earlier.start();
     earlier.open(1, 10h, "one");
-    // So that a read does not reach the end at once.
+    // Prevents a read from reaching the end at once.
     for (uint64_t id = 2; id <= 5; ++id) earlier.open(id, 10h, std::string(50'000, 'x'));
     earlier.open(6, 10h, "last");
     before = read_file(path);
@@ -539,7 +538,7 @@ class UnreadTest : public StateFileTest {
   std::string before;
 };
 
-TEST_F(UnreadTest, AFileThatCannotBeOpenedIsLeftAlone_AndTakenUpLater) {
+TEST_F(UnreadTest, AFileThatCannotBeOpenedIsKept_AndRestoredLater) {
   for (const int error : {EACCES, EIO, EMFILE}) {
     Life run(path);
     run.calls.only = "open";
@@ -563,7 +562,7 @@ TEST_F(UnreadTest, AFileThatCannotBeOpenedIsLeftAlone_AndTakenUpLater) {
   }
 }
 
-TEST_F(UnreadTest, WhatCanBeReadIsTakenUp_AndTheRestLater_ButNothingTwice) {
+TEST_F(UnreadTest, ReadableDoorsAreRestoredAtOnce_TheRestLater_NoneTwice) {
   Life run(path);
   run.calls.only = "read";
   run.calls.error = EIO;
@@ -609,7 +608,7 @@ TEST_F(UnreadTest, AReadOnlyFileIsReadAtOnce_AndLockedAsSoonAsItCanBeWritten) {
   EXPECT_THAT(next_start(), SizeIs(4));
 }
 
-TEST_F(UnreadTest, IsTriedAfterGrowingPauses) {
+TEST_F(UnreadTest, IsRetriedAfterGrowingPauses) {
   Life run(path);
   run.calls.only = "open";
   run.calls.first_fault = 1;
@@ -625,8 +624,8 @@ TEST_F(UnreadTest, IsTriedAfterGrowingPauses) {
   EXPECT_THAT(run.complaints, SizeIs(1));
 }
 
-// What is found has other numbers from then on, so the file is written anew: once.
-TEST_F(StateFileTest, WhatWasFoundAfterAMoveCostsOneNewFile_ThenItIsAppendedToAgain) {
+// Restored doors get new numbers, so the file is rewritten once.
+TEST_F(StateFileTest, DoorsRestoredAfterAMoveCostOneRewrite_ThenTheFileIsAppendedTo) {
   {
     Life earlier(folder / "other");
     earlier.start();
@@ -641,7 +640,7 @@ TEST_F(StateFileTest, WhatWasFoundAfterAMoveCostsOneNewFile_ThenItIsAppendedToAg
   EXPECT_THAT(run.calls.take(), ElementsAre("write other", "fdatasync other"));
 }
 
-TEST_F(UnreadTest, WhatWasFoundIsNotLost_EvenIfNobodyHasTakenItYet) {
+TEST_F(UnreadTest, RestoredDoorsAreNotLost_EvenBeforeTheyAreTaken) {
   Life run(path);
   run.calls.only = "read";
   run.calls.first_fault = 1;
@@ -675,7 +674,7 @@ TEST_F(StateFileTest, MovesToAnotherPath_FirstWrittenThere_ThenRemovedHere) {
   EXPECT_THAT(next.stops(), ElementsAre("one", "two"));
 }
 
-TEST_F(StateFileTest, WhatWasGatheredBeforeAMoveIsInTheNewFile) {
+TEST_F(StateFileTest, RecordsPendingAtAMoveAreInTheNewFile) {
   Life run(path);
   run.start();
   run.gather_open(1, 10h, "one");
@@ -687,7 +686,7 @@ TEST_F(StateFileTest, WhatWasGatheredBeforeAMoveIsInTheNewFile) {
   EXPECT_THAT(next.stops(), ElementsAre("one", "two"));
 }
 
-TEST_F(StateFileTest, AMoveTakesUpWhatTheOtherFileHolds) {
+TEST_F(StateFileTest, AMoveRestoresTheDoorsOfTheOtherFile) {
   {
     Life earlier(folder / "other");
     earlier.start();
@@ -705,7 +704,7 @@ TEST_F(StateFileTest, AMoveTakesUpWhatTheOtherFileHolds) {
   EXPECT_THAT(next.stops(), ElementsAre("theirs"));
 }
 
-TEST_F(StateFileTest, WhatWasFoundIsClosedThereByItsNewNumber) {
+TEST_F(StateFileTest, RestoredDoorIsClosedInTheNewFileByItsNewNumber) {
   {
     Life earlier(folder / "other");
     earlier.start();
@@ -722,7 +721,7 @@ TEST_F(StateFileTest, WhatWasFoundIsClosedThereByItsNewNumber) {
   EXPECT_THAT(next.stops(), ElementsAre("mine"));
 }
 
-TEST_F(StateFileTest, AMoveThatFailsLeavesAllAsItWas_AndSaysSo) {
+TEST_F(StateFileTest, AFailedMoveChangesNothing_AndIsReported) {
   Life run(path);
   run.start();
   run.open(1, 10h, "one");
@@ -743,7 +742,7 @@ TEST_F(StateFileTest, AMoveThatFailsLeavesAllAsItWas_AndSaysSo) {
   EXPECT_TRUE(run.open(3, 10h, "three"));
 }
 
-TEST_F(StateFileTest, TheSamePathByAnotherNameIsNoMove) {
+TEST_F(StateFileTest, TheSameFileUnderAnotherNameIsNotAMove) {
   Life run(path);
   run.start();
   run.open(1, 10h, "one");
@@ -767,7 +766,7 @@ TEST_F(StateFileTest, MovesToNoFile_AndBack) {
   EXPECT_THAT(next_start(), ElementsAre("one", "two"));
 }
 
-TEST_F(UnreadTest, AMoveDoesNotRemoveWhatWasNeverRead) {
+TEST_F(UnreadTest, AMoveDoesNotRemoveAnUnreadFile) {
   Life run(path);
   run.calls.only = "read";
   run.calls.first_fault = 1;
@@ -791,13 +790,13 @@ class PowerCutTest : public StateFileTest {
   std::vector<std::string> at_start;
 };
 
-TEST_F(PowerCutTest, ANewFileIsOnDiskBeforeItTakesTheOldOnesPlace_AndThenItsName) {
+TEST_F(PowerCutTest, ANewFileIsOnDiskBeforeItReplacesTheOldOne_AndThenItsName) {
   EXPECT_THAT(at_start, ElementsAre("lock open-doors", "lock open-doors.new",
                                     "write open-doors.new", "fsync open-doors.new",
                                     "rename open-doors.new open-doors", "fsync knockd"));
 }
 
-TEST_F(PowerCutTest, OneThatHasGrownTooLargeIsReplacedInTheSameOrder) {
+TEST_F(PowerCutTest, ATooLargeFileIsReplacedInTheSameOrder) {
   run.open(1, 10h, std::string(100'000, 'x'));
   EXPECT_THAT(run.calls.take(),
               ElementsAre("write open-doors", "fdatasync open-doors", "lock open-doors.new",
@@ -805,7 +804,7 @@ TEST_F(PowerCutTest, OneThatHasGrownTooLargeIsReplacedInTheSameOrder) {
                           "rename open-doors.new open-doors", "fsync knockd"));
 }
 
-TEST_F(PowerCutTest, OneWriteAndOneSyncForAllThatWasGathered) {
+TEST_F(PowerCutTest, AllPendingRecordsNeedOneWriteAndOneSync) {
   for (uint64_t id = 1; id <= 50; ++id) run.gather_open(id);
   run.gather_close(7);
   EXPECT_TRUE(run.flush());
@@ -817,7 +816,7 @@ TEST_F(PowerCutTest, OneWriteAndOneSyncForAllThatWasGathered) {
   EXPECT_THAT(run.calls.take(), ElementsAre("write open-doors", "fdatasync open-doors"));
 }
 
-TEST_F(PowerCutTest, ClosingsAndTimeAloneAreWrittenOnly) {
+TEST_F(PowerCutTest, ClosingsAndTimeAreWrittenWithoutASync) {
   run.open(1);
   run.open(2);
   run.calls.take();
@@ -853,7 +852,7 @@ TEST_F(StateFileTest, TimeThatPassedCountsAfterAReboot) {
   EXPECT_EQ(next.recovered[0].deadline, next.now.boot + 30s);
 }
 
-TEST_F(StateFileTest, APersonCanReadWhoIsIn) {
+TEST_F(StateFileTest, OpenDoorsAreReadableText) {
   Life run(path);
   run.start();
   run.open(17, 3600s, "iptables -D INPUT -s 192.0.2.1 -j ACCEPT");
@@ -871,8 +870,8 @@ struct Fault {
 
 class EachCallFailsTest : public StateFileTest, public testing::WithParamInterface<Fault> {
  protected:
-  // A life with everything in it: a door from an earlier run, opening, extending, closing, and
-  // enough garbage to write anew. Gives the doors that stay open.
+  // A run with everything in it: a door from an earlier run, opening, extending, closing, and
+  // enough garbage to cause a rewrite. Returns the doors that stay open.
   static std::vector<std::string> live(Life& run) {
     const std::string bulk(70'000, 'x');
     run.start();
@@ -895,7 +894,7 @@ class EachCallFailsTest : public StateFileTest, public testing::WithParamInterfa
   }
 };
 
-TEST_P(EachCallFailsTest, InTurn_TheDaemonGoesOnAndTheNextStartFindsAll) {
+TEST_P(EachCallFailsTest, InTurn_TheDaemonContinuesAndTheNextStartFindsAll) {
   write_earlier_run();
   int calls = 0;
   {

@@ -23,11 +23,11 @@ constexpr const char* kOtherBoot = "ffffffff-6a0e-4d8e-9b41-0123456789ab";
 
 Instant at(Duration since_boot) { return Instant(since_boot); }
 
-// A moment of a boot whose wall clock nobody keeps right, and jumps about.
+// A moment of a boot with an unsynchronized wall clock, which jumps.
 Moment moment(Duration since_boot) {
   return {.boot = at(since_boot), .wall = std::chrono::hours(since_boot.count() % 1000)};
 }
-// The same with a wall clock that NTP keeps.
+// The same with a wall clock synchronized by NTP.
 Moment kept(Duration since_boot, std::chrono::nanoseconds wall) {
   return {.boot = at(since_boot), .wall = wall, .wall_is_kept = true};
 }
@@ -86,7 +86,7 @@ std::vector<uint64_t> ids(const StateContents& contents) {
 constexpr Duration kUptime = 12345'678901234ns;
 constexpr std::chrono::nanoseconds kWall = 1795653907'000000005ns;
 
-TEST(StateFormatTest, IsTextThatAPersonCanRead) {
+TEST(StateFormatTest, IsReadableText) {
   const Writer file = Writer()
                           .opened(door(17, kUptime + 3600s), kept(kUptime, kWall))
                           .extended(17, kUptime + 60s, {.boot = at(kUptime), .wall = kWall})
@@ -102,7 +102,7 @@ TEST(StateFormatTest, IsTextThatAPersonCanRead) {
                 summed("close id=17 " + clocks + "yes") + summed("time " + clocks + "yes"));
 }
 
-TEST(StateFormatTest, GivesBackWhatWasOpened) {
+TEST(StateFormatTest, ReturnsTheOpenings) {
   OpenDoor opened = door(7, 10s + 1ns);
   for (const char* source : {"192.0.2.7", "2001:db8::1", "::", "::1", "0.0.0.0"}) {
     opened.source = *IpAddress::parse(source);
@@ -119,7 +119,7 @@ TEST(StateFormatTest, GivesBackWhatWasOpened) {
   }
 }
 
-TEST(StateFormatTest, GivesBackWhoseCodeItWas) {
+TEST(StateFormatTest, ReturnsTheUserOfACode) {
   OpenDoor opened = door(7, 10s);
   for (const char* user : {"alice", "a b", "%41", "left=1"}) {
     opened.user = user;
@@ -131,7 +131,7 @@ TEST(StateFormatTest, GivesBackWhoseCodeItWas) {
   }
 }
 
-TEST(StateFormatTest, GivesBackByWhoseWordItIsOpen) {
+TEST(StateFormatTest, ReturnsTheOriginOfAnOpening) {
   OpenDoor opened = door(7, 10s);
   for (const char* user : {"", "alice"}) {
     for (const char* gateway : {"site-b", "a b", "%41", "left=1"}) {
@@ -149,7 +149,7 @@ TEST(StateFormatTest, GivesBackByWhoseWordItIsOpen) {
   }
 }
 
-TEST(StateFormatTest, WhoExtendsItIsByWhoseWordItIsOpen) {
+TEST(StateFormatTest, ExtensionChangesTheOriginOfAnOpening) {
   OpenDoor opened = door(7, 10s);
   std::string text = Writer().opened(opened).text;
   OpenDoor longer = door(7, 20s);
@@ -171,7 +171,7 @@ OpenDoor with(Admission admission) {
   return opened;
 }
 
-TEST(StateFormatTest, TellsWhomADoorWithoutAShellLetsIn) {
+TEST(StateFormatTest, WritesTheAdmissionOfADoorWithoutAShell) {
   OpenDoor opened = with({{{22, Protocol::kTcp}, {51820, Protocol::kUdp}}, {}, 64});
   opened.stop_command.clear();
   const std::string line =
@@ -187,7 +187,7 @@ TEST(StateFormatTest, TellsWhomADoorWithoutAShellLetsIn) {
                                        opened.stop_command)));
 }
 
-TEST(StateFormatTest, GivesBackWhomADoorWithoutAShellLetsIn) {
+TEST(StateFormatTest, ReturnsTheAdmissionOfADoorWithoutAShell) {
   Sequence many;
   for (uint16_t port = 1; port <= 32; ++port) many.push_back({port, Protocol::kUdp});
   for (const Admission& admission :
@@ -206,7 +206,7 @@ TEST(StateFormatTest, GivesBackWhomADoorWithoutAShellLetsIn) {
   }
 }
 
-TEST(StateFormatTest, StopCommandIsNoAdmission) {
+TEST(StateFormatTest, StopCommandIsNotAnAdmission) {
   OpenDoor opened = door(7, 10s);
   opened.stop_command = "x ports=22 prefix=128 set=";
   const auto contents = parse_state(Writer().opened(opened).text);
@@ -214,7 +214,7 @@ TEST(StateFormatTest, StopCommandIsNoAdmission) {
   EXPECT_EQ(contents.doors[0].door, opened);
 }
 
-TEST(StateFormatTest, LineWithAnAdmissionThatNobodyWritesIsSkipped) {
+TEST(StateFormatTest, LineWithAnInvalidAdmissionIsSkipped) {
   const std::string line =
       "open id=7 source=2001:db8::7 door=ssh interface=eth0 left=9.000000000 boot=1.000000000 "
       "clock=1970-01-01T00:00:00.000000000Z synced=yes ";
@@ -250,7 +250,7 @@ TEST(StateFormatTest, NoTextBreaksALine) {
   }
 }
 
-TEST(StateFormatTest, TellsEachDayFromTheNext) {
+TEST(StateFormatTest, DistinguishesConsecutiveDays) {
   for (int day = 0; day < 146 * 365; day += 61) {
     const auto wall = std::chrono::days(day) + 86399s;
     const auto contents = parse_state(Writer().passed(kept(1s, wall)).text);
@@ -259,7 +259,7 @@ TEST(StateFormatTest, TellsEachDayFromTheNext) {
   }
 }
 
-TEST(StateFormatTest, TimesBeyondReasonAreNotWritten) {
+TEST(StateFormatTest, ImplausibleTimesAreNotWritten) {
   OpenDoor far = door(1, 1s);
   for (const Instant deadline : {Instant::max(), Instant::min()}) {
     far.deadline = deadline;
@@ -451,7 +451,7 @@ TEST(StateFormatTest, ARightChecksumIsNotEnough) {
       with(open, "left=1.000000000", "left=4611686018.427387904"),
       with(open, "left=1.000000000", "left=99999999999999999999.000000000"),
       with(open, "boot=1.000000000", "boot=4611686018.427387904"),
-      // Each is within reason, their sum is not.
+      // Each is plausible, their sum is not.
       with(open, "left=1.000000000", "left=4611686018.000000000"),
       with(open, "1970-01-01", "1969-12-31"),
       with(open, "1970-01-01", "1970-13-01"),
@@ -478,7 +478,7 @@ TEST(StateFormatTest, ARightChecksumIsNotEnough) {
   }
 }
 
-TEST(StateFormatTest, ALineWithinACommandIsNoLine) {
+TEST(StateFormatTest, TextOfALineWithinACommandIsNotALine) {
   const std::string inner = Writer("").opened(door(9, 9s)).text;
   OpenDoor opened = door(1, 2s);
   opened.stop_command = "echo " + inner.substr(inner.find('\n') + 1);
@@ -495,7 +495,7 @@ Duration left(const Writer& file, const char* boot, const Moment& now) {
   return doors.at(0).deadline - now.boot;
 }
 
-// Someone may have put together a file that looks like a thousand lines without an end.
+// An attacker may have written a file that looks like a thousand unfinished lines.
 TEST(StateFormatTest, NoFileTakesLongToRead) {
   std::string half = Writer().opened(door(1, 60s)).text;
   half = half.substr(half.find('\n') + 1);
@@ -519,7 +519,7 @@ TEST(DoorsToCloseTest, InTheSameBootDeadlinesHold) {
   EXPECT_EQ(left(file, kBoot, moment(999s)), 0s) << "overdue: at once";
 }
 
-TEST(DoorsToCloseTest, OneThatWasOverdueWhenWrittenIsClosedAtOnce) {
+TEST(DoorsToCloseTest, DoorThatWasOverdueWhenWrittenIsClosedAtOnce) {
   const Writer file = Writer().opened(door(5, 10s), moment(60s));
   EXPECT_EQ(left(file, kBoot, moment(70s)), 0s);
   EXPECT_EQ(left(file, kBoot, moment(5s)), 0s);
@@ -538,13 +538,13 @@ TEST(DoorsToCloseTest, AfterARebootTheTimeLeftIsCountedFromTheLastMoment) {
   EXPECT_EQ(left(Writer(file).passed(moment(4000s)), kOtherBoot, moment(5s)), 0s);
 }
 
-TEST(DoorsToCloseTest, AfterARebootAKeptWallClockCounts) {
+TEST(DoorsToCloseTest, AfterARebootASynchronizedWallClockCounts) {
   const Writer file = Writer().opened(door(5, 3700s), kept(100s, 500h));
   EXPECT_EQ(left(file, kOtherBoot, kept(5s, 500h + 600s)), 3000s);
   EXPECT_EQ(left(file, kOtherBoot, kept(5s, 502h)), 0s);
 }
 
-TEST(DoorsToCloseTest, AfterARebootAWallClockThatNobodyKeepsDoesNotCount) {
+TEST(DoorsToCloseTest, AfterARebootAnUnsynchronizedWallClockDoesNotCount) {
   const Writer wrong_then = Writer().opened(door(5, 3700s), {.boot = at(100s), .wall = 0h});
   EXPECT_EQ(left(wrong_then, kOtherBoot, kept(5s, 490'000h)), 3600s) << "it was in 1970 before";
   const Writer right_then = Writer().opened(door(5, 3700s), kept(100s, 490'000h));
@@ -558,7 +558,7 @@ TEST(DoorsToCloseTest, TheTimeLeftNeverGrows) {
   EXPECT_EQ(left(file, kBoot, moment(1s)), 10s) << "a boot clock that went back";
 }
 
-TEST(DoorsToCloseTest, WithoutAnyBootIdItIsAnotherBoot) {
+TEST(DoorsToCloseTest, MissingBootIdMeansAnotherBoot) {
   const Writer file = Writer("").opened(door(5, 60s), moment(50s));
   EXPECT_EQ(left(file, "", moment(1000s)), 10s);
 }
@@ -573,8 +573,8 @@ TEST(DoorsToCloseTest, DoorsAreNumberedInTheOrderInWhichTheyWereOpened) {
   EXPECT_EQ(doors[2].deadline, at(7s));
 }
 
-// Any mixture of what a daemon does, against the plainest account of it.
-TEST(StateFormatTest, AgreesWithAPlainAccount_OnRandomHistories) {
+// Compares random actions of a daemon with the simplest possible model.
+TEST(StateFormatTest, AgreesWithASimpleModel_OnRandomHistories) {
   std::mt19937 random(20240607);
   for (int round = 0; round < 200; ++round) {
     Writer file;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Lines of a state file with a right checksum, whatever they say.
+// Lines of a state file with valid checksums and any content.
 #pragma once
 
 #include <cinttypes>

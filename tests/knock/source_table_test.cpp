@@ -20,7 +20,7 @@ using Names = std::vector<std::string>;
 
 constexpr Instant kStart{1000s};
 
-// A table told as a story. Sources are numbers; an entry's name is "source@door".
+// A table, with tests that read as a story. Sources are numbers; an entry's name is "source@door".
 class SourceTableTest : public testing::Test {
  protected:
   void make(const SourceTable::Limits& limits) {
@@ -93,7 +93,7 @@ TEST_F(SourceTableTest, AnEntryBeginsAtStageNone) {
   EXPECT_EQ(table().sources(), 1u);
 }
 
-// Few buckets, and with any key most sources share theirs.
+// With few buckets most sources share theirs, with any key.
 TEST_F(SourceTableTest, FindsEachOfManySources_AndNoOther) {
   make({.sources = 1000, .entries = 1000});
   std::vector<Number> numbers;
@@ -140,7 +140,7 @@ TEST_F(SourceTableTest, BucketsDependOnTheKey) {
   EXPECT_NE(one.place_of(address(1)).bucket, two.place_of(address(1)).bucket);
 }
 
-TEST_F(SourceTableTest, EntriesOfASourceStayInTheOrderInWhichTheyBegan) {
+TEST_F(SourceTableTest, EntriesOfASourceKeepTheirOrder) {
   make({.sources = 4, .entries = 8});
   for (const DoorNumber door : {DoorNumber{3}, DoorNumber{1}, DoorNumber{2}}) begin(1, door);
   begin(2, 9);
@@ -217,7 +217,7 @@ TEST_F(SourceTableTest, MakesNoRoom_ForAnotherEntryOfAKnownSource) {
   EXPECT_EQ(doors_of(1), (std::vector{1}));
 }
 
-TEST_F(SourceTableTest, MakesRoomAsOftenAsItMust_WhenSourcesHaveSeveralEntries) {
+TEST_F(SourceTableTest, MakesRoomRepeatedly_WhenSourcesHaveSeveralEntries) {
   make({.sources = 1, .entries = 3});
   for (const DoorNumber door : {DoorNumber{0}, DoorNumber{1}, DoorNumber{2}}) begin(1, door);
   begin(2);
@@ -235,7 +235,7 @@ TEST_F(SourceTableTest, UsesRemovedEntriesAgain) {
   }
 }
 
-TEST_F(SourceTableTest, RemovesAttemptsAtOneDoorAlone) {
+TEST_F(SourceTableTest, RemovesAttemptsAtOneDoorOnly) {
   make({.sources = 4, .entries = 8});
   advanced(1, 1, 0);
   advanced(1, 1, 1);
@@ -339,7 +339,7 @@ TEST_F(SourceTableTest, KeepsSegments_WhenAnEntryBeginsAnew_AndNotWhenItWasRemov
   EXPECT_FALSE(table().knows_segment(number, 5));
 }
 
-TEST_F(SourceTableTest, HasRoomForSoManyScanPorts_OfEachEntry) {
+TEST_F(SourceTableTest, HasRoomForALimitedNumberOfScanPorts_PerEntry) {
   make({.sources = 2, .entries = 2, .scan_ports = 2});
   const Number one = begin(1);
   const Number two = begin(2);
