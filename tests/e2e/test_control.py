@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The daemon that can be asked: --status, --close, --open, --events, and who may."""
+"""The control socket: --status, --close, --open, --events, and the permissions."""
 
 import grp
 import itertools
@@ -22,7 +22,7 @@ from waiting import repeat_until, wait_until
 
 SSH = 22
 KNOCK = "7000,8000,9000"
-LONG = 600  # seconds: what is not closed by time in any test
+LONG = 600  # seconds: no test sees it closed by time
 TEST_SECONDS = 120
 
 
@@ -65,7 +65,7 @@ class Asked:
 
 
 class Following:
-    """knockd --events in a process of its own, and what it has told."""
+    """knockd --events in a separate process, and its output."""
 
     def __init__(self, argv):
         self._process = subprocess.Popen(list(map(str, argv)), stdout=subprocess.PIPE, text=True)
@@ -107,7 +107,7 @@ def follow(asked):
 
     def begin():
         followers.append(Following(asked.argv("--events")))
-        # It follows once it is told something; a reload is, and changes nothing.
+        # It follows once it receives an event; a reload gives one and changes nothing.
         return followers[-1]
 
     yield begin
@@ -130,7 +130,7 @@ def door(ledger, *directives, name="a", sequence=KNOCK, cmd_timeout=LONG, start=
 
 # --- asking ---------------------------------------------------------------------------------------
 
-def test_who_is_in_and_what_went_wrong(asked, ledger, frames, client):
+def test_status_has_open_doors_and_failures(asked, ledger, frames, client):
     daemon = asked.start(door(ledger) + door(ledger, name="b", sequence="7100,7200,7300"))
     frames.knock(KNOCK)
     asked.wait_for_open(1)
@@ -179,7 +179,7 @@ def test_nobody_to_ask(asked, ledger, tmp_path):
     assert not asked.path.exists()
 
 
-def test_the_configuration_says_where_also_a_faulty_one(asked, ledger, knockd, tmp_path):
+def test_the_configuration_names_the_socket_even_if_faulty(asked, ledger, knockd, tmp_path):
     asked.start(door(ledger))
     faulty = tmp_path / "faulty.conf"
     faulty.write_text(f"[options]\nControl = {asked.path}\nnonsense\n")
@@ -229,7 +229,7 @@ def test_another_user_is_refused_a_member_of_the_group_is_not(asked, ledger, tmp
         assert daemon.matching(rf"198\.51\.100\.9: a: {word} by hand \(uid {uid}\)"), daemon.report()
 
 
-def test_a_crash_leaves_no_obstacle_and_two_never_share(asked, ledger, start, tmp_path):
+def test_a_crash_does_not_prevent_a_start_and_two_never_share(asked, ledger, start, tmp_path):
     daemon = asked.start(door(ledger))
     daemon.send(signal.SIGKILL)
     daemon.wait_for_end()
@@ -331,7 +331,7 @@ def test_close_names_a_door_an_address_or_both(asked, ledger):
     assert ledger.lines()[5:] == [f"stop 198.51.100.{n}" for n in (3, 1, 1, 1, 2)]
 
 
-def test_what_could_not_be_done_is_no_success(asked, ledger):
+def test_a_failed_request_is_a_failure(asked, ledger):
     asked.start(door(ledger, stop="exit 4") + door(ledger, name="b", sequence="7100,7200",
                                                    start="exit 3", stop="sleep 100"))
     done = asked.ask("--open", "nix", "198.51.100.1")
@@ -367,8 +367,8 @@ def test_who_closes_what_is_being_closed_waits_for_it_as_well(asked, ledger, tmp
     assert (done.returncode, done.stderr) == (1, "knockd: nothing was open there\n")
 
 
-def test_open_tells_what_came_of_it(asked, ledger):
-    """Not what was asked for: how long it is open in fact, and whether it still is."""
+def test_open_reports_the_result(asked, ledger):
+    """Not the request: the actual time, and whether the door is still open."""
     asked.start(door(ledger, "reknock = ignore") +
                 door(ledger, "reknock = extend", name="b", sequence="7100,7200") +
                 door(ledger, name="c", sequence="7300,7400", start="sleep 2; exit 3"))
@@ -387,7 +387,7 @@ def test_open_tells_what_came_of_it(asked, ledger):
     assert opening.returncode == 1
 
 
-def test_a_client_that_was_stopped_for_a_moment_hears_the_answer(asked, ledger, tmp_path):
+def test_a_client_that_was_stopped_for_a_moment_gets_the_answer(asked, ledger, tmp_path):
     go_on = tmp_path / "go-on"
     asked.start(door(ledger, start=f"until test -e {go_on}; do sleep 0.1; done"))
     opening = subprocess.Popen([*map(str, asked.argv("--open", "a", "198.51.100.1"))],
@@ -422,8 +422,8 @@ def test_a_file_that_is_older_than_the_one_it_replaces_is_a_change(asked, ledger
     assert asked.status()["config"]["changed"]
 
 
-def test_what_is_closed_while_its_start_waits_was_never_open(asked, ledger):
-    """Two for one address run one after the other; the second is dropped by whoever closes."""
+def test_a_door_closed_while_its_start_waits_was_never_open(asked, ledger):
+    """Two for one address run one after the other; a close drops the second."""
     go = f"{ledger.path}-go"
     os.mkfifo(go)
     asked.start(door(ledger, start=f"read line < {go}; exit 3"))
@@ -547,7 +547,7 @@ def test_kill_9_between_any_two_steps_of_a_close(asked, ledger, server):
 
 # --- following ------------------------------------------------------------------------------------
 
-def test_what_happens_is_told_as_it_happens(asked, ledger, frames, follow, client):
+def test_events_are_reported_as_they_happen(asked, ledger, frames, follow, client):
     daemon = asked.start(door(ledger, stop="exit 1"))
     following = follow()
     wait_until_followed(daemon, following)
@@ -568,7 +568,7 @@ def test_what_happens_is_told_as_it_happens(asked, ledger, frames, follow, clien
     assert following.wait_for_end() == 3
 
 
-def test_a_shutdown_is_told_to_the_end(asked, ledger, follow):
+def test_a_shutdown_is_reported_to_the_end(asked, ledger, follow):
     daemon = asked.start(door(ledger))
     following = follow()
     wait_until_followed(daemon, following)
@@ -581,7 +581,7 @@ def test_a_shutdown_is_told_to_the_end(asked, ledger, follow):
     assert {one["id"] for one in following.of("open")} == {one["id"] for one in following.of("closed")}
 
 
-def test_a_follower_who_is_too_slow_is_told_so(asked, follow):
+def test_a_too_slow_follower_is_notified(asked, follow):
     name = "x" * 200
     daemon = asked.start(f"StateFile = none\n[{name}]\nsequence = {KNOCK}\ncmd_timeout = {LONG}\n"
                          "stop_command = true\nreknock = extend\n")
@@ -598,11 +598,11 @@ def test_a_follower_who_is_too_slow_is_told_so(asked, follow):
     assert following.events[-1]["event"] == "overrun"
 
 
-# --- those who mean harm --------------------------------------------------------------------------
+# --- hostile callers --------------------------------------------------------------------------
 
 def test_floods_of_callers_disturb_nobody(asked, ledger, frames, client):
-    """A thousand at once: silent ones, such that send a megabyte, such that never read, such that
-    vanish. Others are answered meanwhile, knocks open, and what they cost is given back."""
+    """A thousand at once: silent ones, some that send a megabyte, never read, or disconnect. Others
+    are answered meanwhile, knocks open, and resources are freed."""
     daemon = asked.start(door(ledger))
     before = len(os.listdir(f"/proc/{daemon.pid}/fd"))
     calls = []
@@ -628,14 +628,14 @@ def test_floods_of_callers_disturb_nobody(asked, ledger, frames, client):
     frames.knock(KNOCK)
     ledger.wait_for(f"start {client.ipv4}")
     wait_until(lambda: len(os.listdir(f"/proc/{daemon.pid}/fd")) < before + 20, "few are served")
-    # The kernel keeps the order: whoever came before is sent away first.
+    # The kernel keeps the order: earlier callers are disconnected first.
     assert asked.ask("--status=json").returncode == 0
     for call in calls:
         call.close()
     wait_until(lambda: len(os.listdir(f"/proc/{daemon.pid}/fd")) <= before, "all is given back")
 
 
-def test_a_stopped_listener_is_told_by_its_last_numbers(asked, ledger, frames):
+def test_a_stopped_listener_is_reported_with_its_last_counts(asked, ledger, frames):
     daemon = asked.start(door(ledger))
     frames.knock("7000")
     wait_until(lambda: asked.door("a")["begun"] == 1, "the first knock is counted")
@@ -651,8 +651,9 @@ def test_a_stopped_listener_is_told_by_its_last_numbers(asked, ledger, frames):
     wait_until(lambda: asked.status()["interfaces"][0]["age"] < 0.02, "they are new again")
 
 
-def test_thousands_are_closed_and_nothing_of_it_is_lost(asked, follow, client, server):
-    """In several turns, so that a follower can read, whose lines are longer than it may be behind."""
+def test_thousands_are_closed_and_no_event_is_lost(asked, follow, client, server):
+    """In several turns, so that a follower can read; all events are more than it may fall
+    behind."""
     name = 200 * "a"
     daemon = asked.start(f"[{name}]\nsequence = 7000:udp\nopen = {SSH}\ncmd_timeout = {LONG}\n",
                          "Log_Rate = 0")
@@ -670,14 +671,14 @@ def test_thousands_are_closed_and_nothing_of_it_is_lost(asked, follow, client, s
     storm.close()
     closed = []
 
-    def none_is_left():  # some of the last knocks may come behind the first close
+    def none_is_left():  # some of the last knocks may arrive after the first close
         done = asked.ask("--close", "all")
         closed.append(int(done.stdout.split()[0]) if done.returncode == 0 else 0)
         return closed[-1] == 0
 
     wait_until(none_is_left, "all are closed", daemon.report_end, deadline=60)
     assert closed[0] > 3800
-    # One that was closed before it was on disk is told neither as open nor as closed.
+    # A door closed before it was on disk is reported neither as open nor as closed.
     wait_until(lambda: following.of("overrun") or
                len(following.of("closed")) == len(following.of("open")), "all is told",
                daemon.report_end, deadline=60)
@@ -687,8 +688,8 @@ def test_thousands_are_closed_and_nothing_of_it_is_lost(asked, follow, client, s
 
 def test_in_a_flood_nothing_is_lost_of_openings_and_closings(asked, ledger, frames, follow, stranger,
                                                              server):
-    """50,000 forged first knocks a second, while people knock, ask and follow. Who knocks anew: only
-    one whose knock the kernel may have had no room for, on a machine that is busy otherwise."""
+    """50,000 forged first knocks a second, while users knock, ask and follow. A user knocks again
+    only if the kernel may have dropped the knock on a busy machine."""
     def lost():
         return asked.status()["interfaces"][0]["lost"]
 

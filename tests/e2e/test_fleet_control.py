@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What knockd-fleet asks of the daemon, and what the daemon tells it: openings and codes of other
-gateways, and codes that wait until others know them. The fleet is a test here, with its two
+"""The requests of knockd-fleet to the daemon, and the daemon's events: openings and codes of other
+gateways, and codes that wait until others know them. Here the test acts as the fleet, with its two
 connections to the real socket."""
 
 import json
@@ -26,7 +26,7 @@ USED = "it, or a later one, was used before"
 
 
 class Fleet:
-    """Two connections: one asks, the other follows."""
+    """Two connections: one for requests, the other for events."""
 
     def __init__(self, path):
         self._path = path
@@ -60,7 +60,7 @@ class Fleet:
         return answer["text"]
 
     def refuses(self, *words):
-        """In one sentence, and nothing has happened."""
+        """Refused with one sentence, and without an effect."""
         before = self.ask("status")["openings"]
         answer = self.ask(*words)
         assert answer["status"] == 1 and "\n" not in answer["text"], (words, answer)
@@ -71,13 +71,13 @@ class Fleet:
         return [one for one in self.events if one["event"] == event]
 
     def wait_for(self, event, count=1):
-        """The last of so many."""
+        """The last of this many events."""
         wait_until(lambda: len(self.of(event)) >= count, f"{count} x {event!r} is told",
                    lambda: str(self.events[-20:]))
         return self.of(event)[count - 1]
 
     def new(self):
-        """The openings that are told, without those of which a late start made a renewal."""
+        """The reported openings, except renewals caused by a late start."""
         return [one for one in self.of("open") if "renewed" not in one]
 
     def wait_for_new(self, count):
@@ -88,7 +88,7 @@ class Fleet:
         return self.ask("status")["openings"]
 
     def hang_up_requests(self):
-        """The connection for requests alone, with all that holds it."""
+        """Closes only the connection for requests, with all its references."""
         self._answers.close()
         self._socket.close()
 
@@ -147,7 +147,7 @@ def test_opens_as_a_knock_at_the_other_gateway_did(asked, join, ledger):
     assert "gateway site-b" in asked.ask("--status").stdout
 
 
-def test_lengthens_but_never_shortens_and_no_longer_than_the_door_itself(asked, join, ledger):
+def test_extends_but_never_shortens_and_no_longer_than_the_door_itself(asked, join, ledger):
     asked.start(door(ledger, cmd_timeout=60))
     fleet = join()
     fleet.does("fleet-open", "a", A, "20", "site-b")
@@ -163,14 +163,13 @@ def test_lengthens_but_never_shortens_and_no_longer_than_the_door_itself(asked, 
     assert len(fleet.of("open")) == 2 and ledger.lines() == [f"start {A}"]
 
 
-def test_one_that_was_knocked_here_is_lengthened_and_taken_over_again(asked, join, frames, ledger,
-                                                                      client):
+def test_a_local_opening_is_extended_and_taken_over_again(asked, join, frames, ledger, client):
     asked.start(door(ledger, "reknock = extend", "seq_cooldown = 1"))
     fleet = join()
     frames.knock(KNOCK)
     own = fleet.wait_for("open")
     assert "fleet" not in own and "fleet" not in fleet.openings()[0]
-    # An end that differs by what the request was on the way is no later one.
+    # An end that differs only by the delay of the request is not a later one.
     repeat_until(lambda: fleet.does("fleet-open", "a", client.ipv4, LONG, "site-b"),
                  lambda: len(fleet.of("open")) > 1, "it is lengthened", lambda: str(fleet.events))
     longer = fleet.wait_for("open", 2)
@@ -205,7 +204,7 @@ def test_closes_when_its_time_is_over(asked, join, ledger):
     assert ledger.lines() == [f"start {A}", f"stop {A}"]
 
 
-def test_what_it_may_not_open(asked, join, ledger):
+def test_forbidden_openings_are_refused(asked, join, ledger):
     daemon = asked.start(door(ledger) + door(ledger, "stop_command_6 =", name="four",
                                              sequence="7100,7200,7300")
                          + "[none]\nsequence = 7500,7600\ncommand = true\n")
@@ -225,7 +224,7 @@ def test_what_it_may_not_open(asked, join, ledger):
     assert told == {"a": (True, LONG), "four": (True, LONG), "none": (False, 10)}
 
 
-def test_one_that_does_not_fit_is_told_as_of_its_gateway(asked, join, ledger):
+def test_lack_of_room_is_reported_with_the_gateway(asked, join, ledger):
     asked.start(door(ledger, "max_open = 1"))
     fleet = join()
     fleet.does("fleet-open", "a", A, "30", "site-b")
@@ -234,7 +233,7 @@ def test_one_that_does_not_fit_is_told_as_of_its_gateway(asked, join, ledger):
     assert (refused["address"], refused["fleet"]) == (B, "site-c")
 
 
-def test_a_closing_tells_why(asked, join, ledger):
+def test_a_closing_names_its_cause(asked, join, ledger):
     daemon = asked.start(door(ledger))
     fleet = join()
     fleet.does("fleet-open", "a", A, "60", "site-b")
@@ -254,7 +253,7 @@ def test_a_closing_tells_why(asked, join, ledger):
     assert daemon.wait_for_end() == 0
 
 
-# A command that hangs must not keep the fleet from being heard.
+# A hung command must not block the fleet's requests.
 def test_no_command_is_waited_for(asked, join, ledger, tmp_path):
     go = tmp_path / "go"
     os.mkfifo(go)
@@ -269,7 +268,7 @@ def test_no_command_is_waited_for(asked, join, ledger, tmp_path):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "keep"])
-def test_a_restart_keeps_by_whose_word_a_door_is_open(asked, join, frames, client, ledger, how):
+def test_a_restart_keeps_the_origin_of_an_opening(asked, join, frames, client, ledger, how):
     config = door(ledger)
     daemon = asked.start(config, "Shutdown = keep")
     fleet = join()
@@ -285,7 +284,7 @@ def test_a_restart_keeps_by_whose_word_a_door_is_open(asked, join, frames, clien
     assert told == {A: ("site-b", "alice"), client.ipv4: ("site-c", None), B: (None, None)}
 
 
-def test_no_person_is_offered_these_requests(asked, ledger):
+def test_these_requests_are_not_offered_to_users(asked, ledger):
     asked.start(door(ledger))
     for option in "--fleet-open", "--fleet-close", "--fleet-used", "--fleet-share", "--fleet-shared":
         done = asked.ask(option, "a", A)
@@ -315,8 +314,8 @@ def knock(frames, users, user, source):
 
 
 def in_time(daemon, attempts, attempt):
-    """What attempt(number) returns, of the first that was faster than the daemon's patience: a busy
-    machine may be slower."""
+    """The result of the first attempt(number) that was faster than the daemon's timeout, because a
+    busy machine may be slower."""
     for number in range(attempts):
         before = len(daemon.matching(HANGS))
         result = attempt(number)
@@ -325,7 +324,7 @@ def in_time(daemon, attempts, attempt):
     raise AssertionError(f"{attempts} times slower than 300 ms\n{daemon.report()}")
 
 
-def test_a_code_is_told_when_it_is_used(coded, join, frames, users):
+def test_a_code_is_reported_when_it_is_used(coded, join, frames, users):
     daemon = coded()
     fleet = join()
     step = step_now()
@@ -358,7 +357,7 @@ def test_a_door_waits_until_its_code_is_shared(coded, join, frames, users, ledge
     assert opened == (number, number, number) and still == number
 
 
-def test_a_fleet_that_hangs_delays_one_door_once(coded, join, frames, users, ledger):
+def test_a_hung_fleet_delays_one_door_once(coded, join, frames, users, ledger):
     daemon = coded()
     fleet = join()
     fleet.does("fleet-share", "yes")
@@ -366,7 +365,7 @@ def test_a_fleet_that_hangs_delays_one_door_once(coded, join, frames, users, led
     first = fleet.wait_for("open")
     assert first["time"] - fleet.wait_for("code")["time"] >= 0.299
     assert len(daemon.matching(HANGS)) == 1
-    # In vain would be said.
+    # A vain wait would be logged.
     knock(frames, users, "u1", B)
     fleet.wait_for_new(2)
     ledger.wait_for(f"open door u1 {B}")
@@ -378,7 +377,7 @@ def test_a_fleet_that_hangs_delays_one_door_once(coded, join, frames, users, led
 
 
 @pytest.mark.parametrize("how", ["no", "gone"])
-def test_with_the_fleet_the_wait_is_over(coded, join, frames, users, how):
+def test_the_wait_ends_with_the_fleets_connection(coded, join, frames, users, how):
     daemon = coded()
 
     def end_the_wait(number):
@@ -429,7 +428,7 @@ def test_a_door_that_waits_can_be_closed(coded, asked, join, frames, users, ledg
 # --- Codes that were used elsewhere ------------------------------------------------------------------
 
 def secret_ids(fleet, frames, users, *names):
-    """Of these users, as the daemon tells them, by name."""
+    """The ids of these users' secrets, as the daemon reports them, by name."""
     fleet.does("fleet-share", "no")  # its connection may be silent from now on
     for name in names:
         known = len(fleet.of("code"))
@@ -438,8 +437,7 @@ def secret_ids(fleet, frames, users, *names):
     return {code["user"]: code["secret"] for code in fleet.of("code")}
 
 
-def test_a_code_that_was_used_elsewhere_opens_nothing_here(coded, join, ledger, frames, frames6,
-                                                           users):
+def test_a_code_used_elsewhere_opens_nothing_here(coded, join, ledger, frames, frames6, users):
     daemon = coded()
     fleet = join()
     ids_of = secret_ids(fleet, frames, users, "u0", "u1")
@@ -459,7 +457,7 @@ def test_a_code_that_was_used_elsewhere_opens_nothing_here(coded, join, ledger, 
     knocks.opens(computed(users["u2"], step), B, "u2")
 
 
-def test_what_is_not_believed_of_codes(coded, join, ledger, frames, users):
+def test_invalid_codes_are_ignored(coded, join, ledger, frames, users):
     daemon = coded()
     fleet = join()
     ids_of = secret_ids(fleet, frames, users, "u0")
