@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Makes the captures of this folder anew, byte for byte the same each time.
+"""Rebuilds the captures of this folder, byte for byte the same each time.
 
-A capture is a story: for NAME.pcap there is a NAME.conf with the doors and a NAME.out with what
-replay tells. A bug that came from a packet gets a story of its own. Addresses are those for
-documentation (RFC 5737, RFC 3849); checksums are left zero, as network cards leave them.
+Each capture is a story: NAME.pcap, with the doors in NAME.conf and the output of replay in
+NAME.out. A bug caused by a packet gets its own story. Addresses are those for documentation (RFC
+5737, RFC 3849); checksums are left zero, as network cards leave them.
 """
 
 import os
@@ -49,7 +49,7 @@ def ipv6(source, destination, protocol, payload):
 
 
 class Knocker:
-    """Sends as a system does: each connection attempt with a port and sequence number of its own."""
+    """Sends like a system: each connection attempt has its own port and sequence number."""
 
     def __init__(self, address=ALICE, to=HERE):
         self.address = address
@@ -158,7 +158,7 @@ def rules():
         (4.0, third), (5.0, third), (7.0, third),  # opens once
         (9.0, first), (9.1, second), (9.2, third)]))  # known after that, too
 
-    # A browser at dropped ports: two sockets a port, whose SYNs are repeated every second.
+    # A browser at dropped ports: two sockets per port, whose SYNs are repeated every second.
     alice = Knocker()
     sent, story = [], []
     for i, port in enumerate((7000, 8000, 9000, 7500, 8500)):
@@ -183,7 +183,7 @@ def rules():
         (0.0, alice.tcp(7000)), (1.0, alice.tcp(9000)), (2.0, alice.tcp(8000)),
         (3.0, alice.tcp(9000)),  # nothing: the attempt is over
         (4.0, alice.tcp(7000)), (4.1, alice.tcp(22)), (4.2, alice.tcp(8000)),
-        (4.3, alice.udp(9000)), (5.0, alice.tcp(9000))]))  # ports of no door do no harm
+        (4.3, alice.udp(9000)), (5.0, alice.tcp(9000))]))  # ports of no door have no effect
 
     alice = Knocker()
     pcap("rule-4-afresh.pcap", on_ethernet(
@@ -278,7 +278,7 @@ def files():
     pcap("clock-set-back.pcap", on_ethernet(
         [(100.0, (alice := Knocker()).tcp(7000)), (40.0, alice.tcp(8000)),
          (41.0, alice.tcp(9000))]))
-    # Time stamps that no clock will ever show must not take the others along.
+    # Impossible time stamps must not affect the others.
     times = {0.0: START * 10**6, 1.0: 2**63, 2.0: 2**64 - 1, 3.0: (START + 3) * 10**6}
     alice = Knocker()
     pcapng("far-times.pcapng", on_ethernet(
