@@ -154,6 +154,20 @@ TEST_F(ChronicleTest, FloodOfRefusalsIsCounted_ButOnlyPartlyReported) {
   EXPECT_THAT(chronicle_.attempts().all(), SizeIs(1));
 }
 
+TEST_F(ChronicleTest, FloodOfRefusedCodesIsCounted_ButNotAllTold) {
+  CompleteKnock knock;
+  knock.source = door().source;
+  knock.interface = "eth0";
+  knock.stage = 4;
+  for (int i = 0; i < 1000; ++i) chronicle_.code_refused(knock, "ssh", "it was used before");
+  EXPECT_EQ(chronicle_.totals("ssh").refused, 1000u);
+  EXPECT_THAT(told_, SizeIs(kDefaultLogRate));
+  EXPECT_EQ(told_.back(),
+            R"({"event":"refused","door":"ssh","address":"192.0.2.7",)"
+            R"("interface":"eth0","stage":4,"why":"no such code: it was used before"})");
+  EXPECT_EQ(reason_text(chronicle_.attempts().all().back()), "no such code: it was used before");
+}
+
 TEST_F(ChronicleTest, FailedCommandIsReported_SuccessfulOneIsNot) {
   chronicle_.on_command_ended({5, CommandKind::kStop, "ssh", "was killed by signal 9 (Killed)"});
   chronicle_.on_command_ended({5, CommandKind::kStart, "ssh", ""});
