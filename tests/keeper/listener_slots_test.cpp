@@ -146,7 +146,7 @@ class ListenerSlotsTest : public OwnNetwork, public ListenerSlots::Owner {
   }
   void on_counted() override { said_.push_back("all have answered"); }
   void on_interface(const std::string& interface, const std::string& why) override {
-    if (!why.empty()) said_.push_back(interface + ": " + why);
+    said_.push_back(interface + ": " + (why.empty() ? "is listened to" : why));
   }
   void on_network() override { ++network_changes_; }
   void on_settled() override { said_.push_back("settled"); }
@@ -313,6 +313,7 @@ TEST_F(ListenerSlotsTest, MissingInterfaceIsWaitedFor_AndUsedOnceItExists) {
   EXPECT_EQ(starts_, 0);
   ip("link set ppp0 addrgenmode none up");
   turn_until_logged("ppp0: now listening on no address");
+  EXPECT_THAT(said_, Contains("ppp0: is listened to"));
 }
 
 TEST_F(ListenerSlotsTest, SettledOnceEachListenerIs) {
