@@ -500,6 +500,17 @@ TEST_F(ControlSocketTest, FollowersReceiveEvents) {
              [&] { return one.heard() == "first\nsecond\n" && other.heard() == "second\n"; });
 }
 
+TEST_F(ControlSocketTest, WhoFollowsIsAskedForNothingMore) {
+  Call call(path_);
+  let_follow(call);
+  call.say("status\n" + std::string(50'000, 'x') + "\nevents\n");
+  socket_.tell("first", "overrun");
+  turn_until("it is told", [&] { return call.heard() == "first\n"; });
+  pass(0s);
+  EXPECT_THAT(asked_, ElementsAre("events"));
+  EXPECT_FALSE(call.is_over());
+}
+
 TEST_F(ControlSocketTest, FollowerMayBeSilentAndSlow_AndUsesNoCallersPlace) {
   std::vector<std::unique_ptr<Call>> followers;
   for (size_t i = 0; i < ControlSocket::kMostFollowers; ++i) {
