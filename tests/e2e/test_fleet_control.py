@@ -207,7 +207,8 @@ def test_closes_when_its_time_is_over(asked, join, ledger):
 def test_forbidden_openings_are_refused(asked, join, ledger):
     daemon = asked.start(door(ledger) + door(ledger, "stop_command_6 =", name="four",
                                              sequence="7100,7200,7300")
-                         + "[none]\nsequence = 7500,7600\ncommand = true\n")
+                         + "[none]\nsequence = 7500,7600\ncommand = true\n"
+                         + "[six]\nsequence = 7700,7800\ncommand = true\nstop_command_6 = true\n")
     fleet = join()
     assert fleet.refuses("fleet-open", "b", A, "30", "site-b").startswith("no door is called b")
     nothing = "has nothing to undo: it is opened by knocks alone"
@@ -221,7 +222,8 @@ def test_forbidden_openings_are_refused(asked, join, ledger):
     fleet.does("fleet-open", "four", A, "30", "site-b")
     assert not daemon.matching(".*none.*")
     told = {one["name"]: (one["closes"], one["open_for"]) for one in fleet.ask("status")["doors"]}
-    assert told == {"a": (True, LONG), "four": (True, LONG), "none": (False, 10)}
+    assert told == {"a": (True, LONG), "four": (True, LONG), "none": (False, 10),
+                    "six": (True, 10)}
 
 
 def test_lack_of_room_is_reported_with_the_gateway(asked, join, ledger):
