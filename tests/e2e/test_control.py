@@ -255,6 +255,20 @@ def test_a_reload_changes_the_place(asked, ledger, tmp_path):
     assert asked.ask("--control", other, "--status").returncode == 0
 
 
+def test_a_reload_is_no_start(asked, ledger):
+    daemon = asked.start(door(ledger))
+    first = asked.status()
+
+    def read_later():
+        now = asked.status()
+        return now if now["config"]["read"] > first["config"]["read"] + 0.2 else None
+
+    later = repeat_until(lambda: daemon.send(signal.SIGHUP), read_later, "the file is read again",
+                         daemon.report)
+    started = [one["time"] - one["uptime"] for one in (first, later)]
+    assert abs(started[1] - started[0]) < 0.1
+
+
 @pytest.mark.parametrize("which", ["its own file", "an included one"])
 def test_a_file_that_has_changed_is_told(asked, ledger, tmp_path, which):
     included = tmp_path / "doors.conf"
