@@ -277,6 +277,9 @@ TEST_F(ControlSocketTest, TooLongRequestIsRefused_AndTheCallerDisconnected) {
     EXPECT_THAT(call.heard(), HasSubstr("the request is too long"));
     EXPECT_THAT(asked_, SizeIs(0));
   }
+  Call longest(path_);
+  longest.say(std::string(4096, 'x') + '\n');
+  turn_until("it has asked", [&] { return asked_.size() == 1; });
 }
 
 TEST_F(ControlSocketTest, LongAnswerArrivesComplete) {
@@ -463,6 +466,17 @@ TEST_F(ControlSocketTest, CallerThatDoesNotReadIsDisconnected) {
   EXPECT_EQ(gone_, 1);
 }
 
+TEST_F(ControlSocketTest, WhoReadsSlowlyGetsItAll) {
+  answer_with(std::string(4 << 20, 'a'));
+  Call call(path_);
+  call.say("status\n");
+  turn_until("it has asked", [&] { return asked_.size() == 1; });
+  while (call.heard().size() < size_t{4} << 20) {
+    ASSERT_FALSE(call.is_over());
+    pass(9s);
+  }
+}
+
 TEST_F(ControlSocketTest, CallerThatWaitsForALateAnswerStaysConnected) {
   Call call(path_);
   call.say("close\n");
@@ -549,7 +563,11 @@ TEST_F(ControlSocketTest, FollowerThatDoesNotReadIsCutOff_WithALastEvent) {
   Call call(path_);
   let_follow(call);
   const std::string line(1000, 'a');
+  for (int i = 0; i < 900; ++i) socket_.tell(line, "overrun");
+  pass(0s);
+  pass(1h);  // may take its time, also before it is told that it was too long
   for (int i = 0; i < 3000; ++i) socket_.tell(line, "overrun");
+  pass(0s);
   turn_until("the end", [&] { return call.is_over(); });
   const std::string& heard = call.heard();
   EXPECT_TRUE(heard.ends_with("\noverrun\n"));
