@@ -432,6 +432,10 @@ def test_a_file_that_is_older_than_the_one_it_replaces_is_a_change(asked, ledger
     daemon.send(signal.SIGHUP)
     daemon.wait_for("re-reading config file: .*")
     wait_until(lambda: not asked.status()["config"]["changed"], "the file was read")
+    daemon.config_file.write_text("nonsense\n")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("the configuration is faulty, the old one stays in force")
+    assert asked.status()["config"]["changed"]
     daemon.config_file.unlink()
     assert asked.status()["config"]["changed"]
 
