@@ -9,8 +9,6 @@
 namespace knockd {
 namespace {
 
-// Refused knocks of a door are reported at once, and then at most so often.
-constexpr Duration kBetweenReports = std::chrono::minutes(1);
 // What a gateway says of the time left was true a moment ago: one end, said twice, is no later one.
 constexpr Duration kOnTheWay = std::chrono::milliseconds(10);
 
@@ -54,7 +52,7 @@ void Openings::knocked(const CompleteKnock& knock, Instant now) {
   if (line.cooling_until && now < *line.cooling_until) return use_code(knock);
   if (const std::string why = begin(knock, line); !why.empty()) {
     use_code(knock);
-    return refuse(line, knock, why, now);
+    return refuse(knock, why, now);
   }
   const uint64_t id = last_id_;
   say(LogLevel::kNotice, opening(id), stage_text(knock.stage));
@@ -89,7 +87,7 @@ Openings::ByHand Openings::open_by_gateway(const CompleteKnock& knock, Instant n
   if (leaving_) return {.refused = shutting_down_text()};
   Line& line = line_of(knock.terms->door);
   if (std::string why = begin(knock, line); !why.empty()) {
-    refuse(line, knock, why, now);
+    refuse(knock, why, now);
     return {.refused = std::move(why)};
   }
   // One that lasts as long stays as it is, without a line: gateways repeat what they say.
@@ -256,22 +254,21 @@ std::optional<uint64_t> Openings::renewable(uint64_t id) const {
   const bool by_age = knocking.gateway.empty();
   std::optional<uint64_t> youngest;
   for (const Part part : {Part::kBusy, Part::kStarts, Part::kRest}) {
-    const auto first = lanes_.lower_bound({lane, part, 0});
-    for (auto member = lanes_.lower_bound({lane, part, id}); member != first;) {
-      const uint64_t candidate = std::get<uint64_t>(*--member);
-      if (by_age && youngest && candidate < *youngest) break;
+    lanes_.visit_older(lane, part, id, [&](uint64_t candidate) {
+      if (by_age && youngest && candidate < *youngest) return false;
       const Opening& older = openings_.at(candidate);
-      if (!by_age && youngest && older.deadline <= openings_.at(*youngest).deadline) continue;
+      if (!by_age && youngest && older.deadline <= openings_.at(*youngest).deadline) return true;
       if (older.is_open() && !older.by_hand && older.state > State::kAdmitting &&
           older.terms->admission == knocking.terms->admission) {
         youngest = candidate;
       }
-    }
+      return true;
+    });
   }
   return youngest;
 }
 
-void Openings::refuse(Line& line, const CompleteKnock& knock, const std::string& why, Instant now) {
+void Openings::refuse(const CompleteKnock& knock, const std::string& why, Instant now) {
   const std::string& door = knock.terms->door;
   OpenDoor refused;
   refused.door = door;
@@ -280,20 +277,11 @@ void Openings::refuse(Line& line, const CompleteKnock& knock, const std::string&
   refused.user = knock.user;
   refused.gateway = knock.gateway;
   tell(Happened::What::kRefused, std::move(refused)).why = why;
-  ++line.refused;
-  line.why_refused = why;
-  if (!line.report_at || now >= *line.report_at) {
-    report_refused(door, line, now);
-  } else {
-    refusing_.insert(door);
-  }
+  if (auto report = refused_.add(door, why, now)) report_refused(std::move(*report));
 }
 
-void Openings::report_refused(const std::string& door, Line& line, Instant now) {
-  line.report_at = now + kBetweenReports;
-  actions_.emplace_back(
-      Say{LogLevel::kWarning, {}, refused_line(door, line.refused, line.why_refused)});
-  line.refused = 0;
+void Openings::report_refused(std::string line) {
+  actions_.emplace_back(Say{LogLevel::kWarning, {}, std::move(line)});
 }
 
 void Openings::recorded(Instant now) {
@@ -325,15 +313,7 @@ void Openings::time_passed(Instant now, size_t most) {
     set_alarm(id, std::nullopt);
     ring(id, now);
   }
-  for (auto door = refusing_.begin(); door != refusing_.end();) {
-    Line& line = lines_.at(*door);
-    if (now < *line.report_at) {
-      ++door;
-      continue;
-    }
-    report_refused(*door, line, now);
-    door = refusing_.erase(door);
-  }
+  for (std::string& line : refused_.due(now)) report_refused(std::move(line));
   run_what_can(now);
   if (stuck_since_ && !stuck_reported_ && now >= *stuck_since_ + kStuckAfter) report_stuck();
 }
@@ -343,7 +323,7 @@ std::optional<Instant> Openings::next_alarm() const {
   const auto consider = [&](Instant when) { next = next ? std::min(*next, when) : when; };
   if (!alarms_.empty()) consider(alarms_.begin()->first);
   if (stuck_since_ && !stuck_reported_) consider(*stuck_since_ + kStuckAfter);
-  for (const std::string& door : refusing_) consider(*lines_.at(door).report_at);
+  if (const auto report = refused_.next_report()) consider(*report);
   return next;
 }
 
@@ -351,9 +331,7 @@ std::optional<Instant> Openings::next_alarm() const {
 void Openings::ring_due(const Lane& lane, Instant now) {
   if (alarms_.empty() || alarms_.begin()->first > now) return;
   std::vector<uint64_t> due;
-  auto member = lanes_.lower_bound({lane, Part::kBusy, 0});
-  for (; member != lanes_.end() && std::get<Lane>(*member) == lane; ++member) {
-    const uint64_t id = std::get<uint64_t>(*member);
+  for (const uint64_t id : lanes_.all_of(lane)) {
     if (opening(id).alarm && *opening(id).alarm <= now) due.push_back(id);
   }
   for (const uint64_t id : due) {
@@ -408,7 +386,7 @@ void Openings::add(uint64_t id, const CompleteKnock& knock, Line& line) {
   added.gateway = knock.gateway;
   added.is_of_fleet = !knock.gateway.empty();
   added.line = line.number;
-  lanes_.insert({lane_of(added), added.part, id});
+  lanes_.add(lane_of(added), added.part, id);
   if (added.has_start()) ++line.starts;
   ++waiting_;
   if (added.has_something_to_undo()) ++line.open;
@@ -423,7 +401,7 @@ void Openings::remove(uint64_t id) {
   }
   if (gone.has_something_to_undo()) --line.open;
   set_alarm(id, std::nullopt);
-  lanes_.erase({lane_of(gone), gone.part, id});
+  lanes_.remove(lane_of(gone), gone.part, id);
   openings_.erase(id);
 }
 
@@ -494,22 +472,13 @@ Openings::Line& Openings::line_of(const std::string& door) {
   return line;
 }
 
-std::optional<uint64_t> Openings::oldest(const Lane& lane, Part part) const {
-  const auto found = lanes_.lower_bound({lane, part, 0});
-  if (found == lanes_.end() || std::get<Lane>(*found) != lane || std::get<Part>(*found) != part) {
-    return std::nullopt;
-  }
-  return std::get<uint64_t>(*found);
-}
-
 // To be called after each change that decides on the part of the lane in which an opening stands.
 void Openings::arrange(uint64_t id) {
   Opening& moved = opening(id);
   const Part part = moved.part_of_lane();
   if (part == moved.part) return;
-  auto member = lanes_.extract({lane_of(moved), moved.part, id});
-  std::get<Part>(member.value()) = moved.part = part;
-  lanes_.insert(std::move(member));
+  lanes_.move(lane_of(moved), moved.part, part, id);
+  moved.part = part;
 }
 
 void Openings::set_alarm(uint64_t id, std::optional<Instant> when) {

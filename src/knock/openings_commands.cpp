@@ -39,7 +39,7 @@ void Openings::want_stop(uint64_t id, Why why, Instant now) {
   closing.state = State::kStopWaits;
   ++waiting_;
   arrange(id);
-  const auto busy = oldest(lane_of(closing), Part::kBusy);
+  const auto busy = lanes_.oldest(lane_of(closing), Part::kBusy);
   if (busy && opening(*busy).start_holds_lane()) {
     set_alarm(id, std::max(now, opening(*busy).began + kPatience));
   }
@@ -76,7 +76,7 @@ Happened::By Openings::closed_by(const Opening& opening) {
 
 // Lets the lane's stops pass the start command that hangs.
 void Openings::overtake(const Lane& lane) {
-  const auto busy = oldest(lane, Part::kBusy);
+  const auto busy = lanes_.oldest(lane, Part::kBusy);
   if (!busy || !opening(*busy).start_holds_lane()) return;
   Opening& hanging = opening(*busy);
   hanging.holds_lane = false;
@@ -90,9 +90,9 @@ void Openings::overtake(const Lane& lane) {
 // Queues the lane's next command, if none runs: the oldest stop, else the oldest start. A start
 // that is queued already gives way to a stop.
 void Openings::offer(const Lane& lane) {
-  if (oldest(lane, Part::kBusy)) return;
-  const auto stop = oldest(lane, Part::kStops);
-  const auto start = oldest(lane, Part::kStarts);
+  if (lanes_.oldest(lane, Part::kBusy)) return;
+  const auto stop = lanes_.oldest(lane, Part::kStops);
+  const auto start = lanes_.oldest(lane, Part::kStarts);
   if (stop && start) withdraw(*start);
   const auto next = stop ? stop : start;
   if (!next) return;

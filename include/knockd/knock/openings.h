@@ -24,14 +24,15 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "knockd/base/rare_text.h"
 #include "knockd/knock/action.h"
 #include "knockd/knock/command_queue.h"
+#include "knockd/knock/lanes.h"
 #include "knockd/knock/opening.h"
+#include "knockd/knock/refused_knocks.h"
 
 namespace knockd {
 
@@ -152,14 +153,7 @@ class Openings {
   };
   enum class Why : uint8_t { kTimeout, kShutdown, kStartEnded };
 
-  // Of a lane: one source may have thousands of openings, and whose turn it is must not cost a look
-  // at each.
-  enum class Part : uint8_t {
-    kBusy,    // whose command runs, or whose stop has its turn: at most one
-    kStops,   // that wait for their turn
-    kStarts,  // likewise, also the one that has it: a stop may still take that away
-    kRest
-  };
+  using Part = Lanes::Part;
 
   struct Opening {
     std::shared_ptr<const Terms> terms;
@@ -210,19 +204,11 @@ class Openings {
     size_t open = 0;    // openings with something to undo
     size_t starts = 0;  // that have not begun
     std::optional<Instant> cooling_until;
-    uint64_t refused = 0;  // since that was last reported
-    std::optional<Instant> report_at;
-    std::string why_refused;
   };
-  // The openings of one door and source stand side by side, in each part the oldest first.
-  using Lane = std::pair<LineNumber, IpAddress>;
-  using LaneMember = std::tuple<Lane, Part, uint64_t>;
-
   static Lane lane_of(const Opening& opening) { return {opening.line, opening.source}; }
   static OpenDoor open_door(uint64_t id, const Opening& opening);
   Line& line_of(const std::string& door);
   Opening& opening(uint64_t id) { return openings_.at(id); }
-  std::optional<uint64_t> oldest(const Lane& lane, Part part) const;
   void arrange(uint64_t id);
 
   ByHand open_at_once(const std::string& text, Instant now);
@@ -233,8 +219,8 @@ class Openings {
   void remove(uint64_t id);
   void drop(uint64_t id);
   void use_code(const CompleteKnock& knock);
-  void refuse(Line& line, const CompleteKnock& knock, const std::string& why, Instant now);
-  void report_refused(const std::string& door, Line& line, Instant now);
+  void refuse(const CompleteKnock& knock, const std::string& why, Instant now);
+  void report_refused(std::string line);
   std::optional<uint64_t> renewable(uint64_t id) const;
   uint64_t proceed(uint64_t id, Instant now);
   void begin_recording(uint64_t id);
@@ -270,7 +256,7 @@ class Openings {
   std::map<std::string, Line> lines_;
   std::map<uint64_t, Opening> openings_;
   uint64_t next_to_close_ = 0;  // at a shutdown
-  std::set<LaneMember> lanes_;
+  Lanes lanes_;
   std::set<std::pair<Instant, uint64_t>> alarms_;
   CommandQueue starts_;
   CommandQueue stops_;
@@ -280,8 +266,8 @@ class Openings {
   size_t open_ = 0;
   size_t overtaken_ = 0;  // starts that run without a place
   size_t waiting_ = 0;
-  std::set<uint64_t> lacking_;          // stops that could not be run and are to be tried again
-  std::set<std::string> refusing_;      // doors whose refusals have yet to be reported
+  std::set<uint64_t> lacking_;  // stops that could not be run and are to be tried again
+  RefusedKnocks refused_;
   std::optional<Instant> stuck_since_;  // since when commands wait and none began
   bool stuck_reported_ = false;
   bool leaving_ = false;

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// The openings of one door and source stand in one lane, in four parts, in each the oldest first.
+// One source may have thousands of openings, and whose turn it is must not cost a look at each.
+// Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "knockd/knock/command_queue.h"
+#include "knockd/net/address.h"
+
+namespace knockd {
+
+using Lane = std::pair<LineNumber, IpAddress>;
+
+class Lanes {
+ public:
+  enum class Part : uint8_t {
+    kBusy,    // whose command runs, or whose stop has its turn: at most one
+    kStops,   // that wait for their turn
+    kStarts,  // likewise, also the one that has it: a stop may still take that away
+    kRest
+  };
+
+  void add(const Lane& lane, Part part, uint64_t id) { members_.insert({lane, part, id}); }
+  void remove(const Lane& lane, Part part, uint64_t id) { members_.erase({lane, part, id}); }
+  void move(const Lane& lane, Part from, Part to, uint64_t id) {
+    auto member = members_.extract({lane, from, id});
+    std::get<Part>(member.value()) = to;
+    members_.insert(std::move(member));
+  }
+
+  std::optional<uint64_t> oldest(const Lane& lane, Part part) const {
+    const auto found = members_.lower_bound({lane, part, 0});
+    if (found == members_.end() || std::get<Lane>(*found) != lane) return std::nullopt;
+    return std::get<Part>(*found) == part ? std::optional(std::get<uint64_t>(*found))
+                                          : std::nullopt;
+  }
+  // Those of the lane, part by part.
+  std::vector<uint64_t> all_of(const Lane& lane) const {
+    std::vector<uint64_t> ids;
+    auto member = members_.lower_bound({lane, Part::kBusy, 0});
+    for (; member != members_.end() && std::get<Lane>(*member) == lane; ++member) {
+      ids.push_back(std::get<uint64_t>(*member));
+    }
+    return ids;
+  }
+  // Calls `visit` with those that are older than `id`, the youngest first, until it returns false.
+  template <typename Visit>
+  void visit_older(const Lane& lane, Part part, uint64_t id, Visit&& visit) const {
+    const auto first = members_.lower_bound({lane, part, 0});
+    for (auto member = members_.lower_bound({lane, part, id}); member != first;) {
+      if (!visit(std::get<uint64_t>(*--member))) return;
+    }
+  }
+
+ private:
+  std::set<std::tuple<Lane, Part, uint64_t>> members_;
+};
+
+}  // namespace knockd

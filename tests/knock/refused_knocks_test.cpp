@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+#include "knockd/knock/refused_knocks.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+namespace knockd {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+Instant at(int64_t time) { return Instant(seconds(time)); }
+
+TEST(RefusedKnocks, FirstIsReportedAtOnce_TheOthersOnceAMinute) {
+  RefusedKnocks refused;
+  EXPECT_EQ(refused.add("ssh", "too many", at(0)), "ssh: 1 knock refused: too many");
+  EXPECT_EQ(refused.next_report(), std::nullopt);
+  for (int i = 1; i < 60; ++i) EXPECT_EQ(refused.add("ssh", "still too many", at(i)), std::nullopt);
+  EXPECT_EQ(refused.next_report(), at(60));
+  EXPECT_THAT(refused.due(at(59)), IsEmpty());
+  EXPECT_THAT(refused.due(at(60)), ElementsAre("ssh: 59 knocks refused: still too many"));
+  EXPECT_THAT(refused.due(at(600)), IsEmpty());
+  EXPECT_EQ(refused.next_report(), std::nullopt);
+}
+
+TEST(RefusedKnocks, DoorsAreReportedOneByOne) {
+  RefusedKnocks refused;
+  (void)refused.add("ssh", "why", at(0));
+  EXPECT_EQ(refused.add("web", "why", at(10)), "web: 1 knock refused: why");
+  (void)refused.add("web", "why", at(20));
+  (void)refused.add("ssh", "why", at(30));
+  EXPECT_EQ(refused.next_report(), at(60));
+  EXPECT_THAT(refused.due(at(60)), ElementsAre("ssh: 1 knock refused: why"));
+  EXPECT_THAT(refused.due(at(70)), ElementsAre("web: 1 knock refused: why"));
+}
+
+}  // namespace
+}  // namespace knockd
