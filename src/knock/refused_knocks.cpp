@@ -24,6 +24,7 @@ std::optional<std::string> RefusedKnocks::add(const std::string& name, const std
     waiting_.insert(name);
     return std::nullopt;
   }
+  waiting_.erase(name);
   return report(name, door, now);
 }
 

@@ -38,5 +38,15 @@ TEST(RefusedKnocks, DoorsAreReportedOneByOne) {
   EXPECT_THAT(refused.due(at(70)), ElementsAre("web: 1 knock refused: why"));
 }
 
+TEST(RefusedKnocks, KnockThatComesBeforeALateReportIsInIt_AndNoneIsReportedTwice) {
+  RefusedKnocks refused;
+  (void)refused.add("ssh", "why", at(0));
+  (void)refused.add("ssh", "why", at(1));
+  EXPECT_EQ(refused.add("ssh", "why", at(61)), "ssh: 2 knocks refused: why");
+  EXPECT_THAT(refused.due(at(61)), IsEmpty());
+  EXPECT_EQ(refused.next_report(), std::nullopt);
+  EXPECT_THAT(refused.due(at(121)), IsEmpty());
+}
+
 }  // namespace
 }  // namespace knockd
