@@ -16,12 +16,11 @@ T* zeroed(size_t count, size_t each = 1) {
   return static_cast<T*>(std::calloc(count, std::max<size_t>(each, 1) * sizeof(T)));
 }
 
-// The first place for a T in memory that is larger by one.
+// Not zeroed, and null if there is no such memory; begins where a T may.
 template <class T>
-T* aligned(std::byte* memory) {
-  void* place = memory;
-  size_t space = 2 * sizeof(T);
-  return static_cast<T*>(std::align(alignof(T), sizeof(T), place, space));
+T* aligned(size_t count) {
+  if (count > SIZE_MAX / sizeof(T)) return nullptr;
+  return static_cast<T*>(std::aligned_alloc(alignof(T), count * sizeof(T)));
 }
 
 }  // namespace
@@ -29,13 +28,14 @@ T* aligned(std::byte* memory) {
 SourceTable::SourceTable(const Limits& limits, const HashKey& hash_key)
     : limits_(limits),
       hash_key_(hash_key),
-      entry_memory_(zeroed<std::byte>(size_t{limits.entries} + 2, sizeof(Entry))),
-      entries_(aligned<Entry>(entry_memory_.get())),
-      older_segments_(zeroed<OlderSegments>(size_t{limits.entries} + 1)),
+      entries_(aligned<Entry>(size_t{limits.entries} + 1)),
+      older_segments_(aligned<OlderSegments>(size_t{limits.entries} + 1)),
       scan_ports_(zeroed<uint16_t>(size_t{limits.entries} + 1, limits.scan_ports)),
       codes_(limits.codes ? zeroed<uint16_t>(size_t{limits.entries} + 1) : nullptr),
       buckets_(zeroed<Number>(limits.sources, 2)),
-      stages_(kMaxKnocks + 1) {}
+      stages_(kMaxKnocks + 1) {
+  if (entries_) entries_[0] = {};
+}
 
 SourceTable::Lifetime SourceTable::add_lifetime(Duration duration) {
   const auto known = std::find_if(ages_.begin(), ages_.end(),
@@ -117,9 +117,10 @@ void SourceTable::expire_at(Instant due) {
 
 void SourceTable::add_segment(Number number, uint32_t segment) {
   Entry& entry = entries_[number];
-  OlderSegments& older = older_segments_[number];
   if (entry.segments > 0) {
-    std::move_backward(older.begin(), older.end() - 1, older.end());
+    auto& older = older_segments_[number].segments;
+    const auto end = older.begin() + std::min<size_t>(entry.segments, older.size());
+    std::move_backward(older.begin(), end - 1, end);
     older.front() = entry.segment;
   }
   if (entry.segments < kSegments) ++entry.segments;
@@ -129,7 +130,7 @@ void SourceTable::add_segment(Number number, uint32_t segment) {
 bool SourceTable::knows_segment(Number number, uint32_t segment) const {
   const Entry& entry = entries_[number];
   if (entry.segments == 0) return false;
-  const auto older = older_segments_[number].begin();
+  const auto older = older_segments_[number].segments.begin();
   const auto end = older + entry.segments - 1;
   return entry.segment == segment || std::find(older, end, segment) != end;
 }

@@ -9,7 +9,7 @@
 
 namespace knockd {
 
-static_assert(SourceTable::bytes_per_source(4) <= 140);  // on 32 bits, too
+static_assert(SourceTable::bytes_per_source(4) <= 144);  // on 32 bits, too
 static_assert(sizeof(SourceTable::Entry) <= 64);
 
 namespace {

@@ -62,7 +62,7 @@ class SourceTable {
 
   SourceTable(const Limits& limits, const HashKey& hash_key);
   bool has_memory() const {
-    return entry_memory_ && older_segments_ && scan_ports_ && buckets_ &&
+    return entries_ && older_segments_ && scan_ports_ && buckets_ &&
            (codes_ || !limits_.codes);
   }
 
@@ -125,8 +125,10 @@ class SourceTable {
     List entries;
   };
   // All but the last, the newest first. Apart from the entries: a flood of first knocks does not
-  // touch them, so they take no memory then.
-  using OlderSegments = std::array<uint32_t, kSegments - 1>;
+  // touch them, so they take no memory then. They too are one line of a cache.
+  struct alignas(64) OlderSegments {
+    std::array<uint32_t, kSegments - 1> segments;
+  };
   struct Free {
     void operator()(void* memory) const { std::free(memory); }
   };
@@ -146,8 +148,7 @@ class SourceTable {
 
   const Limits limits_;
   const HashKey hash_key_;
-  Array<std::byte> entry_memory_;
-  Entry* const entries_;  // the first is not used
+  Array<Entry> entries_;  // the first is not used
   Array<OlderSegments> older_segments_;
   Array<uint16_t> scan_ports_;
   Array<uint16_t> codes_;
