@@ -184,6 +184,10 @@ void Chronicle::on_command_ended(const CommandEnd& end) {
   if (follower_ != nullptr) follower_->on_command_ended(end);
 }
 
+void Chronicle::on_not_shut(uint64_t opening) {
+  if (follower_ != nullptr) follower_->on_not_shut(opening);
+}
+
 void Chronicle::reloaded(bool taken) {
   Happening happening;
   happening.event = HappeningKind::kReload;

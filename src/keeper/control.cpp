@@ -104,6 +104,7 @@ void Control::act(Caller caller, uid_t user, const AskClose& ask) {
   wait.caller = caller;
   wait.openings.insert(closed.running.begin(), closed.running.end());
   wait.count = closed.count;
+  wait.not_shut = closed.not_shut;
   wait.text = counted(closed.count, "opening") + " closed";
   wait.patience = loop_.now() + kLongestCommand;
   if (wait.openings.empty()) return finish(wait);
@@ -140,6 +141,12 @@ void Control::on_command_ended(const CommandEnd& end) {
   lose_patience();
 }
 
+void Control::on_not_shut(uint64_t opening) {
+  for (Wait& wait : waits_) {
+    if (!wait.opens && wait.openings.contains(opening)) ++wait.not_shut;
+  }
+}
+
 void Control::is_closed(uint64_t opening) {
   for (Wait& wait : waits_) {
     if (wait.openings.erase(opening) != 0) wait.closed = true;
@@ -161,12 +168,16 @@ void Control::finish(const Wait& wait) {
   if (wait.opens && wait.closed) {
     return answer(wait.caller, 1, wait.door + " was closed before its start command had ended");
   }
-  if (wait.failed == 0 && wait.openings.empty()) return answer(wait.caller, 0, wait.text);
+  const bool is_done = wait.failed == 0 && wait.not_shut == 0 && wait.openings.empty();
+  if (is_done) return answer(wait.caller, 0, wait.text);
   const char* const command = wait.opens ? "start command" : "stop command";
   const size_t running = wait.openings.size();
   std::string text = wait.opens ? wait.text
-                                : format("%zu of %s closed", wait.count - running,
+                                : format("%zu of %s closed", wait.count - std::min(wait.count, running + wait.not_shut),
                                          counted(wait.count, "opening").c_str());
+  if (wait.not_shut != 0) {
+    text += format("; %zu cannot be closed before the time is over, see the log", wait.not_shut);
+  }
   if (running != 0) text += "; " + counted(running, command) + " still running";
   if (wait.failed != 0) text += "; " + counted(wait.failed, command) + " failed, see the log";
   answer(wait.caller, 1, text);

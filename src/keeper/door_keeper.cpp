@@ -134,8 +134,10 @@ ClosedByHand DoorKeeper::closed(std::vector<uint64_t> ids) {
   closed.count = closed.running.size();
   carry_out();
   flush();
+  not_shut_ = 0;
   openings_.time_passed(loop_.now(), kMostClosedInATurn);
   carry_out();
+  closed.not_shut = not_shut_;
   std::erase_if(closed.running, [this](uint64_t id) { return !openings_.knows(id); });
   return closed;
 }
@@ -239,6 +241,8 @@ void DoorKeeper::carry_out(const Dismiss& dismiss) {
   not_dismissed_.pop_front();
   if (fault.empty()) return log_.notice(closed_line(dismiss.door, false));
   log_.error(not_closed_line(dismiss.door, fault));
+  ++not_shut_;
+  if (watcher_ != nullptr) watcher_->on_not_shut(dismiss.door.id);
 }
 
 void DoorKeeper::carry_out(const Record& record) {

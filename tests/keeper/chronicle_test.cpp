@@ -25,6 +25,7 @@ class ChronicleTest : public ::testing::Test, public Chronicle::Follower {
     const std::string json = to_json(happening);
     told_.push_back("{" + json.substr(json.find("\"event\"")));
   }
+  void on_not_shut(uint64_t) override {}
   void on_command_ended(const CommandEnd& end) override {
     ended_.push_back(end.door + ": " + end.failure);
   }

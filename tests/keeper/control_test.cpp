@@ -171,6 +171,24 @@ TEST_F(ControlTest, CloseIsAnsweredWhenTheStopCommandsHaveEnded) {
   EXPECT_EQ(call.heard(), "{\"status\":0,\"text\":\"2 openings closed\"}\n");
 }
 
+TEST_F(ControlTest, WhatTheKernelDoesNotTakeOutIsNoSuccess) {
+  closed_ = {2, {}, 1};
+  EXPECT_EQ(ask("close\tall"),
+            "{\"status\":1,\"text\":\"1 of 2 openings closed; 1 cannot be closed before the time is "
+            "over, see the log\"}\n");
+  closed_ = {1, {7}};  // later than in the turn of the request
+  Call call(path_);
+  call.say("close\tall\n");
+  turn_until("it is asked", [&] { return words_.size() == 2; });
+  control_.on_not_shut(7);
+  control_.on_not_shut(8);
+  happens(HappeningKind::kClosed, 7);
+  turn_until("the answer", [&] { return !call.heard().empty(); });
+  EXPECT_EQ(call.heard(),
+            "{\"status\":1,\"text\":\"0 of 1 opening closed; 1 cannot be closed before the time is "
+            "over, see the log\"}\n");
+}
+
 TEST_F(ControlTest, FailedStopCommandIsAFailure) {
   closed_ = {1, {7}};
   Call call(path_);

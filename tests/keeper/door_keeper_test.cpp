@@ -268,6 +268,16 @@ TEST_F(DoorKeeperTest, FailedDismissalIsLogged_AndTheOpeningIsForgotten) {
   EXPECT_EQ(keeper_->open_doors(), 0u);
 }
 
+TEST_F(DoorKeeperTest, FailureToTakeOutIsReportedToWhoClosesByHand) {
+  knock(ssh_port());
+  turn();
+  admitter_.faults = {"Operation not permitted"};
+  const ClosedByHand closed = keeper_->close_by_hand({}, 0);
+  EXPECT_EQ(closed.count, 1u);
+  EXPECT_EQ(closed.not_shut, 1u);
+  EXPECT_EQ(keeper_->close_by_hand({}, 0).not_shut, 0u);
+}
+
 TEST_F(DoorKeeperTest, NextKeeperAdmitsAgainForTheTimeLeft_WithoutALogLine) {
   knock(ssh_port());
   turn();

@@ -24,6 +24,7 @@ class Chronicle : public DoorWatcher {
     virtual ~Follower() = default;
     virtual void on_happening(const Happening& happening) = 0;
     virtual void on_command_ended(const CommandEnd& end) = 0;
+    virtual void on_not_shut(uint64_t opening) = 0;
   };
 
   explicit Chronicle(const EventLoop& loop) : loop_(loop) {}
@@ -42,6 +43,7 @@ class Chronicle : public DoorWatcher {
                  const CodeKnock& knock);
   void on_happened(const Happened& happened) override;
   void on_command_ended(const CommandEnd& end) override;
+  void on_not_shut(uint64_t opening) override;
   void reloaded(bool taken);
   // `waits_because` is empty if it is listened to.
   void interface_changed(const std::string& name, const std::string& waits_because);

@@ -58,6 +58,7 @@ class Control : ControlSocket::Owner, public Chronicle::Follower {
 
   void on_happening(const Happening& happening) override;
   void on_command_ended(const CommandEnd& end) override;
+  void on_not_shut(uint64_t opening) override;
 
  private:
   using Caller = ControlSocket::Caller;
@@ -74,6 +75,7 @@ class Control : ControlSocket::Owner, public Chronicle::Follower {
     std::string door;     // that is opened
     size_t count = 0;     // of openings at first
     size_t failed = 0;    // commands
+    size_t not_shut = 0;  // of openings, before their time is over
     std::string text;     // of success
     Instant patience;
   };

@@ -31,6 +31,8 @@ class DoorWatcher {
   virtual void on_happened(const Happened& happened) = 0;
   // Of an opening's command, by a knock or by hand.
   virtual void on_command_ended(const CommandEnd& end) = 0;
+  // What was opened to this one stays so until its time is over.
+  virtual void on_not_shut(uint64_t opening) = 0;
 };
 
 // The results of opening and closing by hand.
@@ -42,6 +44,7 @@ struct OpenedByHand {
 struct ClosedByHand {
   size_t count = 0;
   std::vector<uint64_t> running;  // of those whose stop command is still to end
+  size_t not_shut = 0;            // so far
 };
 
 // What is recorded in a turn of the loop is written at its end, by one call to the disk for all
@@ -128,6 +131,7 @@ class DoorKeeper {
   FileCalls& calls_;
   DoorWatcher* watcher_ = nullptr;
   std::string refused_;  // why somebody was not let in, last
+  size_t not_shut_ = 0;  // of those that were closed by hand last
   Openings openings_;
   std::unique_ptr<StateFile> state_;
   bool carries_out_ = false;
