@@ -153,7 +153,7 @@ TEST(ReplaySummary, ReportsAKnockAtTheMomentOfTheTimeoutAsLate) {
   EXPECT_THAT(capture.lines(), ElementsAre(HasSubstr("knock 3 (5518) came 0.1 s too late")));
 }
 
-TEST(ReplaySummary, TakesNoRepeatedPacketForAKnockThatCameTooLate) {
+TEST(ReplaySummary, DoesNotReportARepeatedPacketAsALateKnock) {
   Capture capture(
       "[a]\nSequence = 7421,8000\nSeq_Timeout = 1\nTCPFlags = syn\n"
       "[b]\nSequence = 8000\nTCPFlags = syn\n");

@@ -127,7 +127,7 @@ TEST_F(ControlSocketTest, NeverReplacesAFile) {
   EXPECT_EQ(socket_.path(), "");
 }
 
-TEST_F(ControlSocketTest, NeverReplacesASocketThatAnotherProgramUses) {
+TEST_F(ControlSocketTest, NeverReplacesASocketInUse) {
   for (const int type : {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET}) {
     const std::string path = folder_ / ("program-" + std::to_string(type));
     const auto place = place_of_socket(path);
@@ -178,7 +178,7 @@ TEST_F(ControlSocketTest, MembersOfAGroupMayAsk) {
   EXPECT_EQ(status_of(folder_ / "other").st_gid, users->gr_gid);
 }
 
-TEST_F(ControlSocketTest, FolderOfItsOwnFollowsTheGroup) {
+TEST_F(ControlSocketTest, OwnFolderFollowsTheGroup) {
   if (getgrnam("users") == nullptr) GTEST_SKIP() << "no group 'users' here";
   ASSERT_TRUE(socket_.open(path_, "users"));
   EXPECT_EQ(status_of(folder_ / "control").st_mode & 07777, 0750u) << "made without a group before";
@@ -188,7 +188,7 @@ TEST_F(ControlSocketTest, FolderOfItsOwnFollowsTheGroup) {
   EXPECT_EQ(status_of(folder_ / "control").st_mode & 07777, 0700u);
 }
 
-TEST_F(ControlSocketTest, FolderThatMembersCannotEnterIsKnown) {
+TEST_F(ControlSocketTest, FolderThatMembersCannotEnterIsReported) {
   if (getgrnam("users") == nullptr) GTEST_SKIP() << "no group 'users' here";
   const std::string folder = folder_ / "of-others";
   ASSERT_EQ(mkdir(folder.c_str(), 0700), 0);
@@ -366,7 +366,7 @@ TEST_F(ControlSocketTest, SilentCallerIsDisconnected_SoonIfOthersWait) {
   EXPECT_LE(passes, 15) << "eight silent ones are to go at a time";
 }
 
-TEST_F(ControlSocketTest, WhoAsksAgainAndAgainMakesRoomForOthers) {
+TEST_F(ControlSocketTest, CallerThatAsksAgainAndAgainMakesRoomForOthers) {
   answer_with("yes");
   std::vector<std::unique_ptr<Call>> eight;
   for (size_t i = 0; i < ControlSocket::kMostCallers; ++i) {
@@ -594,7 +594,7 @@ TEST_F(ControlSocketTest, FollowerThatIsAlwaysALittleBehindCostsLittle) {
   EXPECT_LE(used(), before + (8u << 20));
 }
 
-TEST_F(ControlSocketTest, FollowerWhoIsAlwaysALittleBehindLosesNothing) {
+TEST_F(ControlSocketTest, FollowerThatIsAlwaysALittleBehindLosesNothing) {
   Call call(path_);
   let_follow(call);
   std::string told;

@@ -362,7 +362,7 @@ def test_a_failed_request_is_a_failure(asked, ledger):
         1, "knockd: 0 of 1 opening closed; 1 stop command still running\n")
 
 
-def test_who_closes_what_is_being_closed_waits_for_it_as_well(asked, ledger, tmp_path):
+def test_a_close_waits_for_a_door_that_is_being_closed(asked, ledger, tmp_path):
     """It is still open: whoever is told that nothing was would believe it shut."""
     go_on = tmp_path / "go-on"
     asked.start(door(ledger, stop=f"until [ -e {go_on} ]; do sleep 0.1; done"))

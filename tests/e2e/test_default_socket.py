@@ -46,7 +46,7 @@ def test_root_and_members_of_the_group_may_ask(start, ask):
         assert (done.returncode, done.stdout[:7]) == (0, "knockd "), done.stdout
 
 
-def test_without_its_group_it_is_roots_alone_again(start):
+def test_without_its_group_it_is_accessible_only_to_root_again(start):
     daemon = daemon_with(start, WITH_GROUP)
     folder = pathlib.Path(f"/proc/{daemon.pid}/root/run/knockd")
 

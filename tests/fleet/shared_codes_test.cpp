@@ -42,7 +42,7 @@ TEST_F(SharedCodesTest, DaemonWaitsForTheLastOfASecret) {
   EXPECT_TRUE(codes_.broker_lost().empty());
 }
 
-TEST_F(SharedCodesTest, WhatWasUsedWithoutABrokerIsPublishedLater) {
+TEST_F(SharedCodesTest, CodeUsedWithoutABrokerIsPublishedLater) {
   const auto actions = codes_.used({9, "1", kCode}, false, now_);
   ASSERT_EQ(actions.size(), 1);
   EXPECT_EQ(std::get<FleetShared>(actions[0]).id, 9);
@@ -63,7 +63,7 @@ TEST_F(SharedCodesTest, OnlyALaterCodeIsNews) {
   EXPECT_EQ(known[0].code.step, kStep + 1);
 }
 
-TEST_F(SharedCodesTest, NoGatewayTakesTheRoomForCodesOfTheOthers) {
+TEST_F(SharedCodesTest, NoGatewayUsesUpTheRoomForCodesOfOthers) {
   for (int i = 0; i < 10000; ++i) (void)hear("gw2", i);
   EXPECT_EQ(codes_.kept(), SenderQuota::kMostOfGateway);
   EXPECT_TRUE(*hear("gw3", 10000));
@@ -72,7 +72,7 @@ TEST_F(SharedCodesTest, NoGatewayTakesTheRoomForCodesOfTheOthers) {
   }
   EXPECT_EQ(codes_.kept(), SenderQuota::kMost);
   EXPECT_EQ(hear("gw4", 100000).error().text, "gw4 has too many codes");
-  // What is old makes room.
+  // Old ones make room.
   now_ += SharedCodes::kLife;
   EXPECT_TRUE(*hear("gw2", 1, step_at(1766000000 + 120)));
   EXPECT_EQ(codes_.kept(), 1);

@@ -368,7 +368,7 @@ TEST_F(DoorKeeperTest, CloseByHandIsOnDiskBeforeAnythingIsUndone) {
   EXPECT_THAT(closed.running, ElementsAre(1));
 }
 
-TEST_F(DoorKeeperTest, CloseByHandCountsWhatIsBeingClosedAlready_ByHandOrByTime) {
+TEST_F(DoorKeeperTest, CloseByHandCountsDoorsThatAreBeingClosed_ByHandOrByTime) {
   knock(ssh());
   turn();
   end("open 192.0.2.7");

@@ -993,7 +993,7 @@ TEST_F(OpeningsTest, OpenByHandReportsThatThereIsNoRoom) {
       "closing, knockd is shutting down");
 }
 
-TEST_F(OpeningsTest, DoorThatDoesNothingIsNotLoggedAsOpenedByHand) {
+TEST_F(OpeningsTest, DoorWithoutEffectIsNotLoggedAsOpenedByHand) {
   const auto terms = door("log", [](Terms& changed) {
     changed.start.clear();
     changed.stop.clear();

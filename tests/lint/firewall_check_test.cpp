@@ -68,7 +68,7 @@ class AppendedRuleTest : public CheckTest {
   }
 };
 
-TEST_F(AppendedRuleTest, IsWarnedOf_BehindARuleThatDropsItsPackets) {
+TEST_F(AppendedRuleTest, IsWarnedOf_AfterARuleThatDropsItsPackets) {
   for (const char* drop :
        {"-j DROP", "-j REJECT --reject-with icmp-port-unreachable", "-p tcp -j DROP",
         "-p tcp -m tcp --dport 22 -j DROP", "-i eth0 -p tcp -m tcp --dport 22 -j DROP",
@@ -134,7 +134,7 @@ TEST_F(RuleTest, WarnsOfRuleThatStays) {
             std::string("k.conf:4:1: warning: Start_Command") + kStays);
 }
 
-TEST_F(RuleTest, IsSilentAboutRule_WhenSomethingTakesItAway) {
+TEST_F(RuleTest, IsSilentAboutRule_WhenACommandRemovesIt) {
   const std::string add = "command = iptables -A INPUT -s %IP% -j ACCEPT";
   EXPECT_EQ(warnings_of_door_with(add + "\nstop_command = iptables -F\n"), "");
   EXPECT_EQ(warnings_of_door_with(add + "; iptables -D INPUT -s %IP% -j ACCEPT\n"), "");
@@ -146,7 +146,7 @@ TEST_F(RuleTest, IsSilentAboutRule_WhenSomethingTakesItAway) {
   EXPECT_EQ(warnings_of_door_with("command = iptables -L\n"), "");
 }
 
-TEST_F(RuleTest, WarnsOfRuleThatStays_WhenAnotherRuleIsTakenAway) {
+TEST_F(RuleTest, WarnsOfRuleThatStays_WhenAnotherRuleIsRemoved) {
   EXPECT_EQ(warnings_of_door_with("command = iptables -A INPUT -s %IP% --dport 80 -j ACCEPT\n" +
                                   door_with_sequence("9753,2468,1357", "close") +
                                   "command = iptables -D INPUT -s %IP% --dport 22 -j ACCEPT\n"),
