@@ -11,16 +11,12 @@ size_t DoorIndex::Hash::operator()(const IpAddress& address) const {
   return static_cast<size_t>((address.high_word() * kOdd ^ address.low_word()) * kOdd >> 32);
 }
 
-size_t DoorIndex::Hash::operator()(const Place& place) const {
-  const size_t knock = size_t{place.knock.port} << 8 | static_cast<uint8_t>(place.knock.protocol);
-  return knock ^ (place.target ? (*this)(*place.target) : 0);
+size_t DoorIndex::Hash::operator()(const Knock& knock) const {
+  return size_t{knock.port} << 8 | static_cast<uint8_t>(knock.protocol);
 }
 
 DoorIndex::DoorIndex(std::vector<DoorRule> doors, bool any_destination)
     : doors_(std::move(doors)), any_destination_(any_destination) {
-  for (const DoorRule& door : doors_) {
-    if (door.target) targets_.insert(*door.target);
-  }
   index();
 }
 
@@ -39,10 +35,13 @@ void DoorIndex::set_codes(std::vector<DoorCodes> codes) {
 }
 
 void DoorIndex::index() {
-  ports_.clear();
+  own_ports_.clear();
+  targets_.clear();
   for (size_t i = 0; i < doors_.size(); ++i) {
     const DoorRule& door = doors_[i];
     const auto number = static_cast<DoorNumber>(i);
+    // A door without a sequence is still addressed.
+    if (door.target) targets_.try_emplace(*door.target);
     if (door.sequence.empty()) continue;
     for (size_t place = 0; place < door.sequence.size(); ++place) {
       const Knock& first = door.sequence[place];
@@ -69,13 +68,17 @@ void DoorIndex::index() {
 }
 
 void DoorIndex::index(const DoorRule& door, const Knock& knock) {
-  auto& masks = ports_[{door.target, knock}].masks;
+  auto& masks = ports_of(door)[knock].masks;
   if (std::find(masks.begin(), masks.end(), door.flags) == masks.end()) masks.push_back(door.flags);
 }
 
 void DoorIndex::index_begin(DoorNumber door, const Knock& knock) {
-  auto& begins = ports_[{doors_[door].target, knock}].begins;
+  auto& begins = ports_of(doors_[door])[knock].begins;
   if (begins.empty() || begins.back() != door) begins.push_back(door);
+}
+
+DoorIndex::Ports& DoorIndex::ports_of(const DoorRule& door) {
+  return door.target ? targets_[*door.target] : own_ports_;
 }
 
 bool DoorIndex::has_codes() const {
@@ -88,25 +91,30 @@ bool DoorIndex::has_typed_codes() const {
 
 size_t DoorIndex::most_side_by_side() const {
   size_t most = 0;
-  for (const auto& [place, port] : ports_) most = std::max(most, port.begins.size());
+  const auto add = [&](const Ports& ports) {
+    for (const auto& [knock, port] : ports) most = std::max(most, port.begins.size());
+  };
+  add(own_ports_);
+  for (const auto& [target, ports] : targets_) add(ports);
   return most;
 }
 
 DoorMatch DoorIndex::match(const Packet& packet) const {
   DoorMatch match;
-  const auto add = [&](const std::optional<IpAddress>& target) {
+  const auto add = [&](const Ports& ports, size_t place) {
     match.addressed = true;
-    const auto found = ports_.find({target, {packet.destination_port, packet.protocol}});
-    if (found == ports_.end()) return;
+    const auto found = ports.find({packet.destination_port, packet.protocol});
+    if (found == ports.end()) return;
     const auto& [masks, begins] = found->second;
     match.has_port = true;
     match.counts |= std::any_of(masks.begin(), masks.end(),
                                 [&](FlagMask mask) { return flags_pass(mask, packet); });
-    match.begins[target ? 1 : 0] = begins;
+    match.begins[place] = begins;
   };
   match.own = any_destination_ || own_addresses_.contains(packet.destination);
-  if (match.own) add(std::nullopt);
-  if (targets_.contains(packet.destination)) add(packet.destination);
+  if (match.own) add(own_ports_, 0);
+  const auto target = targets_.find(packet.destination);
+  if (target != targets_.end()) add(target->second, 1);
   return match;
 }
 

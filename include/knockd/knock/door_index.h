@@ -53,31 +53,28 @@ class DoorIndex {
   DoorMatch match(const Packet& packet) const;
 
  private:
-  // A port where doors with this target are; without one, at the own addresses.
-  struct Place {
-    std::optional<IpAddress> target;
-    Knock knock;
-    friend bool operator==(const Place&, const Place&) = default;
-  };
   // Neither is keyed: strangers are looked up, but only what is configured is stored.
   struct Hash {
     size_t operator()(const IpAddress& address) const;
-    size_t operator()(const Place& place) const;
+    size_t operator()(const Knock& knock) const;
   };
   struct Port {
     std::vector<FlagMask> masks;     // of the doors that have it, each once
     std::vector<DoorNumber> begins;  // the doors whose first knock it is
   };
 
+  using Ports = std::unordered_map<Knock, Port, Hash>;
+
   void index();
   void index(const DoorRule& door, const Knock& knock);
   void index_begin(DoorNumber door, const Knock& knock);
+  Ports& ports_of(const DoorRule& door);
 
   std::vector<DoorRule> doors_;
   const bool any_destination_;
   std::unordered_set<IpAddress, Hash> own_addresses_;
-  std::unordered_set<IpAddress, Hash> targets_;
-  std::unordered_map<Place, Port, Hash> ports_;
+  Ports own_ports_;  // of doors without a target
+  std::unordered_map<IpAddress, Ports, Hash> targets_;
 };
 
 }  // namespace knockd
