@@ -60,7 +60,9 @@ SourceTable::Number SourceTable::begin(const Place& place, DoorNumber door, Life
     leave_lists(number);
   } else {
     number = unused_entry(place);
-    entries_[number] = Entry{.place = place, .door = door};
+    entries_[number] = {};
+    entries_[number].place = place;
+    entries_[number].door = door;
   }
   entries_[number].scan_ports = 0;
   enter_bucket(number);
