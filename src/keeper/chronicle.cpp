@@ -58,11 +58,6 @@ const char* name_of(Happened::By by) {
   }
 }
 
-std::string network_of_door(const OpenDoor& door) {
-  return door.admission ? network_text(door.source, door.admission->prefix)
-                        : door.source.to_string();
-}
-
 }  // namespace
 
 void Chronicle::heard(const KnockEvent& event, const std::string& door,
@@ -157,7 +152,7 @@ void Chronicle::on_happened(const Happened& happened) {
   happening.id = door.id;
   happening.door = door.door;
   happening.address = door.source;
-  happening.network = network_of_door(door);
+  happening.network = network_text(door.source, door.prefix_let_in());
   happening.renewed = happened.what == What::kRenewed;
   happening.user = door.user;
   happening.fleet = door.gateway;

@@ -72,7 +72,7 @@ StatusReport Keeper::status() const {
     opening.id = door.id;
     opening.door = door.door;
     opening.address = door.source;
-    opening.network = network_text(door.source, door.admission ? door.admission->prefix : 128);
+    opening.network = network_text(door.source, door.prefix_let_in());
     opening.interface = door.interface;
     opening.user = door.user;
     opening.fleet = door.gateway;

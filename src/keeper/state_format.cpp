@@ -63,9 +63,14 @@ void append_escaped(std::string& text, std::string_view value, Blanks blanks) {
   }
 }
 
+// " prefix=120"
+void append_prefix(std::string& text, uint8_t prefix) { text += format(" prefix=%u", prefix); }
+
 // " ports=22,51820:udp prefix=128 set=inet fw4 knockd4", the blanks of the name escaped.
 void append_admission(std::string& text, const Admission& admission) {
-  text += " ports=" + to_string(admission.ports) + format(" prefix=%u set=", admission.prefix);
+  text += " ports=" + to_string(admission.ports);
+  append_prefix(text, admission.prefix);
+  text += " set=";
   if (admission.set) append_escaped(text, to_string(*admission.set), Blanks::kEscaped);
 }
 
@@ -119,13 +124,16 @@ std::string unescape(std::string_view text) {
   return value;
 }
 
+uint8_t take_prefix(std::string_view& text) {
+  return static_cast<uint8_t>(parse_number(take(text, " prefix="), kMostPrefix).value_or(0));
+}
+
 std::optional<Admission> take_admission(std::string_view& text) {
   if (!text.starts_with(" ports=")) return std::nullopt;
   Admission admission;
   const auto ports = parse_sequence(take(text, " ports="));
   if (const auto* const read = std::get_if<Sequence>(&ports)) admission.ports = *read;
-  admission.prefix =
-      static_cast<uint8_t>(parse_number(take(text, " prefix="), kMostPrefix).value_or(0));
+  admission.prefix = take_prefix(text);
   admission.set = parse_set_name(unescape(take(text, " set=")));
   return admission;
 }
@@ -160,6 +168,7 @@ std::optional<Line> parse_line(std::string_view text, Fact fact) {
   line.moment.wall = parse_clock(take(rest, " clock="));
   line.moment.wall_is_kept = take(rest, " synced=") == "yes";
   line.door.admission = take_admission(rest);
+  if (rest.starts_with(" prefix=")) line.door.prefix = take_prefix(rest);
   line.door.stop_command = unescape(take(rest, " stop=", true));
   line.door.deadline = line.moment.boot + left;
 
@@ -299,6 +308,8 @@ void append_fact(std::string& text, Fact fact, const OpenDoor& door, const Momen
   content += " boot=" + seconds_text(boot) + " clock=" + clock_text(now.wall);
   content += now.wall_is_kept ? " synced=yes" : " synced=no";
   if (fact == Fact::kOpen && door.admission) append_admission(content, *door.admission);
+  // Of commands, a network alone is worth a word.
+  if (fact == Fact::kOpen && door.prefix != OpenDoor().prefix) append_prefix(content, door.prefix);
   if (fact == Fact::kOpen) {
     content += " stop=";
     append_escaped(content, door.stop_command, Blanks::kStay);

@@ -27,6 +27,7 @@ void Openings::take_up(const std::vector<OpenDoor>& doors, Instant now) {
     terms->door = door.door;
     terms->stop = door.stop_command;
     terms->admission = door.admission;
+    terms->prefix = door.prefix;
     const uint64_t id = openings_.contains(door.id) ? last_id_ + 1 : door.id;
     last_id_ = std::max(last_id_, id);
     CompleteKnock knock{.terms = terms, .source = door.source, .interface = door.interface};
@@ -463,7 +464,8 @@ OpenDoor Openings::open_door(uint64_t id, const Opening& opening) {
           opening.terms->admission,
           opening.deadline,
           opening.user.get(),
-          opening.gateway.get()};
+          opening.gateway.get(),
+          opening.terms->admission ? OpenDoor().prefix : opening.terms->prefix};
 }
 
 Openings::Line& Openings::line_of(const std::string& door) {

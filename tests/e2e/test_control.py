@@ -332,6 +332,27 @@ def test_a_network_is_opened_and_closed_by_any_address_of_it(asked):
     assert asked.ask("--close", "198.51.100.77").stdout == "1 opening closed\n"
 
 
+def test_a_network_of_commands_is_one_as_well_also_after_a_crash(asked, ledger, follow):
+    text = door(ledger, "Open_Prefix = 24 64")
+    daemon = asked.start(text)
+    following = follow()
+    wait_until_followed(daemon, following)
+    for address in ("198.51.100.9", "2001:db8:1::9"):
+        assert asked.ask("--open", "a", address).returncode == 0
+    networks = ["198.51.100.0/24", "2001:db8:1::/64"]
+    assert ledger.lines() == [f"start {one}" for one in networks]
+    following.wait_for("open", 2)
+    assert [one["network"] for one in following.of("open")] == networks
+    daemon.send(signal.SIGKILL)
+    daemon.wait_for_end()
+    asked.start(text)
+    assert [one["network"] for one in asked.status()["openings"]] == networks
+    assert asked.ask("--close", "198.51.101.9").returncode == 1
+    assert asked.ask("--close", "198.51.100.77").stdout == "1 opening closed\n"
+    assert asked.ask("--close", "2001:db8:1::77").stdout == "1 opening closed\n"
+    assert ledger.lines()[2:] == [f"stop {one}" for one in networks]
+
+
 def test_close_names_a_door_an_address_or_both(asked, ledger):
     asked.start("".join(door(ledger, name=name, sequence=f"7{number}00,8000")
                         for number, name in enumerate(["a", "b", "all"])))

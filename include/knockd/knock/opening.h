@@ -50,6 +50,9 @@ struct OpenDoor {
   Instant deadline;                    // when all of that is due
   std::string user{};                  // whose code it was; empty: knocked without one
   std::string gateway{};  // of the fleet, by whose word it is open until then; empty: opened here
+  uint8_t prefix = 128;   // of the network that commands let in; that of ports is the admission's
+
+  uint8_t prefix_let_in() const { return admission ? admission->prefix : prefix; }
 
   friend bool operator==(const OpenDoor&, const OpenDoor&) = default;
 };
