@@ -22,6 +22,7 @@
 #include "knockd/knock/openings.h"
 #include "knockd/knock/tracker.h"
 #include "knockd/listener/capture.h"
+#include "knockd/net/decoder.h"
 
 namespace knockd {
 namespace {

@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "knockd/net/decoder.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/listener/capture_network.h"
 #include "tests/listener/frame_sender.h"

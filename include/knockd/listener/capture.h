@@ -13,7 +13,7 @@
 #include "knockd/base/result.h"
 #include "knockd/knock/capture_filter.h"
 #include "knockd/message/messages.h"
-#include "knockd/net/decoder.h"
+#include "knockd/net/link_type.h"
 
 struct pcap;
 

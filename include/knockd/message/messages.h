@@ -16,7 +16,7 @@
 #include "knockd/knock/door.h"
 #include "knockd/knock/event.h"
 #include "knockd/knock/sequence.h"
-#include "knockd/net/decoder.h"
+#include "knockd/net/link_type.h"
 
 namespace knockd {
 
