@@ -230,7 +230,7 @@ void SourceTable::append(List& list, Number number, Link Entry::*link) {
 }
 
 void SourceTable::unlink(List& list, Number number, Link Entry::*link) {
-  const auto [older, newer] = entries_[number].*link;
+  const auto& [older, newer] = entries_[number].*link;
   (older != 0 ? (entries_[older].*link).newer : list.oldest) = newer;
   (newer != 0 ? (entries_[newer].*link).older : list.newest) = older;
 }

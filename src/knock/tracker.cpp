@@ -222,7 +222,7 @@ std::optional<Instant>& Tracker::cooling_until(DoorNumber door) {
 }
 
 bool Tracker::is_cooling(DoorNumber door, Instant now) {
-  const auto until = cooling_until(door);
+  const auto& until = cooling_until(door);
   return until && now < *until;
 }
 
