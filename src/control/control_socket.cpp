@@ -30,10 +30,9 @@ constexpr Duration kPauseWithoutRoom = std::chrono::seconds(1);
 // Whether somebody serves it, or only a crash has left it there.
 bool is_in_use(const SocketPlace& place) {
   const UniqueFd call(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  return call &&
-         (connect(call.get(), reinterpret_cast<const sockaddr*>(&place.address),
-                  sizeof(place.address)) == 0 ||
-          errno != ECONNREFUSED);
+  return call && (connect(call.get(), reinterpret_cast<const sockaddr*>(&place.address),
+                          sizeof(place.address)) == 0 ||
+                  errno != ECONNREFUSED);
 }
 
 Result<std::optional<gid_t>> find_group(const std::string& name) {

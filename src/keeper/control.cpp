@@ -36,8 +36,9 @@ void Control::open(const std::string& path, const std::string& group) {
   if (!opened) {
     log_.warning("nobody can ask for the status: " + opened.error().text + " (Control)");
   } else if (!socket_.members_may_enter()) {
-    log_.warning("members of " + printable(group) + " cannot ask for the status: they may not enter " +
-                 printable(folder_of(path)) + " (Control_Group)");
+    log_.warning("members of " + printable(group) +
+                 " cannot ask for the status: they may not enter " + printable(folder_of(path)) +
+                 " (Control_Group)");
   }
 }
 
@@ -173,7 +174,8 @@ void Control::finish(const Wait& wait) {
   const char* const command = wait.opens ? "start command" : "stop command";
   const size_t running = wait.openings.size();
   std::string text = wait.opens ? wait.text
-                                : format("%zu of %s closed", wait.count - std::min(wait.count, running + wait.not_shut),
+                                : format("%zu of %s closed",
+                                         wait.count - std::min(wait.count, running + wait.not_shut),
                                          counted(wait.count, "opening").c_str());
   if (wait.not_shut != 0) {
     text += format("; %zu cannot be closed before the time is over, see the log", wait.not_shut);

@@ -18,7 +18,10 @@ void Conversation::told(const ToListener& message) {
 }
 
 bool Conversation::allows(const FromListener& message) {
-  return !ended_ && std::visit([this](const auto& body) { return may_say(body); }, message);
+  const bool is_answer = std::holds_alternative<ListenerStatus>(message) ||
+                         std::holds_alternative<DoorCounts>(message);
+  return (!ended_ || is_answer) &&
+         std::visit([this](const auto& body) { return may_say(body); }, message);
 }
 
 void Conversation::note(const NextSequence& next) {

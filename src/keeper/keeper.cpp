@@ -177,8 +177,16 @@ std::optional<Knock> Keeper::expected(const KnockEvent& event) const {
   return sequence[event.stage];
 }
 
-void Keeper::on_count(const DoorCount& count) {
-  chronicle_.add(config_.doors[rules().door_of(count.door)].name, count);
+std::vector<std::string> Keeper::door_names() const {
+  std::vector<std::string> names;
+  for (size_t rule = 0; rule < rules().all().size(); ++rule) {
+    names.push_back(config_.doors[rules().door_of(static_cast<DoorNumber>(rule))].name);
+  }
+  return names;
+}
+
+void Keeper::on_count(const std::string& door, const DoorCount& count) {
+  chronicle_.add(door, count);
 }
 
 void Keeper::on_interface(const std::string& interface, const std::string& waits_because) {

@@ -19,9 +19,8 @@ void ListenerSlot::stop() {
 }
 
 void ListenerSlot::listens(Instant now) {
-  listening = true;
+  listening = listened = true;
   listening_since = now;
-  counts = {};
   counted = now;
   settled = true;
 }
@@ -43,8 +42,8 @@ InterfaceReport ListenerSlot::report(Instant now) const {
   report.addresses = addresses;
   report.link_type = name_of(link_type);
   report.filter_in_kernel = !filter_refused;
-  report.packets = counts.packets;
-  report.lost = counts.dropped;
+  report.packets = past.packets + counts.packets;
+  report.lost = past.lost + counts.dropped;
   report.sources = counts.sources;
   report.age = now - counted;
   return report;

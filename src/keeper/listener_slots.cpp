@@ -14,6 +14,8 @@ namespace {
 // A device that went down comes back, and knocks at it are not to wait for long.
 constexpr Duration kLongestPauseOfDevice = std::chrono::seconds(1);
 constexpr Duration kBetweenLostReports = std::chrono::minutes(1);
+// For its last counts.
+constexpr Duration kLongestFarewell = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -24,7 +26,8 @@ ListenerSlots::ListenerSlots(EventLoop& loop, Log& log, ListenerEntry entry, Own
       owner_(owner),
       retry_(loop, [this] { update(); }),
       picture_(loop, [this] { follow_network(); }),
-      lost_(loop, [this] { report_lost_knocks(); }) {}
+      lost_(loop, [this] { report_lost_knocks(); }),
+      farewell_(loop, [this] { send_off(); }) {}
 
 ListenerSlots::~ListenerSlots() = default;
 
@@ -61,11 +64,15 @@ void ListenerSlots::reaped(pid_t pid, int status) {
   for (const auto& slot : slots_) {
     if (slot->process && slot->process->pid() == pid) slot->process->reaped(status);
   }
+  for (const Leaving& leaving : leaving_) {
+    if (leaving.process->pid() == pid) leaving.process->reaped(status);
+  }
 }
 
 // --- What listeners report -----------------------------------------------------------------------
 
 void ListenerSlots::on_message(ListenerProcess& from, const FromListener& message) {
+  if (Leaving* const leaving = leaving_of(from)) return on_last_words(*leaving, message);
   Slot* const slot = slot_of(from);
   if (slot == nullptr || slot->dismissed) return;
   std::visit([&](const auto& body) { on_report(*slot, body); }, message);
@@ -154,8 +161,40 @@ void ListenerSlots::on_report(Slot& slot, const ListenerStatus& status) {
   }
 }
 
-void ListenerSlots::on_report(Slot&, const DoorCounts& counts) {
-  for (size_t i = 0; i < counts.count; ++i) owner_.on_count(counts.doors[i]);
+void ListenerSlots::on_report(Slot& slot, const DoorCounts& counts) {
+  add_counts(slot.doors, counts);
+}
+
+void ListenerSlots::add_counts(const std::vector<std::string>& doors, const DoorCounts& counts) {
+  for (size_t i = 0; i < counts.count; ++i) {
+    const DoorCount& count = counts.doors[i];
+    if (count.door < doors.size()) owner_.on_count(doors[count.door], count);
+  }
+}
+
+// Of all that it may still say only what it has counted matters.
+void ListenerSlots::on_last_words(Leaving& leaving, const FromListener& message) {
+  if (const auto* const counts = std::get_if<DoorCounts>(&message)) {
+    add_counts(leaving.doors, *counts);
+  } else if (const auto* const status = std::get_if<ListenerStatus>(&message)) {
+    const auto slot = std::ranges::find(slots_, leaving.interface,
+                                        [](const auto& one) { return one->interface; });
+    if (slot != slots_.end()) {
+      (*slot)->past.packets += status->packets - leaving.counts.packets;
+      (*slot)->past.lost += status->dropped - leaving.counts.dropped;
+    }
+    leaving.end = loop_.now();
+    farewell_.set(loop_.now());  // not from within its own call
+  }
+}
+
+void ListenerSlots::send_off() {
+  std::erase_if(leaving_, [&](const Leaving& leaving) {
+    return leaving.end <= loop_.now() || !leaving.process->is_there();
+  });
+  std::optional<Instant> next;
+  for (const Leaving& leaving : leaving_) next = std::min(next.value_or(leaving.end), leaving.end);
+  farewell_.set(next);
 }
 
 void ListenerSlots::report_lost_knocks() {
@@ -198,9 +237,27 @@ void ListenerSlots::follow_network() {
   if (monitor_.is_stale()) picture_.set(loop_.now() + Slot::kFirstPause);
 }
 
+void ListenerSlots::renew(bool all) {
+  for (auto& slot : slots_) {
+    if (!all && slot->listening) {
+      slot->doors = owner_.door_names();
+      continue;
+    }
+    let_leave(*slot);
+    auto fresh = std::make_unique<Slot>();
+    fresh->interface = slot->interface;
+    fresh->past = slot->past;
+    slot = std::move(fresh);
+  }
+}
+
 void ListenerSlots::update() {
   if (stopped_) return;
-  std::erase_if(slots_, [&](const auto& slot) { return !wanted_.contain(slot->interface); });
+  std::erase_if(slots_, [&](const auto& slot) {
+    if (wanted_.contain(slot->interface)) return false;
+    let_leave(*slot);
+    return true;
+  });
   for (const std::string& name : wanted_.names()) {
     const bool known = std::any_of(slots_.begin(), slots_.end(),
                                    [&](const auto& slot) { return slot->interface == name; });
@@ -218,11 +275,11 @@ void ListenerSlots::update() {
 }
 
 void ListenerSlots::update(Slot& slot) {
-  if (slot.dismissed) slot.stop();
+  if (slot.dismissed) stop_listener(slot);
   const bool any = slot.interface == kAnyInterface;
   const Interface* const found = any ? nullptr : monitor_.find(slot.interface);
   if (!any && (found == nullptr || !found->up)) {
-    slot.stop();
+    stop_listener(slot);
     slot.retry_at.reset();
     if (found != nullptr) {
       return wait_for(slot, format("interface %s is down, waiting for it", slot.interface.c_str()));
@@ -234,7 +291,7 @@ void ListenerSlots::update(Slot& slot) {
                     format(" (there are: %s)", join(names, ", ").c_str()));
   }
   const uint32_t index = any ? 0 : found->index;
-  if (slot.process && slot.index != index) slot.stop();
+  if (slot.process && slot.index != index) stop_listener(slot);
   std::vector<IpAddress> addresses =
       wanted_.addresses_on(slot.interface, index, monitor_.interfaces());
   if (!slot.process) {
@@ -257,6 +314,8 @@ void ListenerSlots::start_listener(Slot& slot, uint32_t index, std::vector<IpAdd
   slot.index = index;
   slot.addresses = std::move(addresses);
   slot.listening = false;
+  slot.listened = false;
+  slot.doors = owner_.door_names();
   slot.retry_at.reset();
   ListenerProcess::Owner& owner = *this;
   auto process = ListenerProcess::create(loop_, settings, entry_, owner);
@@ -266,6 +325,25 @@ void ListenerSlots::start_listener(Slot& slot, uint32_t index, std::vector<IpAdd
     return retry_later(slot);
   }
   slot.process = *std::move(process);
+}
+
+// Ends its listener once that has told what it counted since it was last asked; or at once, if it
+// has nothing to tell.
+void ListenerSlots::let_leave(Slot& slot) {
+  const bool has_words = slot.process && slot.listened && slot.process->is_there();
+  if (has_words) {
+    if (!slot.is_asked) slot.process->send(StatusRequest());
+    leaving_.push_back({slot.interface, std::move(slot.doors), std::move(slot.process), slot.counts,
+                        loop_.now() + kLongestFarewell});
+    if (!farewell_.when()) farewell_.set(leaving_.back().end);
+  }
+  slot.process.reset();
+  slot.past.add(std::exchange(slot.counts, {}));
+}
+
+void ListenerSlots::stop_listener(Slot& slot) {
+  let_leave(slot);
+  slot.stop();
 }
 
 // Logs why, unless that was the last reason logged. The interface is waited for from now on.
@@ -281,6 +359,12 @@ void ListenerSlots::wait_for(Slot& slot, const std::string& why, const std::stri
 void ListenerSlots::retry_later(Slot& slot, Duration longest) {
   slot.retry_later(loop_.now(), longest);
   if (!retry_.when() || *slot.retry_at < *retry_.when()) retry_.set(slot.retry_at);
+}
+
+ListenerSlots::Leaving* ListenerSlots::leaving_of(const ListenerProcess& process) {
+  const auto found = std::ranges::find_if(
+      leaving_, [&](const Leaving& one) { return one.process.get() == &process; });
+  return found == leaving_.end() ? nullptr : &*found;
 }
 
 ListenerSlots::Slot* ListenerSlots::slot_of(const ListenerProcess& process) {

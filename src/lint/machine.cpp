@@ -96,7 +96,9 @@ bool Machine::has_interface(const std::string& name) const {
   return ::if_nametoindex(name.c_str()) != 0;
 }
 
-bool Machine::has_group(const std::string& name) const { return ::getgrnam(name.c_str()) != nullptr; }
+bool Machine::has_group(const std::string& name) const {
+  return ::getgrnam(name.c_str()) != nullptr;
+}
 
 std::string Machine::iptables_chain(const std::string& tool, const std::string& chain) const {
   if (::geteuid() != 0 || !may_be_asked(tool) || chain.starts_with('-')) return {};

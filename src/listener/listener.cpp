@@ -79,8 +79,8 @@ class Listener : LiveCapture::Handler {
     report_listening(in_kernel);
     running_ = true;
     while (running_) {
-      expiry_.set(tracker_.next_expiry());
-      left_out_.set(reporter_.report_due());
+      expiry_.set(failed_ ? std::nullopt : tracker_.next_expiry());
+      left_out_.set(failed_ ? std::nullopt : reporter_.report_due());
       if (reporter_.waits() != awaits_room_) watch_channel();
       loop_.turn();
     }
@@ -108,6 +108,13 @@ class Listener : LiveCapture::Handler {
   }
 
   void stop() { running_ = false; }
+
+  // Hears nothing more; but the keeper may ask for the counts before it closes the channel.
+  void give_up() {
+    failed_ = true;
+    loop_.unwatch(capture_.fd());
+    reporter_.drop_all();
+  }
 
   // What the keeper sends, and room for what it has not taken yet.
   void watch_channel() {
@@ -138,7 +145,7 @@ class Listener : LiveCapture::Handler {
     hand_over();
     if (frames) return *frames;
     send(trouble(frames.error().kind, frames.error().text));
-    stop();
+    give_up();
     return 0;
   }
 
@@ -233,6 +240,7 @@ class Listener : LiveCapture::Handler {
   std::array<uint8_t, kLongestMessage> buffer_{};
   Instant last_read_{};
   bool awaits_room_ = false;
+  bool failed_ = false;
   bool running_ = false;
 };
 

@@ -690,6 +690,32 @@ def test_a_stopped_listener_is_reported_with_its_last_counts(asked, ledger, fram
     wait_until(lambda: asked.status()["interfaces"][0]["age"] < 0.02, "they are new again")
 
 
+@pytest.mark.parametrize("how", ["reload", "device"])
+def test_what_was_counted_outlives_a_listener(asked, ledger, frames, server, client, how):
+    """Nobody has asked before the listener is replaced."""
+    daemon = asked.start(door(ledger))
+    frames.knock("7000,9000")
+    frames.knock(KNOCK)
+    ledger.wait_for(f"start {client.ipv4}")
+    if how == "reload":
+        text = daemon.config_file.read_text()
+        daemon.config_file.write_text(text + door(ledger, name="b", sequence="7100,7200"))
+        daemon.send(signal.SIGHUP)
+    else:
+        server.run("ip", "link", "set", "eth0", "down")
+        daemon.wait_for("interface eth0 is down, waiting for it")
+        server.run("ip", "link", "set", "eth0", "up")
+        daemon.wait_for("eth0: now listening on .*")
+
+    def counted():
+        status = asked.status()
+        told = [status["doors"][0][key] for key in ("begun", "wrong", "opened")]
+        interface = status["interfaces"][0]
+        return told == [2, 1, 1] and interface["listening"] and interface["packets"] >= 5
+
+    wait_until(counted, "the counts of before", lambda: str(asked.status()))
+
+
 def test_thousands_are_closed_and_no_event_is_lost(asked, follow, client, server):
     """In several turns, so that a follower can read; all events are more than it may fall
     behind."""

@@ -173,9 +173,10 @@ TEST_F(ControlTest, CloseIsAnsweredWhenTheStopCommandsHaveEnded) {
 
 TEST_F(ControlTest, WhatTheKernelDoesNotTakeOutIsNoSuccess) {
   closed_ = {2, {}, 1};
-  EXPECT_EQ(ask("close\tall"),
-            "{\"status\":1,\"text\":\"1 of 2 openings closed; 1 cannot be closed before the time is "
-            "over, see the log\"}\n");
+  EXPECT_EQ(
+      ask("close\tall"),
+      "{\"status\":1,\"text\":\"1 of 2 openings closed; 1 cannot be closed before the time is "
+      "over, see the log\"}\n");
   closed_ = {1, {7}};  // later than in the turn of the request
   Call call(path_);
   call.say("close\tall\n");

@@ -113,6 +113,20 @@ TEST_F(ConversationTest, AfterTroubleThereIsNothing) {
   EXPECT_FALSE(says(Listening()));
 }
 
+TEST_F(ConversationTest, AfterTroubleItMayStillTellItsCounts_IfItIsAsked) {
+  DoorCounts counts;
+  counts.count = 1;
+  begin();
+  EXPECT_TRUE(says(Trouble{CaptureTrouble::kDown, {}}));
+  EXPECT_FALSE(says(counts));
+  EXPECT_FALSE(says(ListenerStatus()));
+  conversation_->told(StatusRequest());
+  EXPECT_TRUE(says(counts));
+  EXPECT_FALSE(says(EventKind::kStage, kThreeKnocks, 1));
+  EXPECT_TRUE(says(ListenerStatus()));
+  EXPECT_FALSE(says(ListenerStatus()));
+}
+
 TEST_F(ConversationTest, OnceItListens_OnlyTroubleOfTheDeviceIsAccepted) {
   for (const CaptureTrouble kind : {CaptureTrouble::kNoDevice, CaptureTrouble::kDown}) {
     begin();

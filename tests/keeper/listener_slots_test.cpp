@@ -139,8 +139,9 @@ class ListenerSlotsTest : public OwnNetwork, public ListenerSlots::Owner {
   }
   void on_explanation(const Explanation&) override {}
   void on_lines_left_out(uint64_t lines) override { said_.push_back(counted(lines, "line")); }
-  void on_count(const DoorCount& count) override {
-    said_.push_back(format("door %u: %d begun, %d timed out, %d wrong, %d discarded", count.door,
+  std::vector<std::string> door_names() const override { return door_names_; }
+  void on_count(const std::string& door, const DoorCount& count) override {
+    said_.push_back(format("%s: %d begun, %d timed out, %d wrong, %d discarded", door.c_str(),
                            static_cast<int>(count.begun), static_cast<int>(count.timed_out),
                            static_cast<int>(count.wrong), static_cast<int>(count.discarded)));
   }
@@ -187,6 +188,7 @@ class ListenerSlotsTest : public OwnNetwork, public ListenerSlots::Owner {
   mutable int starts_ = 0;
   int reaped_ = 0;
   int network_changes_ = 0;
+  std::vector<std::string> door_names_ = {"door"};
   ListenerSettings settings_;
   RecordingLog log_;
   std::vector<std::string> said_;
@@ -348,7 +350,7 @@ TEST_F(ListenerSlotsTest, ListenerReportsItsCountsOnRequest) {
   turn_until_said("settled");
   EXPECT_TRUE(slots_->ask());
   turn_until_said("all have answered");
-  EXPECT_THAT(said_, Contains("door 0: 4 begun, 3 timed out, 2 wrong, 1 discarded"));
+  EXPECT_THAT(said_, Contains("door: 4 begun, 3 timed out, 2 wrong, 1 discarded"));
   const std::vector<InterfaceReport> reports = slots_->report();
   ASSERT_THAT(reports, ::testing::SizeIs(1));
   EXPECT_EQ(reports[0].name, "any");
@@ -374,6 +376,64 @@ TEST_F(ListenerSlotsTest, ListenerThatDoesNotAnswerIsNotAskedAgain) {
   slots_->send(NextSequence{0, 1, 1, {{{7000}}}});
   turn_until_said("all have answered");
   EXPECT_EQ(slots_->report()[0].packets, 1u);
+}
+
+// Its counts, once it is asked.
+void tell_counts(const Channel& channel) {
+  DoorCounts counts;
+  counts.count = 1;
+  counts.doors[0] = {0, 4, 3, 2, 1};
+  while (hear(channel)) {
+    say(channel, counts);
+    say(channel, ListenerStatus{5, 2, 3, 0});
+  }
+}
+
+TEST_F(ListenerSlotsTest, WhatWasCountedOutlivesAListener_WithTheNamesOfItsTime) {
+  start([](const ListenerSettings&, const Channel& channel) {
+    say(channel, Listening{1});
+    tell_counts(channel);
+  });
+  turn_until_said("settled");
+  for (const uint64_t listeners : {1u, 2u}) {
+    said_.clear();
+    door_names_ = {listeners == 1 ? "other" : "third"};
+    slots_->renew(true);
+    slots_->update();
+    turn_until_said((listeners == 1 ? "door" : "other") +
+                    std::string(": 4 begun, 3 timed out, 2 wrong, 1 discarded"));
+    turn_until("its packets", [&] { return slots_->report()[0].packets == 5 * listeners; });
+    EXPECT_EQ(slots_->report()[0].lost, 2 * listeners);
+    turn_until("it has ended", [&] { return reaped_ == static_cast<int>(listeners); });
+    turn_until_said("settled");
+  }
+}
+
+TEST_F(ListenerSlotsTest, WhatWasCountedOutlivesItsInterface) {
+  start(
+      [](const ListenerSettings&, const Channel& channel) {
+        say(channel, Listening{1});
+        say(channel, Trouble{CaptureTrouble::kDown, {}});
+        tell_counts(channel);
+      },
+      {"wan"});
+  turn_until_said("settled");
+  said_.clear();
+  pass(1s);
+  turn_until_said("door: 4 begun, 3 timed out, 2 wrong, 1 discarded");
+  turn_until("its packets", [&] { return slots_->report()[0].packets == 5; });
+}
+
+TEST_F(ListenerSlotsTest, OneThatTellsNothingWhenItIsToGoIsEnded) {
+  start([](const ListenerSettings&, const Channel& channel) {
+    say(channel, Listening{1});
+    while (hear(channel)) {
+    }
+  });
+  turn_until_said("settled");
+  slots_->renew(true);
+  pass(1s);
+  turn_until("it has ended", [&] { return reaped_ == 1; });
 }
 
 TEST_F(ListenerSlotsTest, AwaitedInterfaceIsReportedWithTheReason) {

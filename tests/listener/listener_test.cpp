@@ -454,16 +454,21 @@ TEST_F(ListenerTest, ReportsWhyItEnds_WhenTheDeviceDoesNotExist) {
   EXPECT_EQ(next(), "gone");
 }
 
-TEST_F(ListenerTest, ReportsWhyItEnds_WhenTheDeviceIsRemoved) {
+TEST_F(ListenerTest, ReportsWhyItEnds_WhenTheDeviceIsRemoved_AndThenItsCounts) {
   start();
   ASSERT_EQ(next(), "listening");
-  // A deleted device is first set down. A listener that looks in between learns no more from its
-  // socket; the keeper is notified of the deletion and ends it.
+  sender_->syn("192.0.2.7", 7000);
+  ASSERT_EQ(next(), "192.0.2.7: door 0: Stage 1, generation 0");
+  // A device that is deleted is first set down. A listener that looks in between learns no more
+  // from its socket; the keeper, which hears of the rest, ends it.
   kill(pid_, SIGSTOP);
   ip("link del wan");
   kill(pid_, SIGCONT);
   EXPECT_EQ(next(), format("trouble %d", static_cast<int>(CaptureTrouble::kNoDevice)));
-  EXPECT_EQ(next(), "gone");
+  send(StatusRequest());
+  EXPECT_EQ(next_message(), "counts");
+  EXPECT_THAT(next_message(), StartsWith("1 sources"));
+  keeper_ = Channel(UniqueFd());
   EXPECT_EQ(wait_for_end(), 0);
 }
 

@@ -13,7 +13,7 @@ namespace knockd {
 
 // A listener reports once that it listens, or its trouble; again for each new list of addresses. It
 // answers questions for its status, each once at most. It explains only if it is to. Its events are
-// of the sequences that it was given. After Trouble it says no more. Pure.
+// of the sequences that it was given. After Trouble it only answers. Pure.
 class Conversation {
  public:
   explicit Conversation(const ListenerSettings& settings);

@@ -70,7 +70,8 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   void on_event(const KnockEvent& event, const std::string& interface) override;
   void on_explanation(const Explanation& explanation) override;
   void on_lines_left_out(uint64_t lines) override;
-  void on_count(const DoorCount& count) override;
+  std::vector<std::string> door_names() const override;
+  void on_count(const std::string& door, const DoorCount& count) override;
   void on_counted() override { control_.on_counted(); }
   void on_interface(const std::string& interface, const std::string& waits_because) override;
   void on_network() override;

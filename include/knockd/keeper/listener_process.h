@@ -44,6 +44,8 @@ class ListenerProcess {
   // nothing for long is ended.
   void send(const ToListener& message);
 
+  // Whether it may still say something.
+  bool is_there() const { return process_.is_open() && !misbehaved_; }
   // Whether it was killed because it sent an invalid message.
   bool misbehaved() const { return misbehaved_; }
 

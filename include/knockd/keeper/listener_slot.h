@@ -20,15 +20,29 @@ struct ListenerSlot {
   static constexpr Duration kFirstPause = std::chrono::milliseconds(100);
   static constexpr Duration kLongestPause = std::chrono::seconds(10);
 
+  // What listeners that have ended counted, as far as they reported it.
+  struct Past {
+    uint64_t packets = 0;
+    uint64_t lost = 0;
+
+    void add(const ListenerStatus& counts) {
+      packets += counts.packets;
+      lost += counts.dropped;
+    }
+  };
+
   std::string interface;
   uint32_t index = 0;  // of the interface that the process listens on; 0: "any"
   std::unique_ptr<ListenerProcess> process{};
   std::vector<IpAddress> addresses{};  // as the process was told last
+  std::vector<std::string> doors{};    // by their numbers there
   bool listening = false;
+  bool listened = false;      // the process did, once
   bool settled = false;       // listening, or told that it must wait
   std::string waiting_for{};  // what was last said about that
   bool filter_refused = false;
   LinkType link_type = LinkType::kEthernet;
+  Past past{};
   ListenerStatus counts{};  // as it said last
   Instant counted{};        // when that was
   bool is_asked = false;    // and has not answered
@@ -39,7 +53,7 @@ struct ListenerSlot {
   Instant lost_reported{};   // when such were logged last
   std::optional<Instant> retry_at{};
 
-  // Ends the process.
+  // Has no process any more.
   void stop();
   // The listener listens now; it did not before.
   void listens(Instant now);

@@ -37,8 +37,10 @@ class ListenerSlots : ListenerProcess::Owner {
     virtual void on_event(const KnockEvent& event, const std::string& interface) = 0;
     virtual void on_explanation(const Explanation& explanation) = 0;
     virtual void on_lines_left_out(uint64_t lines) = 0;
-    // Counts of a door since the listener was last asked.
-    virtual void on_count(const DoorCount& count) = 0;
+    // The doors by the numbers that new listeners know them by.
+    virtual std::vector<std::string> door_names() const = 0;
+    // Counts of a door since the listener was last asked; maybe of one that a reload has removed.
+    virtual void on_count(const std::string& door, const DoorCount& count) = 0;
     // All that were asked have answered.
     virtual void on_counted() = 0;
     // Listens on it if the text is empty; else why not.
@@ -74,28 +76,36 @@ class ListenerSlots : ListenerProcess::Owner {
   void update();
   // After a reload: ends all listeners because their rules changed (`all`), or only those that do
   // not listen yet. update() starts others.
-  void renew(bool all) {
-    std::erase_if(slots_, [&](const auto& slot) { return all || !slot->listening; });
-  }
+  void renew(bool all);
   // From now on logs when it begins to listen on an interface.
   void announce() { announces_ = true; }
   // Ends all listeners, for good. Not to be called from the owner's on_ functions.
   void stop() {
     stopped_ = true;
     slots_.clear();
+    leaving_.clear();
   }
 
   void send(const ToListener& message);
   // Asks each listener for its counts; on_counted() follows unless one is silent. False: there is
   // none to ask.
   bool ask();
-  // As they were last told.
+  // As they were last told, with those of earlier listeners on the interface.
   std::vector<InterfaceReport> report() const;
   // To be called for each child that has ended and is nobody else's.
   void reaped(pid_t pid, int status);
 
  private:
   using Slot = ListenerSlot;
+
+  // A listener that is of no more use, until it has told its last counts.
+  struct Leaving {
+    std::string interface;
+    std::vector<std::string> doors;
+    std::unique_ptr<ListenerProcess> process;
+    ListenerStatus counts;  // that are in the past of its interface already
+    Instant end;            // of patience
+  };
 
   void on_message(ListenerProcess& from, const FromListener& message) override;
   void on_gone(ListenerProcess& from, int status) override;
@@ -107,17 +117,23 @@ class ListenerSlots : ListenerProcess::Owner {
   void on_report(Slot& slot, const Trouble& trouble);
   void on_report(Slot& slot, const ListenerStatus& status);
   void on_report(Slot& slot, const DoorCounts& counts);
+  void on_last_words(Leaving& leaving, const FromListener& message);
 
   std::string interface_to_choose();
   void follow_network();
   void update(Slot& slot);
   void start_listener(Slot& slot, uint32_t index, std::vector<IpAddress> addresses);
+  void stop_listener(Slot& slot);
+  void let_leave(Slot& slot);
+  void send_off();
+  void add_counts(const std::vector<std::string>& doors, const DoorCounts& counts);
   void wait_for(Slot& slot, const std::string& why, const std::string& details = "");
   void retry_later(Slot& slot, Duration longest = Slot::kLongestPause);
   void fail(const std::string& why);
   void report_if_settled();
   void report_lost_knocks();
   Slot* slot_of(const ListenerProcess& process);
+  Leaving* leaving_of(const ListenerProcess& process);
   std::string interface_name(const Slot& slot, const KnockEvent& event) const;
   bool is_echo(const Slot& slot, const KnockEvent& event);
 
@@ -129,11 +145,13 @@ class ListenerSlots : ListenerProcess::Owner {
   EchoFilter echo_filter_;
   WantedInterfaces wanted_;
   std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<Leaving> leaving_;
   bool announces_ = false;
   bool stopped_ = false;
   EventLoop::Alarm retry_;    // of listeners that failed
   EventLoop::Alarm picture_;  // of the network, taken anew after it failed
   EventLoop::Alarm lost_;     // knocks, to be reported
+  EventLoop::Alarm farewell_;
 };
 
 }  // namespace knockd

@@ -62,8 +62,7 @@ class SourceTable {
 
   SourceTable(const Limits& limits, const HashKey& hash_key);
   bool has_memory() const {
-    return entries_ && older_segments_ && scan_ports_ && buckets_ &&
-           (codes_ || !limits_.codes);
+    return entries_ && older_segments_ && scan_ports_ && buckets_ && (codes_ || !limits_.codes);
   }
 
   // The same number for the same duration. Only before the first entry.

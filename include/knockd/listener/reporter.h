@@ -46,6 +46,11 @@ class Reporter : public TrackerSink {
 
   // Sends what there is room for.
   void flush();
+  // What waits for room is sent no more, but for an answer.
+  void drop_all() {
+    knocks_.clear();
+    explanations_.clear();
+  }
   // Whether something waits for room.
   bool waits() const { return !knocks_.empty() || answer_ || !explanations_.empty(); }
 
