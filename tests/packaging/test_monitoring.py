@@ -12,6 +12,7 @@ import subprocess
 
 import pytest
 
+import codes
 import senders
 from daemon import Daemon
 from fixtures import TREE
@@ -116,10 +117,34 @@ def test_fail2ban_finds_only_scanners(scanned, syslog, options):
             assert failures(log) == expected
 
 
+def test_fail2ban_finds_used_and_old_codes(server, client, knockd, ledger, frames, tmp_path):
+    users = codes.Users(tmp_path / "secrets", "alice-1")
+    lure = "203.0.113.9: x: code of bob, refused: it is of another time"
+    door = codes.door(ledger, "door", users, codes.COMPUTED).replace("command = echo", f"command = : {lure}")
+    daemon = Daemon(server, knockd, tmp_path / "run",
+                    OPTIONS.format(syslog="no") + codes.plain() + door)
+    knocks = codes.Knocks(daemon, ledger, frames, Frames(client, server, 6))
+    step = codes.step_now(15)
+    alice = users["alice-1"]
+    for at, source in ((step, "198.51.100.1"),  # accepted
+                       (step, "198.51.100.2"), (step - 1, "198.51.100.3"),  # used, and older
+                       (step + 1, "198.51.100.4"), (step + 1, "198.51.100.5")):
+        knocks.send(codes.computed(alice, at), source)
+        knocks.settle()
+    knocks.send(codes.computed(alice, step), "2001:db8::7")  # harmless: of the other family
+    knocks.send(codes.computed(alice, step - 1, 6), "2001:db8::8")
+    knocks.send(codes.computed(alice, step - 1, 6), "2001:db8::9")
+    knocks.settle()
+    daemon.wait_for(r"\S+: door: code of .*, refused: .*", 4)
+    assert failures(daemon.log_file) == [
+        "198.51.100.2", "198.51.100.3", "198.51.100.5", "2001:db8::9"], daemon.report()
+
+
 def test_fail2ban_finds_nobody_in_injected_log_text(tmp_path):
     log = tmp_path / "syslog"
-    lure = "203.0.113.9: x: port scan, knock discarded"
-    log.write_text("".join(f"Nov 26 08:30:00 host {line}\n" for line in (
+    lures = ["203.0.113.9: x: port scan, knock discarded",
+             "203.0.113.9: x: code of bob, refused: it is of another time"]
+    log.write_text("".join(f"Nov 26 08:30:00 host {line}\n" for lure in lures for line in (
         f"sshd[7]: Invalid user knockd[1]: {lure}", f"sshd[7]: {lure}", f"knockd[x]: {lure}",
         f"sshd[7]: host knockd[1]: {lure}", f"knockd[7]: x {lure}")))
     assert failures(log) == []
