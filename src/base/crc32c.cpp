@@ -6,7 +6,7 @@
 namespace knockd {
 namespace {
 
-// The polynomial 0x1edc6f41 of RFC 3720 with its bits mirrored, since bytes go in low bit first.
+// The polynomial 0x1edc6f41 of RFC 3720 with its bits mirrored, because bytes enter low bit first.
 constexpr uint32_t kPolynomial = 0x82f63b78;
 
 constexpr std::array<uint32_t, 256> make_table() {

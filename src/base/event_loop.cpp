@@ -67,7 +67,8 @@ void EventLoop::watch_signals(const std::vector<int>& signals, std::function<voi
   sigprocmask(SIG_BLOCK, &set, nullptr);
   signals_ = checked(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd");
   watch(signals_.get(), EPOLLIN, [this, callback = std::move(callback)] {
-    // Those that wait, once a turn: a callback that causes the next signal must not keep us here.
+    // Reads pending signals once per turn: a callback that raises another one must not block the
+    // loop.
     std::array<signalfd_siginfo, 16> waiting;
     const ssize_t length = read(signals_.get(), waiting.data(), sizeof(waiting));
     for (size_t i = 0; length > 0 && i < static_cast<size_t>(length) / sizeof(waiting[0]); ++i) {
@@ -96,7 +97,7 @@ void EventLoop::turn(int timeout) {
   ring();
 }
 
-// Sets the kernel's timer to the first alarm, if it is not set so already.
+// Sets the kernel's timer to the first alarm unless it already is.
 void EventLoop::arm() {
   std::optional<Instant> first;
   for (const Alarm* alarm : alarms_) {
@@ -106,9 +107,9 @@ void EventLoop::arm() {
   armed_ = first;
   itimerspec setting{};
   if (first) {
-    // Zero would disarm; a time that has passed rings at once.
+    // Zero would disarm the timer; one in the past expires at once.
     const int64_t count = std::max<int64_t>(first->time_since_epoch().count(), 1);
-    // An alarm beyond what the kernel's timer can hold is set again when the loop wakes up by then.
+    // An alarm beyond the range of the kernel's timer is clamped; the loop sets it again on expiry.
     constexpr int64_t kLast = std::numeric_limits<time_t>::max();
     setting.it_value.tv_sec = static_cast<time_t>(std::min(count / 1'000'000'000, kLast));
     setting.it_value.tv_nsec = static_cast<long>(count % 1'000'000'000);

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kMostTries = 10;
 
-// Whether the path still leads to the open file: who left may just have removed it.
+// Whether the path still names the open file: the previous owner may just have removed it.
 bool is_at(int fd, const std::string& path) {
   struct stat open {};
   struct stat there {};
@@ -42,7 +42,7 @@ LockFile::Outcome LockFile::take(const std::string& path, mode_t mode) {
   return Outcome::kUnusable;
 }
 
-// Removed while it is locked: who locks it afterwards finds that it is no longer there.
+// Removed while locked: the next process to lock it sees that the path no longer names it.
 void LockFile::give_back() {
   if (fd_ && taker_ == getpid() && is_at(fd_.get(), path_)) unlink(path_.c_str());
   fd_.reset();

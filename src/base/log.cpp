@@ -25,8 +25,8 @@ tm local_time() {
   return parts;
 }
 
-// Pipes, sockets and terminals may have no room; then nothing is written, so that a line is whole
-// or absent. (A pipe that is writable has room for PIPE_BUF bytes: pipe(7).)
+// Pipes, sockets and terminals may be full; then nothing is written, so that a line is whole or
+// absent. (A writable pipe has room for PIPE_BUF bytes: pipe(7).)
 bool has_room(int fd) {
   pollfd wish{fd, POLLOUT, 0};
   return poll(&wish, 1, 0) == 1 && (wish.revents & POLLOUT) != 0;
@@ -52,7 +52,7 @@ class FileSink : public LogSink {
       torn_ = false;
       return true;
     }
-    if (written > 0) torn_ = true;  // a disk that has just become full
+    if (written > 0) torn_ = true;  // the disk has just become full
     return false;
   }
 
@@ -63,8 +63,7 @@ class FileSink : public LogSink {
 
  private:
   void open() {
-    // O_NONBLOCK for a FIFO; reading from it as well, as Linux allows, lets it be opened before
-    // anyone else reads.
+    // O_NONBLOCK for a FIFO. O_RDWR, which Linux allows, opens it also without a reader.
     struct stat status {};
     const bool fifo = stat(path_.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
     fd_.reset(::open(
@@ -86,10 +85,10 @@ class SyslogSink : public LogSink {
   }
 
   bool write(LogLevel level, std::string_view line) override {
-    // RFC 3164's form, which every /dev/log reads; facility user is 1.
+    // The format of RFC 3164, which every /dev/log accepts; facility user is 1.
     char time_text[32];
     const tm time = local_time();
-    // Month names are not the locale's: the program never calls setlocale.
+    // Month names are English: the program never calls setlocale.
     strftime(time_text, sizeof(time_text), "%b %e %H:%M:%S", &time);
     std::string text = format("<%d>%s %s[%d]: ", 1 * 8 + static_cast<int>(level), time_text,
                               ident_.c_str(), getpid());
@@ -142,9 +141,9 @@ class DescriptorSink : public LogSink {
   }
 
  private:
-  // A terminal with room for a byte may not have it for a line. Opened for us alone it can be
-  // non-blocking; the descriptor that we were given shares its state with the user's shell. Nothing
-  // if it is no terminal: asked for each line, as a daemon may put another file in its place.
+  // A writable terminal may have room for a byte but not for a line. A new open file can be
+  // non-blocking; the inherited descriptor shares its state with the user's shell. Nothing if it is
+  // not a terminal; checked for each line, because a daemon may replace the descriptor's file.
   UniqueFd own_terminal() const {
     if (isatty(fd_) == 0) return UniqueFd();
     return UniqueFd(open(format("/proc/self/fd/%d", fd_).c_str(),

@@ -10,9 +10,9 @@
 namespace knockd {
 namespace {
 
-constexpr size_t kLongestWord = 32;  // a longer one is no slip of the hand
+constexpr size_t kLongestWord = 32;  // a longer one is no typing error
 
-// The number of single-byte edits between two words, for `near` and less; larger otherwise.
+// The number of single-byte edits between two words if at most `near`; a larger number otherwise.
 size_t edit_distance(std::string_view a, std::string_view b, size_t near) {
   if (a.size() > b.size() + near || b.size() > a.size() + near) return near + 1;
   std::vector<size_t> row(b.size() + 1);

@@ -24,12 +24,12 @@ struct User {
   gid_t gid;
 };
 
-// Owns nothing, but others may be nobody, too.
+// Owns nothing, but other programs may run as nobody, too.
 constexpr User kNobody{65534, 65534};
-// Is ours alone, where the installation made it.
+// Used by knockd only, where the installation created it.
 constexpr std::string_view kOurUser = "_knockd";
 
-// From the file alone: NSS would read more, and perhaps ask the network.
+// Reads the file directly: NSS would read more and could query the network.
 User user_without_rights() {
   FILE* const users = fopen("/etc/passwd", "re");
   if (users == nullptr) return kNobody;
@@ -42,7 +42,7 @@ User user_without_rights() {
   return found;
 }
 
-// A user namespace may forbid the change (EPERM) or have nobody to change to (EINVAL).
+// A user namespace may forbid the change (EPERM) or lack the user (EINVAL).
 bool worked(int status) { return status == 0 || errno == EPERM || errno == EINVAL; }
 
 void close_range_of(unsigned first, unsigned last) {
@@ -50,7 +50,7 @@ void close_range_of(unsigned first, unsigned last) {
 #ifdef SYS_close_range
   if (syscall(SYS_close_range, first, last, 0) == 0) return;
 #endif
-  // Before Linux 5.9 one by one, as far as any limit is likely to go.
+  // Before Linux 5.9: closes them one by one, up to the highest likely limit.
   const auto most = static_cast<unsigned>(std::clamp<long>(sysconf(_SC_OPEN_MAX), 256, 65536));
   for (unsigned fd = first; fd <= std::min(last, most); ++fd) close(static_cast<int>(fd));
 }
@@ -59,7 +59,7 @@ void close_range_of(unsigned first, unsigned last) {
 
 void fill_standard_streams() {
   for (int fd = 0; fd <= STDERR_FILENO;) {
-    fd = open("/dev/null", O_RDWR);  // the lowest that is free, and meant to be inherited
+    fd = open("/dev/null", O_RDWR);  // gets the lowest free number; to be inherited
     if (fd < 0) return;
     if (fd > STDERR_FILENO) close(fd);
   }
@@ -71,12 +71,12 @@ Status discard_standard_streams() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (dup2(null, fd) < 0) return fault_of("dup2");
   }
-  if (null > STDERR_FILENO) close(null);  // else one of the three was closed, and this is it now
+  if (null > STDERR_FILENO) close(null);  // else it fills a closed one of the three
   return {};
 }
 
 void reset_signals() {
-  // The kernel refuses SIGKILL and SIGSTOP, the C library its own.
+  // The kernel refuses SIGKILL and SIGSTOP, the C library its internal signals.
   for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
@@ -101,7 +101,7 @@ Status become_nobody() {
 Status give_up_capabilities() {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fault_of("PR_SET_NO_NEW_PRIVS");
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  // With the permitted ones the kernel takes the ambient ones away (capabilities(7)).
+  // The kernel drops ambient capabilities with the permitted ones (capabilities(7)).
   const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3]{};
   if (syscall(SYS_capset, &header, none) != 0) return fault_of("capset");
   return {};

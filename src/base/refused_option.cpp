@@ -17,7 +17,7 @@ std::vector<std::string_view> names_of(const option* options) {
   return names;
 }
 
-// The long options that this name abbreviates, else the one nearest to it.
+// The long options that this name abbreviates, else the nearest one.
 std::vector<std::string> meant_by(std::string_view name, const option* options) {
   const std::vector<std::string_view> names = names_of(options);
   std::vector<std::string> meant;
@@ -36,7 +36,7 @@ std::string unknown(std::string_view written, std::string_view name, const optio
   return meant.empty() ? text : text + " (did you mean " + join(meant, " or ") + "?)";
 }
 
-// A long option that was written with one dash is read as letters; `letter` is the first of them.
+// A long option with one dash is parsed as letters; `letter` is the first of them.
 std::string_view name_behind_one_dash(char* const* argv, char letter) {
   for (; *argv != nullptr; ++argv) {
     const std::string_view word = *argv;
@@ -51,8 +51,7 @@ std::string refused_option(int answer, char* const* argv, const char* short_opti
                            const option* long_options) {
   const std::string_view argument = argv[optind - 1];
   if (answer == ':') return "option " + printable(argument) + " needs a value";
-  // A letter that is none of ours may stand amid others; otherwise `optopt` is that of a long
-  // option.
+  // An unknown letter may be among others; otherwise `optopt` belongs to a long option.
   const char letter = static_cast<char>(optopt);
   if (optopt < 256 && letter != 0 && std::strchr(short_options, letter) == nullptr) {
     const std::string_view name = name_behind_one_dash(argv, letter);

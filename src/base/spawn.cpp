@@ -29,7 +29,7 @@ bool has_name(std::string_view entry, std::string_view name) {
   return entry.substr(0, entry.find('=')) == name;
 }
 
-// Our environment with the additions in front of what they replace, and a PATH whatever happens.
+// The own environment, with the additions before the entries that they replace, and always a PATH.
 std::vector<std::string> merged_environment(
     const std::vector<std::pair<std::string, std::string>>& additions) {
   std::vector<std::string> merged;
@@ -45,17 +45,17 @@ std::vector<std::string> merged_environment(
   return merged;
 }
 
-// Our own descriptors are close-on-exec; those that we were started with may not be.
+// Descriptors of this program are close-on-exec; inherited ones may not be.
 void close_on_exec_inherited() {
 #if defined(SYS_close_range) && defined(CLOSE_RANGE_CLOEXEC)
   if (syscall(SYS_close_range, STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0) return;
 #endif
-  // Before Linux 5.11 one by one, as far as any limit is likely to go.
+  // Before Linux 5.11: sets them one by one, up to the highest likely limit.
   const long most = std::clamp<long>(sysconf(_SC_OPEN_MAX), 256, 65536);
   for (int fd = STDERR_FILENO + 1; fd < most; ++fd) fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-// Default signals, and what more the flags say.
+// Default signals, and the flags' further attributes.
 struct Actions {
   posix_spawn_file_actions_t files;
   posix_spawnattr_t attributes;

@@ -8,8 +8,8 @@
 namespace knockd {
 namespace {
 
-// The bytes of the UTF-8 character that `text` begins with; 0 if it begins with none. The table of
-// well-formed sequences is that of RFC 3629, section 4.
+// The length in bytes of the UTF-8 character at the start of `text`; 0 if there is none. The table
+// of well-formed sequences is from RFC 3629, section 4.
 size_t utf8_length(std::string_view text) {
   struct Range {
     uint8_t first, last;          // of the first byte

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The one clock by which knocks, doors and timers are measured. It is read once per turn of the
-// event loop and handed down as an argument, so that everything timed can be tested without
-// waiting.
+// The one clock for knocks, doors and timers. The event loop reads it once per turn and passes it
+// down as an argument, so that everything timed can be tested without waiting.
 #pragma once
 
 #include <chrono>
 
 namespace knockd {
 
-// Time since boot, time asleep included (CLOCK_BOOTTIME): nobody sets it, unlike the wall clock,
-// which jumps by years on a router without a clock chip. Replay fills it with capture time.
+// Time since boot, including suspend (CLOCK_BOOTTIME). It never jumps; the wall clock jumps by
+// years on a router without a clock chip. Replay fills it with capture time.
 struct BootClock {
   using duration = std::chrono::nanoseconds;
   using rep = duration::rep;
@@ -22,12 +21,11 @@ struct BootClock {
 using Duration = BootClock::duration;
 using Instant = BootClock::time_point;
 
-// Since 1970, by the clock that people set.
+// The wall clock, since 1970.
 using WallTime = std::chrono::nanoseconds;
 WallTime wall_now();
-// Whether somebody keeps that clock right: chronyd, ntpd, systemd-timesyncd and BusyBox clear the
-// kernel's STA_UNSYNC, and the kernel sets it again when nothing was heard from them for about nine
-// hours.
+// Whether a time service keeps the wall clock right: chronyd, ntpd, systemd-timesyncd and BusyBox
+// clear the kernel's STA_UNSYNC; the kernel sets it again about nine hours after their last update.
 bool is_wall_clock_in_sync();
 
 }  // namespace knockd

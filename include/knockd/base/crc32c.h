@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The checksum by which a record on disk is told from what a torn write or a bad block left there.
+// A checksum that detects records on disk damaged by a torn write or a bad block.
 #pragma once
 
 #include <cstdint>

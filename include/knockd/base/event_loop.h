@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Waits for descriptors, alarms and signals, on the kernel's own parts: epoll, timerfd, signalfd.
-// Does not wake up while nothing happens.
+// Waits for descriptors, alarms and signals with epoll, timerfd and signalfd. Does not wake up
+// while nothing happens.
 #pragma once
 
 #include <signal.h>
@@ -17,11 +17,11 @@
 
 namespace knockd {
 
-// One thread's loop. The clock is read once per turn. Callbacks may watch, unwatch and set alarms
-// freely.
+// A loop for one thread. It reads the clock once per turn. Callbacks may watch, unwatch and set
+// alarms freely.
 class EventLoop {
  public:
-  // A point in time at which to call back, once; unset after construction. Outlived by its loop.
+  // Calls back once, at a point in time; unset after construction. The loop must outlive it.
   class Alarm {
    public:
     Alarm(EventLoop& loop, std::function<void()> callback);
@@ -39,24 +39,24 @@ class EventLoop {
   };
 
   using Clock = Instant (*)();
-  // Tests on virtual time bring a clock of their own, and poll().
+  // Tests on virtual time pass their own clock and call poll().
   explicit EventLoop(Clock clock = BootClock::now);
-  // The first thing that the kernel refused. A loop with a fault may never call back.
+  // The first error of the kernel. A loop with a fault may never call back.
   const std::optional<Fault>& fault() const { return fault_; }
 
-  // Calls back while `fd` has any of `events` (EPOLLIN ...). Watching again replaces. The owner of
-  // the descriptor unwatches it before it closes it. False, with errno, if the kernel refuses.
+  // Calls back while `fd` has any of `events` (EPOLLIN ...). Watching again replaces the watch. The
+  // owner must unwatch the descriptor before closing it. False, with errno, if the kernel refuses.
   bool watch(int fd, uint32_t events, std::function<void()> callback);
   void unwatch(int fd);
 
-  // Blocks the signals and calls back for each that comes, as part of the loop's turn.
+  // Blocks the signals and calls back for each one as part of the loop's turn.
   void watch_signals(const std::vector<int>& signals, std::function<void(int)> callback);
 
   // The time at the beginning of this turn.
   Instant now() const { return now_; }
-  // How long this turn has taken, or since the clock was read anew in it.
+  // Time since this turn began or refresh_clock() was last called.
   Duration time_in_turn() const { return clock_() - now_; }
-  // Reads the clock anew, for a callback that took long.
+  // Reads the clock again, after a slow callback.
   void refresh_clock() { now_ = clock_(); }
 
   void run();  // until stop()
@@ -78,7 +78,7 @@ class EventLoop {
   UniqueFd timer_;
   UniqueFd signals_;
   std::map<int, std::function<void()>> watches_;
-  // Those that ended in this turn, in which one of them may be running.
+  // Watches that ended in this turn; one of them may still be running.
   std::vector<std::map<int, std::function<void()>>::node_type> ended_;
   std::vector<Alarm*> alarms_;
   std::optional<Instant> armed_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The system calls with which files are written that must outlive a crash, so that a test can let
-// each of them fail in turn.
+// The system calls that write files which must survive a crash; a test can make each of them fail
+// in turn.
 #pragma once
 
 #include <sys/stat.h>
@@ -14,13 +14,13 @@ namespace knockd {
 // "/run" for "/run/control", "." for a name alone.
 std::string folder_of(const std::string& path);
 
-// Whether both are of one file.
+// Whether both describe the same file.
 inline bool is_same_file(const struct stat& one, const struct stat& other) {
   return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
 }
 
-// As it stands, the real thing. Results and errno are those of the system calls of the same names;
-// none is ended by a signal (EINTR).
+// This class makes the real calls. Results and errno are those of the system calls of the same
+// names; calls interrupted by a signal (EINTR) are repeated.
 class FileCalls {
  public:
   virtual ~FileCalls() = default;
@@ -35,11 +35,11 @@ class FileCalls {
   virtual int rename(const char* from, const char* to);
   virtual int unlink(const char* path);
   virtual int mkdir(const char* path, mode_t mode);
-  // Locks the whole file for this process alone, at once or not at all (fcntl(2), F_SETLK). Unlike
-  // flock(2) the lock ends with this process, even while children hold copies of the descriptor.
+  // Locks the whole file for this process without waiting (fcntl(2), F_SETLK). Unlike a lock by
+  // flock(2) it ends with this process, even while children hold copies of the descriptor.
   virtual int lock(int fd);
-  // Locks the whole file as flock(1) does, at once or not at all (EWOULDBLOCK). The lock ends when
-  // the file is closed.
+  // Locks the whole file as flock(1) does, without waiting (EWOULDBLOCK). The lock ends when the
+  // file is closed.
   virtual int try_flock(int fd);
 
   static FileCalls& real();

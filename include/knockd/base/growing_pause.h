@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How long to wait before the next try of what keeps failing.
+// How long to wait before retrying something that keeps failing.
 #pragma once
 
 #include <algorithm>
@@ -19,16 +19,16 @@ class GrowingPause {
     ++failures_;
     return pause_ = std::clamp(pause_ * 2, first_, longest_);
   }
-  // To be called when it worked, for long enough to call it that.
+  // To be called once it has worked for long enough.
   void reset() {
     failures_ = 0;
     pause_ = Duration::zero();
   }
 
-  // Since the beginning or the last reset.
+  // Since construction or the last reset.
   uint64_t failures() const { return failures_; }
-  // Whether the last failure is to be logged: the 1st, 2nd, 4th, 8th and so on, so that a failure
-  // that repeats for a day costs the log a dozen lines.
+  // Whether to log the last failure: the 1st, 2nd, 4th, 8th and so on, so that a failure that
+  // repeats for a day costs a dozen lines.
   bool is_worth_a_line() const { return (failures_ & (failures_ - 1)) == 0; }
 
  private:

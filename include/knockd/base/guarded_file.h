@@ -10,16 +10,16 @@
 
 namespace knockd {
 
-// Rights that nobody may have, and what to say of a file where somebody has.
+// Permission bits that must not be set, and words for the error if one is.
 struct FileGuard {
   mode_t forbidden = 0;
   const char* others = "";    // "others than its owner"
   const char* expected = "";  // "0600"
 };
 
-// The text of a regular file, its first `most` bytes at most. In one piece: what a growing text
-// leaves behind would stay readable. The error says what is wrong with the file, which may be of
-// any kind: a pipe does not keep its reader waiting.
+// The text of a regular file, at most its first `most` bytes. It is read into one allocation,
+// because a growing text would leave readable copies behind. The error says what is wrong with the
+// file. Never blocks, even if the path names a pipe.
 Result<std::string> read_guarded_file(const std::string& path, size_t most, const FileGuard& guard);
 
 }  // namespace knockd

@@ -10,8 +10,8 @@
 
 namespace knockd {
 
-// The file is removed when it is given back, or the object is destroyed, by the process that took
-// it. The lock goes with the process, so that a file left by a crash stops nobody.
+// The process that took the lock removes the file in give_back() or the destructor. The lock ends
+// with the process, so a file left by a crash blocks no later start.
 class LockFile {
  public:
   enum class Outcome : uint8_t { kTaken, kOthers, kUnusable };
@@ -21,7 +21,7 @@ class LockFile {
   LockFile(const LockFile&) = delete;
   LockFile& operator=(const LockFile&) = delete;
 
-  // Opens, or makes, and locks the file. After kUnusable, errno says why.
+  // Opens or creates the file and locks it. After kUnusable, errno says why.
   Outcome take(const std::string& path, mode_t mode);
   void give_back();
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The log: syslog, a file, standard output, each if asked for. Writing never blocks: what a sink
-// can't take at once is left out, counted, and told as soon as the sink takes lines again.
+// The log: syslog, a file, standard output, each if configured. Writing never blocks: lines that a
+// sink cannot accept are dropped and counted; the count is logged when the sink accepts lines
+// again.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +21,9 @@ enum class LogLevel : uint8_t { kError = 3, kWarning = 4, kNotice = 5, kInfo = 6
 class LogSink {
  public:
   virtual ~LogSink() = default;
-  // False if the line could not be taken.
+  // False if the line was not written.
   virtual bool write(LogLevel level, std::string_view line) = 0;
-  // Opens what has a name anew, as logrotate asks for.
+  // Reopens a sink that has a path, for logrotate.
   virtual void reopen() {}
 };
 
@@ -30,13 +31,14 @@ class LogSink {
 // opened, else 0; the sink tries again with each line.
 std::unique_ptr<LogSink> make_file_sink(const std::string& path, int& error);
 
-// A datagram to /dev/log as libc's syslog() sends it: ident with pid, facility user. Not
-// libc's own: that waits when the log daemon does not read. Connects again when it was restarted.
+// A datagram to /dev/log as libc's syslog() sends it: ident with pid, facility user. Not libc's
+// syslog() itself, which blocks when the log daemon does not read. Reconnects after the log daemon
+// restarts.
 std::unique_ptr<LogSink> make_syslog_sink(const std::string& socket_path = "/dev/log",
                                           const std::string& ident = "knockd");
 
-// The line, behind a prefix, on a descriptor that stays the caller's; a pipe or terminal that
-// nobody reads is left alone. Lines less urgent than `least` are passed over.
+// Writes the line after a prefix to a descriptor that the caller owns; drops it if a pipe or
+// terminal is full. Ignores lines less urgent than `least`.
 std::unique_ptr<LogSink> make_descriptor_sink(int fd, LogLevel least = LogLevel::kInfo,
                                               std::string_view prefix = "");
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A file without a name, in memory: what a program is to read as its standard input.
+// An unnamed file in memory, for use as the standard input of a program.
 #pragma once
 
 #include <string_view>
@@ -9,7 +9,7 @@
 
 namespace knockd {
 
-// One with this content, to be read from its beginning. `name` is what /proc shows.
+// A file with this content, positioned at its start. `name` is what /proc shows.
 Result<UniqueFd> memory_file(const char* name, std::string_view content);
 
 }  // namespace knockd

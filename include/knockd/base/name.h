@@ -10,7 +10,7 @@ namespace knockd {
 inline constexpr size_t kLongestUser = 32;     // bytes
 inline constexpr size_t kLongestGateway = 64;  // likewise
 
-// Letters, digits, '.', '_' and '-'; at least one, at most so many.
+// Letters, digits, '.', '_' and '-'; from one to `longest` bytes.
 inline bool is_name(std::string_view text, size_t longest) {
   constexpr std::string_view kLetters =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";

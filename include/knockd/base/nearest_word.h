@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The known word that a mistyped one probably stands for, for messages.
+// The known word closest to a mistyped one, for messages.
 #pragma once
 
 #include <string_view>
@@ -7,8 +7,8 @@
 
 namespace knockd {
 
-// The word that is at most two edits of a letter away (one for a word of three letters), whatever
-// the case; empty if there is none. Of equally near ones the first.
+// The word within two edits of a letter (one for a word of three letters), ignoring case; empty if
+// there is none. Of equally near ones, the first.
 std::string_view nearest_word(std::string_view mistyped,
                               const std::vector<std::string_view>& words);
 

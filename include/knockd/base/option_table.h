@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The options of a command line as a table: a row says how an option is called and what it does.
-// From the table come the arrays that getopt_long(3) wants.
+// The options of a command line as a table: a row has an option's name and action. The arrays that
+// getopt_long(3) needs are built from the table.
 #pragma once
 
 #include <getopt.h>
@@ -41,20 +41,20 @@ class OptionTable {
   // To be called before the first next() of a command line.
   static void begin() {
     opterr = 0;
-    optind = 0;  // glibc: also forget what an earlier command line left half read
+    optind = 0;  // glibc: also resets the state of a half-read earlier command line
   }
-  // What getopt_long answers: -1 if no option is left.
+  // The result of getopt_long: -1 if no option is left.
   int next(int argc, char** argv) const {
     return getopt_long(argc, argv, letters_.data(), options_.data(), nullptr);
   }
-  // The row of an answer; null if the option was refused.
+  // The row for an answer; null if the option was refused.
   const OptionRow<Said>* row_of(int answer) const {
     for (size_t i = 0; i < kCount; ++i) {
       if (options_[i].val == answer) return &rows_[i];
     }
     return nullptr;
   }
-  // What is to be said of one that was refused.
+  // The error message for a refused option.
   std::string refusal(int answer, char* const* argv) const {
     return refused_option(answer, argv, letters_.data(), options_.data());
   }

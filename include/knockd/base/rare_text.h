@@ -6,7 +6,7 @@
 
 namespace knockd {
 
-// A text that is empty in most of thousands of objects: then it takes no more than a pointer.
+// A text for use in thousands of objects that is mostly empty; then it costs only a pointer.
 class RareText {
  public:
   RareText() = default;

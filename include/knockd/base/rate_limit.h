@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Holds what strangers can cause to so many a second, and counts what it refuses.
+// Limits events that strangers can cause to a number per second, and counts those it refuses.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,8 @@
 
 namespace knockd {
 
-// Allows `limit` in each second that begins with the first one allowed; 0: no limit. Pure.
+// Allows `limit` events in each second; a second begins with the first allowed event. 0: no limit.
+// Pure.
 class RateLimit {
  public:
   explicit RateLimit(uint32_t limit) : limit_(limit) {}
@@ -29,19 +30,19 @@ class RateLimit {
     return false;
   }
 
-  // Counts what was refused elsewhere on our behalf.
+  // Counts events that were refused elsewhere.
   void add_refused(uint64_t count) {
     constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
     refused_ = count > kMost - refused_ ? kMost : refused_ + count;
   }
   uint64_t refused() const { return refused_; }
-  // The count so far, which begins anew.
+  // Returns the count and resets it.
   uint64_t take_refused() {
     const uint64_t count = refused_;
     refused_ = 0;
     return count;
   }
-  // When the second in which refusals are counted is over.
+  // The end of the second in which refusals are counted.
   Instant window_end() const { return begin_ + std::chrono::seconds(1); }
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Errors as values. Exceptions would work as well and cost a third of the program: their tables,
-// their landing pads and the library that unwinds. A Status and a Result are true for success. A
-// constructor cannot fail; what can is made by create(), which returns a Result.
+// Errors as values. Exceptions would make up a third of the program: tables, landing pads and the
+// unwinder library. A Status or Result is true on success. Constructors cannot fail; a class whose
+// construction can has create(), which returns a Result.
 #pragma once
 
 #include <optional>
@@ -11,29 +11,29 @@
 
 namespace knockd {
 
-// What the system refused and why, in one line: "fork: Cannot allocate memory".
+// The failed call and the reason, in one line: "fork: Cannot allocate memory".
 struct Fault {
   std::string text;
 };
 
-// What failed just now, for the reason that errno tells.
+// The fault of a call that has just failed; errno is the reason.
 Fault fault_of(const char* what);
 
-// Success, or what failed.
+// Success, or a fault.
 class [[nodiscard]] Status {
  public:
   Status() = default;
   Status(Fault fault) : fault_(std::move(fault)) {}
 
   explicit operator bool() const { return !fault_; }
-  // What failed. Ends the program if nothing did.
+  // The fault. Ends the program if there is none.
   const Fault& error() const { return *fault_; }
 
  private:
   std::optional<Fault> fault_;
 };
 
-// A value, or the error that stands in its place.
+// A value or an error.
 template <typename Value, typename Error = Fault>
 class [[nodiscard]] Result {
  public:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The folder of files that last as long as the daemon: the lock on its table, the control socket.
+// The folder of files that exist while the daemon runs: the lock on its table, the control socket.
 #pragma once
 
 namespace knockd {

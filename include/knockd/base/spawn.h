@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Starts a shell command, or a program, as a process of its own; and how a process ended.
+// Starts a shell command or a program as a new process; describes how a process ended.
 #pragma once
 
 #include <sys/types.h>
@@ -10,14 +10,14 @@
 
 namespace knockd {
 
-// Runs `/bin/sh -c command` in a session of its own, with standard input from /dev/null, output to
-// our own, default signals, no other descriptor (whatever we have open becomes close-on-exec), and
-// `environment` (names and values) added to ours. Returns the process number, or a negative errno.
+// Runs `/bin/sh -c command` in a new session, with standard input from /dev/null, inherited output,
+// default signals, no other descriptors (all open ones become close-on-exec), and `environment`
+// (names and values) added to the own one. Returns the process number, or a negative errno.
 pid_t spawn_shell(const std::string& command,
                   const std::vector<std::pair<std::string, std::string>>& environment);
 
-// Runs the program at `path` with these streams (`output` is its standard error, too) and default
-// signals; arguments and environment as for execve(2). Returns likewise.
+// Runs the program at `path` with these streams (`output` is also its standard error) and default
+// signals; arguments and environment as for execve(2). Returns the same.
 pid_t spawn_program(const char* path, char* const* arguments, char* const* environment, int input,
                     int output);
 

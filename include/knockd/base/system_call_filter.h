@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A list of the system calls that a process may make from now on (seccomp). For programs that are
-// built with libseccomp.
+// A list of allowed system calls for this process (seccomp). For programs built with libseccomp.
 #pragma once
 
 #include <seccomp.h>
@@ -16,7 +15,7 @@ class SystemCallFilter {
  public:
   using Conditions = std::vector<scmp_arg_cmp>;
 
-  // What becomes of a call that is not named.
+  // `otherwise` is the action for calls that are not listed.
   explicit SystemCallFilter(uint32_t otherwise) : context_(seccomp_init(otherwise)) {}
   ~SystemCallFilter() { seccomp_release(context_); }
   SystemCallFilter(const SystemCallFilter&) = delete;
@@ -27,7 +26,7 @@ class SystemCallFilter {
   }
   void kill(std::initializer_list<int> calls) { add(SCMP_ACT_KILL_PROCESS, calls, {}); }
 
-  // In force from now on; 0 or a negative errno.
+  // Puts the filter in force; 0 or a negative errno.
   int load() {
     if (context_ == nullptr) return -ENOMEM;
     return status_ == 0 ? seccomp_load(context_) : status_;
@@ -48,7 +47,7 @@ class SystemCallFilter {
   int status_ = 0;
 };
 
-// An argument that the kernel takes as an int: what stands above it in the register does not count.
+// For an argument that the kernel reads as an int: the upper half of the register is ignored.
 inline scmp_arg_cmp has_bits(unsigned argument, uint32_t mask, uint32_t value) {
   return {argument, SCMP_CMP_MASKED_EQ, mask, value};
 }

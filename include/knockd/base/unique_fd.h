@@ -8,7 +8,7 @@
 
 namespace knockd {
 
-// Closes what it owns; -1 is nothing. Every descriptor of this program is opened close-on-exec.
+// Closes its descriptor; -1: none. Every descriptor of this program is opened close-on-exec.
 class UniqueFd {
  public:
   UniqueFd() = default;

@@ -13,7 +13,7 @@ struct Utf8Character {
   size_t length = 0;  // bytes
 };
 
-// The character that `text` begins with; nothing if it is empty or begins with no UTF-8.
+// The first character of `text`; nothing if it is empty or does not begin with UTF-8.
 std::optional<Utf8Character> first_character(std::string_view text);
 
 }  // namespace knockd

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 // The C++ runtime of programs that never throw; linked only where libstdc++ is linked statically.
 //
-// Nothing of ours throws or catches: all of it is compiled with -fno-exceptions. What libstdc++'s
-// own functions would throw is either the lack of memory or a mistake of ours (an index past the
-// end), and nobody would catch it: the program would end. Here it ends, too, and says why, without
-// the unwinder, the tables' readers and the exceptions' types that libstdc++ and libgcc would bring
-// only to find that out: 40 kB. The keeper's state file and the supervisor of the listeners are
-// made for programs that end at any point.
+// knockd neither throws nor catches: it is compiled with -fno-exceptions. libstdc++'s own functions
+// throw only when memory runs out or on a bug (an index past the end); uncaught, that ends the
+// program. This runtime also ends it and prints why, and saves 40 kB: the unwinder, table readers
+// and exception types of libstdc++ and libgcc. The keeper's state file and the supervisor of the
+// listeners are made for programs that end at any point.
 //
-// All are weak, and come before the archives: the linker leaves out the parts of libstdc++ that it
-// needs them for no longer, and where it takes such a part all the same, the part's own win.
+// All definitions are weak and precede the archives: the linker omits the parts of libstdc++ that
+// they replace; where it links such a part anyway, the part's own definitions win.
 #include <unistd.h>
 
 #include <cstdarg>
@@ -25,7 +24,7 @@
 namespace {
 
 [[noreturn]] void give_up(const char* why) {
-  // In one piece, as several processes may share the terminal; nothing that takes memory.
+  // One write, because several processes may share the terminal; allocates no memory.
   char line[128] = "fatal: ";
   std::strncat(line, why, sizeof(line) - std::strlen(line) - 2);
   std::strcat(line, "\n");
@@ -44,8 +43,8 @@ void* memory_or_end(std::size_t size) {
 }  // namespace
 
 // ---------------------------------------------------------------------------------------------
-// Memory, as [new.delete] of the standard lets a program define it. Nothing here is aligned more
-// than malloc() aligns.
+// Allocation functions, which [new.delete] lets a program define. No type here needs more alignment
+// than malloc() gives.
 
 KNOCKD_WEAK void* operator new(std::size_t size) { return memory_or_end(size); }
 KNOCKD_WEAK void* operator new[](std::size_t size) { return memory_or_end(size); }
@@ -65,8 +64,8 @@ KNOCKD_WEAK void operator delete[](void* bytes, const std::nothrow_t&) noexcept 
 }
 
 // ---------------------------------------------------------------------------------------------
-// What libstdc++'s templates and functions call instead of throwing themselves
-// (bits/functexcept.h): all that its one object file for them has, or that file would be linked.
+// The functions that libstdc++'s templates and functions call to throw (bits/functexcept.h). All of
+// libstdc++'s object file must be here, or that file would be linked.
 
 namespace std {  // NOLINT: these names are libstdc++'s
 
@@ -98,8 +97,8 @@ KNOCKD_WEAK void __throw_underflow_error(const char* why) { give_up(why); }
 }  // namespace std
 
 // ---------------------------------------------------------------------------------------------
-// What the compiled parts of libstdc++ name in their own tables and landing pads (Itanium C++ ABI,
-// level II; for ARM the Exception Handling ABI, 8). As nothing throws, nothing comes here.
+// Symbols that compiled parts of libstdc++ use in their tables and landing pads (Itanium C++ ABI,
+// level II; for ARM the Exception Handling ABI, 8). As nothing throws, they are never called.
 
 extern "C" {
 
