@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Follows a frame inwards: link header, VLAN tags, IP header, extension headers, TCP or UDP header.
-// Each step reads its header, judges it, and hands the reader on; the first refusal is the answer.
+// Each step reads and checks its header and passes the reader on; the first refusal is the result.
 // Nothing is allocated, and each loop has a bound. Tests: tests/net/decoder_test.cpp and
 // tests/fuzz/decoder_fuzzer.cpp.
 #include "knockd/net/decoder.h"
@@ -17,7 +17,7 @@ constexpr uint16_t kEtherTypeVlan = 0x8100;         // IEEE 802.1Q
 constexpr uint16_t kEtherTypeServiceVlan = 0x88a8;  // IEEE 802.1ad
 constexpr uint16_t kEtherTypeOldVlan = 0x9100;      // stacked tags from before 802.1ad
 
-// IANA protocol numbers that stand in front of TCP or UDP in IPv6.
+// IANA protocol numbers that precede TCP or UDP in IPv6.
 constexpr uint8_t kHopByHopOptions = 0;
 constexpr uint8_t kRouting = 43;
 constexpr uint8_t kFragment = 44;
@@ -27,8 +27,8 @@ constexpr uint8_t kMobility = 135;
 constexpr uint8_t kHostIdentity = 139;
 constexpr uint8_t kShim6 = 140;
 
-// Real frames have one or two tags, and one extension header of a kind (RFC 8200, 4.1). The bounds
-// only keep a hostile frame as cheap as an honest one.
+// Real frames have one or two tags, and each extension header once (RFC 8200, 4.1). The bounds
+// limit the cost of a hostile frame.
 constexpr int kMaxVlanTags = 8;
 constexpr int kMaxExtensionHeaders = 12;
 
@@ -53,7 +53,7 @@ Refusal refusal_of(const ByteReader& reader) {
   return NotAPacket::kMalformed;
 }
 
-// RFC 9293, 3.1. The capture may end behind the flags: nothing further on tells a knock.
+// RFC 9293, 3.1. The capture may end after the flags: a knock needs nothing beyond them.
 Refusal read_tcp(ByteReader& reader, Packet& packet) {
   const size_t segment_size = reader.limit();
   const auto header = reader.take<kTcpHeaderToFlags>();
@@ -67,7 +67,7 @@ Refusal read_tcp(ByteReader& reader, Packet& packet) {
   return std::nullopt;
 }
 
-// RFC 768. The length may exceed what is here: a first fragment carries that of the whole datagram.
+// RFC 768. The length may exceed the bytes here: a first fragment has the whole datagram's length.
 Refusal read_udp(ByteReader& reader, Packet& packet) {
   const bool jumbo = reader.limit() == ByteReader::kNoLimit;
   const auto header = reader.take<kUdpHeaderSize>();
@@ -102,8 +102,8 @@ Refusal read_ipv4(ByteReader& reader, Packet& packet) {
   const size_t header_size = size_t{4} * (header[0] & 0x0f);
   if (header[0] >> 4 != 4 || header_size < kIpv4HeaderSize) return NotAPacket::kMalformed;
   if (!packet.source.is_unicast()) return NotAPacket::kNoSender;
-  // A short Ethernet frame is padded behind the total length. 0 stands in frames that were captured
-  // before the network card cut them into segments; those are not padded.
+  // A short Ethernet frame is padded after the total length. 0 means that the frame was captured
+  // before the network card split it into segments; such frames are not padded.
   const uint16_t total_length = u16_at<2>(header);
   if (total_length != 0) {
     if (total_length < header_size) return NotAPacket::kMalformed;
@@ -137,7 +137,7 @@ size_t extension_size(uint8_t type, uint8_t length) {
   return size_t{8} * (length + 1U);                               // RFC 8200, 4
 }
 
-// Passes over the extension headers; `next_header` says what comes, before and after.
+// Skips the extension headers; `next_header` is the type of the next header, before and after.
 Refusal pass_extension_headers(uint8_t& next_header, ByteReader& reader) {
   for (int passed = 0; is_extension_header(next_header); ++passed) {
     if (passed == kMaxExtensionHeaders) return NotAPacket::kMalformed;
@@ -178,7 +178,7 @@ bool is_vlan_tag(uint16_t ether_type) {
          ether_type == kEtherTypeOldVlan;
 }
 
-// What follows an EtherType.
+// Reads what follows an EtherType.
 Refusal read_tagged(uint16_t ether_type, ByteReader& reader, Packet& packet) {
   for (int passed = 0; is_vlan_tag(ether_type); ++passed) {
     if (passed == kMaxVlanTags) return NotAPacket::kMalformed;
@@ -196,10 +196,10 @@ Refusal read_tagged(uint16_t ether_type, ByteReader& reader, Packet& packet) {
   }
 }
 
-// Of a frame with several tags Linux takes the outer one out. To a cooked capture it then names
-// (6.18 does) the EtherType behind all tags, though the payload still begins with the inner tag.
-// Takes such tags for what they are: an IPv4 header would have to be of a packet of 2048 or 33,024
-// bytes and more, an IPv6 header of one of 24 kB.
+// Linux removes the outer tag of a frame with several. In a cooked capture it then reports (as of
+// 6.18) the EtherType after all tags, though the payload still begins with the inner tag. Skips
+// such tags; mistaken for one, an IPv4 header would belong to a packet of 2048 or 33,024 bytes and
+// more, an IPv6 header to one of 24 kB.
 void pass_unnamed_tags(uint16_t ether_type, ByteReader& reader) {
   const int version = ether_type == kEtherTypeIpv4 ? 4 : 6;
   for (int passed = 0; passed < kMaxVlanTags; ++passed) {
@@ -213,8 +213,8 @@ void pass_unnamed_tags(uint16_t ether_type, ByteReader& reader) {
   }
 }
 
-// What follows the EtherType of a cooked frame. libpcap puts the tag that the kernel took out back
-// into v1.
+// Reads what follows the EtherType of a cooked frame. In v1, libpcap restores the tag that the
+// kernel removed.
 Refusal read_cooked(uint16_t ether_type, ByteReader& reader, Packet& packet) {
   if (ether_type == kEtherTypeIpv4 || ether_type == kEtherTypeIpv6) {
     pass_unnamed_tags(ether_type, reader);
@@ -234,7 +234,7 @@ Refusal read_linux_cooked(ByteReader& reader, Packet& packet) {
   return read_cooked(ether_type, reader, packet);
 }
 
-// LINKTYPE_LINUX_SLL2: the EtherType stands first, its payload behind all the rest.
+// LINKTYPE_LINUX_SLL2: the EtherType comes first, its payload after all other fields.
 Refusal read_linux_cooked2(ByteReader& reader, Packet& packet) {
   const uint16_t ether_type = reader.u16();
   reader.skip(2);  // reserved
@@ -243,7 +243,7 @@ Refusal read_linux_cooked2(ByteReader& reader, Packet& packet) {
   return read_cooked(ether_type, reader, packet);
 }
 
-// Only the version in the first byte tells the two apart.
+// IPv4 and IPv6 differ by the version in the first byte.
 Refusal read_raw(ByteReader& reader, Packet& packet) {
   ByteReader ahead = reader;
   const uint8_t version = ahead.u8() >> 4;
@@ -254,7 +254,7 @@ Refusal read_raw(ByteReader& reader, Packet& packet) {
 }
 
 // LINKTYPE_NULL and LINKTYPE_LOOP: the address family as the capturing system numbers it, in its
-// own byte order or the network's. Families are small numbers, which tells the order.
+// own byte order or the network's. The order is clear because families are small numbers.
 Refusal read_loopback(ByteReader& reader, Packet& packet) {
   const uint32_t stored = reader.u32();
   if (!reader.ok()) return refusal_of(reader);

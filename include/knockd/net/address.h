@@ -32,14 +32,14 @@ class IpAddress {
     return IpAddress(copy);
   }
 
-  // "192.0.2.1" or "2001:db8::1", nothing around it; nothing for any other text.
+  // "192.0.2.1" or "2001:db8::1" without anything else; nothing for any other text.
   static std::optional<IpAddress> parse(std::string_view text);
 
   bool is_v4() const {
     return high_word() == 0 && std::memcmp(bytes_.data() + 8, kMappedPrefix.data() + 8, 4) == 0;
   }
-  // Whether one host can have this address: not "this network" (RFC 1122, 3.2.1.3), unspecified,
-  // multicast, or IPv4's broadcast to all.
+  // Whether a single host can have this address: false for "this network" (RFC 1122, 3.2.1.3),
+  // unspecified, multicast, and IPv4's limited broadcast.
   bool is_unicast() const {
     if (!is_v4()) return bytes_[0] != 0xff && (high_word() != 0 || low_word() != 0);
     const uint8_t first = bytes_[12];
@@ -53,12 +53,12 @@ class IpAddress {
   std::string to_string() const;
 
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
-  // As two numbers: each packet's address is compared with several, and a call takes longer.
+  // As two numbers, for speed: each packet's address is compared with several.
   friend bool operator==(const IpAddress& left, const IpAddress& right) {
     return left.high_word() == right.high_word() && left.low_word() == right.low_word();
   }
 
-  // The two halves as they lie in memory: for comparing and mixing, not for showing.
+  // The two halves in memory order: for comparing and hashing, not for display.
   uint64_t high_word() const { return word_at(0); }
   uint64_t low_word() const { return word_at(8); }
 

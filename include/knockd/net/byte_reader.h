@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The one way by which bytes from strangers are read. A read that does not fit fails, and so does
-// every read after it, giving zeros; so a header is read field by field and judged at its end.
+// All bytes from strangers are read with this. A read that does not fit fails and returns zeros, as
+// do all later reads; so a header is read field by field and checked once at its end.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace knockd {
 
-// Numbers in network order at an offset of a header that was read as a whole.
+// Numbers in network order at an offset of a header that was read whole.
 template <size_t kOffset, size_t kSize>
 constexpr uint16_t u16_at(std::span<const uint8_t, kSize> header) {
   static_assert(kOffset + 2 <= kSize);
@@ -23,14 +23,14 @@ constexpr uint32_t u32_at(std::span<const uint8_t, kSize> header) {
   return uint32_t{u16_at<kOffset>(header)} << 16 | u16_at<kOffset + 2>(header);
 }
 
-// A place in a row of bytes that moves forward only, and never past its end or its limit. The bytes
-// belong to someone else and must outlive the reader. Numbers are read in network order.
+// A position in bytes that moves forward only, never past the end or the limit. The caller owns the
+// bytes, which must outlive the reader. Numbers are in network order.
 class ByteReader {
  public:
   enum class Failure : uint8_t {
     kNone,
-    kPastEnd,   // there were no more bytes
-    kPastLimit  // a length that was read before does not allow as many
+    kPastEnd,   // no more bytes
+    kPastLimit  // beyond a length that was read before
   };
 
   static constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
@@ -69,8 +69,8 @@ class ByteReader {
 
   constexpr void skip(size_t count) { take(count); }
 
-  // What was read says that only the next `count` bytes belong to it. They may be more than there
-  // are; a limit within a limit can only be narrower.
+  // Limits reading to the next `count` bytes, a length that was read. It may exceed the bytes that
+  // exist; a limit within a limit can only be narrower.
   constexpr void set_limit(size_t count) { limit_ = std::min(limit_, count); }
 
   // Bytes that the limit still allows; kNoLimit without one.

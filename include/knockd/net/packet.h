@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the decoder found in a frame: the few facts about a TCP segment or UDP datagram by which
-// knocks are told.
+// The fields of a TCP segment or UDP datagram that identify a knock, as found by the decoder.
 #pragma once
 
 #include <cstdint>

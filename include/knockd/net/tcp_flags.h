@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The six classic TCP flags (RFC 9293, 3.1) and the masks that doors lay over them.
+// The six classic TCP flags (RFC 9293, 3.1) and the masks of doors.
 #pragma once
 
 #include <array>
@@ -8,7 +8,7 @@
 
 namespace knockd {
 
-// The bits as they stand in byte 13 of the TCP header.
+// The bits of byte 13 of the TCP header.
 inline constexpr uint8_t kTcpFin = 0x01;
 inline constexpr uint8_t kTcpSyn = 0x02;
 inline constexpr uint8_t kTcpRst = 0x04;
@@ -29,7 +29,7 @@ inline constexpr std::array<TcpFlagName, 6> kTcpFlagNames = {{{kTcpFin, "fin"},
                                                               {kTcpAck, "ack"},
                                                               {kTcpUrg, "urg"}}};
 
-// What a door asks of a segment's flags. All flags of `wanted` must be set and none of `excluded`.
+// A door's condition on a segment's flags: all of `wanted` must be set and none of `excluded`.
 struct FlagMask {
   uint8_t wanted = 0;
   uint8_t excluded = 0;
