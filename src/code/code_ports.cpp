@@ -4,7 +4,7 @@
 namespace knockd {
 namespace {
 
-// Keeps computed ports apart from the codes that an authenticator shows.
+// Separates the counters of computed ports from those of an authenticator's codes.
 constexpr uint64_t kFirstComputedCounter = uint64_t{1} << 40;
 
 }  // namespace

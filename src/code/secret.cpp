@@ -17,7 +17,7 @@
 namespace knockd {
 namespace {
 
-// The two counters of id(): far from those of codes.
+// The two counters of id(), far from those of codes.
 constexpr uint64_t kIdCounter = uint64_t{1} << 41;
 constexpr size_t kIdDigits = 16;
 
@@ -25,11 +25,10 @@ constexpr size_t kIdDigits = 16;
 
 constexpr size_t kDrawnBytes = 20;
 
-// The text without blanks and the "=" at its end, in capitals; empty if something is in it that is
-// not base32.
+// The text in capitals, without blanks and final "="; empty if it is not base32.
 std::string plain_base32(std::string_view text) {
   std::string plain;
-  plain.reserve(text.size());  // one copy, which is erased
+  plain.reserve(text.size());  // a single copy, erased later
   for (const char c : text.substr(0, text.find_last_not_of("= \t\r") + 1)) {
     if (c == ' ' || c == '\t') continue;
     const char capital = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
@@ -112,7 +111,7 @@ std::string Secret::base32() const {
 
 uint32_t Secret::hotp(uint64_t counter, unsigned digits) const {
   char text[16] = "0";
-  // Fails for lack of memory alone.
+  // Fails only without memory.
   if (oath_hotp_generate(bytes_.data(), size_, counter, digits, false, OATH_HOTP_DYNAMIC_TRUNCATION,
                          text) != OATH_OK) {
     ::abort();

@@ -15,10 +15,10 @@ namespace knockd {
 namespace {
 
 constexpr size_t kLargestFile = size_t{1} << 18;
-constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // that Windows' Notepad writes
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // written by Windows' Notepad
 constexpr FileGuard kGuard = {S_IRWXG | S_IRWXO, "others than its owner", "0600"};
 
-// Nothing is quoted: what stands in the place of a name may be a secret.
+// Errors quote nothing: a secret may be in the place of a name.
 Result<User> read_user(std::string_view line) {
   const size_t blank = std::min(line.find_first_of(" \t"), line.size());
   const std::string_view name = line.substr(0, blank);

@@ -4,7 +4,7 @@
 namespace knockd {
 namespace {
 
-constexpr Step kSteps = 1 << 15;  // that a tag tells apart
+constexpr Step kSteps = 1 << 15;  // that a tag can distinguish
 constexpr uint16_t kOverIpv6 = 1 << 15;
 constexpr int64_t kSecondsOfADay = 86400;
 
@@ -57,7 +57,7 @@ bool WrongCodes::add(const std::string& door, Step now) {
 
 bool WrongCodes::are_too_many(const std::string& door, Step begun, Step now) const {
   const auto found = wrong_.find(door);
-  // What was in a later step was before the clock was set back.
+  // A later step dates from before the clock was set back.
   return found != wrong_.end() && found->second.too_many >= begun && found->second.too_many <= now;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The ports to which a secret leads at a time. Both ends compute them: docs/code-scheme.md.
+// The ports of a secret at a time. Both ends compute them: docs/code-scheme.md.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@ inline constexpr int64_t kSecondsOfAStep = 30;
 inline Step step_at(int64_t unix_time) { return unix_time / kSecondsOfAStep; }
 
 // The ports at these places of a sequence in this step, in order, for knocks over this address
-// family; 0 behind the last. Typed ones are the same over both.
+// family; 0 after the last. Typed ones are the same for both families.
 std::array<uint16_t, kMostCodePlaces> code_ports(const Secret& secret,
                                                  const CodedSequence& sequence, Step step,
                                                  bool is_v4);

@@ -21,17 +21,17 @@ inline constexpr size_t kMostUsers = 1000;  // of a file
 
 struct SecretsFault {
   int line = 0;         // 0: the file as a whole
-  std::string message;  // says what was expected; nothing of a secret
+  std::string message;  // what was expected; never quotes a secret
 };
 
-// The text of a file of users. The error says what is wrong with the file; one that is no regular
-// file, or that others than its owner may read or write, is refused. wipe() it after use.
+// The text of a file of users. The error says what is wrong with the file. Refuses a file that is
+// not regular or that others than its owner may read or write. wipe() the text after use.
 Result<std::string> read_secrets(const std::string& path);
 
-// Empty lines and lines that begin with '#' do not count. Names and secrets are different ones.
+// Ignores empty lines and lines that begin with '#'. Refuses repeated names and secrets.
 std::variant<std::vector<User>, SecretsFault> parse_secrets(std::string_view text);
 
-// Both. The error begins with the file, and the line if there is one.
+// Reads and parses. The error begins with the file, and the line if there is one.
 Result<std::vector<User>> load_secrets(const std::string& path);
 
 }  // namespace knockd

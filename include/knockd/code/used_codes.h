@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What decides whether a code may open a door once it was knocked whole: which were used, how many
-// typed ones were wrong, and who is known. Pure; the time is an argument.
+// Decides whether a complete code may open a door: by the codes used, the number of wrong typed
+// codes, and the known sources. Pure; the time is an argument.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,9 @@
 
 namespace knockd {
 
-// The step that a tag names by its low 15 bits (11 days), the one next to `now`.
+// The step whose low 15 bits (11 days) the tag has, the one nearest to `now`.
 Step step_of(CodeTag tag, Step now);
-// The tag of a code, and whether it is one for IPv4.
+// The tag of a code; it includes whether the code is for IPv4.
 CodeTag code_tag(uint16_t user, Step step, bool is_v4);
 bool is_for_v4(CodeTag tag);
 
@@ -26,16 +26,16 @@ struct CodeKnock {
   IpAddress source;
 };
 
-// The last code of each secret and address family that was used, and from where. Neither it nor an
-// older one may be used from elsewhere; packets get lost, so that it may be used from there again.
+// The last used code of each secret and address family, and its source. Other sources may use
+// neither it nor an older one; the same source may use it again, because packets get lost.
 class UsedCodes {
  public:
   bool allow(const CodeKnock& knock) const;
-  // Of which step the last one is that was used; before all others if none was.
+  // The step of the last used code; before all others if there is none.
   Step last_step(const CodeKnock& knock) const;
-  // Whether it is the last that was used, from the same source.
+  // Whether it is the last used code, from the same source.
   bool contain(const CodeKnock& knock) const;
-  // One that is older than what is known changes nothing.
+  // Ignores a code older than the recorded one.
   void add(const CodeKnock& knock);
 
   template <typename Visit>
@@ -48,12 +48,12 @@ class UsedCodes {
   std::map<Key, std::pair<Step, IpAddress>> last_;
 };
 
-// Wrong typed codes of each door in the present step: after kMostWrongCodes it takes none. Nor does
-// it later take one whose knock began before: else thousands of sources could have all but their
-// last port tried in one step, and the few that are left go on in the next.
+// Wrong typed codes of each door in the present step: after kMostWrongCodes the door accepts none.
+// Later it also refuses codes whose knock began by that step: else thousands of sources could knock
+// all but their last port in one step, and the remaining ones continue in the next.
 class WrongCodes {
  public:
-  // Whether it was the last that the door takes.
+  // Returns whether it was the last that the door accepts.
   bool add(const std::string& door, Step now);
   // For a knock that began in this step.
   bool are_too_many(const std::string& door, Step begun, Step now) const;
@@ -62,12 +62,12 @@ class WrongCodes {
   struct Wrong {
     Step step = 0;
     unsigned count = 0;
-    Step too_many = -1;  // the last step in which they were
+    Step too_many = -1;  // the last step with too many
   };
   std::map<std::string, Wrong> wrong_;
 };
 
-// Who opened a door within the last days, the last kMost of each.
+// Sources that opened a door within the last days, the last kMost of each door.
 class KnownSources {
  public:
   static constexpr size_t kMost = 4096;
