@@ -16,13 +16,13 @@
 namespace knockd {
 namespace {
 
-// Link header, tags, the longest IPv4 header or 88 bytes of IPv6 extension headers, and TCP as far
-// as its flags. With immediate mode each frame takes a place of this size and 68 bytes in the ring,
-// however short it is: 18 of them a page.
+// Link header, tags, the longest IPv4 header or 88 bytes of IPv6 extension headers, and TCP up to
+// its flags. In immediate mode each frame, however short, uses this size plus 68 bytes of the ring:
+// 18 frames a page.
 constexpr int kSnapshotBytes = 156;
-// 1,548 frames: at 50,000 a second what comes within 30 ms. It is all in memory from the start, for
-// each interface, and by far the most that the daemon takes on a router; and what is read a moment
-// after it was written should still be in a cache.
+// 1,548 frames: 30 ms of traffic at 50,000 frames a second. Allocated from the start, for each
+// interface; by far the largest part of the daemon's memory on a router. A small ring also stays in
+// the cache between write and read.
 constexpr int kRingBytes = 344 * 1024;
 
 CaptureTrouble trouble_of(int status) {
@@ -45,7 +45,7 @@ CaptureFault link_type_fault(pcap_t* handle) {
           format("link type %s is not understood", name == nullptr ? "?" : name)};
 }
 
-// What a file claims may be any number; beyond this (the year 2242) it is no time, and the epoch.
+// A file may contain any number; one beyond this (the year 2242) is invalid and read as the epoch.
 constexpr int64_t kLastSecond = int64_t{1} << 33;
 
 Instant time_stamp(int64_t seconds, int64_t nanoseconds) {
@@ -74,7 +74,7 @@ Result<LiveCapture, CaptureFault> LiveCapture::create(const std::string& interfa
     const std::string text = pcap_geterr(handle);
     return CaptureFault{trouble_of(status), text.empty() ? pcap_statustostr(status) : text};
   }
-  // Cooked version 2 names the interface of each packet; version 1 is for old libraries.
+  // Cooked version 2 has the interface of each packet; old libraries only support version 1.
   if (interface == "any") pcap_set_datalink(handle, DLT_LINUX_SLL2);
   const auto link_type = link_type_from_number(pcap_datalink(handle));
   if (!link_type) return link_type_fault(handle);
@@ -89,12 +89,12 @@ int LiveCapture::fd() const { return pcap_get_selectable_fd(handle_.get()); }
 FilterLayout LiveCapture::filter_layout() const {
   constexpr uint32_t kProtocol = static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_PROTOCOL);
   constexpr uint32_t kEthernetHeader = 14;
-  // A cooked capture's socket begins with the network header; libpcap makes up the rest later.
+  // The packets of a cooked capture's socket begin with the network header; libpcap adds the rest.
   return {kProtocol, link_type_ == LinkType::kEthernet ? kEthernetHeader : 0};
 }
 
-// As a call of its own, also where the C library still uses socketcall(2): the sandbox cannot look
-// into that.
+// As a system call of its own, even where the C library still uses socketcall(2), whose arguments
+// the sandbox cannot check.
 bool LiveCapture::set_option(int option, const void* value, size_t length) {
 #ifdef SYS_setsockopt
   return syscall(SYS_setsockopt, fd(), SOL_SOCKET, option, value, length) == 0;
@@ -104,13 +104,13 @@ bool LiveCapture::set_option(int option, const void* value, size_t length) {
 }
 
 bool LiveCapture::set_filter(const std::vector<FilterInstruction>& filter) {
-  // Straight to the kernel: libpcap would quietly filter here what the kernel does not take.
+  // Directly to the kernel: libpcap would silently filter in user space what the kernel refuses.
   static_assert(sizeof(FilterInstruction) == sizeof(sock_filter));
   std::vector<sock_filter> code(filter.size());
   std::memcpy(code.data(), filter.data(), filter.size() * sizeof(sock_filter));
   const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
   if (set_option(SO_ATTACH_FILTER, &program, sizeof(program))) return true;
-  // The old filter does not know the new addresses: better to hear too much.
+  // The old filter lacks the new addresses: capturing too much is better.
   const int none = 0;
   set_option(SO_DETACH_FILTER, &none, sizeof(none));
   return false;
@@ -137,11 +137,11 @@ LiveCapture::Counts LiveCapture::counts() {
 Result<CaptureFile, CaptureFault> CaptureFile::create(const std::string& path) {
   char error[PCAP_ERRBUF_SIZE] = "";
   CaptureFile file;
-  // With this precision tv_usec counts nanoseconds.
+  // With this precision tv_usec is in nanoseconds.
   file.handle_.reset(
       pcap_open_offline_with_tstamp_precision(path.c_str(), PCAP_TSTAMP_PRECISION_NANO, error));
   if (!file.handle_) {
-    // Some of libpcap's messages begin with the path, others do not know it.
+    // Only some of libpcap's messages begin with the path.
     const std::string text = error;
     return CaptureFault{CaptureTrouble::kOther, text.starts_with(path) ? text : path + ": " + text};
   }

@@ -21,15 +21,15 @@
 namespace knockd {
 namespace {
 
-// As ps shows it; the interface follows.
+// The name in ps; the interface follows.
 constexpr std::string_view kName = "knockd: listener";
-// What a listener ends with that got no settings, as when it was only tried.
+// Exit status of a listener without settings, as in a trial start.
 constexpr int kNoSettings = 75;
 
-// The program, for each listener. The one that calls prepare_fresh_listeners writes it.
+// The program that each listener executes. Set by prepare_fresh_listeners.
 UniqueFd program;
 
-// Which libraries the program is made of; a listener needs no more of the environment.
+// The variables that tell the loader where libraries are; a listener needs no others.
 std::vector<char*> loader_environment() {
   std::vector<char*> entries;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
@@ -39,8 +39,8 @@ std::vector<char*> loader_environment() {
   return entries;
 }
 
-// Starts the program anew with the settings as its standard input and the channel as its standard
-// output. Returns only if that fails.
+// Executes the program again with the settings as standard input and the channel as standard
+// output. Returns only on failure.
 Fault become(std::string name, std::span<const uint8_t> settings, int channel) {
   const auto file = memory_file("knockd-settings",
                                 {reinterpret_cast<const char*>(settings.data()), settings.size()});
@@ -53,7 +53,7 @@ Fault become(std::string name, std::span<const uint8_t> settings, int channel) {
   return fault_of("execveat");
 }
 
-// Whether it works, with all that listeners will need.
+// Tests a start, with everything that listeners need.
 Status try_it() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return fault_of("pipe");

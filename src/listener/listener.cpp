@@ -24,14 +24,14 @@
 namespace knockd {
 namespace {
 
-// A lone packet is looked at as soon as it comes. When they come faster than this, they are taken
-// together: a flood then costs a thousand wake-ups a second, not one for each packet.
+// A single packet is handled at once. Packets that arrive faster than this are handled together: a
+// flood then costs a thousand wake-ups a second, not one per packet.
 constexpr Duration kShortestPause = std::chrono::milliseconds(1);
-// Frames between two looks at the clock.
+// Frames between two reads of the clock.
 constexpr int kMostFramesAtOnce = 4096;
-// After so many frames in one pause more will follow, and another pause costs less than to wait for
-// the next frame. But only so often in a row: the keeper's messages and alarms must have their
-// turn.
+// After this many frames in one pause more will follow, and another pause is cheaper than waiting
+// for the next frame. The number of pauses in a row is limited, so that the keeper's messages and
+// alarms are handled.
 constexpr size_t kFramesOfAFlood = 2;
 constexpr int kMostReadsInARow = 8;
 
@@ -116,7 +116,7 @@ class Listener : LiveCapture::Handler {
     reporter_.drop_all();
   }
 
-  // What the keeper sends, and room for what it has not taken yet.
+  // Watches for the keeper's messages, and for room when messages to it are waiting.
   void watch_channel() {
     awaits_room_ = reporter_.waits();
     loop_.watch(channel_.fd(), awaits_room_ ? EPOLLIN | EPOLLOUT : EPOLLIN, [this] {
@@ -139,7 +139,7 @@ class Listener : LiveCapture::Handler {
     loop_.refresh_clock();
   }
 
-  // How many there were. None once the capture has failed.
+  // Returns the number of frames; 0 once the capture has failed.
   size_t read_frames() {
     const auto frames = capture_.read(*this, kMostFramesAtOnce);
     hand_over();
@@ -156,7 +156,7 @@ class Listener : LiveCapture::Handler {
     if (++waiting_ == packets_.size()) hand_over();
   }
 
-  // Packets that were read together go to the tracker together: it works faster that way.
+  // Passes packets that were read together to the tracker together, which is faster.
   void hand_over() {
     tracker_.handle(std::span<const Packet>(packets_.data(), waiting_), loop_.now());
     waiting_ = 0;
@@ -166,7 +166,7 @@ class Listener : LiveCapture::Handler {
     for (;;) {
       const Channel::Received received = channel_.receive(buffer_);
       if (received.kind == Channel::Received::Kind::kNothing) return;
-      // Without a keeper there is nobody to tell.
+      // Without a keeper there is nothing to do.
       if (received.kind == Channel::Received::Kind::kClosed) return stop();
       const auto message =
           decode_to_listener(std::span<const uint8_t>(buffer_.data(), received.length));
@@ -231,7 +231,7 @@ class Listener : LiveCapture::Handler {
   EventLoop loop_;
   Reporter reporter_;
   Tracker tracker_;
-  std::array<Packet, 64> packets_;  // read, but not handed over
+  std::array<Packet, 64> packets_;  // read, but not yet passed to the tracker
   size_t waiting_ = 0;
   EventLoop::Alarm expiry_;
   EventLoop::Alarm left_out_;
@@ -248,8 +248,8 @@ class Listener : LiveCapture::Handler {
 
 int run_listener(const ListenerSettings& settings, Channel channel) {
   prctl(PR_SET_NAME, "knockd-listen");
-  // Signals are for the keeper, which ends us by closing the channel; but a terminal's ^C or a
-  // service manager's SIGTERM reaches the whole group.
+  // The keeper handles signals and ends the listener by closing the channel; but a terminal's ^C or
+  // a service manager's SIGTERM reaches the whole group.
   for (const int ignored : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGPIPE}) signal(ignored, SIG_IGN);
   sigset_t none;
   sigemptyset(&none);
@@ -264,7 +264,7 @@ int run_listener(const ListenerSettings& settings, Channel channel) {
   auto capture = LiveCapture::create(settings.interface);
   if (!capture) return fail(capture.error().kind, capture.error().text);
   Listener listener(settings, channel, *std::move(capture), *hash_key);
-  // Nothing is taken down: libpcap would use calls that the sandbox does not know.
+  // No cleanup: libpcap would use calls that the sandbox forbids.
   _exit(listener.run());
 }
 

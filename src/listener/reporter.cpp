@@ -81,7 +81,7 @@ void Reporter::answer(const ListenerStatus& status) {
   flush();
 }
 
-// Whether all that happened at the doors is sent.
+// Returns whether all counts are sent.
 bool Reporter::send_counts() {
   while (counts_sent_ < counts_.size()) {
     DoorCounts part;
@@ -125,12 +125,12 @@ void Reporter::report_left_out() {
   } else {
     lost_knocks_ = 0;
   }
-  // A keeper that has other things to do, or more to report.
+  // The keeper is busy, or there is more to report.
   next_report_ = loop_.now() + std::chrono::seconds(1);
 }
 
 bool Reporter::send(const FromListener& message) const {
-  // A channel that is closed has nobody behind it: the listener is about to end.
+  // A closed channel counts as sent: without a keeper the listener is about to end.
   return channel_.send(encode(message)) != Sent::kFull;
 }
 

@@ -24,12 +24,12 @@ namespace knockd {
 namespace {
 
 #ifdef KNOCKD_SANDBOX
-// Before the change of user, which takes the right to do so. Who does not have it (an ordinary
-// user) keeps the set, in which no_new_privs lets nothing be gained.
+// Called before the change of user, which drops the right to do so. A process without the right (of
+// an ordinary user) keeps the set, which is useless with no_new_privs.
 Status empty_bounding_set() {
   for (unsigned long capability = 0; capability < 64; ++capability) {
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
-    if (errno == EINVAL || errno == EPERM) return {};  // the kernel knows no more of them
+    if (errno == EINVAL || errno == EPERM) return {};  // no more capabilities in this kernel
     return fault_of("PR_CAPBSET_DROP");
   }
   return {};
@@ -40,9 +40,9 @@ scmp_arg_cmp is(unsigned argument, int value) {
 }
 
 void allow_memory_and_time(SystemCallFilter& filter) {
-  // New memory alone, and nothing to be run in it (mprotect is not allowed at all).
+  // Only new memory, not executable (mprotect is not allowed at all).
 #if defined(__s390__)
-  filter.allow({SCMP_SYS(mmap), SCMP_SYS(mmap2)});  // the arguments stand in memory
+  filter.allow({SCMP_SYS(mmap), SCMP_SYS(mmap2)});  // its arguments are in memory
 #else
 #ifdef __NR_mmap2
   constexpr int kMap = SCMP_SYS(mmap2);
@@ -56,7 +56,7 @@ void allow_memory_and_time(SystemCallFilter& filter) {
   filter.allow({SCMP_SYS(clock_gettime), SCMP_SYS(clock_gettime64), SCMP_SYS(clock_nanosleep),
                 SCMP_SYS(clock_nanosleep_time64), SCMP_SYS(nanosleep), SCMP_SYS(restart_syscall),
                 SCMP_SYS(gettimeofday), SCMP_SYS(time)});
-  // Of futex, to wait and to wake (0, 1), private or not.
+  // futex: only wait and wake (0, 1), private or not.
   filter.allow({SCMP_SYS(futex), SCMP_SYS(futex_time64)}, {has_bits(1, ~uint32_t{129}, 0)});
   filter.allow({SCMP_SYS(rt_sigreturn), SCMP_SYS(sigreturn), SCMP_SYS(rt_sigprocmask),
                 SCMP_SYS(getpid), SCMP_SYS(exit), SCMP_SYS(exit_group)});
@@ -66,20 +66,20 @@ void allow_descriptors(SystemCallFilter& filter, const SandboxDescriptors& descr
   filter.allow({SCMP_SYS(read), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(ppoll_time64),
                 SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl),
                 SCMP_SYS(timerfd_settime), SCMP_SYS(timerfd_settime64), SCMP_SYS(close)});
-  // What is written to the capture would go out on the wire.
+  // A write to the capture would send a packet.
   filter.allow({SCMP_SYS(write), SCMP_SYS(recv), SCMP_SYS(recvfrom)}, {is(0, descriptors.channel)});
   const auto capture = is(0, descriptors.capture);
   for (const int option : {SO_ATTACH_FILTER, SO_DETACH_FILTER}) {
     filter.allow({SCMP_SYS(setsockopt)}, {capture, is(1, SOL_SOCKET), is(2, option)});
   }
-  // libpcap asks whether its device is down or gone, and how many packets there were.
+  // libpcap checks whether its device is down or gone, and counts packets.
   filter.allow({SCMP_SYS(getsockopt), SCMP_SYS(getsockname)}, {capture});
   filter.allow({SCMP_SYS(ioctl)}, {capture, is(1, SIOCGIFFLAGS)});
 }
 
 #ifdef __NR_socketcall
-// Where all calls for sockets also come as one, with arguments that no filter sees, libseccomp
-// allows each that is named above, whatever its arguments; the one for options must not be.
+// Where socketcall(2) multiplexes the socket calls, hiding their arguments from filters, libseccomp
+// allows each of the calls above with any arguments. Setting options must not be allowed that way.
 int forbid_hidden_options() {
   const scmp_filter_ctx context = seccomp_init(SCMP_ACT_ALLOW);
   if (context == nullptr) return -ENOMEM;
@@ -98,14 +98,14 @@ Status allow_few_system_calls(const SandboxDescriptors& descriptors) {
   status = forbid_hidden_options();
 #endif
   if (status == 0) {
-    // What turning frames into messages takes, the C library's memory and time included. Any other
-    // call ends the process.
+    // The calls needed to turn frames into messages, including those of the C library for memory
+    // and time. Any other call ends the process.
     SystemCallFilter filter(SCMP_ACT_KILL_PROCESS);
     allow_memory_and_time(filter);
     allow_descriptors(filter, descriptors);
     status = filter.load();
   }
-  // A kernel without seccomp (some routers) still has all the rest.
+  // Some routers' kernels lack seccomp; the other restrictions still apply.
   if (status != 0 && status != -EINVAL && status != -ENOSYS && status != -ECANCELED) {
     errno = -status;
     return fault_of("seccomp");
@@ -114,11 +114,11 @@ Status allow_few_system_calls(const SandboxDescriptors& descriptors) {
 }
 #endif
 
-// After the change of user, which clears the death signal: no listener outlives its keeper.
+// After the change of user, which clears the death signal. No listener must outlive its keeper.
 Status give_up_rights([[maybe_unused]] const SandboxDescriptors& descriptors) {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return fault_of("PR_SET_PDEATHSIG");
   if (prctl(PR_SET_DUMPABLE, 0) != 0) return fault_of("PR_SET_DUMPABLE");
-  // Nothing more can be opened, with the standard streams in the places that are left. Not 0:
+  // No more descriptors can be opened, as the standard streams occupy the remaining numbers. Not 0:
   // poll() refuses more descriptors than the limit, and libpcap polls one or two.
   if (Status done = limit_resource(RLIMIT_NOFILE, STDERR_FILENO + 1, "RLIMIT_NOFILE"); !done) {
     return done;

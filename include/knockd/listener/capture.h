@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Frames from a live interface or a capture file. The one room with libpcap in it.
+// Frames from a live interface or a capture file. Only this room uses libpcap.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,8 @@ struct CaptureFault {
   std::string text;  // one line
 };
 
-// A live interface. Takes the headers alone (156 bytes of a frame), wakes up for a lone packet at
-// once, and never blocks.
+// A live interface. Captures only the headers (156 bytes of a frame), wakes up at once for a single
+// packet, and never blocks.
 class LiveCapture {
  public:
   // Opens "any" or a named interface.
@@ -42,12 +42,12 @@ class LiveCapture {
   LinkType link_type() const { return link_type_; }
   int fd() const;
 
-  // Where a filter for this capture finds the headers. The protocol comes from the kernel's own
-  // knowledge of the packet, the same for each link type and with tags taken off.
+  // Where a filter for this capture finds the headers. The protocol comes from the kernel's
+  // metadata of the packet, the same for each link type and without tags.
   FilterLayout filter_layout() const;
 
-  // Puts a filter in the kernel. False: the kernel refused it, and every packet of the link comes
-  // up from now on, so that nothing is missed.
+  // Sets a filter in the kernel. False: the kernel refused it, and every packet of the link is
+  // captured from now on, so that none is missed.
   bool set_filter(const std::vector<FilterInstruction>& filter);
 
   class Handler {
@@ -55,13 +55,13 @@ class LiveCapture {
     virtual ~Handler() = default;
     virtual void on_frame(const Frame& frame) = 0;
   };
-  // Hands over what has come, at most `most` frames. Returns how many; a fault when the interface
-  // is gone or down.
+  // Passes on received frames, at most `most`. Returns how many; a fault when the interface is gone
+  // or down.
   Result<size_t, CaptureFault> read(Handler& handler, int most);
 
   struct Counts {
     uint64_t packets = 0;  // that passed the filter
-    uint64_t dropped = 0;  // of them, lost for want of room
+    uint64_t dropped = 0;  // of them, lost because the ring was full
   };
   Counts counts();
 
@@ -84,7 +84,7 @@ class CaptureFile {
   static Result<CaptureFile, CaptureFault> create(const std::string& path);
 
   LinkType link_type() const { return link_type_; }
-  // Nothing at the end; after that, `cut_short` says if the end came too early, and why.
+  // Nothing at the end; `cut_short` then says whether the file ended too early, and why.
   std::optional<Frame> next();
   const std::string& cut_short() const { return cut_short_; }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The process that hears one interface: frames in, events out. It opens its capture, gives up every
-// right, and from then on believes only what the keeper sends.
+// The process that captures on one interface: frames in, events out. It opens its capture, drops
+// every privilege, and from then on trusts only the keeper.
 #pragma once
 
 #include "knockd/message/channel.h"
@@ -8,8 +8,8 @@
 
 namespace knockd {
 
-// Runs in a process of its own until the keeper closes the channel or the capture fails, which it
-// reports as Trouble. Returns the process's exit status.
+// Runs in its own process until the keeper closes the channel or the capture fails, reported as
+// Trouble. Returns the process's exit status.
 int run_listener(const ListenerSettings& settings, Channel channel);
 
 }  // namespace knockd

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Sends what the tracker finds to the keeper, and never waits for it: a keeper that is slow, or a
-// flood at one door, must not make the listener deaf for the others.
+// Sends the tracker's events to the keeper and never waits for it: neither a slow keeper nor a
+// flood at one door may block the listener for the other doors.
 #pragma once
 
 #include <algorithm>
@@ -19,10 +19,10 @@
 
 namespace knockd {
 
-// Complete knocks that the channel has no room for wait, at most kMostWaiting of each door, and are
-// sent by turns of the doors. More are counted. Other events that strangers can cause are limited
-// to Log_Rate here already, so that a flood does not reach the keeper. Events of first knocks have
-// a limit of their own, so that a flood of them hides no others. The keeper counts wrong codes: the
+// When the channel is full, complete knocks wait, at most kMostWaiting of each door, and are sent
+// round-robin by door. More are only counted. Other events that strangers can cause are limited to
+// Log_Rate already here, so that a flood does not reach the keeper. Events of first knocks have
+// their own limit, so that a flood of them hides no others. The keeper counts wrong codes: the
 // first of each step are sent like complete knocks.
 class Reporter : public TrackerSink {
  public:
@@ -30,36 +30,36 @@ class Reporter : public TrackerSink {
   static constexpr uint8_t kWrongCodesReported = kMostWrongCodes + 1;  // at least, of each door
   static constexpr size_t kMostExplanations = 4096;
 
-  // `loop` and `channel` must outlive this; the owner watches the channel and calls flush() when it
-  // can be written while waits() is true.
+  // `loop` and `channel` must outlive this. The owner watches the channel and calls flush() when it
+  // is writable while waits() is true.
   Reporter(const Channel& channel, const EventLoop& loop, uint32_t log_rate, size_t doors);
 
   void on_event(const KnockEvent& event) override;
   void on_explanation(const Explanation& explanation) override;
 
-  // Answers a StatusRequest, with what happened at the doors since the last answer. One that could
-  // not be sent yet is replaced.
+  // Answers a StatusRequest with the counts of the doors since the last answer. Replaces an answer
+  // that could not be sent yet.
   void answer(const ListenerStatus& status);
 
-  // A new step of time: wrong codes count anew.
+  // A new step of time resets the counts of wrong codes.
   void codes_changed() { std::ranges::fill(wrong_codes_, uint8_t{0}); }
 
-  // Sends what there is room for.
+  // Sends as much as the channel has room for.
   void flush();
   // What waits for room is sent no more, but for an answer.
   void drop_all() {
     knocks_.clear();
     explanations_.clear();
   }
-  // Whether something waits for room.
+  // Whether anything is waiting for room.
   bool waits() const { return !knocks_.empty() || answer_ || !explanations_.empty(); }
 
-  // When report_left_out() has something to do; nothing if it has not.
+  // When report_left_out() is due; nothing if there is nothing to report.
   std::optional<Instant> report_due() const;
   void report_left_out();
 
  private:
-  // Of events of the first knock of an attempt, and of later ones.
+  // One for events of an attempt's first knock, one for later ones.
   using Rates = std::array<RateLimit, 2>;
 
   bool send(const FromListener& message) const;
@@ -71,14 +71,14 @@ class Reporter : public TrackerSink {
 
   const Channel& channel_;
   const EventLoop& loop_;
-  Rates lines_;                                          // events that are lines of the log
-  Rates wrong_;                                          // wrong knocks, which are not
+  Rates lines_;                                          // events that become log lines
+  Rates wrong_;                                          // wrong knocks, which do not
   std::vector<DoorCount> counts_;                        // by door
   std::vector<uint8_t> wrong_codes_;                     // by door, in this step
   std::map<DoorNumber, std::deque<KnockEvent>> knocks_;  // no door without one
   DoorNumber next_door_ = 0;
   std::optional<ListenerStatus> answer_;  // waits for room
-  size_t counts_sent_ = 0;                // doors of counts_ that are part of that answer already
+  size_t counts_sent_ = 0;                // doors of counts_ already sent for that answer
   std::deque<Explanation> explanations_;
   uint64_t lost_knocks_ = 0;
   Instant next_report_{};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Gives up every right that reading packets does not need.
+// Drops every privilege that reading packets does not need.
 #pragma once
 
 #include <optional>
@@ -10,17 +10,17 @@ namespace knockd {
 
 // The descriptors that a listener works with.
 struct SandboxDescriptors {
-  int channel;  // the only one that may be written to
+  int channel;  // the only writable one
   int capture;  // the only one with a filter that may be changed
 };
 
-// From here on the process is nobody, without capabilities and without a way to get any; it can
-// open nothing, start nothing, and only use the descriptors that it has. It can send nothing but to
-// the keeper. Standard input, output and error lead to /dev/null. Reports what could not be given
-// up; the process must not go on then. A build without KNOCKD_SANDBOX leaves out the bounding set,
-// system calls and the standard streams.
+// Afterwards the process runs as nobody, without capabilities or a way to gain any. It can open and
+// start nothing, use only the descriptors that it has, and send only to the keeper. Standard input,
+// output and error are /dev/null. On a fault, which names the privilege that could not be dropped,
+// the process must end. A build without KNOCKD_SANDBOX leaves out the bounding set, system calls
+// and the standard streams.
 //
-// The capture cannot be closed by libpcap any more, which would set options: leave by _exit().
+// libpcap cannot close the capture any more, as it would set options: leave by _exit().
 Status enter_sandbox(const SandboxDescriptors& descriptors);
 
 }  // namespace knockd
