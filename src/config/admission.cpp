@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a configuration says of doors without a shell, as the openings and the ruleset need it.
+// Admissions and the shut table of a configuration, as the openings and the ruleset need them.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -12,8 +12,8 @@
 namespace knockd {
 namespace {
 
-// The kernel counts an element that has run out until it collects it, up to two seconds later: room
-// for those who open meanwhile.
+// The kernel counts an expired element until it collects it up to two seconds later: room for
+// openings in the meantime.
 constexpr uint64_t kPlaces = 3;
 
 }  // namespace
@@ -33,7 +33,8 @@ std::optional<Admission> admission_of(const Config& config, const Door& door, bo
   const auto& v4 = has_own_sets ? door.open_set : config.open_set;
   const auto& v6 = has_own_sets ? door.open_set_6 : config.open_set_6;
   admission.set = is_v4 ? v4 : v6;
-  // A knocker of the other family cannot be let in: by the set that there is, that gets one line.
+  // A knocker of the other family cannot be let in; with the existing set that is logged in one
+  // line.
   if (!admission.set) admission.set = is_v4 ? v6 : v4;
   return admission;
 }
@@ -69,7 +70,7 @@ std::string code_file_of(const Config& config) {
 
 void check_admissions(Draft& draft) {
   const Config& config = draft.config;
-  std::map<Knock, const Door*> shut;  // by us: the first door that opens it
+  std::map<Knock, const Door*> shut;  // by knockd: the first door that opens it
   for (const Door& door : config.doors) {
     const bool has_set = door.lets_in() && !is_in_own_table(config, door);
     if (has_set && door.places.contains("Open_Prefix")) {

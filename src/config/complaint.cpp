@@ -20,7 +20,7 @@ std::string Complaint::to_string() const {
 }
 
 void sort_by_place(std::vector<Complaint>& complaints, const std::vector<std::string>& files) {
-  // Of two with one place the first stays before the second: its index belongs to its rank.
+  // The index is part of the rank: complaints with the same place keep their order.
   std::set<std::tuple<ptrdiff_t, int, int, size_t>> ranks;
   for (size_t i = 0; i < complaints.size(); ++i) {
     const Place& place = complaints[i].place;

@@ -24,7 +24,7 @@ const char* reknock_text(Reknock reknock) {
   return "";
 }
 
-// As a directive has it.
+// As in the directive.
 std::string prefixes_text(const Door& door) {
   return format("%d for IPv4, %d for IPv6", door.prefix_v4 - kMappedBits, door.prefix_v6);
 }

@@ -13,7 +13,7 @@
 namespace knockd {
 namespace {
 
-constexpr size_t kLongestKey = 32;  // a longer one is no slip of the hand
+constexpr size_t kLongestKey = 32;  // a longer one is no typing error
 
 using enum Directive::Scope;
 using enum Directive::Form;
@@ -86,7 +86,7 @@ constexpr Directive kDirectives[] = {
     {"Reknock", "", kDoor, kText, "run, extend or ignore", read_reknock},
 };
 
-// What is left of a key without what may stand between its words, and what encloses it.
+// A key without separators between its words and without enclosing characters.
 std::string letters_of(std::string_view key) {
   constexpr std::string_view kBetween = " \t_-\"'";
   std::string letters;

@@ -12,7 +12,7 @@ namespace knockd {
 namespace {
 
 constexpr size_t kPlacesOfSixDigits = 3;
-// Their codes are computed in each step, while knocks wait.
+// The codes of all are computed in each step, while knocks wait.
 constexpr size_t kMostUsersOfAllDoors = 20000;
 
 void check_door(Draft& draft, const Door& door) {

@@ -14,7 +14,7 @@ constexpr size_t kMost = 110;       // bytes of a line
 constexpr size_t kMostBefore = 70;  // of these, before the place
 constexpr std::string_view kCut = "...";
 
-// The first character of a text, in the form in which it is shown; its length is set.
+// The first character of a text as it is shown; sets its length in the text.
 std::string shown(std::string_view text, size_t& length) {
   const auto character = first_character(text);
   length = character ? character->length : 1;

@@ -14,11 +14,11 @@
 namespace knockd {
 namespace {
 
-// A pipe in the place of a file may have nothing to say for ever, and a daemon that reads its
-// configuration again hears no signal meanwhile.
+// If the path names a pipe, reading could block for ever, and a daemon handles no signal while it
+// reloads its configuration.
 constexpr Duration kLongestWait = std::chrono::seconds(1);
 
-// Whether there is something to be read, or the end. A file never keeps anyone waiting.
+// Whether data or the end can be read before `end`. Never waits for a regular file.
 bool wait_until(Instant end, int fd) {
   pollfd polled{fd, POLLIN, 0};
   int ready;

@@ -29,7 +29,7 @@ bool takes_ports(const Directive& directive) {
   return directive.name == "Sequence" || directive.name == "Open";
 }
 
-// Whether it is like the name of a host or a service, and nothing that a shell would take apart.
+// Whether it looks like the name of a host or a service, without characters special to a shell.
 bool is_name(std::string_view text) {
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   return !text.empty() && is_letter(text.front()) &&
@@ -38,7 +38,7 @@ bool is_name(std::string_view text) {
          });
 }
 
-// The value that was meant, as the directive's reader accepts it.
+// The value that was meant, in a form that the directive's reader accepts.
 std::optional<std::string> fixed_value(const Directive& directive, const Value& value,
                                        ConfigFiles& files) {
   if (value.text.size() > kLongestFix) return std::nullopt;
@@ -59,8 +59,7 @@ std::string advice_on_name(const Directive& directive, std::string_view text) {
              : "";
 }
 
-// The key and what stands behind it, if the line begins with something like a key that may stand in
-// this section.
+// The key and what follows it, if the line begins with something like a key of this section.
 std::optional<LineFix> fix_at(std::string_view text, size_t end, Directive::Scope scope,
                               ConfigFiles& files) {
   const std::string_view key = trim(text.substr(0, end));
@@ -122,7 +121,7 @@ std::optional<LineFix> fixed_line(std::string_view text, Directive::Scope scope,
     const std::string section = fixed_section(plain);
     if (!section.empty()) return LineFix{section, ""};
   }
-  // Behind a key there is '=' or ':', else a blank; a key of two words has one within, too.
+  // A key is followed by '=' or ':', else by a blank; a key of two words also contains one.
   const size_t blank = plain.find_first_of(" \t");
   for (const size_t end : {plain.find('='), plain.find(':'), blank,
                            plain.find_first_of(" \t", std::min(blank, plain.size() - 1) + 1)}) {

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::string_view kPlaceholder = "%IP%";
 
-// A remark on the part of a command at `offset`, with the whole command as it is to be.
+// A remark on the part of a command at `offset`, with the corrected whole command.
 void remark_at(Draft& draft, const Value& value, size_t offset, const std::string& message,
                std::string_view command) {
   Place place = value.place;
@@ -27,7 +27,7 @@ std::string replaced(std::string_view text, size_t offset, size_t length, std::s
   return std::string(text.substr(0, offset)).append(by).append(text.substr(offset + length));
 }
 
-// "%ip%" and "%IP", which the shell would get as they stand.
+// "%ip%" and "%IP", which would reach the shell unchanged.
 void remark_on_placeholders(Draft& draft, const Value& value) {
   const std::string_view text = value.text;
   for (size_t at = text.find('%'); at != text.npos; at = text.find('%', at + 1)) {
@@ -51,7 +51,7 @@ bool is_one_quoted_word(std::string_view text) {
   return text.size() > 1 && is_quote(text.front()) && text.find(text.front(), 1) == text.size() - 1;
 }
 
-// The first typographic character that is not in quotes, where it may well be meant.
+// The first typographic character outside quotes, where it is hardly intended.
 std::optional<Lookalike> find_bare_lookalike(std::string_view text) {
   char quote = 0;
   size_t begin = 0;

@@ -10,7 +10,7 @@
 namespace knockd {
 namespace {
 
-// Until `action` returns false.
+// Stops when `action` returns false.
 template <typename Action>
 void for_each_sequence(std::string_view text, Action action) {
   size_t from = 0;

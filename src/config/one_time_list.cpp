@@ -16,14 +16,14 @@
 namespace knockd {
 namespace {
 
-constexpr size_t kTooLarge = size_t{64} << 20;  // bytes; no list of sequences
-// How often the file may be replaced while it is marked.
+constexpr size_t kTooLarge = size_t{64} << 20;  // bytes; too large for a list of sequences
+// How many times the file may be replaced while it is marked.
 constexpr int kAttempts = 10;
 
-// One attempt after another at one file; keeps what each needs.
+// Repeated attempts at marking one file, and their shared state.
 class Marker {
  public:
-  // Without a sequence: the first in force.
+  // Without `knocked`: marks the first in force.
   Marker(const std::string& path, const std::optional<Sequence>& knocked,
          const std::vector<Sequence>& skipped, FileCalls& calls)
       : path_(path), knocked_(knocked), skipped_(skipped), calls_(calls) {}
@@ -31,7 +31,7 @@ class Marker {
   OneTimeUse run() {
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
       if (!open()) return failure();
-      // Its lock is still held, or another program could have it now.
+      // The lock is still held, or another program could have taken it.
       if (is_marked_file()) return read() ? done(Outcome::kMarked) : failure();
       if (!lock()) return errno == EWOULDBLOCK ? done(Outcome::kBusy) : failure();
       if (!read()) return failure();
@@ -47,7 +47,7 @@ class Marker {
   using Outcome = OneTimeUse::Outcome;
 
   bool open() {
-    // O_NONBLOCK: a pipe in its place must not hold up the daemon.
+    // O_NONBLOCK: if the path names a pipe, it must not block the daemon.
     file_.reset(calls_.open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0));
     if (!file_) return failed("open");
     if (calls_.fstat(file_.get(), &status_) != 0) return failed("stat");
@@ -120,8 +120,8 @@ class Marker {
   std::optional<Sequence> knocked_;
   const std::vector<Sequence>& skipped_;
   FileCalls& calls_;
-  UniqueFd file_;         // as the path names it now
-  UniqueFd marked_file_;  // and locked
+  UniqueFd file_;         // that the path names now
+  UniqueFd marked_file_;  // and holds the lock
   struct stat status_ {};
   std::string text_;
   std::optional<struct stat> marked_;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A line is a comment, a [section] or a directive; this is its way to its row in the table of
-// directives. tests/data/config holds the files, good and bad, that pin down what is accepted and
-// what is said.
+// A line is a comment, a [section] or a directive; the parser finds the directive's row in the
+// table. tests/data/config has good and bad files that specify what is accepted and the errors.
 #include "knockd/config/parser.h"
 
 #include <string.h>
@@ -27,18 +26,18 @@ namespace {
 
 constexpr size_t kMaxNameLength = 200;  // bytes; names go to logs and the environment
 constexpr size_t kMaxIncludeDepth = 8;  // files that include each other
-constexpr size_t kMaxFiles = 1000;      // against patterns that match far too much
+constexpr size_t kMaxFiles = 1000;      // guards against patterns that match too much
 
 enum class Section : uint8_t {
   kNone,
   kOptions,
   kDoor,
-  kFaulty,  // its header was refused: its lines are looked at all the same
+  kFaulty,  // its header was refused; its lines are checked anyway
 };
 
 bool is_pattern(std::string_view path) { return path.find_first_of("*?[") != path.npos; }
 
-// `path` as seen from the folder of `file`.
+// `path` relative to the folder of `file`.
 std::string beside(const std::string& file, std::string_view path) {
   const size_t slash = file.rfind('/');
   if (path.starts_with('/') || slash == std::string::npos) return std::string(path);
@@ -56,7 +55,7 @@ class Parser {
     check_admissions(draft_);
     check_codes(draft_);
     if (!draft_.errors.empty()) {
-      // A door without a sequence is found at its end but stands at its beginning.
+      // A missing sequence is detected at the end of a door but reported at its beginning.
       sort_by_place(draft_.errors, draft_.config.files);
       return ConfigError{std::move(draft_.errors), std::move(draft_.config)};
     }
@@ -70,7 +69,7 @@ class Parser {
     std::string_view line;
   };
 
-  // The text in lines.
+  // Reads the text line by line.
   void read_text(std::string_view text, const std::string& name);
   void read_line();
   void begin_section(std::string_view text);
@@ -87,10 +86,10 @@ class Parser {
   Place place_of(std::string_view part) const;
 
   Draft draft_;
-  std::vector<Source> sources_;  // the file being read, behind those that include it
+  std::vector<Source> sources_;  // the file being read, after those that include it
   Section section_ = Section::kNone;
   std::string unfinished_;  // a command whose line ended with a backslash, as one line so far
-  size_t rules_ = 0;        // that the doors so far take in a tracker, see DoorRules
+  size_t rules_ = 0;        // of the doors so far in a tracker, see DoorRules
 };
 
 void Parser::read_text(std::string_view text, const std::string& name) {
@@ -159,7 +158,7 @@ void Parser::begin_section(std::string_view text) {
   draft_.door.place = place;
 }
 
-// Looks at the door as a whole, now that all of it has been read.
+// Checks the door as a whole after its last line.
 void Parser::end_door() {
   Door door = std::exchange(draft_.door, Door{});
   if (section_ != Section::kDoor) return;
@@ -190,7 +189,7 @@ void Parser::read_directive(std::string_view text) {
   size_t equals = text.find('=');
   const std::string_view before = text.substr(0, equals);
   std::string_view key = without_comment(before);
-  if (key.size() != trim(before).size()) equals = text.npos;  // it stands in a comment
+  if (key.size() != trim(before).size()) equals = text.npos;  // it is in a comment
   const std::string_view word = key.substr(0, key.find_first_of(" \t"));
   const Directive::Scope scope =
       section_ == Section::kOptions ? Directive::Scope::kOptions : Directive::Scope::kDoor;
@@ -230,7 +229,7 @@ std::optional<LineFix> Parser::fix_of(std::string_view text, Directive::Scope sc
   return fixed_line(text, scope, draft_.files);
 }
 
-// For a line of which `key` is no directive; `name` is what of it should be one.
+// For a line whose `key` is no directive; `name` is the part that should be one.
 void Parser::refuse_line(std::string_view text, std::string_view key, std::string_view name,
                          Directive::Scope scope) {
   const std::string message = "unknown directive " + in_quotes(key) + ": ";
@@ -286,7 +285,7 @@ void Parser::note_place(const Directive& directive, std::string_view key) {
   const auto [found, is_first] = places.try_emplace(directive.name, place_of(key));
   if (is_first) return;
   const Place earlier = std::exchange(found->second, place_of(key));
-  if (directive.read == nullptr) return;  // one may include many
+  if (directive.read == nullptr) return;  // Include may be repeated
   const bool same_file = earlier.file == found->second.file;
   draft_.remark(found->second,
                 format("%s is given again: this one counts, not that of %s%sline %d",
@@ -322,7 +321,7 @@ void Parser::include_file(const Value& value, const std::string& path) {
   read_text(std::get<std::string>(text), path);
 }
 
-// `part` lies in the line that is being read.
+// `part` is in the line that is being read.
 Place Parser::place_of(std::string_view part) const {
   const Source& source = sources_.back();
   return {source.file, source.line_number, static_cast<int>(part.data() - source.line.data()) + 1};

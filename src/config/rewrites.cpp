@@ -85,7 +85,7 @@ std::optional<Range> range_of(std::string_view part) {
   return Range{*first, *last};
 }
 
-// Each port of a range; `part` itself if it is none.
+// Each port of a range; `part` itself if it is not a range.
 std::vector<std::string> ports_of_range(const std::string& part) {
   const auto range = range_of(part);
   if (!range || range->last - range->first >= kMaxKnocks) return {part};
@@ -96,7 +96,7 @@ std::vector<std::string> ports_of_range(const std::string& part) {
   return ports;
 }
 
-// A colon between digits is that of a range, any other one stands before a protocol.
+// A colon between digits marks a range; any other one precedes a protocol.
 std::string with_ranges_marked(std::string_view text) {
   std::string result(text);
   for (size_t i = 1; i + 1 < result.size(); ++i) {
@@ -133,7 +133,7 @@ std::string as_ports(std::string_view text) {
   return join(ports, ",");
 }
 
-// "7000-8000-9000", which is no range.
+// "7000-8000-9000", which is not a range.
 std::string as_chain_of_ports(std::string_view text) {
   std::string commas(text);
   if (std::count(text.begin(), text.end(), '-') < 2) return commas;
@@ -143,7 +143,7 @@ std::string as_chain_of_ports(std::string_view text) {
 
 // --- Other lists -------------------------------------------------------------------------------
 
-// The flag that is meant, behind a '!' that it may have.
+// The flag that is meant, without a leading '!'.
 std::string as_flag(std::string_view text) {
   const size_t begin = text.starts_with('!') ? 1 : 0;
   std::vector<std::string_view> names;
@@ -208,7 +208,7 @@ std::string as_number(std::string_view text) {
   return join(groups, "");
 }
 
-// An address with the length of a prefix that is the address alone.
+// An address with a prefix length that means a single address.
 std::string as_address(std::string_view text) {
   for (const std::string_view end : {"/32", "/128"}) {
     if (text.ends_with(end)) text.remove_suffix(end.size());

@@ -28,7 +28,7 @@ void read_fault(Draft& draft, const Value& value, const TextFault& fault) {
   draft.error(place, fault.message);
 }
 
-// A name that nft(8) would not take as one is an error of its own.
+// A name that nft(8) refuses gets its own error.
 bool is_free(Draft& draft, const Value& value, std::string_view name) {
   if (!is_nft_word(name)) return true;
   draft.error(value.place, std::string(value.key) + ": " + in_quotes(name) +
@@ -139,7 +139,7 @@ void read_sequence(Draft& draft, const Value& value) {
   draft.door.rule.places = places;
 }
 
-// What is wrong in the file stands there, without the line: that is never shown.
+// An error in the file is reported with its place, but never quotes the line.
 void read_secrets(Draft& draft, const Value& value) {
   std::string& file = draft.door.secrets_file;
   draft.door.users.clear();
@@ -166,7 +166,7 @@ void read_one_time_sequences(Draft& draft, const Value& value) {
   auto in_force = sequences_in_force(std::get<std::string>(text));
   draft.door.sequences_ahead.clear();
   if (in_force.empty()) {
-    // Its time comes in every list's life: no reason to keep the other doors shut.
+    // Every list is used up some day; that is no reason to refuse the other doors.
     draft.door.rule.sequence.clear();
     return draft.remark(value.place,
                         "one-time file " + in_quotes(value.text) +
@@ -208,7 +208,7 @@ void read_set(Draft& draft, const Value& value, std::optional<SetName>& result) 
 }
 
 void read_table(Draft& draft, const Value& value) {
-  // Its files have that name, too.
+  // File names contain it, too.
   constexpr size_t kMostLength = 200;
   if (!is_free(draft, value, value.text)) return;
   if (!is_nft_name(value.text) || value.text.find('/') != value.text.npos ||

@@ -14,7 +14,7 @@ namespace {
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
-// Where `part` begins in `whole`; an empty part (trimmed away) may point nowhere.
+// The offset of `part` in `whole`; an empty part (trimmed away) may point outside.
 size_t offset_in(std::string_view whole, std::string_view part, size_t otherwise) {
   return part.empty() ? otherwise : static_cast<size_t>(part.data() - whole.data());
 }
@@ -26,7 +26,7 @@ std::optional<uint8_t> flag_named(std::string_view name) {
   return std::nullopt;
 }
 
-// Why the kernel would not take this name (net/core/dev.c, dev_valid_name); empty if it would.
+// Why the kernel would refuse this name (net/core/dev.c, dev_valid_name); empty if valid.
 std::string fault_in_interface_name(std::string_view name) {
   if (name.empty() || name.size() >= IFNAMSIZ) {
     return format("expected a name of 1 to %d bytes", IFNAMSIZ - 1);
@@ -110,7 +110,8 @@ std::variant<FlagMask, TextFault> parse_tcp_flags(std::string_view text) {
                                       in_quotes(item).c_str())};
     }
   }
-  // The scan guard counts connection attempts: what else a door let pass would escape it.
+  // The scan guard counts only connection attempts: other packets that a door accepts would escape
+  // it.
   if ((mask.wanted & kTcpSyn) != 0 && (mask.wanted & kTcpAck) == 0) mask.excluded |= kTcpAck;
   return mask;
 }

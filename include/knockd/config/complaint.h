@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What is wrong or doubtful in a configuration, and where: the one form in which the parser and the
-// checks of -t speak to the user.
+// An error or warning about a configuration, with its place: the form of all findings of the parser
+// and the checks of -t.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,13 @@
 
 namespace knockd {
 
-// A place in a configuration; lines and columns (in bytes) count from 1, 0 means the line or the
-// file as a whole.
+// A place in a configuration; lines and columns (in bytes) count from 1, 0 means the whole line or
+// file.
 struct Place {
   std::string file;
   int line = 0;
   int column = 0;
-  bool is_whole_file = false;  // whatever the line: there is none to be shown
+  bool is_whole_file = false;  // shown without a line, whatever `line` is
 };
 
 struct Complaint {
@@ -26,8 +26,8 @@ struct Complaint {
   std::string message;  // one line, safe for a terminal
   std::string write{};  // what to write in place of the line, or of the part; empty: not known
 
-  // "file:line:column: message", without what is 0, and with "warning: " before the message of a
-  // warning.
+  // "file:line:column: message", without parts that are 0; a warning's message begins with
+  // "warning: ".
   std::string to_string() const;
 };
 

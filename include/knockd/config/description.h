@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A configuration in words, for -D: what was understood, whatever was written.
+// A configuration in words, for -D: as the parser understood it.
 #pragma once
 
 #include <string>

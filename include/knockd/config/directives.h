@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The directives of knockd.conf(5): how each is called, where it may stand, what form its value
-// has, and which of value_readers.h reads it. A new directive is a row of the table in
-// directives.cpp, and a member of Config or Door. How a line comes to its directive is the parser's
-// business.
+// The directives of knockd.conf(5): the name of each, its scope, the form of its value, and its
+// reader from value_readers.h. A new directive is a row of the table in directives.cpp and a member
+// of Config or Door. The parser finds the directive of a line.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +16,9 @@ struct Directive {
   enum class Scope : uint8_t { kOptions, kDoor };
   enum class Form : uint8_t {
     kText,              // a comment may follow
-    kCommand,           // goes to the shell as it stands
+    kCommand,           // goes to the shell unchanged
     kCommandOrNothing,  // the same; empty: nothing is run
-    kSwitch,            // may go without "= yes"
+    kSwitch,            // "= yes" is optional
   };
 
   std::string_view name;
@@ -27,23 +26,24 @@ struct Directive {
   Scope scope;
   Form form;
   std::string_view expects;  // what a value must be, for "expected ..."
-  // Puts the value into the configuration, or into the door. Absent for Include, by which the
-  // parser goes on with another text.
+  // Stores the value in the configuration or the door. Absent for Include, which the parser
+  // handles.
   void (*read)(Draft& draft, const Value& value);
 };
 
-// Whatever the case of `key`; null if there is none. Of those that may stand in both places, the
-// one of this scope.
+// Ignores the case of `key`; null if there is none. Of a directive with two scopes, the row of this
+// scope.
 const Directive* find_directive(std::string_view key, Directive::Scope scope);
 
-// The key that was meant by one that is none: the same letters, or near enough for a slip of the
-// hand. Empty if there is none.
+// The key that an unknown one probably means: the same letters, or close enough for a typing error.
+// Empty if there is none.
 std::string_view nearest_key(std::string_view key);
 
-// What to say of a key that is none.
+// The advice for an unknown key.
 std::string advice_on(std::string_view key);
 
-// Reads a value with the directive's reader. An error gets what to write instead, if that is clear.
+// Reads a value with the directive's reader. Adds to an error what to write instead, if that is
+// clear.
 void read_value(Draft& draft, const Directive& directive, const Value& value);
 
 }  // namespace knockd

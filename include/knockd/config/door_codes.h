@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The codes that open a door at a time, for the trackers, which know no secret.
+// The codes that open a door at a time, for the trackers, which have no secrets.
 #pragma once
 
 #include <vector>
@@ -9,8 +9,8 @@
 
 namespace knockd {
 
-// Those of all users of the door in this step, in no order: of computed places one for IPv4 and one
-// for IPv6. None if no place of the door changes.
+// The codes of all users of the door in this step, unordered: for computed places one for IPv4 and
+// one for IPv6. None if no place of the door changes with time.
 std::vector<Code> codes_of(const Door& door, Step step);
 
 }  // namespace knockd

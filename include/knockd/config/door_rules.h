@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What trackers get for the doors of a configuration: a rule for each sequence that can be in
-// force. A door with a fixed sequence has one. A door with a one-time file has kSequencesInForce,
-// of which some are empty when the file has no more; so the numbers stay while lines are used up.
+// The trackers' rules for the doors of a configuration: one for each sequence that can be in force.
+// A door with a fixed sequence has one rule. A door with a one-time file has kSequencesInForce
+// rules, some of them empty if the file has fewer lines; so numbers do not change while lines are
+// used up.
 #pragma once
 
 #include <vector>
@@ -17,7 +18,7 @@ class DoorRules {
   DoorRules() = default;
   explicit DoorRules(const std::vector<Door>& doors);
 
-  // By rule number, which trackers take for the number of a door. The first rule of a door has the
+  // By rule number, which trackers use as the number of a door. The first rule of a door has the
   // door's own number.
   const std::vector<DoorRule>& all() const { return rules_; }
   // The door of a rule; kNoDoor of kNoDoor.
@@ -25,11 +26,11 @@ class DoorRules {
   // The rules of a door, in the order of its sequences.
   std::vector<DoorNumber> of_door(DoorNumber door) const;
 
-  // The sequence of a rule, and those that are in force before it at the same door.
+  // The sequence of a rule, and those in force before it at the same door.
   const Sequence& sequence(DoorNumber rule) const { return rules_[rule].sequence; }
   std::vector<Sequence> sequences_before(DoorNumber rule) const;
 
-  // Puts these sequences of a door in force, in place of all others.
+  // Replaces the sequences in force of a door.
   void set_sequences(DoorNumber door, const std::vector<Sequence>& sequences);
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the doors of a configuration do for a knocker, as the openings need it. Openings share these
-// and keep them as long as they last, whatever the configuration says by then.
+// The terms of a configuration's doors, as the openings need them. Openings share them and keep
+// them until their end, even if the configuration changes.
 #pragma once
 
 #include <array>

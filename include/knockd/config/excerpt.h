@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A line of a configuration as -t shows it below a finding, with a caret under the place.
+// A line of a configuration as -t prints it below a finding, with a caret under the place.
 #pragma once
 
 #include <string>
@@ -9,11 +9,11 @@
 namespace knockd {
 
 // `line` and a line with a caret under the byte of this column (from 1); neither if the line is
-// blank. ASCII and tabs alone: another character is shown as <U+2013>, and a byte that is none as
-// <E9>. A long line is cut around the place.
+// blank. Only ASCII and tabs: other characters are shown as <U+2013>, and invalid bytes as <E9>. A
+// long line is cut around the place.
 std::vector<std::string> excerpt(std::string_view line, int column);
 
-// `text` in the form that an excerpt has.
+// `text` in the form of an excerpt.
 std::string visible(std::string_view text);
 
 }  // namespace knockd

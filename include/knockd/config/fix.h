@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What to write in the place of a faulty value or line: for the slips that users make who know
-// other formats, or who copy from a web page. Only what the directive's own reader accepts is
-// proposed.
+// What to write instead of a faulty value or line: for mistakes of users who know other formats or
+// copy from a web page. Proposes only what the directive's own reader accepts.
 #pragma once
 
 #include <cstddef>
@@ -16,11 +15,11 @@ namespace knockd {
 inline constexpr size_t kMostFixes = 100;   // a file with more errors needs another kind of help
 inline constexpr size_t kLongestFix = 300;  // bytes; a longer line helps nobody
 
-// What to write in place of the value that the directive's reader refuses: the line, or how to find
-// what belongs there. Empty if neither is clear.
+// What to write instead of a value that the directive's reader refuses: the line, or how to find
+// the right value. Empty if neither is clear.
 std::string fixed_assignment(const Directive& directive, const Value& value, ConfigFiles& files);
 
-// "Key = value" as it is to be written; empty if it is too long for a message.
+// The line "Key = value"; empty if it is too long for a message.
 std::string assignment(std::string_view key, std::string_view value);
 
 struct LineFix {

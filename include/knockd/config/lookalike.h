@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Characters that word processors and web pages put where a configuration has ASCII: typographic
-// quotes, dashes, blanks that are none, and characters without a width.
+// Characters that word processors and web pages use instead of ASCII: typographic quotes, dashes,
+// special blanks, and characters without a width.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ struct Lookalike {
 // The first one in a text.
 std::optional<Lookalike> find_lookalike(std::string_view text);
 
-// `text` with what was meant in the place of each.
+// `text` with each replaced by what was meant.
 std::string without_lookalikes(std::string_view text);
 
 }  // namespace knockd

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Values that are read, but hardly as they were meant: quotes that become part of a path, %ip% in a
+// Valid values that hardly mean what was intended: quotes that become part of a path, %ip% in a
 // command. Remarks for -t.
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The text of a one-time file: a sequence a line, of which the first few that are not marked with
-// '#' are in force. Pure; who reads the file, and marks what was used, is in one_time_list.h.
+// The text of a one-time file: one sequence per line. The first few not marked with '#' are in
+// force. Pure; one_time_list.h reads the file and marks used lines.
 #pragma once
 
 #include <cstddef>
@@ -12,26 +12,26 @@
 
 namespace knockd {
 
-// So many lines open a door: the first, and those that its client comes to if as many knocks less
-// one were lost on their way. Each is one more that a stranger may guess, so there are few.
+// This many lines open a door: the first, and those that the client reaches when earlier knocks
+// were lost on the way. Few, because each is one more that a stranger may guess.
 inline constexpr size_t kSequencesInForce = 5;
 
 struct OneTimeSequence {
-  size_t offset = 0;  // of its line's first byte: there the '#' goes when it has been used
+  size_t offset = 0;  // of its line's first byte, which becomes '#' once it was used
   Sequence sequence;
 };
 
-// The first sequence in force in a line that begins at `from` or behind it; nothing if none is
-// left. Blank lines, lines that start with '#' and lines that are no sequence are passed over.
-// Offsets stay true when lines are appended.
+// The first sequence in force in a line that begins at or after `from`; nothing if none is left.
+// Ignores blank lines, lines that start with '#' and lines that are no sequence. Appended lines
+// change no offsets.
 std::optional<OneTimeSequence> find_one_time_sequence(std::string_view text, size_t from = 0);
 
-// All that are in force, at most kSequencesInForce, in their order.
+// All sequences in force, at most kSequencesInForce, in order.
 std::vector<Sequence> sequences_in_force(std::string_view text);
 
-// Where the '#' goes when `knocked` has opened a door although `skipped` were in force before it:
-// the offset of its line first, then those of the skipped lines that stand before it. Nothing if
-// `knocked` is in no line.
+// Where to write '#' when `knocked` has opened a door although `skipped` were in force before it:
+// first the offset of its line, then those of the skipped lines before it. Empty if no line has
+// `knocked`.
 std::vector<size_t> lines_to_mark(std::string_view text, const Sequence& knocked,
                                   const std::vector<Sequence>& skipped);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Text to Config. The whole text is read whatever is wrong in it, so that one run shows every
-// error. What is merely doubtful is left to lint/check.h.
+// Parses text into a Config. Reads the whole text despite errors, so that one run reports them all.
+// lint/check.h warns of doubtful configurations.
 #pragma once
 
 #include <string>
@@ -13,12 +13,12 @@
 
 namespace knockd {
 
-// Reads the configuration at `path`, the files that it includes and its one-time files. An
-// error also if the file itself cannot be read.
+// Reads the configuration at `path`, the files that it includes and its one-time files. A file that
+// cannot be read is an error, too.
 Result<Config, ConfigError> load_config(const std::string& path);
 Result<Config, ConfigError> load_config(const std::string& path, ConfigFiles& files);
 
-// The same from a text; `name` stands for its path. Other files are read through `files` alone.
+// The same for a text; `name` is used as its path. Other files are read only through `files`.
 Result<Config, ConfigError> parse_config(std::string_view text, const std::string& name,
                                          ConfigFiles& files);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A faulty value as it may have been meant, for each kind of value: guesses, which the caller tries
+// Guesses at what a faulty value was meant to be, for each kind of value; the caller tries them
 // with the reader of the directive. Pure functions of the text.
 #pragma once
 
@@ -12,13 +12,13 @@ namespace knockd {
 // `text` without typographic characters, comments of another kind, quotes and brackets.
 std::string without_decoration(std::string_view text);
 
-// `text` without the quotes around the whole of it, and without what follows " ;".
+// `text` without enclosing quotes, and without a trailing " ;..." comment.
 std::string without_quotes(std::string_view text);
 
-// The guesses, the likeliest first. `text` has no decoration any more.
+// The guesses, the likeliest first. `text` must be without decoration.
 std::vector<std::string> rewrites(std::string_view text);
 
-// Whether a port in it is "7000-7010", whatever the numbers.
+// Whether it contains a range like "7000-7010".
 bool has_range(std::string_view text);
 
 }  // namespace knockd

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How the values of knockd.conf(5) are read, for the table of directives. Each reader puts into the
-// draft what a value says, or an error that says what was expected.
+// The readers of values of knockd.conf(5), for the table of directives. Each stores the value in
+// the draft, or adds an error that says what was expected.
 #pragma once
 
 #include <cstdint>
@@ -13,17 +13,17 @@
 
 namespace knockd {
 
-// Of these the table says where the value goes.
+// For these the table names the member that gets the value.
 void read_number(Draft& draft, const Value& value, uint64_t least, uint64_t most, uint32_t& result);
 void read_time(Draft& draft, const Value& value, int64_t least, Duration& result);
 void read_switch(Draft& draft, const Value& value, bool& result);
 void read_set(Draft& draft, const Value& value, std::optional<SetName>& result);
-// A path as it is written. An error, and false, if it has control bytes.
+// A path, unchanged. Adds an error and returns false if it has control bytes.
 bool read_path(Draft& draft, const Value& value, std::string& result);
-// The path of a file that the daemon uses later, when it may have left its working directory.
+// The path of a file that the daemon uses later, perhaps after leaving its working directory.
 bool read_file_name(Draft& draft, const Value& value, std::string& result);
 
-// Each of one directive of [options].
+// Each for one directive of [options].
 void read_control(Draft& draft, const Value& value);
 void read_control_group(Draft& draft, const Value& value);
 void read_interfaces(Draft& draft, const Value& value);
@@ -31,7 +31,7 @@ void read_shutdown(Draft& draft, const Value& value);
 void read_state_file(Draft& draft, const Value& value);
 void read_table(Draft& draft, const Value& value);
 
-// Each of one directive of a door.
+// Each for one directive of a door.
 void read_one_time_sequences(Draft& draft, const Value& value);
 void read_open(Draft& draft, const Value& value);
 void read_prefixes(Draft& draft, const Value& value);
