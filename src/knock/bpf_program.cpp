@@ -9,7 +9,7 @@ namespace knockd {
 namespace {
 
 constexpr size_t kReach = 255;   // of a conditional jump
-constexpr size_t kLeafSize = 4;  // compared one by one; beyond it the tree branches
+constexpr size_t kLeafSize = 4;  // compared one by one; larger nodes branch
 
 }  // namespace
 
@@ -52,7 +52,7 @@ BpfProgram::Label BpfProgram::put(BpfCode code, uint32_t k, Label next) {
 
 BpfProgram::Label BpfProgram::branch(BpfCode code, uint32_t k, Label yes, Label no) {
   if (yes == no) return yes;
-  // A stone for the one pushes the other further away by one.
+  // Adding a stone for one target moves the other one instruction further away.
   if (distance(no) >= kReach) no = stone(no);
   if (distance(yes) > kReach) yes = stone(yes);
   return push({code, static_cast<uint8_t>(distance(yes)), static_cast<uint8_t>(distance(no)), k});

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The program, in the order in which a packet meets it:
+// The program, in the order of its execution:
 //
 //   ethertype -> IPv4: fragment? protocol, header length -> decision tree over the destination
 //             -> IPv6: next header                       -> the same, word by word
 //             -> VLAN: pass
 //   a leaf of the trees -> flags and ports of the doors at that address -> pass or refuse
 //
-// X holds the length of the IP header from then on and scratch memory the protocol, so that the
+// From then on X holds the length of the IP header, and scratch memory the protocol, so that the
 // last part serves both families.
 #include "knockd/knock/capture_filter.h"
 
@@ -21,17 +21,17 @@ namespace knockd {
 namespace {
 
 constexpr uint32_t kWholePacket = 0x40000;
-// Words of scratch memory. An IPv6 destination is kept there because the kernel turns each load
-// from a packet into six instructions of its own, one from scratch memory into one.
+// Words of scratch memory. An IPv6 destination is kept there because the kernel translates a load
+// from a packet into six of its own instructions, but one from scratch memory into one.
 constexpr uint32_t kProtocolScratch = 0;
-constexpr uint32_t kDestinationScratch = 1;  // and the three that follow
+constexpr uint32_t kDestinationScratch = 1;  // and the next three
 
 constexpr uint32_t kEthertypeIpv4 = 0x0800;
 constexpr uint32_t kEthertypeIpv6 = 0x86dd;
 constexpr uint32_t kEthertypesVlan[] = {0x8100, 0x88a8, 0x9100};
 
-// The extension headers that may stand between IPv6 and tcp or udp: those the decoder follows
-// (IANA, "IPv6 Extension Header Types", without ESP, which hides what comes after).
+// The extension headers that may precede tcp or udp: those that the decoder follows (IANA, "IPv6
+// Extension Header Types", without ESP, which encrypts what follows).
 constexpr uint32_t kExtensionHeaders[] = {0, 43, 44, 51, 60, 135, 139, 140};
 
 constexpr size_t kMaxPortRanges = 64;
@@ -39,10 +39,10 @@ constexpr size_t kMaxPortSets = 4;
 
 using Label = BpfProgram::Label;
 
-// What the doors at one address want to hear.
+// The packets that the doors at one address need.
 struct PortSet {
   bool connection_attempts = false;  // at any port
-  FlagMask tcp_flags;                // what all of the doors below ask
+  FlagMask tcp_flags;                // required by all of the doors below
   std::vector<uint32_t> tcp;
   std::vector<uint32_t> udp;
 
@@ -67,13 +67,13 @@ void add_door(PortSet& set, const DoorRule& door) {
   }
 }
 
-// Who is heard: addresses, and for each of them the number of its port set.
+// The destination addresses, and for each of them the number of its port set.
 struct Audience {
   std::vector<PortSet> sets;
   std::map<IpAddress, size_t> addresses;
 };
 
-// With `one_set` every address gets the ports of all doors.
+// With `one_set` each address gets the ports of all doors.
 Audience audience_of(const CaptureWishes& wishes, bool one_set) {
   std::vector<const DoorRule*> doors_of_own;
   std::map<IpAddress, std::vector<const DoorRule*>> doors_by_target;
@@ -115,17 +115,17 @@ Audience audience_of(const CaptureWishes& wishes, bool one_set) {
   return audience;
 }
 
-// How exactly addresses are told apart. Each is coarser than the one before; none misses an address
-// that is wanted.
+// The precision of addresses. Each level is coarser than the one before; none misses a wanted
+// address.
 struct Grain {
   size_t v4_ranges;   // at most; 0: all of IPv4
-  uint32_t v6_words;  // of 32 bits, compared; 0: all of IPv6
+  uint32_t v6_words;  // 32-bit words compared; 0: all of IPv6
 };
 constexpr Grain kExact{SIZE_MAX, 4};
 constexpr Grain kCoarser[] = {{SIZE_MAX, 2}, {512, 2}, {128, 2}, {128, 1}, {32, 1}, {32, 0}};
 constexpr Grain kAnyAddress{0, 0};
 
-// Writes the program for one audience. With any but the exact grain the audience has one set.
+// Writes the program for one audience. The audience has one set, except with the exact grain.
 class Writer {
  public:
   Writer(const FilterLayout& layout, const Audience& audience, const Grain& grain)
@@ -173,7 +173,7 @@ std::vector<FilterInstruction> Writer::write(bool hear_v4, bool hear_v6) {
   return program_.finish();
 }
 
-// Only tcp, udp and, of IPv6, extension headers come here.
+// Reached only by tcp, udp and, of IPv6, extension headers.
 Label Writer::write_set(const PortSet& set) {
   const Label udp = write_ports(set.udp);
   const Label tcp = write_tcp(set);
@@ -198,7 +198,7 @@ Label Writer::write_tcp(const PortSet& set) {
   return next == refuse_ ? refuse_ : program_.put(kLoadByteAtX, layout_.network + 13, next);
 }
 
-// RFC 768 and RFC 9293, 3.1: the destination port stands at 2.
+// RFC 768 and RFC 9293, 3.1: the destination port is at 2.
 Label Writer::write_ports(const std::vector<uint32_t>& ports) {
   if (ports.empty()) return refuse_;
   std::vector<NumberRange> ranges = ranges_of(ports);
@@ -306,7 +306,7 @@ std::vector<FilterInstruction> make_capture_filter(const CaptureWishes& wishes,
     for (const DoorRule& door : wishes.doors) {
       if (door.target) targets.insert(*door.target);
     }
-    // More sets than a few would let the program grow with the doors.
+    // With more than a few sets the program would grow with the doors.
     const bool one_set = targets.size() >= kMaxPortSets;
     auto program = write(wishes, layout, kExact, one_set);
     if (program.size() <= max_instructions) return program;

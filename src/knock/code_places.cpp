@@ -10,14 +10,14 @@
 namespace knockd {
 namespace {
 
-constexpr uint64_t kLastHundred = 654;  // 65499; the one above has no hundred ports
+constexpr uint64_t kLastHundred = 654;  // 65499; the next one has less than a hundred ports
 
 struct CodePlace {
   bool typed = false;
   uint16_t port = kFirstComputedPort;  // the first of its range
 };
 
-// What "totp" or "400xx" stands for; nothing if it is neither.
+// The place that "totp" or "400xx" means; nothing for other text.
 std::optional<CodePlace> parse_name(std::string_view name) {
   if (equals_ignoring_case(name, "totp")) return CodePlace{};
   if (name.size() < 3 || !equals_ignoring_case(name.substr(name.size() - 2), "xx")) return {};
@@ -25,7 +25,7 @@ std::optional<CodePlace> parse_name(std::string_view name) {
   return CodePlace{true, static_cast<uint16_t>(hundred.value_or(0) * kTypedPorts)};
 }
 
-// Why this place cannot come next; empty if it can.
+// Why this place cannot be next; empty if it can.
 std::string expected_instead(const CodePlace& place, std::string_view protocol,
                              const CodedSequence& before) {
   const auto& [sequence, places] = before;
@@ -41,7 +41,7 @@ std::string expected_instead(const CodePlace& place, std::string_view protocol,
   return {};
 }
 
-// Reads the next part of a list behind what was read before.
+// Reads the next part of a list and appends it.
 std::optional<TextFault> read_next(std::string_view part, CodedSequence& coded) {
   if (coded.sequence.size() == kMaxKnocks) return TextFault{0, too_many_knocks()};
   const size_t colon = std::min(part.find(':'), part.size());

@@ -77,9 +77,9 @@ std::string event_line(const KnockEvent& event, std::string_view door, std::stri
       return prefix + format("sequence timeout (stage %u)", stage);
     case EventKind::kScan:
       return prefix + "port scan, knock discarded";
-    case EventKind::kOpen:  // its opening says what comes of it
+    case EventKind::kOpen:  // its opening logs the outcome
     case EventKind::kWrongCode:
-    case EventKind::kWrong:  // anybody can send these: who asks for the status is told
+    case EventKind::kWrong:  // anyone can cause these: only the status counts them
       break;
   }
   return "";

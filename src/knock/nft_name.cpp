@@ -9,10 +9,10 @@
 namespace knockd {
 namespace {
 
-constexpr size_t kMostLength = 255;  // NFT_NAME_MAXLEN with its end
+constexpr size_t kMostLength = 255;  // NFT_NAME_MAXLEN includes the NUL
 
-// What nft 1.0.6 does not take as a name, found by trying, and the words of its later versions. It
-// knows no quotes around a name.
+// Words that nft 1.0.6 refuses as names, found by trying, and the words of later versions. It has
+// no quoting for names.
 constexpr const char* kWords =
     "accept add ah all and arp auto-merge bridge cgroup chain comment comp constant continue "
     "counter cpu create ct day dccp define delete describe destroy device devices dnat drop dst "

@@ -16,7 +16,7 @@ std::string port_element(const Knock& port) {
   return format("%s . %u", protocol_name(port.protocol), port.port);
 }
 
-// A set that is as it was made.
+// A set that never changes.
 std::string fixed_set(const char* name, const char* type,
                       const std::vector<std::string>& elements) {
   const std::string content =
@@ -24,7 +24,7 @@ std::string fixed_set(const char* name, const char* type,
   return format("  set %s { type %s;%s }\n", name, type, content.c_str());
 }
 
-// A set for those that are let in, and the rule that lets them.
+// A set of admitted sources, and the rule that accepts them.
 void append_open_set(std::string& sets, std::string& rules, bool is_v4, uint8_t prefix,
                      uint32_t most) {
   const std::string name = own_set_name(is_v4, prefix);
@@ -71,15 +71,15 @@ std::string to_nft(const ShutTable& table) {
   for (const uint8_t prefix : table.prefixes_v6) {
     append_open_set(sets, rules, false, prefix, table.most_elements);
   }
-  // A session that stood before the table was loaded is unknown to conntrack when the client speaks
-  // first: of tcp the flags decide. What has no connections is conntrack's alone.
+  // conntrack may not know a session that is older than the table, when the client sends first: for
+  // tcp the flags decide. Protocols without connections depend on conntrack alone.
   rules += format("    meta l4proto tcp %s @kept tcp flags & (syn | ack) != syn return\n", kKey);
   for (const ShutPort& port : table.ports) {
     if (port.port.protocol != Protocol::kUdp || !port.keep_established) continue;
     rules += format("    meta l4proto udp %s @kept ct state established return\n", kKey);
     break;
   }
-  // Named again: what has no port, as a later fragment, comes as far as this.
+  // Matches the ports again: packets without a port, such as later fragments, reach this rule.
   rules += format("    %s @shut drop\n", kKey);
   return to_nft_removal(table.name) + "table inet " + table.name + " {\n" + sets + "  chain " +
          kShutChain + " {\n    type filter hook prerouting priority mangle + 1; policy accept;\n" +

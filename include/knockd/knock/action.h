@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What `Openings` wants done. The keeper carries actions out in their order; replay prints them.
+// The output of `Openings`. The keeper carries out actions in order; replay prints them.
 #pragma once
 
 #include <optional>
@@ -11,12 +11,12 @@
 
 namespace knockd {
 
-// Log a line: "SOURCE: TEXT", or TEXT alone without a source.
+// Log a line: "SOURCE: TEXT", or only TEXT without a source.
 struct Say {
   LogLevel level = LogLevel::kNotice;
   std::optional<IpAddress> source;
   std::string text;
-  bool may_be_left_out = false;  // for Log_Rate: strangers can cause it
+  bool may_be_left_out = false;  // strangers can cause it: Log_Rate applies
 };
 
 // Mark the door's one-time sequence, or the code, as used, on disk; then call
@@ -24,44 +24,44 @@ struct Say {
 struct UseSequence {
   uint64_t opening = 0;
   DoorNumber door = kNoDoor;
-  DoorNumber rule = kNoDoor;  // of the tracker: which of the door's sequences was knocked
+  DoorNumber rule = kNoDoor;  // of the tracker: the door's sequence that was knocked
   IpAddress source{};
-  CodeTag code{};  // at a door with codes: which
+  CodeTag code{};  // at a door with codes: the code
 };
 
-// Write down that this door is open until its deadline; `is_new` if it is not written down yet.
-// When all that was to be written is on disk, call Openings::recorded().
+// Record that this door is open until its deadline; `is_new` if it has no record yet. When all
+// records are on disk, call Openings::recorded().
 struct Record {
   OpenDoor door;
   bool is_new = true;
 };
 
-// Let the knocker in until the deadline, whether that is new or not; then call
-// Openings::admitted(). `is_new` if it is to be logged.
+// Let the knocker in until the deadline, new or changed; then call Openings::admitted(). Log it if
+// `is_new`.
 struct Admit {
   OpenDoor door;
   bool is_new = true;
 };
 
-// Let the knocker in no longer, unless another opening does.
+// Stop letting the knocker in, unless another opening does.
 struct Dismiss {
   OpenDoor door;
 };
 
-// Write down that the opening is over.
+// Record that the opening is over.
 struct Forget {
   OpenDoor door;
 };
 
 enum class CommandKind : uint8_t { kStart, kStop };
 
-// Something that who follows the daemon wants to know of an opening; there is nothing to be done.
+// An event of an opening, for clients that follow the daemon; needs no other action.
 struct Happened {
   enum class What : uint8_t {
-    kOpened,   // it is recorded, and its start command is about to run
-    kRenewed,  // it has another deadline
+    kOpened,   // recorded; its start command is about to run
+    kRenewed,  // it has a new deadline
     kClosed,   // all is undone
-    kRefused   // it never came to be; it has no id
+    kRefused   // it never opened; it has no id
   };
   What what = What::kOpened;
   OpenDoor door;
@@ -75,11 +75,11 @@ struct RunCommand {
   uint64_t opening = 0;
   CommandKind kind = CommandKind::kStart;
   std::string door;
-  std::optional<IpAddress> source;  // of the knock; nothing for a command of nobody's knock
+  std::optional<IpAddress> source;  // of the knock; nothing for a command without a knock
   std::string interface;
   std::string command;  // rendered
-  bool again = false;   // it could not be run before; that it runs was logged then
-  std::string user{};   // whose code it was
+  bool again = false;   // a retry; the first try was logged
+  std::string user{};   // the owner of the code
 };
 
 using Action = std::variant<Say, UseSequence, Admit, Dismiss, Record, Forget, RunCommand, Happened>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a door without a shell lets a knocker in to, and the set elements of the kernel's ruleset
-// that do it. Pure: the keeper puts elements in and takes them out.
+// What a door without a shell opens for a knocker, and the set elements of the kernel's ruleset for
+// it. Pure: the keeper adds and removes elements.
 #pragma once
 
 #include <compare>
@@ -18,7 +18,7 @@ namespace knockd {
 // Values of nftables' families (linux/netfilter.h, NFPROTO_*).
 enum class TableFamily : uint8_t { kInet = 1, kIp = 2, kIp6 = 10 };
 
-// A named set; names as nft(8) takes them.
+// A named set; names as nft(8) accepts them.
 struct SetName {
   TableFamily family = TableFamily::kInet;
   std::string table;
@@ -32,23 +32,23 @@ std::string to_string(const SetName& name);
 // The three words of a directive; nothing for any other text.
 std::optional<SetName> parse_set_name(std::string_view text);
 
-// The bits of a mapped IPv4 address before its own.
+// The bits before the IPv4 address in a mapped address.
 inline constexpr uint8_t kMappedBits = 96;
 
 // How a door lets in the knockers of one address family.
 struct Admission {
-  std::vector<Knock> ports;    // may be empty with a set of the administrator's
+  std::vector<Knock> ports;    // may be empty with the administrator's set
   std::optional<SetName> set;  // the administrator's; absent: one of knockd's own table
   uint8_t prefix = 128;        // bits: of an IPv6 address, or of a mapped IPv4 one (96 + length)
 
   friend bool operator==(const Admission&, const Admission&) = default;
 };
 
-// The network of `prefix` bits (as in Admission) that the address is in.
+// The network of `prefix` bits (as in Admission) that contains the address.
 IpAddress network_of(const IpAddress& address, uint8_t prefix);
-// "192.0.2.7", or with less than the whole address "192.0.2.0/24".
+// "192.0.2.7", or "192.0.2.0/24" with a prefix shorter than the address.
 std::string network_text(const IpAddress& address, uint8_t prefix);
-// "tcp 22, udp 51820"; without ports the name of the set.
+// "tcp 22, udp 51820"; the name of the set if there are no ports.
 std::string admitted_text(const Admission& admission);
 
 // The name of the own table's set for this family and prefix: "open4_32".

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // An assembler for classic BPF (linux/filter.h, Documentation/networking/filter.rst): instructions,
-// jumps of any length, and decision trees over numbers. What a program is to filter is left to
-// capture_filter.h.
+// jumps of any length, and decision trees over numbers. capture_filter.h decides what a program
+// filters.
 #pragma once
 
 #include <cstddef>
@@ -51,45 +51,45 @@ struct NumberRange {
   friend bool operator==(const NumberRange&, const NumberRange&) = default;
 };
 
-// Sorts, and joins what touches.
+// Sorts, and joins adjacent numbers.
 std::vector<NumberRange> ranges_of(std::vector<uint32_t> numbers);
 
 // Joins neighbours, the closest first, until at most `limit` ranges are left. `ranges` is sorted
 // and free of overlaps.
 void merge_closest(std::vector<NumberRange>& ranges, size_t limit);
 
-// Instructions are put from the last to the first: jumps only lead forward, so the target of each
-// stands already when it is put, and one that is out of an 8-bit jump's reach gets a stepping
+// Instructions are added from the last to the first. Jumps only lead forward, so the target of each
+// already exists when it is added; a target beyond the reach of an 8-bit jump gets a stepping
 // stone.
 class BpfProgram {
  public:
-  // The number of instructions from an instruction to the end, itself included.
+  // The number of instructions from an instruction to the end, inclusive.
   using Label = size_t;
 
-  // Goes on at `next`.
+  // Adds an instruction that continues at `next`.
   Label put(BpfCode code, uint32_t k, Label next);
-  // Ends, and passes so many bytes.
+  // Ends the program and passes this many bytes.
   Label give(uint32_t bytes) { return push({kReturn, 0, 0, bytes}); }
   Label branch(BpfCode code, uint32_t k, Label yes, Label no);
 
-  // Leads A to the target of the range that it is in, else to `no`. The ranges are sorted. `target`
-  // is called with a range's index, and puts what its range leads to; that stands close by, in
-  // reach of the jumps.
+  // Jumps to the target of the range that contains A, else to `no`. The ranges are sorted. `target`
+  // is called with a range's index and adds the range's target, so that it is within reach of the
+  // jumps.
   Label choose(std::span<const NumberRange> ranges, Label no,
                const std::function<Label(size_t)>& target, size_t first = 0);
 
-  // The program, which begins with what was put last. Nothing may be put afterwards.
+  // The program, which begins with the last instruction added. Nothing may be added afterwards.
   std::vector<FilterInstruction> finish();
 
  private:
-  // Of the instruction that comes next.
+  // From the next instruction to be added.
   size_t distance(Label target) const { return reversed_.size() - target; }
   Label push(FilterInstruction instruction);
   Label jump(Label target) { return push({kJump, 0, 0, static_cast<uint32_t>(distance(target))}); }
   Label stone(Label target);
 
   std::vector<FilterInstruction> reversed_;
-  std::map<Label, Label> stones_;  // the last put for each target
+  std::map<Label, Label> stones_;  // the last added for each target
 };
 
 }  // namespace knockd

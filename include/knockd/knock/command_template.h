@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Turns a command of the configuration into the text that the shell gets.
+// Turns a command of the configuration into text for the shell.
 #pragma once
 
 #include <string>
@@ -11,8 +11,7 @@
 namespace knockd {
 
 // `command` with each %IP% replaced by the address, or by its network of `prefix` bits (as in
-// Admission). Both are printed from their bytes, so that nothing that a stranger writes reaches the
-// shell.
+// Admission). Both are printed from their bytes, so that no text of a stranger reaches the shell.
 std::string render_command(std::string_view command, const IpAddress& source, uint8_t prefix = 128);
 
 }  // namespace knockd

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What holds where a configuration says nothing, as knockd.conf(5) has it; apart from paths, which
-// stand in Config.
+// The defaults of directives, as in knockd.conf(5), except paths, which are in Config.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +13,7 @@ inline constexpr Duration kDefaultOpenFor = std::chrono::seconds(10);  // Cmd_Ti
 inline constexpr uint32_t kDefaultMaxOpen = 4096;                      // openings of a door
 inline constexpr uint32_t kDefaultLogRate = 20;                        // lines a second
 
-// What holds strangers within bounds; as one, from the configuration to those that keep to it.
+// The limits on strangers, passed together from the configuration to the code that enforces them.
 struct Bounds {
   uint32_t max_sources = 65536;         // that a listener remembers
   uint32_t scan_limit = 4;              // distinct ports; 0: no scan guard

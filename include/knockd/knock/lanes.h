@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The openings of one door and source stand in one lane, in four parts, in each the oldest first.
-// One source may have thousands of openings, and whose turn it is must not cost a look at each.
-// Pure.
+// The openings of one door and source are in one lane of four parts, each with the oldest first. A
+// source may have thousands of openings; finding the next one must not visit them all. Pure.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +20,9 @@ using Lane = std::pair<LineNumber, IpAddress>;
 class Lanes {
  public:
   enum class Part : uint8_t {
-    kBusy,    // whose command runs, or whose stop has its turn: at most one
-    kStops,   // that wait for their turn
-    kStarts,  // likewise, also the one that has it: a stop may still take that away
+    kBusy,    // its command runs, or its stop is queued: at most one
+    kStops,   // waiting stops
+    kStarts,  // waiting starts, also a queued one: a stop may still replace it
     kRest
   };
 
@@ -41,7 +40,7 @@ class Lanes {
     return std::get<Part>(*found) == part ? std::optional(std::get<uint64_t>(*found))
                                           : std::nullopt;
   }
-  // Those of the lane, part by part.
+  // The openings of the lane, part by part.
   std::vector<uint64_t> all_of(const Lane& lane) const {
     std::vector<uint64_t> ids;
     auto member = members_.lower_bound({lane, Part::kBusy, 0});
@@ -50,7 +49,7 @@ class Lanes {
     }
     return ids;
   }
-  // Calls `visit` with those that are older than `id`, the youngest first, until it returns false.
+  // Calls `visit` with the openings older than `id`, the youngest first, until it returns false.
   template <typename Visit>
   void visit_older(const Lane& lane, Part part, uint64_t id, Visit&& visit) const {
     const auto first = members_.lower_bound({lane, part, 0});

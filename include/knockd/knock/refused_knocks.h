@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Knocks at which nothing opened because there were too many: of each door the first is reported at
-// once, the others once a minute, with how many they were. Pure.
+// Knocks refused because too many openings exist. For each door the first is reported at once, the
+// others once a minute with their number. Pure.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,11 @@ namespace knockd {
 
 class RefusedKnocks {
  public:
-  // Time must not go backwards. Returns the line to log now, if there is one.
+  // Time must not go backwards. Returns the line to log now, if any.
   std::optional<std::string> add(const std::string& door, const std::string& why, Instant now);
-  // The lines whose time has come.
+  // The lines that are due.
   std::vector<std::string> due(Instant now);
-  // When due() has one next.
+  // When due() has the next line.
   std::optional<Instant> next_report() const;
 
  private:
@@ -33,7 +33,7 @@ class RefusedKnocks {
   static std::string report(const std::string& name, Door& door, Instant now);
 
   std::map<std::string, Door> doors_;
-  std::set<std::string> waiting_;  // doors with some that are to be reported later
+  std::set<std::string> waiting_;  // doors with knocks to be reported later
 };
 
 }  // namespace knockd

@@ -24,22 +24,21 @@ using Sequence = std::vector<Knock>;
 
 inline constexpr size_t kMaxKnocks = 32;
 
-// Something wrong in a text: where (bytes from its start) and what, in one sentence that quotes the
-// text (made printable) and says what was expected.
+// An error in a text: its offset in bytes, and one sentence that quotes the text (made printable)
+// and says what was expected.
 struct TextFault {
   size_t offset = 0;
   std::string message;
 };
 
-// Reads "port[:tcp|udp]" with the blanks around its parts; `unsaid` is the protocol if none is
-// said.
+// Reads "port[:tcp|udp]" with blanks around its parts; `unsaid` is the protocol if none is given.
 std::variant<Knock, TextFault> parse_knock(std::string_view text, Protocol unsaid = Protocol::kTcp);
 
-// Reads a comma list of 1 to kMaxKnocks knocks.
+// Reads a comma-separated list of 1 to kMaxKnocks knocks.
 std::variant<Sequence, TextFault> parse_sequence(std::string_view text,
                                                  Protocol unsaid = Protocol::kTcp);
 
-// What is wrong with an empty list, and with one that is too long.
+// The errors for an empty list and for one that is too long.
 std::string empty_sequence();
 std::string too_many_knocks();
 

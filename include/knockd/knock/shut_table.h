@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The table by which knockd keeps ports shut, as text for nft(8). Pure.
+// The table with which knockd keeps ports shut, as text for nft(8). Pure.
 //
-// At prerouting, before DNAT, it drops what comes in by one of the interfaces for one of the ports
-// from an address that is in none of the sets. What is addressed to another host is left alone; a
-// published port is addressed to this one, as are broadcast and multicast. Of tcp it looks at
-// connection attempts alone, unless the connections of a door end with it.
+// At prerouting, before DNAT, it drops packets that arrive on one of the interfaces for one of the
+// ports from an address in none of the sets. It ignores packets to other hosts; published ports,
+// broadcast and multicast are addressed to this one. For tcp it handles only connection attempts,
+// unless a door's connections end with its opening.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ inline constexpr char kShutChain[] = "shut";
 
 struct ShutPort {
   Knock port;
-  bool keep_established = true;  // connections that were made while it was open go on
+  bool keep_established = true;  // connections made while it was open continue
 
   friend bool operator==(const ShutPort&, const ShutPort&) = default;
 };
@@ -32,7 +32,7 @@ struct ShutTable {
   std::vector<std::string> interfaces;  // empty: all but loopback
   std::vector<ShutPort> ports;          // each once
   std::set<uint8_t> prefixes_v4;        // of the doors, as in Admission
-  std::set<uint8_t> prefixes_v6;        // empty: IPv6 is let in nowhere
+  std::set<uint8_t> prefixes_v6;        // empty: no IPv6 is let in
   uint32_t most_elements = 4096;        // of each set
 
   bool has(const Knock& port) const {
@@ -41,11 +41,11 @@ struct ShutTable {
   friend bool operator==(const ShutTable&, const ShutTable&) = default;
 };
 
-// Makes the table anew, in one transaction; without the elements of its sets.
+// Recreates the table in one transaction, without the elements of its sets.
 std::string to_nft(const ShutTable& table);
-// The name of the table that such a text makes; empty of any other text.
+// The name of the table that such a text creates; empty for other text.
 std::string table_name_in(std::string_view ruleset);
-// Removes it, whether it is there or not.
+// Removes it; no error if it does not exist.
 std::string to_nft_removal(const std::string& name);
 
 }  // namespace knockd
