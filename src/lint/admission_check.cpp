@@ -51,7 +51,7 @@ class AdmissionChecker {
                                [](const Door& d) { return d.open_set || d.open_set_6; });
   }
 
-  // Of the first door whose ports knockd's own table shuts.
+  // The place of the first door whose ports knockd's own table shuts.
   Place place_of_first() const {
     const auto first = std::ranges::find_if(
         config_.doors, [&](const Door& d) { return is_in_own_table(config_, d); });
@@ -126,8 +126,8 @@ class AdmissionChecker {
     }
   }
 
-  // What knockd's own table shuts, the helper's rules do not open; and where it is open by an
-  // element, they are not needed.
+  // The helper's rules cannot open ports that knockd's own table shuts; where an element opens
+  // them, the rules are not needed.
   void check_firewall_tool(const Door& door) {
     for (const auto& [directive, command] :
          {std::pair("Start_Command", door.start_command),

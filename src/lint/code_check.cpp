@@ -14,7 +14,7 @@ namespace {
 // Three computed places are 47 bits, four are 63.
 constexpr size_t kPlacesOfOneUser = 3;
 
-// Why the codes of a door are too easily guessed; empty if they are not.
+// Why the codes of a door are too easily guessed; empty if they are strong enough.
 std::string weakness_of(const Door& door) {
   const size_t places = door.rule.places.count();
   if (door.rule.places.typed) {

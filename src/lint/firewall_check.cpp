@@ -17,13 +17,13 @@ namespace {
 
 constexpr std::string_view kFirewallTool = "knockd-firewall";
 
-// A command, and the directive that it is of.
+// A command and its directive.
 struct Named {
   const char* directive;
   std::string_view command;
 };
 
-// The start commands of a door, without those that are absent.
+// The start commands of a door that are present.
 std::vector<Named> start_commands(const Door& door) {
   std::vector<Named> commands = {{"Start_Command", door.start_command}};
   if (door.start_command_6) commands.push_back({"Start_Command_6", *door.start_command_6});
@@ -51,7 +51,7 @@ class FirewallChecker {
         {Complaint::Severity::kWarning, place, std::move(message), std::move(write)});
   }
 
-  // Rules that stay.
+  // Rules that no command removes.
 
   void collect_rules() {
     collect_rules(config_.on_start);
@@ -102,7 +102,7 @@ class FirewallChecker {
     return false;
   }
 
-  // Rules that come too late.
+  // Rules after one that already decides.
 
   void check_order_of_rules(const Door& door) {
     for (const auto& [directive, command] : start_commands(door)) {
@@ -118,7 +118,7 @@ class FirewallChecker {
     }
   }
 
-  // By a rule of this configuration, or by one that is there now.
+  // Whether a rule of this configuration, or a present one, shuts it out.
   bool is_shut_out(const IptablesRule& wanted) const {
     const auto shuts = [&](const IptablesRule& rule) { return shuts_out(rule, wanted); };
     if (std::any_of(rules_.begin(), rules_.end(), shuts)) return true;
@@ -131,7 +131,7 @@ class FirewallChecker {
     return false;
   }
 
-  // A line of `iptables -S`, as the command that makes its rule.
+  // A line of `iptables -S`, as the command that adds its rule.
   static Words words_of_rule(const std::string& tool, std::string_view line) {
     const auto commands = simple_commands(tool + ' ' + std::string(line));
     return commands.empty() ? Words() : commands.front();
@@ -170,8 +170,8 @@ class FirewallChecker {
   const Config& config_;
   const Surroundings& surroundings_;
   std::vector<Complaint> warnings_;
-  std::vector<IptablesRule> rules_;  // that some command makes
-  std::set<std::string> removed_;    // the rules that some door's command takes away
+  std::vector<IptablesRule> rules_;  // added by some command
+  std::set<std::string> removed_;    // rules that some door's command removes
   bool told_of_firewall_ = false;
 };
 

@@ -13,7 +13,7 @@ bool is_iptables(std::string_view tool) {
   return tool.starts_with("iptables") || tool.starts_with("ip6tables");
 }
 
-// Reads the words behind the program's name.
+// Reads the words after the program's name.
 class Reader {
  public:
   explicit Reader(const Words& words) : words_(words) {}
@@ -43,13 +43,13 @@ class Reader {
     } else if (is_one_of(option, "-w --wait")) {
       if (number_follows()) value();
     } else if (is_one_of(option, "-m --match --comment --reject-with")) {
-      value();  // narrows nothing by itself
+      value();  // does not narrow the rule by itself
     } else if (option != "--syn") {
       read_match(option);
     }
   }
 
-  // Which packets the rule is for. `! OPTION`, and all that is not known here, makes it narrow.
+  // Reads which packets match. `! OPTION` and unknown options make the rule narrow.
   void read_match(std::string_view option) {
     if (is_one_of(option, "-p --protocol --proto")) {
       rule_.protocol = value();

@@ -22,7 +22,7 @@
 namespace knockd {
 namespace {
 
-constexpr int kPatience = 5000;  // milliseconds without a word of a program
+constexpr int kPatience = 5000;  // milliseconds without output of a program
 
 bool is_executable(const std::string& path) {
   struct stat status {};
@@ -30,14 +30,14 @@ bool is_executable(const std::string& path) {
          ::access(path.c_str(), X_OK) == 0;
 }
 
-// What a configuration names is not run here, however much its name is like one of these.
+// Only these exact names: other programs that a configuration names are never run here.
 bool may_be_asked(std::string_view tool) {
   return is_one_of(
       tool, "iptables ip6tables iptables-legacy ip6tables-legacy iptables-nft ip6tables-nft");
 }
 
-// Standard output of a program found by PATH, if it succeeds; its standard error goes nowhere. One
-// that hangs is ended.
+// Standard output of a program found by PATH, if it succeeds; discards its standard error. Kills
+// one that hangs.
 std::optional<std::string> output_of(std::array<const char*, 5> arguments) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;

@@ -8,7 +8,7 @@
 namespace knockd {
 namespace {
 
-constexpr int kMostJumps = 16;  // the kernel's own bound (NFT_JUMP_STACK_SIZE)
+constexpr int kMostJumps = 16;  // the kernel's limit (NFT_JUMP_STACK_SIZE)
 
 // The words of a line, without quotes, commas and its comment.
 std::vector<std::string> words_of(std::string_view line) {
@@ -24,7 +24,8 @@ std::vector<std::string> words_of(std::string_view line) {
   return words;
 }
 
-// How many words from `at` on are a match that passes what comes from outside, or none at all.
+// The number of words from `at` on of a match that includes all packets from outside; 0 for other
+// words.
 size_t length_of_wide_match(const std::vector<std::string>& words, size_t at) {
   const std::string& word = words[at];
   if (word == "counter") return 1;
@@ -37,8 +38,8 @@ size_t length_of_wide_match(const std::vector<std::string>& words, size_t at) {
   return 0;
 }
 
-// Where the verdict is of a rule that is for everything that comes from outside; the end for any
-// other rule.
+// The index of the verdict in a rule that matches all packets from outside; the end for any other
+// rule.
 size_t verdict_of_wide_rule(const std::vector<std::string>& words) {
   size_t at = 0;
   while (at < words.size()) {
@@ -53,7 +54,7 @@ bool has_word(const std::vector<std::string>& words, std::string_view word) {
   return std::ranges::find(words, word) != words.end();
 }
 
-// Whether the text is this port, or a range with it.
+// Whether the text is this port or a range that contains it.
 bool covers(std::string_view text, uint16_t port) {
   const size_t dash = text.find('-');
   const auto first = parse_number(text.substr(0, dash), 65535);
@@ -61,7 +62,7 @@ bool covers(std::string_view text, uint16_t port) {
   return first && last && *first <= port && port <= *last;
 }
 
-// Whether the rule is for this port as destination, perhaps among others.
+// Whether the rule matches this destination port, perhaps among others.
 bool names_port(const std::vector<std::string>& words, const Knock& port) {
   for (size_t i = 1; i + 1 < words.size(); ++i) {
     if (words[i] != "dport") continue;
@@ -81,7 +82,7 @@ Ruleset::Ruleset(std::string_view listed) {
   for (const std::string_view line : split(listed, '\n')) take_line(line);
 }
 
-// nft indents by tabs: a table's parts by one, what is in them by two.
+// nft indents by tabs: a table's parts by one, their content by two.
 void Ruleset::take_line(std::string_view line) {
   const size_t depth = std::min(line.find_first_not_of('\t'), line.size());
   const Words words = words_of(line.substr(depth));

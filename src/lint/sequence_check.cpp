@@ -9,7 +9,7 @@ namespace knockd {
 namespace {
 
 constexpr uint16_t kFirstUnassigned = 1024;  // below are the well-known ports (RFC 6335, 6)
-constexpr size_t kFewKnocks = 3;             // fewer are soon guessed
+constexpr size_t kFewKnocks = 3;             // fewer are easily guessed
 
 std::vector<uint16_t> ports_of(const Sequence& sequence) {
   std::vector<uint16_t> ports;
@@ -17,7 +17,7 @@ std::vector<uint16_t> ports_of(const Sequence& sequence) {
   return ports;
 }
 
-// Whether each port is the one before it plus `step`.
+// Whether each port is the previous one plus `step`.
 bool goes_in_steps_of(int step, const std::vector<uint16_t>& ports) {
   for (size_t i = 1; i < ports.size(); ++i) {
     if (ports[i] - ports[i - 1] != step) return false;

@@ -66,7 +66,7 @@ class Splitter {
     ++at_;
   }
 
-  // "2>&1", "> file": the number before it and the word behind it are no words of the command.
+  // "2>&1", "> file": the number before and the word after it are not words of the command.
   void read_redirection() {
     if (word_.find_first_not_of("0123456789") == std::string::npos) {
       word_.clear();
@@ -112,12 +112,12 @@ bool is_assignment(std::string_view word) {
          std::string_view::npos;
 }
 
-// Words behind which a command begins.
+// Words that precede a command.
 bool is_prefix(std::string_view word) {
   return is_assignment(word) || is_one_of(word, "! { if then elif else while until do time exec");
 }
 
-// Builtins and keywords of dash and busybox ash that name no program.
+// Builtins and keywords of dash and busybox ash, which are not programs.
 bool is_of_the_shell(std::string_view word) {
   return is_one_of(
       word,
@@ -128,7 +128,7 @@ bool is_of_the_shell(std::string_view word) {
 
 std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
-// `tool` and the words of a rule in a fixed order: options may be given in any.
+// `tool` and the words of a rule in a fixed order, as options may have any order.
 std::string rule_text(std::string_view tool, Words words) {
   std::sort(words.begin(), words.end());
   std::string text(tool);
@@ -159,7 +159,8 @@ std::optional<RuleChange> iptables_change(std::string_view tool, const Words& ar
   return RuleChange{*kind, false, rule_text(tool, std::move(rule))};
 }
 
-// An element is known by its set and value; a rule is deleted by a handle, so any deletion will do.
+// An element is identified by its set and value; a rule is deleted by handle, so any deletion
+// matches.
 std::optional<RuleChange> nft_change(const Words& arguments) {
   Words words;
   for (std::string argument : arguments) {  // nft "add rule ...": its grammar in one argument

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What -t warns of at doors without a shell: ports that would stay open, knockers that would not be
+// Warnings of -t for doors without a shell: ports that would stay open, knockers that would not be
 // let in.
 #pragma once
 

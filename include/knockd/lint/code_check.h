@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The warnings on doors some places of which change with time: that they are guessed, or that the
-// clock leads to other places than its user's.
+// Warnings for doors with places that change with time: codes that are easily guessed, and a clock
+// that may differ from the user's.
 #pragma once
 
 #include <vector>

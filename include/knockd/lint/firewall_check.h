@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What -t warns of at commands that change a firewall: rules that nothing takes away, rules that
-// come too late, knockd-firewall where it cannot work.
+// Warnings of -t for commands that change a firewall: rules that are never removed, rules that come
+// too late, knockd-firewall where it cannot work.
 #pragma once
 
 #include <vector>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One rule of iptables, as far as -t must know it to tell whether another rule decides before it:
-// from a command of a door, and from the lines of `iptables -S`, which have the same form.
+// One rule of iptables, as far as -t needs it to check whether an earlier rule decides: from a
+// door's command, or from a line of `iptables -S`, which has the same form.
 #pragma once
 
 #include <optional>
@@ -14,20 +14,20 @@ struct IptablesRule {
   std::string tool;  // the program's name without its folder
   std::string table = "filter";
   std::string chain;
-  bool appended = false;  // behind all rules of the chain; else in front of them
+  bool appended = false;  // at the end of the chain; else at its beginning
   std::string target;     // ACCEPT, DROP ...
   // Empty: any.
   std::string protocol;
   std::string port;       // of the destination
-  std::string interface;  // where packets come in
-  bool narrow = false;    // only for some of these packets: those of one address, one limit ...
+  std::string interface;  // the input interface
+  bool narrow = false;    // matches only some of these packets: one address, a limit ...
 };
 
 // The rule that this command appends or inserts; nothing for any other command.
 std::optional<IptablesRule> iptables_rule_of(const Words& words);
 
-// Whether `rule` drops or refuses new connections that `wanted`, behind it in one chain, accepts.
-// Sure if true; a rule that is narrow is taken to leave them alone.
+// Whether `rule` drops or refuses new connections that `wanted`, after it in the same chain,
+// accepts. True is certain; narrow rules are assumed not to match.
 bool shuts_out(const IptablesRule& rule, const IptablesRule& wanted);
 
 }  // namespace knockd

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The kernel's ruleset as `nft -t list ruleset` prints it, as far as -t must know it: sets, and
-// chains that drop what knockd's own table lets through. Not a parser of nft's language: what it
-// does not understand narrows a rule.
+// The kernel's ruleset as `nft -t list ruleset` prints it, as far as -t needs it: sets, and chains
+// that drop packets accepted by knockd's own table. Not a full parser of nft's language: unknown
+// words narrow a rule.
 #pragma once
 
 #include <optional>
@@ -17,18 +17,18 @@ namespace knockd {
 class Ruleset {
  public:
   struct Set {
-    std::string type;  // empty: not known, by `typeof`
+    std::string type;  // empty: unknown, given by `typeof`
     bool has_timeout = false;
-    bool is_plain = true;  // neither of intervals nor constant
+    bool is_plain = true;  // without intervals, not constant
   };
 
   explicit Ruleset(std::string_view listed);
 
-  // Nothing if there is none of this name.
+  // Nothing if the set does not exist.
   std::optional<Set> find(const SetName& name) const;
   // The base chains, as "inet filter input", that drop new connections to the port of this host, or
-  // of the one to which it is forwarded. A rule somewhere in a chain's table that accepts the port
-  // is taken to come in time.
+  // of the host to which it is forwarded. A rule anywhere in a chain's table that accepts the port
+  // is assumed to match first.
   std::vector<std::string> chains_that_drop(const Knock& port) const;
 
  private:

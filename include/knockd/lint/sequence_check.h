@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Why strangers may guess a sequence, or knock it by chance.
+// Reasons why strangers may guess a sequence, or knock it by chance.
 #pragma once
 
 #include <string>
