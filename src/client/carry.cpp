@@ -21,7 +21,7 @@ class Stream {
 
   bool over() const { return ended_ && begin_ == end_; }
   bool failed() const { return failed_; }
-  // What poll() is to wait for; nothing to wait for is descriptor -1.
+  // For poll(); descriptor -1 if there is nothing to wait for.
   pollfd interest() const {
     if (over()) return {-1, 0, 0};
     return begin_ == end_ ? pollfd{from_, POLLIN, 0} : pollfd{to_, POLLOUT, 0};
@@ -71,7 +71,7 @@ bool carry(int input, int output, int connection) {
   Stream up(input, connection);
   Stream down(connection, output);
   bool told_peer = false;
-  // When the peer has ended there is nobody left to carry our input to.
+  // Ends when the peer has ended, as the input can no longer be sent.
   while (!down.over() && !up.failed()) {
     pollfd polled[] = {up.interest(), down.interest()};
     if (poll(polled, 2, -1) < 0 && errno != EINTR) return false;

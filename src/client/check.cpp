@@ -17,7 +17,7 @@ using std::chrono::milliseconds;
 // The daemon needs a few milliseconds to run a firewall command.
 constexpr Duration kFirstStep = milliseconds(10);
 constexpr Duration kLongestStep = milliseconds(500);
-// At the longest step this leaves an attempt 4 s for its answer.
+// With the longest step this gives an attempt 4 s for its answer.
 constexpr size_t kMostAttempts = 8;
 
 int poll_time(Duration duration) {
@@ -32,21 +32,21 @@ int connection_error(int fd) {
   return error;
 }
 
-// Whether the first segment of this connection was answered: none was sent again, as the system
-// does with a lost one after a second, when the port may have been opened.
+// Whether the first segment of this connection was answered. The system repeats a lost one after a
+// second, when the port may have been opened.
 bool was_answered_at_once(int fd) {
   tcp_info info{};
   socklen_t size = sizeof(info);
   return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_total_retrans == 0;
 }
 
-// An attempt that has begun, or none with the reason in errno.
+// An attempt that has begun; empty on failure, with errno.
 UniqueFd begin_attempt(UniqueFd fd, const Endpoint& to) {
   if (connect(fd.get(), to.get(), to.size()) == 0 || errno == EINPROGRESS) return fd;
   return {};
 }
 
-// The attempts that wait for their answer, oldest first.
+// The unanswered attempts, oldest first.
 class Attempts {
  public:
   Attempts(const Knocker& knocker, uint16_t port, UniqueFd early)
@@ -65,11 +65,11 @@ class Attempts {
     return std::nullopt;
   }
 
-  // Waits at most so long; an attempt that failed is dropped.
+  // Waits at most `at_most`; drops failed attempts.
   UniqueFd wait(Duration at_most) {
     std::vector<pollfd> polled;
     for (const UniqueFd& fd : fds_) polled.push_back({fd.get(), POLLOUT, 0});
-    polled.push_back({early_.get(), POLLOUT, 0});  // poll() passes over -1
+    polled.push_back({early_.get(), POLLOUT, 0});  // poll() ignores -1
     if (poll(polled.data(), polled.size(), poll_time(at_most)) <= 0) return {};
     if (polled.back().revents != 0 && connection_error(early_.get()) == 0) {
       was_open_ = was_answered_at_once(early_.get());

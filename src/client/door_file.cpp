@@ -24,7 +24,7 @@ namespace {
 
 constexpr size_t kMostBytes = 1 << 20;  // a larger file is no list of doors
 
-// How often to look whether a lock is gone.
+// The interval of attempts to get a lock.
 constexpr Duration kLockPause = std::chrono::milliseconds(20);
 
 ExitStatus status_of(int error) {
@@ -50,9 +50,9 @@ OrFailure<std::string> read_to_end(int fd, const std::string& path) {
   return text;
 }
 
-// Looks in the text of a configuration for one door, and there for what concerns a knocker. The
-// daemon's own parser would be half of this program, and would want everything else to be right as
-// well: the files on the server, the directives of a newer daemon, the doors of other people.
+// Finds one door in the text of a configuration, and its directives for knockers. The daemon's own
+// parser would be half of this program, and would also check everything else: the files on the
+// server, the directives of a newer daemon, other people's doors.
 class DoorReader {
  public:
   DoorReader(std::string file, std::string_view door) : file_(std::move(file)), door_(door) {}
@@ -85,14 +85,14 @@ class DoorReader {
   }
 
   void begin_section(std::string_view name) {
-    inside_ = !found_ && name == door_;  // of two doors of one name the first
+    inside_ = !found_ && name == door_;  // of doors with the same name the first
     found_ = found_ || inside_;
     if (equals_ignoring_case(name, "options")) return;
     if (!others_.empty()) others_ += ", ";
     others_ += printable(name);
   }
 
-  // A directive that is given again replaces the earlier one, as for the daemon.
+  // The last occurrence of a directive wins, as in the daemon.
   void read_directive(std::string_view key, std::string_view value) {
     if (equals_ignoring_case(key, "sequence")) {
       CodedSequence coded;

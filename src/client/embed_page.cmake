@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Makes page_template.inc of page.html: without its comments and indentation, with the hashes by
-# which its Content-Security-Policy knows its script and style, as a list of bytes.
+# Makes page_template.inc from page.html: a list of bytes, without comments and indentation, and
+# with the hashes of its script and style for its Content-Security-Policy.
 file(READ ${CMAKE_CURRENT_SOURCE_DIR}/page.html page)
 string(REGEX REPLACE "<!--[^\n]*-->\n" "" page "${page}")
 string(REGEX REPLACE "\n +" "\n" page "${page}")
@@ -39,7 +39,7 @@ file(WRITE ${directory}/page.new "${page}")
 file(READ ${directory}/page.new page HEX)
 string(REGEX REPLACE "(..)" "0x\\1," page "${page}")
 file(WRITE ${directory}/page.new "${page}\n")
-# So that only a change of the page makes anything to be built again.
+# Only a change of the page causes a rebuild.
 execute_process(COMMAND ${CMAKE_COMMAND} -E copy_if_different ${directory}/page.new
   ${directory}/page_template.inc)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS page.html embed_page.cmake)

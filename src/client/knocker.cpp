@@ -14,7 +14,7 @@
 namespace knockd::client {
 namespace {
 
-// The range of RFC 6335, 6 for short-lived ports.
+// The dynamic ports of RFC 6335, 6.
 constexpr uint32_t kFirstDynamicPort = 49152;
 constexpr uint32_t kDynamicPorts = 16384;
 
@@ -67,13 +67,13 @@ std::optional<Failure> Knocker::bind(int fd) const {
   return std::nullopt;
 }
 
-// Closing the socket ends the attempt: the system repeats nothing and answers what comes by RST.
+// Closing the socket ends the attempt: the system repeats nothing and answers with RST.
 std::optional<Failure> Knocker::send_connection_attempt(const Knock& knock) {
   const auto fd = open_socket(SOCK_STREAM);
   if (!fd) return fd.error();
   const Endpoint to = at(knock.port);
   if (connect(fd->get(), to.get(), to.size()) == 0) return std::nullopt;
-  // On this host itself the refusal is there before connect() returns: the knock was heard.
+  // On the same host the refusal arrives before connect() returns; the knock was sent.
   if (errno == EINPROGRESS || errno == ECONNREFUSED) return std::nullopt;
   return failure_of(errno, to.to_string());
 }
@@ -90,7 +90,7 @@ std::optional<Failure> Knocker::send_datagram(const Knock& knock) {
 }
 
 std::optional<Failure> Knocker::send_segment(const Knock& knock) {
-  // What nobody can foresee; never blocks for long, as the pool is filled since boot.
+  // Unpredictable numbers; hardly blocks, as the pool is filled since boot.
   uint32_t random[2];
   if (getrandom(random, sizeof(random), 0) != sizeof(random)) {
     return failure_of(errno, "random number");
@@ -103,7 +103,7 @@ std::optional<Failure> Knocker::send_segment(const Knock& knock) {
   segment.sequence = random[1];
   segment.flags = *flags_;
   const TcpHeader bytes = encode(segment);
-  // A raw socket takes no port in the address: the header has it.
+  // A raw socket accepts no port in the address; it is in the header.
   const Endpoint to = at(0);
   if (sendto(raw_.get(), bytes.data(), bytes.size(), 0, to.get(), to.size()) ==
       static_cast<ssize_t>(bytes.size())) {
@@ -112,7 +112,7 @@ std::optional<Failure> Knocker::send_segment(const Knock& knock) {
   return failure_of(errno, to.to_string());
 }
 
-// Connecting a datagram socket asks the routes and sends nothing.
+// Connecting a datagram socket looks up the route and sends nothing.
 OrFailure<IpAddress> Knocker::own_address() const {
   const auto fd = open_socket(SOCK_DGRAM);
   if (!fd) return fd.error();

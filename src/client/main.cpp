@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// knock: finds the sequence and the host, knocks, and if asked sees whether the door opened.
+// knock: finds the sequence and the host, knocks, and on request checks whether the door opened.
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,11 +29,11 @@
 namespace knockd::client {
 namespace {
 
-// With --keep: how long before the door shuts it is knocked at again, at most; and how often to
-// look whether the own address has changed.
+// With --keep: the longest time before the door closes at which to knock again, and the interval
+// for checks of the own address.
 constexpr Duration kMargin = std::chrono::seconds(30);
 constexpr Duration kAddressPause = std::chrono::seconds(2);
-// And whether the next code is in force.
+// The interval for checks whether the next code is in force.
 constexpr Duration kCodePause = std::chrono::milliseconds(200);
 
 void print(const Failure& failure) { std::fprintf(stderr, "knock: %s\n", failure.message.c_str()); }
@@ -42,7 +42,7 @@ class Run {
  public:
   explicit Run(Options options) : options_(std::move(options)) {}
 
-  // Nothing, if all went well.
+  // Nothing on success.
   std::optional<Failure> execute() {
     if (!options_.door.empty()) {
       if (auto failure = look_up_door()) return failure;
@@ -65,12 +65,12 @@ class Run {
     Knocker knocker(*host, options_);
     if (knocker.failure()) return knocker.failure();
     if (options_.keep) {
-      // Before the knocks: an address that changes meanwhile is one to knock from again.
+      // Before the knocks, so that a later change of the address causes new knocks.
       auto own = knocker.own_address();
       if (!own) return std::move(own.error());
       own_address_ = *own;
     }
-    // Last of all, so that no mistake costs a sequence that can be used only once.
+    // Last, so that no mistake wastes a sequence that can be used only once.
     if (!options_.one_time_file.empty()) {
       auto sequence = take_one_time_sequence(options_.one_time_file);
       if (!sequence) return std::move(sequence.error());
@@ -79,7 +79,7 @@ class Run {
     choose_knocks(host->family() == AF_INET);
 
     UniqueFd early;
-    // A port that is a knock itself is left alone: to try it would be a knock too many.
+    // Not for a port that is itself a knock: the attempt would be an extra knock.
     if (options_.check_port && !is_knock(*options_.check_port)) {
       early = begin_early_attempt(knocker, *options_.check_port);
     }
@@ -91,7 +91,7 @@ class Run {
     return std::nullopt;
   }
 
-  // Until a signal ends the program.
+  // Repeats until a signal ends the program.
   [[noreturn]] void keep_open() {
     const Duration interval = *options_.keep - std::min(*options_.keep / 4, kMargin);
     GrowingPause pause(std::chrono::seconds(1), std::chrono::seconds(15));
@@ -111,8 +111,8 @@ class Run {
     }
   }
 
-  // Until it is to be knocked again: at this time, or when the own address towards the host is
-  // another one, or is there again.
+  // Waits until the next knocks are due: at this time, or when the own address towards the host
+  // changes or comes back.
   void wait_for_reason(Instant next) const {
     bool was_lost = false;
     for (Instant now; (now = BootClock::now()) < next;) {
@@ -124,13 +124,13 @@ class Run {
     }
   }
 
-  // A code that was used from one address opens for no other. Whether the address changed is not
-  // seen behind a router that translates addresses.
+  // A code used from one address opens for no other. Behind a router with address translation a
+  // change of address is not visible.
   void wait_for_next_code() const {
     while (user_ && step_at(::time(nullptr)) == step_) std::this_thread::sleep_for(kCodePause);
   }
 
-  // The knocks of this moment, for the address family of the host.
+  // Chooses the present knocks, for the address family of the host.
   void choose_knocks(bool is_v4) {
     knocks_ = options_.knocks;
     if (!user_) return;
@@ -139,7 +139,7 @@ class Run {
     knocks_ = with_code(coded, {code_ports(user_->secret, coded, step_, is_v4), {}});
   }
 
-  // Makes of the door's name what the command line could have said.
+  // Replaces the door's name by what the command line could have given.
   std::optional<Failure> look_up_door() {
     auto door = knocks_of_door(options_.config_file, options_.door);
     if (!door) return std::move(door.error());
@@ -167,7 +167,7 @@ class Run {
                printable(options_.door).c_str(), printable(options_.config_file).c_str())};
   }
 
-  // Prints what others knock with.
+  // Prints the page or file for others to knock with.
   std::optional<Failure> hand_out() {
     if (!options_.one_time_file.empty() || options_.flags) {
       return Failure{
@@ -205,7 +205,7 @@ class Run {
     return std::ranges::find(knocks_, Knock{port, Protocol::kTcp}) != knocks_.end();
   }
 
-  // What the knocks did, as far as can be known.
+  // The result of the knocks, as far as known.
   std::string outcome(const CheckResult& result) const {
     if (result.was_open) return "was open already";
     if (is_knock(*options_.check_port)) {
@@ -218,7 +218,7 @@ class Run {
   OrFailure<UniqueFd> check(Knocker& knocker, UniqueFd early) {
     const uint16_t port = *options_.check_port;
     for (unsigned round = 0;; ++round) {
-      // After the first round there is none.
+      // The early attempt exists only in the first round.
       auto waited = wait_until_open(knocker, port, options_.timeout, std::exchange(early, {}));
       if (!waited) return std::move(waited.error());
       CheckResult& result = *waited;
@@ -242,7 +242,7 @@ class Run {
     return format("%.3f s", std::chrono::duration<double>(duration).count());
   }
 
-  // On standard output, unless that belongs to the connection.
+  // Prints to standard output, unless that belongs to the connection.
   __attribute__((format(printf, 2, 3))) void say(const char* text, ...) const {
     std::FILE* const stream = options_.carry ? stderr : stdout;
     va_list arguments;
@@ -254,13 +254,13 @@ class Run {
 
   Options options_;
   std::optional<User> user_;  // of places that change with time
-  Step step_ = 0;             // of the code that was used last
-  Sequence knocks_;           // that are sent
+  Step step_ = 0;             // of the last used code
+  Sequence knocks_;           // to be sent
   std::string name_;          // the host's address, as text
-  IpAddress own_address_;     // from where it was knocked, with --keep
+  IpAddress own_address_;     // the source of the last knocks, with --keep
 };
 
-// Nothing, if all went well.
+// Nothing on success.
 std::optional<Failure> run(int argc, char** argv) {
   auto options = parse_options(argc, argv);
   if (!options) return std::move(options.error());

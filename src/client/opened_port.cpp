@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Looks at words alone. A guess that is wrong costs little: the check says which port it tried.
+// Looks only at words. A wrong guess does little harm: the check prints the port that it tried.
 #include "knockd/client/opened_port.h"
 
 #include <string>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kAddPort = "--add-port=";
 
-// "22", "22:tcp", "22/tcp", "ssh", "80,443": the first port. Nothing for those of udp.
+// "22", "22:tcp", "22/tcp", "ssh", "80,443": the first port. Nothing for udp.
 std::optional<uint16_t> tcp_port(std::string_view text) {
   if (text.find("udp") != text.npos) return std::nullopt;
   return parse_port(text.substr(0, text.find_first_of(":/,-;}")), Protocol::kTcp);
@@ -36,7 +36,7 @@ std::optional<uint16_t> opened_port(std::string_view command) {
     } else if (words[i].starts_with(kAddPort)) {
       port = tcp_port(words[i].substr(kAddPort.size()));
     } else if (words[i] == "forward-port") {
-      port = port_at(i + 3);  // behind a name and an address
+      port = port_at(i + 3);  // after a name and an address
     } else if (words[i] == "open-port") {
       for (size_t next = i + 3; next < words.size() && !port; ++next) port = port_at(next);
     }

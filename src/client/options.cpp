@@ -20,17 +20,16 @@ using std::chrono::seconds;
 
 constexpr uint64_t kMostRetries = 1000;
 constexpr Duration kShortestKeep = seconds(10);
-// `--check` alone with `--target`, as a client of a guide has it: the port that
-// conf/examples/protected-port.conf guards.
+// The port for `--check` alone with `--target`, as in a guide: conf/examples/protected-port.conf
+// guards it.
 constexpr uint16_t kTargetsCheckPort = 2222;
 
 bool is_number(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == text.npos;
 }
 
-// getopt knows an optional argument only as --check=PORT. A number or the name of a service that
-// follows --check as a word of its own is joined to it here: which word is next cannot be asked of
-// every libc's getopt.
+// getopt accepts an optional argument only as --check=PORT. This joins a number or service name
+// that follows --check as a separate word, because not every libc's getopt exposes the next word.
 std::vector<std::string> join_check_port(int argc, char** argv) {
   std::vector<std::string> words = {"knock"};
   bool options_over = false;
@@ -45,14 +44,14 @@ std::vector<std::string> join_check_port(int argc, char** argv) {
   return words;
 }
 
-// What the words say, before it is looked at as a whole.
+// The parsed words, before checks of the whole.
 struct Said {
-  // The first failure counts; what is read after it does not matter any more.
+  // The first failure wins; later ones are ignored.
   void fail(std::string message) {
     if (!failure) failure = {ExitStatus::kUsage, std::move(message)};
   }
 
-  // Quotes what the user gave and says what was expected instead.
+  // Quotes the given word and says what was expected instead.
   void reject(const char* option, std::string_view given, const char* expected) {
     fail(format("%s \"%s\": expected %s", option, printable(given).c_str(), expected));
   }
@@ -89,7 +88,7 @@ struct Said {
 
   Options options;
   std::optional<Failure> failure;
-  Protocol unsaid = Protocol::kTcp;  // of knocks without one: only known when all options are read
+  Protocol unsaid = Protocol::kTcp;  // of knocks without one: known after all options
   std::vector<std::string> lists;
   bool has_target = false;
   bool has_check = false;
@@ -162,7 +161,7 @@ constexpr OptionRow<Said> kRows[] = {
 };
 constexpr OptionTable kTable(kRows);
 
-// getaddrinfo takes 7000 for the address 0.0.27.88, which nobody means.
+// getaddrinfo reads 7000 as the address 0.0.27.88, which is never meant.
 void check_host(Said& said) {
   const std::string& host = said.options.host;
   if (is_number(host) || std::holds_alternative<Sequence>(parse_sequence(host))) {
@@ -206,14 +205,14 @@ void check_secret(Said& said) {
   }
 }
 
-// Of --check alone.
+// For --check without a port.
 void choose_check_port(Said& said) {
   said.options.check_port_of_door = said.has_door;
   if (said.has_target) said.options.check_port = kTargetsCheckPort;
   if (!said.has_door && !said.has_target) said.fail("--check: expected a port, as in --check 22");
 }
 
-// The source decides which of the host's addresses can be knocked at.
+// The source decides the address family of the host.
 void check_source_family(Said& said) {
   if (!said.options.source) return;
   const Family family = said.options.source->is_v4() ? Family::kV4 : Family::kV6;
@@ -264,7 +263,7 @@ OrFailure<Options> parse_options(int argc, char** argv) {
       said.fail(kTable.refusal(answer, pointers.data()) + "; try knock --help");
     }
     if (said.failure) return *std::move(said.failure);
-    // As 0.8 does, whatever stands behind it.
+    // Ignores later words, as 0.8 does.
     if (said.options.task != Options::Task::kKnock) return said.options;
   }
   take_words(said, pointers.data() + optind, pointers.data() + count);

@@ -30,13 +30,13 @@ constexpr uint16_t kRefusedPorts[] = {
 
 Failure usage_failure(std::string message) { return {ExitStatus::kUsage, std::move(message)}; }
 
-// The host as an address line takes it, and what is known of its family.
+// The host in the form of a URL, and its address family if known.
 struct UrlHost {
   std::string text;
   Family family = Family::kAny;
 };
 
-// Browsers take a name whose last label is a number for an IPv4 address.
+// Browsers parse a name whose last label is a number as an IPv4 address.
 bool is_name(std::string_view host) {
   if (host.ends_with('.')) host.remove_suffix(1);
   const std::string_view last = host.substr(host.rfind('.') + 1);
@@ -65,13 +65,13 @@ OrFailure<UrlHost> url_host(const Handout& handout) {
              printable(handout.host).c_str()));
 }
 
-// Whether browsers refuse a port of these.
+// Whether browsers refuse one of these ports.
 bool are_refused(unsigned first, unsigned count) {
   return std::any_of(std::begin(kRefusedPorts), std::end(kRefusedPorts),
                      [&](unsigned port) { return port >= first && port < first + count; });
 }
 
-// The knocks that no browser sends, as the sequence has them.
+// Fails for knocks that no browser can send, and names them.
 std::optional<Failure> refuse(const CodedSequence& coded) {
   std::vector<std::string> udp;
   std::vector<std::string> refused;
@@ -92,7 +92,7 @@ std::optional<Failure> refuse(const CodedSequence& coded) {
   return usage_failure("--page: browsers refuse to connect to " + join(refused, ", "));
 }
 
-// For the text of a page and for an attribute in quotes. Bytes that are no UTF-8 are the browser's.
+// For text and for attributes in quotes. The browser handles bytes that are not UTF-8.
 std::string escape_html(std::string_view text) {
   std::string escaped;
   for (const char c : text) {
@@ -115,13 +115,14 @@ std::string escape_json(std::string_view text) {
   return escaped;
 }
 
-// Computed ports differ by the family, and a browser chooses it: it knocks over both at each port.
+// Computed ports differ by the family, which the browser chooses: so the page knocks at both
+// families' ports.
 const char* rounds(const CodePlaces& places, Family family) {
   if (family == Family::kV6) return "6";
   return places.empty() || places.typed || family == Family::kV4 ? "4" : "4,6";
 }
 
-// What stands in the template's places, in their order.
+// The template with its places filled in order.
 std::string fill(std::initializer_list<std::string_view> values) {
   std::string_view rest(reinterpret_cast<const char*>(kTemplate), sizeof(kTemplate));
   std::string page;
@@ -140,7 +141,7 @@ OrFailure<std::string> knock_page(const Handout& handout) {
   if (!host) return host.error();
   if (auto failure = refuse(handout.sequence)) return std::move(*failure);
   const std::string name = escape_html(handout.name);
-  // An IPv6 address and a name with '_' have no form in that policy: a browser would ignore it and
+  // That policy has no syntax for an IPv6 address or a name with '_': a browser would ignore it and
   // then connect to nothing.
   const std::string sources =
       host->text.find_first_of("[_") != host->text.npos

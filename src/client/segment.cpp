@@ -7,7 +7,7 @@ namespace knockd::client {
 namespace {
 
 constexpr uint8_t kProtocolTcp = 6;
-constexpr uint16_t kWindow = 64240;  // what Linux offers in a first segment on Ethernet
+constexpr uint16_t kWindow = 64240;  // of Linux in a first segment on Ethernet
 
 void put16(std::span<uint8_t> at, uint16_t value) {
   at[0] = static_cast<uint8_t>(value >> 8);

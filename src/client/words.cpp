@@ -15,12 +15,12 @@ using std::chrono::seconds;
 
 constexpr uint64_t kMostSeconds = uint64_t{24} * 60 * 60;
 
-// Nothing for what is no plain knock: a place that changes with time, or a fault.
+// Nothing for text that is not a plain knock: a place that changes with time, or a fault.
 std::optional<Knock> read_knock(std::string_view text, Protocol unsaid) {
   const auto result = parse_knock(text, unsaid);
   if (const auto* knock = std::get_if<Knock>(&result)) return *knock;
 
-  // With a service for its port it is one if it is one with a port in that place.
+  // A knock with a service name is one if it is valid with a port instead of the name.
   const size_t colon = text.find(':');
   const std::string any_port =
       colon == std::string_view::npos ? "1" : "1" + std::string(text.substr(colon));

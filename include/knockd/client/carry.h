@@ -4,8 +4,8 @@
 
 namespace knockd::client {
 
-// Until both directions have ended, or the peer is gone. `input`, `output` and `connection` stay
-// the caller's. Returns false if it ended by an error.
+// Returns when both directions have ended or the peer is gone; false after an error. The caller
+// keeps `input`, `output` and `connection`.
 bool carry(int input, int output, int connection);
 
 }  // namespace knockd::client

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where knocks go to: a host's address as the socket calls want it. An IpAddress would lose the
-// zone of a link-local address (fe80::1%eth0).
+// The target of knocks: a host's address for socket calls. An IpAddress would lose the zone of a
+// link-local address (fe80::1%eth0).
 #pragma once
 
 #include <netinet/in.h>
@@ -38,8 +38,8 @@ class Endpoint {
   sockaddr_storage storage_{};
 };
 
-// The first address of the host, which is also the one that ssh and others try first (RFC 6724
-// orders them), or kNameNotFound.
+// The first address of the host, which ssh and others also try first (ordered by RFC 6724), or
+// kNameNotFound.
 OrFailure<Endpoint> resolve(const std::string& host, Family family);
 
 }  // namespace knockd::client

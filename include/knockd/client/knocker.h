@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Sends knocks. A tcp knock is the first segment of a connection that is given up at once, a udp
-// knock one zero byte: what the system's own TCP makes of it is what a daemon expects to hear.
-// Other flags than SYN need a segment of our own making and the right to send it.
+// Sends knocks. A tcp knock is the first segment of a connection that is aborted at once, as the
+// system's own TCP sends it; a udp knock is one zero byte. Flags other than SYN need a hand-made
+// segment and the right to send it.
 #pragma once
 
 #include <optional>
@@ -16,19 +16,19 @@ namespace knockd::client {
 
 class Knocker {
  public:
-  // `options` tells source, interface and flags.
+  // Uses the source, interface and flags of `options`.
   Knocker(const Endpoint& host, const Options& options);
-  // Why those cannot be had.
+  // Why those cannot be used.
   const std::optional<Failure>& failure() const { return failure_; }
 
-  // Sends one packet, without waiting for an answer. Tells why it cannot leave.
+  // Sends one packet, without waiting for an answer. Returns why it failed.
   std::optional<Failure> send(const Knock& knock);
 
-  // A socket that leaves by the chosen source and interface. `type` is SOCK_STREAM or SOCK_DGRAM.
-  // Never blocks.
+  // A non-blocking socket bound to the chosen source and interface. `type` is SOCK_STREAM or
+  // SOCK_DGRAM.
   OrFailure<UniqueFd> open_socket(int type) const;
 
-  // The address of this host from which packets to the host leave.
+  // The source address of packets to the host.
   OrFailure<IpAddress> own_address() const;
 
   // The host at this port.

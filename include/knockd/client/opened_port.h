@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which tcp port a door opens, as far as its start command names it: for --check without a port.
+// The tcp port that a door opens, if its start command names it: for --check without a port.
 #pragma once
 
 #include <cstdint>

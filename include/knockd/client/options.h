@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The command line of `knock` as plain values. Reads no file and asks no name server: the sequence
-// of a door and the address of the host are found by others.
+// The command line of `knock` as plain values. Reads no files and queries no name server: others
+// find the sequence of a door and the address of the host.
 #pragma once
 
 #include <optional>
@@ -20,41 +20,40 @@ enum class Family : uint8_t { kAny, kV4, kV6 };
 
 struct Options {
   enum class Task : uint8_t { kKnock, kHelp, kVersion };
-  // What is printed for others to knock with, instead of knocking.
+  // What to print for others to knock with, instead of knocking.
   enum class Handout : uint8_t { kNone, kPage, kKnockOnPorts };
 
   Task task = Task::kKnock;
   Handout handout = Handout::kNone;
   std::string host;
-  Sequence knocks;    // empty: `door` or `one_time_file` says them
-  CodePlaces places;  // those of them that change with time, by a secret
+  Sequence knocks;    // empty: from `door` or `one_time_file`
+  CodePlaces places;  // of the knocks that change with time, by a secret
   Family family = Family::kAny;
   bool verbose = false;
 
-  // Between two knocks. Packets of different ports may take different queues and paths and overtake
-  // each other; they seldom do so by more than a few milliseconds.
+  // Between two knocks. Packets to different ports may take different queues and paths and overtake
+  // each other, but seldom by more than a few milliseconds.
   Duration delay = std::chrono::milliseconds(50);
-  std::optional<uint8_t> flags;  // of tcp knocks, bits of tcp_flags.h; absent: a plain connection's
-  std::string interface;         // empty: as the routes say
+  std::optional<uint8_t> flags;  // of tcp knocks, bits of tcp_flags.h; absent: a plain connection
+  std::string interface;         // empty: by the routes
   std::optional<IpAddress> source;
 
-  std::string config_file;    // where `door` is looked up
+  std::string config_file;    // that has `door`
   std::string door;           // empty: none
   std::string one_time_file;  // empty: none
   std::string secrets_file;   // for places that change; empty: that of `door`
-  std::string user;           // of those in it; empty: the only one
+  std::string user;           // of secrets_file; empty: the only one
 
   std::optional<Duration> keep;  // how long the door is open; present: keep it open, until a signal
-  std::optional<uint16_t> check_port;  // the port that the knocks are to open
-  bool check_port_of_door = false;     // that of `door`, where it is known; else `check_port`
-  bool carry = false;                  // hand standard input and output to the opened connection
+  std::optional<uint16_t> check_port;  // the port that the knocks should open
+  bool check_port_of_door = false;     // use that of `door`, if known; else `check_port`
+  bool carry = false;                  // connect standard input and output to the opened port
   Duration timeout = std::chrono::seconds(5);  // for the port to open, after the last knock
   unsigned retries = 0;                        // further rounds of knocks if it does not
 };
 
-// Reads argv as main() gets it. Options may stand anywhere before "--"; the first word that is none
-// is the host, unless --target names it, and the others are knocks. Fails with
-// kUsage.
+// Reads argv of main(). Options may be anywhere before "--". The first other word is the host,
+// unless --target names it, and the remaining ones are knocks. Fails with kUsage.
 OrFailure<Options> parse_options(int argc, char** argv);
 
 const char* usage_text();

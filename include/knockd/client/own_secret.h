@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Whose secret a knock with places that change with time is computed from.
+// Finds the secret for a knock with places that change with time.
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What others knock with: a page for any browser, and a file for an app. Both hold the knocks of
-// one door, and the page the secret of one user.
+// Output for others to knock with: a page for any browser, and a file for an app. Both contain the
+// knocks of one door, the page also the secret of one user.
 #pragma once
 
 #include <string>
@@ -16,11 +16,11 @@ struct Handout {
   std::string name;  // of the door, for people; may be anything
   Family family = Family::kAny;
   CodedSequence sequence;
-  std::string secret;  // in base32, where the sequence has places for a code
+  std::string secret;  // in base32, if the sequence has places for a code
 };
 
-// A page that needs no other file and asks nobody but the host. Fails if no browser could knock so,
-// and names the knocks that are in the way.
+// A page that needs no other file and connects only to the host. Fails if browsers cannot send some
+// knocks, and names those.
 OrFailure<std::string> knock_page(const Handout& handout);
 
 // The import file of the Android app Knock on Ports, in its version 1 (a JSON object). The app

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A TCP header made by hand, for knocks with flags that no connection begins with. Pure.
+// A hand-made TCP header, for knocks with flags that no connection begins with. Pure.
 #pragma once
 
 #include <array>
