@@ -30,13 +30,13 @@ int fail(const std::string& why, int status = 1) {
   return status;
 }
 
-// Whoever asks may be neither root nor the user that the daemon runs as, but a member of its group.
+// The caller may be neither root nor the daemon's user, but a member of its group.
 std::string default_path(const std::string& pid_file) {
   std::string own = control_path("", pid_file);
   return access(own.c_str(), F_OK) == 0 ? own : control_path_of_root();
 }
 
-// Of the configuration nothing else counts: a faulty one is asked for all the same.
+// Nothing else of the configuration matters: a faulty one is used as well.
 std::string path_of(const CommandLine& line) {
   if (!line.control.empty()) return line.control;
   const auto loaded = load_config(line.config_file);
@@ -55,7 +55,8 @@ int not_connected(const std::string& path) {
   return fail("knockd is not running, or not asked at " + path, kNotRunning);
 }
 
-// With a time limit these calls end also when we were stopped (^Z) and go on: signal(7).
+// With a time limit these calls also end when the process was stopped (^Z) and continues:
+// signal(7).
 bool connect_to(const SocketPlace& place, int socket) {
   for (;;) {
     if (connect(socket, reinterpret_cast<const sockaddr*>(&place.address), sizeof(place.address)) ==
@@ -76,12 +77,12 @@ bool send_all(int socket, std::string_view text) {
   return true;
 }
 
-// Lines as they come.
+// Reads lines as they arrive.
 class Lines {
  public:
   explicit Lines(int socket) : socket_(socket) {}
 
-  // Nothing at the end, or when the daemon is silent for too long: errno is EAGAIN then.
+  // Nothing at the end, or with errno EAGAIN when the daemon is silent for too long.
   std::optional<std::string> next() {
     for (;;) {
       const size_t end = text_.find('\n', looked_at_);
@@ -112,7 +113,7 @@ bool print(const std::string& line) {
          std::fflush(stdout) == 0;
 }
 
-// What a person reads; JSON goes through as it is, unless it is a refusal.
+// Prints an answer for people; JSON is printed unchanged, unless it is a refusal.
 int print_answer(const std::string& line, bool is_json) {
   const auto answer = parse_answer(line);
   if (!answer && !is_json) return fail("knockd gave an answer that is none");

@@ -43,14 +43,14 @@ namespace {
 
 using Task = CommandLine::Task;
 
-// What the options say, before it is looked at as a whole.
+// The parsed options, before checks of the whole.
 struct Said {
   CommandLine line;
   std::optional<std::string> interfaces;
   std::optional<std::string> door;
 
   void set_task(Task task) {
-    // -h and -V win over whatever else is asked for.
+    // -h and -V win over all other tasks.
     if (line.task == Task::kListen || task >= Task::kVersion) line.task = task;
   }
   void ask(std::vector<std::string> request) {

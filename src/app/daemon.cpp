@@ -35,23 +35,23 @@
 namespace knockd {
 namespace {
 
-// Empty if it is nowhere.
+// Empty if it does not exist.
 std::string working_directory() {
   char directory[PATH_MAX];
   return getcwd(directory, sizeof(directory)) == nullptr ? "" : directory;
 }
 
-// With secrets in it, this process is no longer to be read by others of its user, nor to leave a
-// core.
+// With secrets in memory, other processes of the same user must not read this one, and it must not
+// dump core.
 void guard_secrets(const Config& config) {
   const auto has_secrets = [](const Door& door) { return !door.users.empty(); };
   if (std::ranges::any_of(config.doors, has_secrets)) prctl(PR_SET_DUMPABLE, 0);
 }
 
-// The way to the background. The caller's process waits until the daemon says that it is ready.
+// Puts the daemon in the background. The caller's process waits until the daemon is ready.
 class Background {
  public:
-  // Forks. Returns in the new process alone; the caller's exits with what became of it.
+  // Forks. Returns only in the new process; the caller's process exits with its result.
   Status enter() {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return fault_of("pipe");
@@ -64,10 +64,10 @@ class Background {
     return {};
   }
 
-  // Lets the caller go, with success, and the terminal with it.
+  // Lets the caller exit with success, and detaches from the terminal.
   void set_ready() {
     if (!ready_) return;
-    // Without /dev/null the caller only waits longer for their end.
+    // Without /dev/null, readers of these streams only wait longer.
     [[maybe_unused]] const Status discarded = discard_standard_streams();
     if (chdir("/") != 0) return;
     const char done = 0;
@@ -83,7 +83,8 @@ class Background {
     while ((got = read(waiting.get(), &done, 1)) < 0 && errno == EINTR) {
     }
     if (got == 1) _exit(0);
-    // The pipe closed without a word: the child has ended, its reason is on standard error.
+    // The pipe closed without a message: the child has ended and printed the reason to standard
+    // error.
     int status = 0;
     waitpid(child, &status, 0);
     _exit(WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : 1);
@@ -92,8 +93,8 @@ class Background {
   UniqueFd ready_;
 };
 
-// Tells systemd, or who else asks for it, that we listen: a datagram to the socket that it names
-// (sd_notify(3)). Commands are not to speak for us.
+// Notifies systemd, or another service manager, that the daemon listens: a datagram to the socket
+// that it names (sd_notify(3)). Commands must not inherit the variable.
 void tell_service_manager() {
   const char* const path = getenv("NOTIFY_SOCKET");
   if (path == nullptr) return;
@@ -103,7 +104,7 @@ void tell_service_manager() {
   const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (length <= sizeof(address.sun_path) && socket) {
     std::memcpy(address.sun_path, path, length);
-    if (path[0] == '@') address.sun_path[0] = '\0';  // an abstract one
+    if (path[0] == '@') address.sun_path[0] = '\0';  // an abstract socket
     constexpr std::string_view kReady = "READY=1";
     sendto(socket.get(), kReady.data(), kReady.size(), MSG_NOSIGNAL,
            reinterpret_cast<const sockaddr*>(&address),
@@ -112,7 +113,7 @@ void tell_service_manager() {
   unsetenv("NOTIFY_SOCKET");
 }
 
-// What someone who started the daemon in a terminal would wait for in vain, unless there is a log.
+// A greeting for users who start the daemon in a terminal without a log.
 class Greeting {
  public:
   Greeting(const Config& config, const CommandLine& line)
@@ -159,7 +160,7 @@ int replay_capture(const CommandLine& line) {
 }
 
 int listen(const CommandLine& line) {
-  // What the caller left open is neither ours nor our commands'.
+  // Neither the daemon nor its commands may use the caller's descriptors.
   close_inherited(STDERR_FILENO);
   // A daemon leaves its working directory, so paths must not depend on it.
   SystemFiles files(working_directory());
@@ -242,7 +243,7 @@ int run(const CommandLine& line) {
 
 }  // namespace
 
-// Those that are there to print have not succeeded if nobody can read it.
+// A task whose purpose is to print fails if the output cannot be written.
 int run_task(const CommandLine& line) {
   using Task = CommandLine::Task;
   const int status = run(line);

@@ -27,7 +27,7 @@
 namespace knockd {
 namespace {
 
-// The clock of a capture is the wall clock's time since the epoch, as an Instant.
+// A capture's clock is the wall clock, as an Instant since the epoch.
 std::string stamp(Instant time) {
   const int64_t nanoseconds = time.time_since_epoch().count();
   const auto seconds = static_cast<time_t>(nanoseconds / 1'000'000'000);
@@ -38,7 +38,7 @@ std::string stamp(Instant time) {
                 static_cast<int>(nanoseconds % 1'000'000'000 / 1000));
 }
 
-// Each door's one-time sequences, used up in memory alone.
+// Each door's one-time sequences, used up only in memory.
 class OneTimeLists {
  public:
   explicit OneTimeLists(const Config& config) {
@@ -50,7 +50,7 @@ class OneTimeLists {
     }
   }
 
-  // Uses up a sequence, with those that were skipped. Returns what is in force from then on.
+  // Uses up a sequence and the skipped ones. Returns those in force afterwards.
   std::vector<Sequence> use(DoorNumber door, const Sequence& knocked,
                             const std::vector<Sequence>& skipped) {
     std::string& text = texts_[door];
@@ -80,8 +80,8 @@ class Replay : TrackerSink {
 
   bool has_memory() const { return tracker_.has_memory(); }
 
-  // Lets time pass, with what happens on the way at its own time. A capture's clock may have been
-  // set back; here time stands still until it is caught up.
+  // Advances time, handling events on the way at their own time. A capture's clock may have been
+  // set back; time then stands still until it catches up.
   void advance(Instant time) {
     for (auto next = next_moment(); next && *next <= time; next = next_moment()) {
       now_ = std::max(now_, *next);
@@ -107,8 +107,8 @@ class Replay : TrackerSink {
     opened_.clear();
   }
 
-  // What a capture's end leaves open is told as well: stop commands at their time. Then what became
-  // of each source.
+  // Also prints the stop commands after the capture's end, at their time; then the outcome of each
+  // source.
   void finish() {
     while (const auto next = next_moment()) advance(*next);
     if (!explains_) return;
@@ -138,7 +138,7 @@ class Replay : TrackerSink {
     std::printf("%s%s\n", stamp(now_).c_str(), line.c_str());
   }
 
-  // When something happens next without a packet.
+  // The time of the next event without a packet.
   std::optional<Instant> next_moment() const {
     std::optional<Instant> left_out;
     if (rate_.refused() != 0) left_out = rate_.window_end();
@@ -154,7 +154,7 @@ class Replay : TrackerSink {
   }
   int64_t unix_time() const { return unix_time(now_); }
 
-  // Codes are those of the capture's time.
+  // Uses the codes of the capture's time.
   void follow_codes() {
     if (codes_.is_empty() || step_at(unix_time()) == step_) return;
     step_ = step_at(unix_time());
@@ -182,10 +182,10 @@ class Replay : TrackerSink {
   void on_event(const KnockEvent& event) override {
     if (explains_) summary_.on_event(event, now_);
     if (event.kind == EventKind::kOpen) {
-      // The tracker is in the middle of a packet: what needs it waits until it is done.
+      // The tracker is handling a packet: handle the event afterwards.
       return opened_.push_back(event);
     }
-    // Of a wrong knock there is no line; with -D its packet is explained.
+    // A wrong knock has no line; with -D its packet is explained.
     const DoorNumber number = rules_.door_of(event.door);
     const Door& door = config_.doors[number];
     if (event.kind == EventKind::kWrongCode) {
@@ -203,7 +203,7 @@ class Replay : TrackerSink {
                            door == kNoDoor ? std::string_view() : config_.doors[door].name));
   }
 
-  // Commands end at once here, and what is recorded is so at once.
+  // Here commands end at once, and records are written at once.
   void carry_out() {
     for (auto actions = openings_.take_actions(); !actions.empty();
          actions = openings_.take_actions()) {

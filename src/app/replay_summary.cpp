@@ -17,7 +17,7 @@ std::string seconds_text(Duration duration) {
   return format("%lld s", static_cast<long long>(duration / std::chrono::seconds(1)));
 }
 
-// In tenths of a second, rounded up: what is late is never 0.0 s late.
+// In tenths of a second, rounded up, so that it is never 0.0 s.
 std::string lateness_text(Duration late) {
   constexpr Duration kTenth = std::chrono::milliseconds(100);
   const auto tenths = std::max<int64_t>(1, (late + kTenth - Duration(1)) / kTenth);
@@ -25,7 +25,7 @@ std::string lateness_text(Duration late) {
                 static_cast<long long>(tenths % 10));
 }
 
-// How far a source came at a door.
+// The progress of a source at a door.
 size_t reached(uint64_t opened, uint8_t stage) { return opened > 0 ? kMaxKnocks + 1 : stage; }
 
 }  // namespace
@@ -64,7 +64,7 @@ void ReplaySummary::on_explanation(const Explanation& explanation, Instant now) 
 void ReplaySummary::on_event(const KnockEvent& event, Instant now) {
   const bool is_told = event.kind == EventKind::kOpen || event.kind == EventKind::kScan ||
                        event.kind == EventKind::kTimeout;
-  if (!is_told) return;  // the others are known from what was explained
+  if (!is_told) return;  // the other events are known from explanations
   Record& one = record(event.source, event.door);
   if (event.kind == EventKind::kOpen) {
     ++one.opened;
@@ -90,7 +90,7 @@ ReplaySummary::Record& ReplaySummary::record(const IpAddress& source, DoorNumber
 
 // --- What went wrong ---------------------------------------------------------------------------
 
-// The knock that an attempt of this source waited for until it was over.
+// Finds the knock that an expired attempt of this source was waiting for.
 void ReplaySummary::look_for_late(const Packet& packet, Instant now) {
   const Knock knock{packet.destination_port, packet.protocol};
   for (auto one = records_.lower_bound({packet.source, 0});
@@ -106,7 +106,7 @@ void ReplaySummary::look_for_late(const Packet& packet, Instant now) {
   }
 }
 
-// A packet that no door took: what each door that has its port could have done with it.
+// For a packet that no door accepted: checks the rules of each door with its port.
 void ReplaySummary::look_at_rules(const Packet& packet) {
   for (size_t rule = 0; rule < rules_.all().size(); ++rule) {
     look_at_rule(packet, static_cast<DoorNumber>(rule));
@@ -129,7 +129,7 @@ void ReplaySummary::look_at_rule(const Packet& packet, DoorNumber rule) {
   if (!what.empty()) add_obstacle(packet, rule, knock_text(rule, knock) + what);
 }
 
-// Why a packet to the port of this knock is not the knock, behind "knock N"; empty if it is.
+// Why a packet to the port of this knock is not the knock, as text after "knock N"; empty if it is.
 std::string ReplaySummary::obstacle_of(const Packet& packet, DoorNumber rule,
                                        const Knock& knock) const {
   const DoorRule& door = rules_.all()[rule];
@@ -150,7 +150,7 @@ std::string ReplaySummary::knock_text(DoorNumber rule, size_t knock) const {
   return format("knock %zu (%s)", knock + 1, text_of(rules_.sequence(rule)[knock]).c_str());
 }
 
-// An attempt in progress goes on; without one, this is all that is known of the source.
+// An attempt in progress continues; without one, this is all there is about the source.
 void ReplaySummary::add_obstacle(const Packet& packet, DoorNumber rule, std::string why) {
   Record& one = record(packet.source, rule);
   if (one.stage > 0) {
@@ -160,7 +160,7 @@ void ReplaySummary::add_obstacle(const Packet& packet, DoorNumber rule, std::str
   }
 }
 
-// An attempt is over at this stage.
+// An attempt ended at this stage.
 void ReplaySummary::fail(Record& record, uint8_t stage, std::string why) {
   record.stage = 0;
   record.obstacle.clear();
@@ -170,7 +170,7 @@ void ReplaySummary::fail(Record& record, uint8_t stage, std::string why) {
   record.why = std::move(why);
 }
 
-// The knock that was waited for did not come later either.
+// The expected knock did not come later either.
 void ReplaySummary::end_late(Record& record) {
   if (!record.late) return;
   const Late late = *record.late;
@@ -196,7 +196,7 @@ void ReplaySummary::forget_the_least() {
 
 // --- Lines -------------------------------------------------------------------------------------
 
-// What is known of a source when the capture is over.
+// The record of a source at the end of the capture.
 ReplaySummary::Record ReplaySummary::ended(const Record& record, DoorNumber rule) const {
   Record one = record;
   end_late(one);
@@ -229,7 +229,7 @@ std::string ReplaySummary::line_of(const Key& key, const Record& record) const {
   std::string text = key.first.to_string() + ": " + door.name + ": ";
   if (record.opened > 0) text += "opened";
   if (record.opened > 1) text += " " + counted(record.opened, "time");
-  // Of one-time sequences with a common beginning all but one fail.
+  // All but one of several one-time sequences with a common beginning fail.
   const bool is_all = record.opened > 0 && !door.one_time_file.empty();
   if (record.why.empty() || is_all) return text;
   if (record.opened > 0) text += "; another attempt: ";
@@ -252,7 +252,7 @@ void ReplaySummary::add_untried_doors(std::vector<std::string>& lines) const {
 }
 
 std::vector<std::string> ReplaySummary::lines() const {
-  using Rank = std::tuple<size_t, uint64_t, std::string>;  // the farthest is the least
+  using Rank = std::tuple<size_t, uint64_t, std::string>;  // the farthest sorts first
   std::multiset<Rank> ranks;
   for (const auto& [key, one] : by_door()) {
     if (one.opened == 0 && one.why.empty()) continue;

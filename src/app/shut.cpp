@@ -38,7 +38,7 @@ int fail(const std::string& why) {
   return 1;
 }
 
-// The last table that the kernel took, for a configuration that says nothing.
+// Loads the last table that the kernel accepted, for a faulty configuration.
 int shut_as_before(const Config& config) {
   const KeptTable kept(kept_table_file(config));
   const std::string ruleset = kept.ruleset();
@@ -68,7 +68,7 @@ int unshut_table(const Config& config, const std::string& table) {
   EventLoop loop;
   Log log;
   ShutPorts ports(loop, log, table);
-  // A daemon would only make it again.
+  // A running daemon would only recreate it.
   if (const std::string fault = ports.take(); !fault.empty()) {
     return fail(fault + ", nothing was changed");
   }
@@ -93,7 +93,7 @@ int shut_ports(const CommandLine& line) {
       std::fprintf(stderr, "%s\n", complaint.to_string().c_str());
     }
   }
-  // Where no interface is named, at all but loopback, until the daemon knows its own.
+  // If no interface is named: at all except loopback, until the daemon knows its own.
   InterfaceMonitor monitor;
   if (const Status begun = monitor.begin(); !begun) {
     return fail("no port is shut: " + begun.error().text);
@@ -123,7 +123,7 @@ int unshut_ports(const CommandLine& line) {
   const Config& config = loaded ? *loaded : loaded.error().read;
   const std::string kept = KeptTable(kept_table_file(config)).name();
   int status = unshut_table(config, config.table);
-  // It has another name if `Table` was changed since, or cannot be read.
+  // The kept name differs if `Table` was changed since, or cannot be read.
   if (!kept.empty() && kept != config.table) status |= unshut_table(config, kept);
   return status;
 }

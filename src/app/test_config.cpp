@@ -15,7 +15,7 @@
 namespace knockd {
 namespace {
 
-// The files of this machine, kept as they were read: a pipe gives its text once.
+// The files of this machine, cached: a pipe can be read only once.
 class KeptFiles : public SystemFiles {
  public:
   Text read(const std::string& path) override {
@@ -24,7 +24,7 @@ class KeptFiles : public SystemFiles {
     return text;
   }
 
-  // A line of a file that was read, as its places count them; empty if there is none.
+  // A line of a cached file, by its number in places; empty if there is none.
   std::string_view line_at(const Place& place) const {
     const auto found = files_.find(place.file);
     const auto index = static_cast<size_t>(place.line) - 1;
@@ -35,7 +35,7 @@ class KeptFiles : public SystemFiles {
  private:
   struct File {
     std::unique_ptr<const std::string> text;
-    std::vector<std::string_view> lines;  // of that
+    std::vector<std::string_view> lines;  // of `text`
   };
 
   void keep(const std::string& path, const std::string& read) {

@@ -6,8 +6,8 @@
 
 namespace knockd {
 
-// Asks, and prints the answer. Returns the exit status: what the daemon says, or 3 if there is
-// none.
+// Sends the request and prints the answer. Returns the exit status: the daemon's, or 3 without a
+// daemon.
 int ask(const CommandLine& line);
 
 }  // namespace knockd

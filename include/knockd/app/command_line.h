@@ -13,12 +13,12 @@ struct CommandLine {
   enum class Task { kListen, kTest, kReplay, kShut, kUnshut, kAsk, kVersion, kHelp };
 
   Task task = Task::kListen;
-  std::string config_file;           // the default if none was named
+  std::string config_file;           // the default if not given
   std::string capture_file;          // of kReplay
-  std::vector<std::string> request;  // of kAsk: its words, as control/request.h has them
-  std::string control;               // the socket to ask at; empty: as the configuration says
+  std::vector<std::string> request;  // of kAsk: its words, as in control/request.h
+  std::string control;               // the socket; empty: by the configuration
   std::vector<std::string> interfaces;
-  std::vector<std::string> remarks;  // what was accepted but is odd
+  std::vector<std::string> remarks;  // on accepted but odd options
   std::string log_file;
   std::string pid_file;
   bool daemon = false;
@@ -28,7 +28,7 @@ struct CommandLine {
   bool only_v4 = false;
 };
 
-// Something on the command line that is not understood, in one line.
+// An error on the command line, in one line.
 struct UsageError {
   std::string text;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Runs the doors of a configuration over a capture file: what would have happened, when, and with
-// explanations why. Runs and writes nothing.
+// Replays a capture file against the doors of a configuration: prints what would have happened,
+// when, and on request why. Runs no commands and writes no files.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace knockd {
 
 struct ReplayOptions {
   std::string capture_file;  // "-": standard input
-  bool explain = false;      // tell what becomes of each packet
+  bool explain = false;      // explain each packet
   bool only_v4 = false;
 };
 

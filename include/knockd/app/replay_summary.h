@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a replay with -D says at its end: for each source and door how far the knocks came, and what
-// went wrong with the next one. Pure: built from what the tracker explains and tells.
+// The summary of a replay with -D: for each source and door how far the knocks came, and what went
+// wrong with the next one. Pure: built from the tracker's explanations and events.
 #pragma once
 
 #include <cstdint>
@@ -17,41 +17,41 @@
 
 namespace knockd {
 
-// Remembers at least those kMostRemembered pairs of source and door that came farthest, however
-// many there are in a capture.
+// Remembers at least the kMostRemembered pairs of source and door that came farthest, for captures
+// of any size.
 class ReplaySummary {
  public:
   static constexpr size_t kMostLines = 20;  // of sources, and as many of doors
   static constexpr size_t kMostRemembered = 4096;
 
-  // Both must stay; `rules` with the sequences that are in force.
+  // Both must outlive this; `rules` must have the sequences in force.
   ReplaySummary(const std::vector<Door>& doors, const DoorRules& rules)
       : doors_(doors), rules_(rules), was_tried_(doors.size()) {}
 
-  // In the order of the tracker, with the time of the packet, or of the timeout.
+  // To be called in the tracker's order, with the time of the packet or timeout.
   void on_explanation(const Explanation& explanation, Instant now);
   void on_event(const KnockEvent& event, Instant now);
 
-  // The farthest first, then the doors at which nobody knocked.
+  // The farthest first, then doors without knocks.
   std::vector<std::string> lines() const;
 
  private:
-  // An attempt that took too long, until it is known whether its next knock came later.
+  // An expired attempt, while its next knock may still come.
   struct Late {
     uint8_t stage = 0;
     Knock expected;
     Instant over;
   };
-  // What one source did at one rule.
+  // The record of one source at one rule.
   struct Record {
     uint64_t order = 0;    // of the first packet
     uint64_t opened = 0;   // times
     uint8_t stage = 0;     // of the attempt in progress
     size_t knocks = 0;     // of the sequence
-    std::string obstacle;  // why its next knock did not count although it came
+    std::string obstacle;  // why its next knock came but was not accepted
     std::optional<Late> late;
-    uint8_t farthest = 0;  // stage of the attempt that failed and came farthest
-    std::string why;       // it failed; empty: none did
+    uint8_t farthest = 0;  // stage of the failed attempt that came farthest
+    std::string why;       // that attempt failed; empty: none failed
   };
   using Key = std::pair<IpAddress, DoorNumber>;  // source and rule, or source and door
 

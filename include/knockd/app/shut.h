@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Shuts the ports of doors with Open before any daemon runs, or opens them to all again; and what
-// -t must know of where they would be shut.
+// Shuts the ports of doors with Open before a daemon runs, or opens them to all again. Also finds
+// for -t the interfaces where they would be open.
 #pragma once
 
 #include <string>
@@ -11,13 +11,13 @@
 
 namespace knockd {
 
-// knockd --shut and --unshut: the status to exit with.
+// knockd --shut and --unshut. Returns the exit status.
 int shut_ports(const CommandLine& line);
 int unshut_ports(const CommandLine& line);
 
-// The interfaces, each with its first address ("eth1 (192.0.2.1)"), at which the daemon would not
-// listen although other networks may reach them: with an address that is neither of loopback nor of
-// the link alone.
+// The interfaces, each with its first address ("eth1 (192.0.2.1)"), on which the daemon would not
+// listen although other networks may reach them: those with an address beyond loopback and
+// link-local.
 std::vector<std::string> other_entrances(const CommandLine& line, const Config& config);
 
 }  // namespace knockd

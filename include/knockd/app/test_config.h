@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What -t prints of a configuration: each finding with its line, a caret under the place, and what
-// to write instead where that is known.
+// The output of -t for a configuration: each finding with its line, a caret under the place, and
+// what to write instead if known.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@ struct TestReport {
   std::string text;      // whole lines
 };
 
-// `warnings_of` is asked for the warnings of a configuration without errors.
+// Calls `warnings_of` for the warnings of a configuration without errors.
 TestReport test_config(const std::string& file,
                        const std::function<std::vector<Complaint>(const Config&)>& warnings_of);
 
