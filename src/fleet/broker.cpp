@@ -23,18 +23,19 @@ constexpr Duration kFirstPause = milliseconds(250);
 constexpr Duration kLongestPause = seconds(10);
 constexpr Duration kFirstTwinPause = seconds(5);
 constexpr Duration kLongestTwinPause = seconds(300);
-// A connection that lasted so long is no failure when it ends; twins take turns.
+// A connection that lasted this long does not count as a failure when it ends; but twins disconnect
+// each other in turns.
 constexpr Duration kStable = seconds(60);
 constexpr Duration kAlone = 3 * kLongestTwinPause;
-constexpr Duration kPatience = seconds(10);  // from the first packet to being let in
+constexpr Duration kPatience = seconds(10);  // from the first packet to acceptance
 constexpr int kKeepAlive = 10;               // seconds
-constexpr int kReceiveMaximum = 1000;        // messages on the way to us
+constexpr int kReceiveMaximum = 1000;        // unacknowledged messages to us
 constexpr Duration kLongestRead = milliseconds(2);
 constexpr int kQos = 1;
-// Messages that the broker has yet to acknowledge: the library keeps them all.
+// Messages not yet acknowledged by the broker: the library keeps them all.
 constexpr size_t kMostUnacknowledged = 65536;
 
-// Half of it to all of it: thousands that lose one broker do not come back as one.
+// From half of it to all of it, so that thousands that lose a broker do not reconnect at once.
 Duration jittered(Duration pause) {
   uint32_t number = 0;
   if (getrandom(&number, sizeof(number), 0) != sizeof(number)) return pause;
@@ -52,7 +53,7 @@ std::optional<Duration> expiry_of(const mosquitto_property* properties) {
 
 }  // namespace
 
-// From the library's C to here.
+// The library's C callbacks.
 struct Broker::Callbacks {
   static Broker& of(void* object) {
     auto& broker = *static_cast<Broker*>(object);
@@ -224,7 +225,7 @@ void Broker::on_connack(int reason) {
   state_ = State::kConnected;
   connected_ = BootClock::now();
   patience_.set(std::nullopt);
-  // Some brokers hang up on who may not write: it is not said again each time.
+  // Some brokers disconnect clients without write permission: log that once.
   if (!is_refused_) {
     log_.notice("connected to " + name() + " as gateway " + config_.gateway + " of fleet " +
                 config_.fleet);
@@ -238,14 +239,14 @@ void Broker::on_disconnect(int reason) {
   end(reason >= MQTT_RC_UNSPECIFIED ? mosquitto_reason_string(reason) : text_of(reason));
 }
 
-// What the library says of its errors is less than what it logs: "OpenSSL Error[0]: error:0A000086:
-// SSL routines::certificate verify failed".
+// The library's error texts are less specific than its log: "OpenSSL Error[0]: error:0A000086: SSL
+// routines::certificate verify failed".
 std::string Broker::text_of(int status) const {
   if (const size_t at = library_error_.rfind("::"); at != std::string::npos) {
     return "TLS: " + library_error_.substr(at + 2);
   }
   if (!library_error_.empty()) return library_error_;
-  if (status == MOSQ_ERR_KEEPALIVE) return "it is silent";  // the library says "Unknown error."
+  if (status == MOSQ_ERR_KEEPALIVE) return "it is silent";  // the library has "Unknown error."
   return status == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(status);
 }
 
@@ -265,7 +266,7 @@ void Broker::watch() {
     socket_ = fd;
   }
   if (fd < 0) return end("the connection is lost");
-  // The library does not say that it waits for the connection itself.
+  // The library does not report that it is still connecting.
   sockaddr_storage peer;
   socklen_t length = sizeof(peer);
   const bool is_up = getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) == 0;
@@ -284,7 +285,7 @@ void Broker::on_ready() {
   see_to_end();
 }
 
-// All that has come: behind TLS the kernel does not know that more waits.
+// Reads all that has arrived: with TLS, the kernel does not know that more is buffered.
 void Broker::read_all() {
   const Instant last = BootClock::now() + kLongestRead;
   while (!ended_) {
@@ -297,7 +298,7 @@ void Broker::read_all() {
     }
     if (is_all || mosquitto_socket(session_) < 0) return;
     if (BootClock::now() < last) continue;
-    second_.set(BootClock::now());  // others have a turn first
+    second_.set(BootClock::now());  // other events first
     return;
   }
 }

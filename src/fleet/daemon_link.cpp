@@ -17,10 +17,10 @@ namespace {
 
 constexpr Duration kFirstPause = std::chrono::milliseconds(100);
 constexpr Duration kLongestPause = std::chrono::seconds(5);
-// A daemon that does not answer for so long is asked anew.
+// After this long without an answer, reconnects.
 constexpr Duration kPatience = std::chrono::seconds(30);
 constexpr Duration kBetweenRefusals = std::chrono::seconds(60);
-// Longer lines are none of its.
+// The daemon never sends longer lines.
 constexpr size_t kLongestLine = size_t{64} << 20;  // bytes
 
 }  // namespace
@@ -62,7 +62,7 @@ void DaemonLink::connect() {
   if (!opened) return lost(opened.error().text);
   events_.to_send = "events\n";
   if (!send(events_) || !watch(events_)) return lost(strerror(errno));
-  // Two requests, so that the first one's answer is behind the beginning of the events.
+  // Two requests, so that the first answer comes after the beginning of the events.
   send_request(format("fleet-share\t%s", share_ ? "yes" : "no"), Awaited::kShare);
   is_shared_ = share_;
 }
@@ -118,7 +118,7 @@ void DaemonLink::on_ready(Line& line) {
   if (line.fd) watch(line);
 }
 
-// False: it is gone.
+// False: the connection is gone.
 bool DaemonLink::send(Line& line) {
   while (!line.to_send.empty()) {
     const ssize_t sent = ::send(line.fd.get(), line.to_send.data(), line.to_send.size(),
@@ -144,7 +144,7 @@ bool DaemonLink::receive(Line& line) {
     const std::string text = line.received.substr(begin, end - begin);
     begin = searched = end + 1;
     on_line(line, text);
-    // What the line said may have ended this connection.
+    // Handling the line may have ended this connection.
     if (!line.fd || line.fd.get() != fd || line.received.size() < begin) return true;
   }
   line.received.erase(0, begin);
@@ -152,7 +152,7 @@ bool DaemonLink::receive(Line& line) {
 }
 
 void DaemonLink::on_gone(Line& line) {
-  // Who has nothing to ask is sent away after some seconds, and comes back with the next request.
+  // The daemon disconnects idle callers after some seconds; the next request reconnects.
   const bool is_idle = &line == &requests_ && awaited_ == Awaited::kNothing && !is_shared_;
   if (is_idle) return close(requests_);
   lost("knockd has ended");
@@ -174,7 +174,7 @@ void DaemonLink::on_event_line(std::string_view text) {
     return send_next();
   }
   if (std::holds_alternative<std::monostate>(event)) return;
-  // Whether it stands in the status is not known: what comes twice does no harm behind it.
+  // The status may or may not include it; handling it again after the status does no harm.
   if (wants_status_) return untold_.push_back(std::move(event));
   owner_.on_event(event);
 }
@@ -190,8 +190,7 @@ void DaemonLink::on_answer(std::string_view text) {
   if (answer->status != 0 && awaited == Awaited::kShare) {
     return lost("knockd refuses: " + answer->text);
   }
-  // What is closed already, and the like, is no news; nor is what is refused again, or all the
-  // time.
+  // Not logged: doors that are already closed and the like, repeated refusals, and floods of them.
   const bool is_news = answer->text != last_refusal_ && loop_.now() >= refusals_silent_until_;
   if (answer->status != 0 && asked_.starts_with("fleet-open") && is_news) {
     last_refusal_ = answer->text;

@@ -17,9 +17,9 @@ constexpr size_t kLongestEvent = size_t{64} << 10;
 constexpr int kDeepest = 8;
 constexpr Duration kLeastLeft = std::chrono::milliseconds(1);
 
-constexpr double kMostSeconds = 9e9;  // that fit into nanoseconds, to the year 2255
+constexpr double kMostSeconds = 9e9;  // fit into nanoseconds, to the year 2255
 
-// Milliseconds, as they are written.
+// Rounded to milliseconds, as they are written.
 std::chrono::milliseconds read_seconds(JsonValue value) {
   const double seconds = std::clamp(value.number().value_or(0), 0.0, kMostSeconds);
   return std::chrono::milliseconds(std::llround(seconds * 1000));
@@ -32,7 +32,7 @@ std::optional<DoorAddress> read_place(JsonValue value) {
   return DoorAddress{std::move(*door), *address};
 }
 
-// Nothing for one without an end: it has nothing to undo.
+// Nothing for one without an end, which has nothing to undo.
 std::optional<LocalOpening> read_opening(JsonValue value) {
   auto place = read_place(value);
   const auto id = value["id"].whole();

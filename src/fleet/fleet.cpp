@@ -15,7 +15,7 @@ constexpr Duration kLongestSync = std::chrono::seconds(1);
 
 constexpr uint32_t kMarkLife = 3600;  // seconds
 
-// Of this run alone.
+// Unique to this run.
 std::string draw_run() {
   uint64_t number = 0;
   if (getrandom(&number, sizeof(number), 0) != sizeof(number)) number = 0;
@@ -74,8 +74,8 @@ void Fleet::on_connected() {
   ledger_.broker_connected();
   carry_out();
   broker_.subscribe(topic_filters(config_.fleet, config_.gateway, config_.doors));
-  // Comes back behind all that is retained. Whoever is next finds it, and knows that we were here:
-  // not every broker tells one whose session was taken over.
+  // Comes back after all retained messages. A twin that connects next also finds it: not every
+  // broker reports that a session was taken over.
   mark_ = run_ + format("-%u", ++connects_);
   broker_.publish(
       {to_text(config_.fleet, {Topic::Kind::kSync, config_.gateway}), mark_, true, kMarkLife});
@@ -108,7 +108,7 @@ void Fleet::on_message(std::string_view text, std::string_view payload,
 
 void Fleet::on_mark(std::string_view mark) {
   if (mark == mark_) return all_has_come();
-  // At our first connection it may be that of an earlier run.
+  // At the first connection it may be from an earlier run.
   if (connects_ > 1 && !mark.starts_with(run_)) broker_.name_twin();
 }
 

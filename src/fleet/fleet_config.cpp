@@ -21,16 +21,16 @@
 namespace knockd {
 namespace {
 
-constexpr size_t kLongestDoor = 200;       // as knockd.conf has it
+constexpr size_t kLongestDoor = 200;       // as in knockd.conf
 constexpr size_t kLongestPassword = 4096;  // bytes
 constexpr size_t kLargestFile = size_t{1} << 20;
 constexpr FileGuard kPasswordGuard = {S_IRWXO | S_IWGRP, "others than its owner and group",
                                       "0600, or 0640"};
 
-// What was read so far, and where each key stands.
+// The configuration so far, and the place of each key.
 struct Draft {
   FleetConfig config;
-  std::map<std::string_view, Place> places;  // by the key as the table has it
+  std::map<std::string_view, Place> places;  // by the key in the table
   FleetComplaints errors;
 
   void error(const Place& place, std::string message) {
@@ -44,7 +44,7 @@ struct Value {
   Place place;
 };
 
-// Puts a value into the draft; returns what was expected if it is none.
+// Stores a value in the draft; returns what was expected if it is invalid.
 using Reader = const char* (*)(FleetConfig& config, std::string_view text);
 
 const char* read_broker(FleetConfig& config, std::string_view text) {
@@ -112,7 +112,7 @@ struct Key {
 constexpr std::string_view kPasswordFile = "Password_File";
 constexpr std::string_view kUseSyslog = "UseSyslog";
 
-// The path of the password stands in the place of the password until the file is read.
+// `password` has the path of its file until that is read.
 constexpr Key kKeys[] = {
     {"Broker", read_broker},
     {"TLS_CA", read_path<&FleetConfig::tls_ca>},
@@ -219,7 +219,7 @@ void require(Draft& draft, const Place& file, std::string_view key, const char* 
   draft.error(file, std::string(key) + " is missing: expected " + what);
 }
 
-// What one key says must go with another.
+// Requires one key with another.
 void require_both(Draft& draft, std::string_view one, std::string_view other) {
   const auto found = draft.places.find(one);
   if (found == draft.places.end() || draft.places.contains(other)) return;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kMostExact = 9007199254740992.0;  // 2^53
 
-// Of valid JSON; what is none is refused by the library, which would recurse as deep.
+// Exact for valid JSON. The library refuses other text, and recurses as deep as it is nested.
 bool is_nested_deeper(std::string_view text, int deepest) {
   int depth = 0;
   bool in_string = false;

@@ -14,13 +14,12 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Ends that differ by less are one: it takes a moment to say them.
+// Ends that differ by less are the same: messages need a moment.
 constexpr Duration kSlack = milliseconds(20);
-// What the broker says is left is in whole seconds, rounded down.
+// The broker's remaining expiry is in whole seconds, rounded down.
 constexpr Duration kExpiryUnit = seconds(1);
 constexpr Duration kBetweenComplaints = seconds(60);
-// Ids of ours that others name are believed so far: enough are left up to 2^53, the last that is
-// read.
+// The highest of our ids accepted from others: leaves enough up to 2^53, the highest that is read.
 constexpr uint64_t kLastLearntId = (uint64_t{1} << 53) - (uint64_t{1} << 50);
 
 }  // namespace
@@ -32,7 +31,7 @@ void Ledger::daemon_is(const DaemonStatus& status, const Clocks& now) {
   has_daemon_ = true;
   facts_ = status.doors;
   warn_of_doors();
-  // What the one before may not have got to.
+  // Requests that the previous daemon may have missed.
   for (auto& [at, place] : places_) {
     if (place.closer.empty()) place.closer = std::exchange(place.closing, "");
   }
@@ -63,7 +62,7 @@ void Ledger::add_here(const LocalOpening& opening, const Clocks& now) {
 void Ledger::opened(const LocalOpening& opening, const Clocks& now) {
   if (!doors_.contains(opening.place.door)) return;
   const auto at = places_.try_emplace(opening.place).first;
-  // One of here that the fleet lengthens keeps the end that is ours to tell.
+  // A local opening prolonged by the fleet keeps its own end, which we publish.
   const auto known = at->second.here.find(opening.id);
   if (known != at->second.here.end() && opening.by_fleet && !known->second.by_fleet) {
     known->second.end = now.end_of(opening.until);
@@ -83,7 +82,7 @@ void Ledger::closed(const DoorAddress& at_place, uint64_t id, ClosedBy by, const
   if (opening == place.here.end()) return;
   const SharedPlace::Here was = opening->second;
   place.here.erase(opening);
-  // What was asked for and not yet done comes behind the close.
+  // A pending request to open follows the close.
   const bool may_reopen = place.asked > now.boot + kSlack;
   if (place.here.empty()) place.asked = {};
   if (place.own && place.own->opening == id) place.own->opening = 0;
@@ -94,7 +93,7 @@ void Ledger::closed(const DoorAddress& at_place, uint64_t id, ClosedBy by, const
 
 void Ledger::closed_by_fleet(Places::iterator at, const SharedPlace::Here& was, const Clocks& now) {
   SharedPlace& place = at->second;
-  // Knocked here behind our word to close, which knew nothing of it: it is opened again.
+  // Knocked here after our request to close, which did not include it: reopen it.
   if (!was.by_fleet && !place.own && was.own_end > now.boot) {
     place.own = {{was.until, next_id(now), was.user}, was.own_end, 0, false};
     if (is_ready()) share(at, now);
@@ -107,7 +106,7 @@ void Ledger::closed_by_hand(Places::iterator at, const SharedPlace::Here& was, b
   SharedPlace& place = at->second;
   const auto [until, end] = place.last_end({was.until, was.end});
   place.mark_held(self_, end, quota_);
-  // Also what an earlier run of ours may have left at the broker.
+  // Also covers messages of an earlier run at the broker.
   place.mark(self_, {next_id(now), end, self_}, quota_);
   if (place.own && broker_ == Broker::kSynced) take_back(at->first, Topic::Kind::kOpen);
   place.own.reset();
@@ -149,7 +148,7 @@ void Ledger::broker_lost() {
 void Ledger::received(const Topic& topic, std::string_view payload, std::optional<Duration> expiry,
                       const Clocks& now) {
   const bool is_own = topic.gateway == self_;
-  // While we are connected nobody else writes there: it is what we have just said.
+  // While we are connected nobody else writes there: it is our own message.
   if (is_own && broker_ != Broker::kSyncing) return;
   if (topic.kind == Topic::Kind::kSync) return;
   if (topic.kind != Topic::Kind::kCode && !doors_.contains(topic.place.door)) return;
@@ -201,7 +200,7 @@ void Ledger::receive_open(const Topic& topic, const OpenMessage& message, Instan
   const auto at = places_.try_emplace(topic.place).first;
   SharedPlace::Held& held = at->second.held[topic.gateway];
   if (!is_known) quota_.count(topic.gateway);
-  // The same again, as after a reconnect, is no reason to begin its time anew.
+  // A repeated message, as after a reconnect, does not restart its time.
   const bool is_same = is_known && held.id == message.id && message.until <= held.until;
   held = {message.id, message.until, is_same ? std::min(held.end, end) : end,
           is_same ? held.since : now.boot, message.user};
@@ -236,7 +235,7 @@ void Ledger::receive_close(const Topic& topic, const CloseMessage& message, Inst
   schedule(at);
 }
 
-// A message that is taken back closes nothing: what it has opened ends at its time.
+// A deleted message closes nothing: the opening ends at its time.
 void Ledger::withdraw(const Topic& topic) {
   const auto at = places_.find(topic.place);
   if (topic.kind != Topic::Kind::kOpen || at == places_.end()) return;
@@ -250,7 +249,7 @@ void Ledger::settle_all(const Clocks& now) {
   for (auto at = places_.begin(); at != places_.end();) settle(at++, now);
 }
 
-// Brings together what was said while one of the two, daemon and broker, was away.
+// Reconciles changes made while the daemon or the broker was away.
 void Ledger::settle(Places::iterator at, const Clocks& now) {
   if (is_ready()) {
     settle_retained(at, now);
@@ -260,7 +259,7 @@ void Ledger::settle(Places::iterator at, const Clocks& now) {
   schedule(at);
 }
 
-// What the broker has of us: ours from before, or of an earlier run.
+// Handles our retained message: from before the reconnect, or of an earlier run.
 void Ledger::settle_retained(Places::iterator at, const Clocks& now) {
   SharedPlace& place = at->second;
   if (!place.retained) return;
@@ -274,14 +273,14 @@ void Ledger::settle_retained(Places::iterator at, const Clocks& now) {
     place.shut = std::max(place.shut, message.until);
     return take_back(at->first, Topic::Kind::kOpen);
   }
-  // Whoever wrote it, it opens no longer than any other.
+  // Limited like the messages of others.
   Instant end = now.end_of(message.until);
   const auto facts = facts_.find(at->first.door);
   if (facts != facts_.end()) end = std::min(end, now.boot + facts->second.open_for);
   place.own = {message, end, 0, true};
 }
 
-// Tells the others of our opening that lasts longest.
+// Publishes our opening that lasts longest.
 void Ledger::share(Places::iterator at, const Clocks& now) {
   SharedPlace& place = at->second;
   if (const auto id = place.longest_here(now.wall)) {
@@ -292,7 +291,7 @@ void Ledger::share(Places::iterator at, const Clocks& now) {
       place.own->opening = *id;
     } else if (!place.is_shut(longest) &&
                (!place.own || longest.until > place.own->message.until)) {
-      // A renewal has an id of its own: who has closed the one before may not have known of it.
+      // A renewal gets a new id: a close of the previous one may not include it.
       place.own = {{longest.until, next_id(now), longest.user}, longest.own_end, *id, false};
     }
   }
@@ -320,11 +319,11 @@ void Ledger::publish_close(Places::iterator at, const Clocks& now) {
 
 void Ledger::take_back(const DoorAddress& at, Topic::Kind kind) { act(Publish{{kind, self_, at}}); }
 
-// Has the daemon open what is held, and close what is closed.
+// Requests from the daemon to open held doors and to close closed ones.
 void Ledger::reconcile(Places::iterator at, const Clocks& now) {
   if (!has_daemon_ || broker_ == Broker::kSyncing) return;
   const auto facts = facts_.find(at->first.door);
-  // One that is gone since, or has nothing to undo, opens no more; what is open of it is closed.
+  // A door that was removed or has nothing to undo is not opened; its open ones are closed.
   const bool opens = facts != facts_.end() && facts->second.closes;
   SharedPlace& place = at->second;
   const SharedPlace::Hold hold =
@@ -337,7 +336,7 @@ void Ledger::reconcile(Places::iterator at, const Clocks& now) {
   if (place.closer.empty() || hold.end > now.boot) return;
   const std::string closer = std::exchange(place.closer, "");
   if (open_until <= now.boot + kSlack) return;
-  // It counts as closed from here on: what comes next is asked for behind this.
+  // It counts as closed from now on: later requests follow this one.
   place.here.clear();
   place.asked = {};
   place.closing = closer;
@@ -377,7 +376,7 @@ std::optional<Instant> Ledger::alarm() const {
   return due_.begin()->first;
 }
 
-// Notes when the next thing of this place ends; forgets a place of which nothing is left.
+// Sets when the next part of this place ends; removes an empty place.
 void Ledger::schedule(Places::iterator at) {
   SharedPlace& place = at->second;
   if (place.due) due_.erase({*place.due, at->first});
@@ -411,7 +410,7 @@ void Ledger::warn_of_doors() {
   }
 }
 
-// Greater than all before, those of earlier runs included.
+// Greater than all earlier ids, also of previous runs.
 uint64_t Ledger::next_id(const Clocks& now) {
   const auto ms = std::max<int64_t>(duration_cast<milliseconds>(now.wall).count(), 0);
   last_id_ = std::max(last_id_ + 1, static_cast<uint64_t>(ms));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// knockd-fleet: one knock, every gateway. Reads its configuration, gives up its rights, and follows
-// daemon and broker until it is told to leave.
+// knockd-fleet: one knock, every gateway. Reads its configuration, drops its privileges, and
+// follows daemon and broker until a signal ends it.
 #include <getopt.h>
 #include <signal.h>
 #include <unistd.h>

@@ -11,7 +11,7 @@ namespace knockd {
 namespace {
 
 constexpr int kDeepest = 3;
-constexpr double kLastSecond = 9e9;  // that fits into nanoseconds: of the year 2255
+constexpr double kLastSecond = 9e9;  // fits into nanoseconds: the year 2255
 constexpr uint64_t kLastStep = uint64_t{1} << 40;
 
 std::optional<JsonTree> parse(std::string_view payload) {
@@ -21,7 +21,7 @@ std::optional<JsonTree> parse(std::string_view payload) {
 std::optional<WallTime> read_time(JsonValue value) {
   const auto seconds = value.number();
   if (!seconds || *seconds <= 0 || *seconds >= kLastSecond) return std::nullopt;
-  // In milliseconds, as it is written.
+  // Rounded to milliseconds, as it is written.
   return std::chrono::milliseconds(std::llround(*seconds * 1000));
 }
 

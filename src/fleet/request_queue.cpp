@@ -15,7 +15,7 @@ void RequestQueue::add(DaemonRequest request) {
     const DoorAddress place = close->place;
     return add_close(place, std::move(request));
   }
-  // Knockers wait for codes, nobody for the rest.
+  // Knockers wait for codes only.
   requests_.push_front(std::move(request));
 }
 
@@ -28,7 +28,7 @@ void RequestQueue::add_open(const DoorAddress& place, DaemonRequest request) {
   }
 }
 
-// What was to open before it need not.
+// Earlier requests to open are obsolete.
 void RequestQueue::add_close(const DoorAddress& place, DaemonRequest request) {
   if (const auto open = opens_.extract(place)) requests_.erase(open.mapped());
   const auto [waiting, is_first] = closes_.try_emplace(place);

@@ -18,14 +18,14 @@
 namespace knockd {
 namespace {
 
-// The library takes messages of 256 MB from whoever sends them, and keeps some.
+// The library accepts messages of 256 MB from any sender, and keeps some.
 constexpr rlim_t kMostMemory = rlim_t{256} << 20;  // bytes
 
 #ifdef KNOCKD_SANDBOX
 
 void allow_memory_and_time(SystemCallFilter& filter) {
-  // Name services are libraries that are loaded when they are needed: code from files may be
-  // mapped, but none that was written here.
+  // Name services are libraries loaded on demand: code may be mapped only from files and without
+  // write access.
   constexpr uint32_t kWriteAndRun = PROT_WRITE | PROT_EXEC;
   filter.allow({SCMP_SYS(mmap), SCMP_SYS(mmap2)}, {has_bits(2, PROT_EXEC, 0)});
   filter.allow({SCMP_SYS(mmap), SCMP_SYS(mmap2)},
@@ -70,7 +70,7 @@ void allow_descriptors(SystemCallFilter& filter) {
                 SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(fstatfs), SCMP_SYS(access),
                 SCMP_SYS(faccessat), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getcwd),
                 SCMP_SYS(getdents64)});
-  // To be read, or to be appended to.
+  // Only for reading or appending.
   constexpr uint32_t kChanging = O_CREAT | O_TRUNC;
   filter.allow({SCMP_SYS(open)}, {has_bits(1, O_ACCMODE | kChanging, O_RDONLY)});
   filter.allow({SCMP_SYS(openat)}, {has_bits(2, O_ACCMODE | kChanging, O_RDONLY)});
@@ -86,17 +86,18 @@ void allow_sockets(SystemCallFilter& filter) {
 }
 
 Status allow_few_system_calls() {
-  // What name services and the TLS library try and can do without is refused, not punished.
+  // Calls that name services and the TLS library try but do not need are refused without ending the
+  // process.
   SystemCallFilter filter(SCMP_ACT_ERRNO(EPERM));
   allow_memory_and_time(filter);
   allow_descriptors(filter);
   allow_sockets(filter);
-  // Nothing of ours ever tries these.
+  // knockd-fleet never uses these.
   filter.kill({SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork),
                SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
                SCMP_SYS(process_vm_writev), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4)});
   const int status = filter.load();
-  // A kernel without seccomp (some routers) still has all the rest.
+  // Some routers' kernels lack seccomp; the other restrictions still apply.
   if (status != 0 && status != -EINVAL && status != -ENOSYS && status != -ECANCELED) {
     errno = -status;
     return fault_of("seccomp");
@@ -112,7 +113,7 @@ Status enter_fleet_sandbox() {
   if (prctl(PR_SET_DUMPABLE, 0) != 0) return fault_of("PR_SET_DUMPABLE");
   if (Status done = limit_resource(RLIMIT_NPROC, 0, "RLIMIT_NPROC"); !done) return done;
   if (Status done = limit_resource(RLIMIT_CORE, 0, "RLIMIT_CORE"); !done) return done;
-#ifndef __SANITIZE_ADDRESS__  // whose own memory is terabytes
+#ifndef __SANITIZE_ADDRESS__  // which maps terabytes
   if (Status done = limit_resource(RLIMIT_DATA, kMostMemory, "RLIMIT_DATA"); !done) return done;
 #endif
 #ifdef KNOCKD_SANDBOX

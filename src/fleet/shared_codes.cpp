@@ -9,7 +9,7 @@ namespace {
 using std::chrono::duration_cast;
 using std::chrono::seconds;
 
-// Steps of codes that are believed.
+// Accepted steps of codes.
 constexpr Step kStepsAhead = 2;
 constexpr Step kStepsBehind = 10;
 constexpr Duration kBetweenForgetting = seconds(1);
@@ -21,7 +21,7 @@ std::vector<FleetAction> SharedCodes::used(const UsedCode& used, bool has_broker
   std::vector<FleetAction> actions;
   const Key key{used.secret, used.code.address.is_v4()};
   Seen& seen = here_[key];
-  if (seen.waits != 0) actions.push_back(FleetShared{seen.waits});  // it never waits for two of one
+  if (seen.waits != 0) actions.push_back(FleetShared{seen.waits});  // one wait for each
   seen = {used.code, self_, now, has_broker ? used.id : 0};
   if (has_broker) {
     actions.push_back(publish(key, seen));

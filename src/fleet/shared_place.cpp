@@ -8,7 +8,7 @@
 namespace knockd {
 namespace {
 
-// Ends of one opening, as told before and after a restart.
+// The tolerance for ends of one opening, reported before and after a restart.
 constexpr Duration kSameOpening = std::chrono::seconds(1);
 
 }  // namespace
@@ -37,7 +37,7 @@ std::optional<uint64_t> SharedPlace::longest_here(WallTime now) const {
   return longest;
 }
 
-// Our own is not capped: the daemon has granted it.
+// Our own is not limited: the daemon has granted it.
 SharedPlace::Hold SharedPlace::longest_hold(Duration open_for, const std::string& self) const {
   Hold longest;
   if (own) longest = {own->end, self, own->message.user};
@@ -45,7 +45,7 @@ SharedPlace::Hold SharedPlace::longest_hold(Duration open_for, const std::string
     const Instant end = std::min(message.end, message.since + open_for);
     if (end > longest.end) longest = {end, gateway, message.user};
   }
-  // Of those that are not told yet; they are open.
+  // Of unpublished ones; they are open.
   for (const auto& [id, opening] : here) {
     const bool holds = !opening.by_fleet && !is_shut(opening) && opening.own_end > longest.end;
     if (holds) longest = {opening.own_end, self, opening.user};

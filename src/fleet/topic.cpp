@@ -27,7 +27,7 @@ std::optional<DoorAddress> read_place(std::string_view door, std::string_view ad
   auto name = percent_decode(door);
   const auto host = IpAddress::parse(address);
   if (!name || name->empty() || !host || !host->is_unicast()) return std::nullopt;
-  if (host->to_string() != address) return std::nullopt;  // one text for each
+  if (host->to_string() != address) return std::nullopt;  // one text per address
   return DoorAddress{std::move(*name), *host};
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The connection to the MQTT 5 broker, by libmosquitto in the event loop: made anew with growing
-// pauses, each time as a new session, so that nothing that was said before comes later than what is
-// said now. What the messages mean is the owner's business.
+// The connection to the MQTT 5 broker, by libmosquitto in the event loop. Reconnects with growing
+// pauses, each time as a new session, so that no old message arrives after a new one. The owner
+// handles the messages.
 #pragma once
 
 #include <cstdint>
@@ -26,13 +26,13 @@ class Broker {
   class Owner {
    public:
     virtual ~Owner() = default;
-    // It has let us in. Filters and messages may be sent from here on.
+    // The broker has accepted the connection. Filters and messages may be sent from now on.
     virtual void on_connected() = 0;
     virtual void on_lost() = 0;
-    // `expiry`: what is left of the message's, where it has one.
+    // `expiry`: the message's remaining one, if any.
     virtual void on_message(std::string_view topic, std::string_view payload,
                             std::optional<Duration> expiry) = 0;
-    // The broker has it, or refuses it.
+    // The broker has received or refused the message.
     virtual void on_published(uint64_t token) = 0;
   };
 
@@ -41,7 +41,7 @@ class Broker {
     std::string payload{};
     bool retain = false;
     uint32_t expiry = 0;  // seconds; 0: none
-    uint64_t token = 0;   // for on_published(); 0: not to be called
+    uint64_t token = 0;   // for on_published(); 0: no call
   };
 
   Broker(EventLoop& loop, Log& log, const FleetConfig& config, Owner& owner);
@@ -50,12 +50,13 @@ class Broker {
   Broker& operator=(const Broker&) = delete;
 
   void start() { connect(); }
-  // Says goodbye.
+  // Disconnects.
   void stop();
-  // Nothing happens while there is no connection.
+  // Does nothing without a connection.
   void subscribe(const std::vector<std::string>& filters);
   void publish(const Message& message);
-  // Another has connected by our name: says so, and does not come back soon when it does so again.
+  // Another client has connected with our name: logs that, and delays the reconnect if it happens
+  // again.
   void name_twin();
 
  private:
@@ -68,7 +69,7 @@ class Broker {
   void read_all();
   void on_second();
   void watch();
-  // Nothing of ours is destroyed while the library calls us: what ended is seen to afterwards.
+  // Must not destroy anything during a callback of the library: cleanup follows later.
   void end(std::string why);
   void see_to_end();
   void on_connack(int reason);
@@ -84,12 +85,12 @@ class Broker {
   int socket_ = -1;
   State state_ = State::kAway;
   std::optional<std::string> ended_{};  // why
-  bool has_twin_ = false;               // another has our name
-  bool is_refused_ = false;         // it was said that our messages, or subscriptions, are refused
-  bool was_called_ = false;         // by the library
-  std::string library_error_;       // the last that it has logged
-  std::map<int, uint64_t> tokens_;  // by the message's number
-  size_t unacknowledged_ = 0;       // messages of ours
+  bool has_twin_ = false;               // another client has our name
+  bool is_refused_ = false;             // logged that our messages or subscriptions are refused
+  bool was_called_ = false;             // by the library
+  std::string library_error_;           // the last one in its log
+  std::map<int, uint64_t> tokens_;      // by the message's number
+  size_t unacknowledged_ = 0;           // our messages
   Instant connected_{};
   GrowingPause pause_;
   GrowingPause twin_pause_;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Both clocks at one moment: what ends here does so by the one that nobody sets, what is said to
-// others is by the other.
+// Both clocks at one moment. Local deadlines use the boot clock, messages to others the wall clock.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +15,7 @@ struct Clocks {
   Instant boot{};
   WallTime wall{};
 
-  // Never beyond what a clock that was never set, or a hostile message, can say.
+  // Clamped, against a wall clock that was never set and hostile messages.
   Instant end_of(WallTime until) const {
     return boot + std::clamp<Duration>(until - wall, Duration::zero(), kLongestTime);
   }

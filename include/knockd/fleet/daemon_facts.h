@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the daemon here says of its doors, as values.
+// The local daemon's reports of its doors, as values.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,11 @@
 namespace knockd {
 
 struct LocalOpening {
-  uint64_t id = 0;  // the daemon's; begins anew with the daemon
+  uint64_t id = 0;  // the daemon's; restarts with the daemon
   DoorAddress place{};
   WallTime until{};
   std::string user{};
-  bool by_fleet = false;  // opened, or lengthened, by our word
+  bool by_fleet = false;  // opened or prolonged on our request
 };
 
 struct DoorFacts {
@@ -34,7 +34,7 @@ struct DaemonStatus {
 enum class ClosedBy : uint8_t { kTime, kHand, kFleet, kShutdown };
 
 struct UsedCode {
-  uint64_t id = 0;  // of this use, by which the daemon waits for fleet-shared
+  uint64_t id = 0;  // of this use, for which the daemon waits for fleet-shared
   std::string secret{};
   CodeMessage code{};
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The two connections to the daemon's control socket: one that follows its events, one for
-// requests, which are answered one by one. Where the daemon ends or restarts, both are made anew
-// with growing pauses, and its status is read again.
+// The two connections to the daemon's control socket: one follows its events, one sends requests,
+// answered one by one. If the daemon ends or restarts, both reconnect with growing pauses, and its
+// status is read again.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ class DaemonLink {
   class Owner {
    public:
     virtual ~Owner() = default;
-    // What happened before is in the status; what happens from here on is told by on_event().
+    // Earlier events are in the status; on_event() reports later ones.
     virtual void on_daemon(const DaemonStatus& status) = 0;
     virtual void on_daemon_lost() = 0;
     virtual void on_event(const DaemonEvent& event) = 0;
@@ -36,9 +36,9 @@ class DaemonLink {
   DaemonLink& operator=(const DaemonLink&) = delete;
 
   void start() { connect(); }
-  // Whether the daemon is to wait before a code opens, now and whenever it is there anew.
+  // Whether the daemon must wait before a code opens, now and after each reconnect.
   void share(bool share);
-  // Nothing happens while the daemon is away: it is told all when it is back.
+  // Does nothing while the daemon is away: it gets everything when it is back.
   void ask(DaemonRequest request);
 
  private:
@@ -74,11 +74,11 @@ class DaemonLink {
   RequestQueue queue_;
   Awaited awaited_ = Awaited::kNothing;
   bool is_there_ = false;              // its status has been read
-  bool wants_status_ = false;          // that is to be read again
-  std::vector<DaemonEvent> untold_{};  // came while the status was awaited
-  bool share_ = false;                 // as it is meant to be
-  bool is_shared_ = false;             // as the daemon knows it
-  std::string asked_;                  // what waits for its answer
+  bool wants_status_ = false;          // must be read again
+  std::vector<DaemonEvent> untold_{};  // received before the status
+  bool share_ = false;                 // as wanted
+  bool is_shared_ = false;             // in the daemon
+  std::string asked_;                  // the unanswered request
   std::string last_refusal_;
   Instant refusals_silent_until_{};
   GrowingPause pause_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the daemon says at its control socket, from its JSON to values, and what it is asked there.
-// The keys are those of knockd(8). Pure.
+// Parses the JSON of the daemon's control socket, and writes requests to it. The keys are in
+// knockd(8). Pure.
 #pragma once
 
 #include <optional>
@@ -20,18 +20,17 @@ struct DaemonClosed {
   ClosedBy by = ClosedBy::kTime;
 };
 struct DaemonReloaded {};
-// The first: nothing that concerns a fleet.
+// The first: an event that fleets ignore.
 using DaemonEvent =
     std::variant<std::monostate, LocalOpening, DaemonClosed, UsedCode, DaemonReloaded>;
 
-// The answer to `status json`; nothing for what is none.
+// The answer to `status json`; nothing for other text.
 std::optional<DaemonStatus> parse_status(std::string_view json);
 // A line of `events`.
 DaemonEvent parse_event(std::string_view json);
 
 using DaemonRequest = std::variant<FleetOpen, FleetClose, FleetUsed, FleetShared>;
-// The line, without its end. Nothing if there is nothing left to ask for, or if a name cannot be
-// part of a line.
+// The line, without its end. Nothing if no time is left, or if a name cannot be part of a line.
 std::optional<std::string> request_text(const DaemonRequest& request, Instant now);
 
 }  // namespace knockd

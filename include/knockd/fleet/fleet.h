@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Connects the parts of knockd-fleet: what the daemon and the broker say goes into the ledger, and
-// what the ledger wants is carried out.
+// Connects the parts of knockd-fleet: passes events of the daemon and the broker to the ledger, and
+// carries out its actions.
 #pragma once
 
 #include <optional>
@@ -51,8 +51,8 @@ class Fleet : private DaemonLink::Owner, private Broker::Owner {
   DaemonLink daemon_;
   Broker broker_;
   EventLoop::Alarm alarm_;
-  EventLoop::Alarm sync_;  // the mark behind all that is retained may have been lost
-  const std::string run_;  // by which our marks are known
+  EventLoop::Alarm sync_;  // the mark after the retained messages may be lost
+  const std::string run_;  // identifies our marks
   std::string mark_{};     // of this connection
   unsigned connects_ = 0;  // so far
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the ledger has done: at the broker (Publish), by the daemon here (Fleet...), in the log.
+// The ledger's actions: for the broker (Publish), for the local daemon (Fleet...), for the log.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +13,12 @@
 
 namespace knockd {
 
-// A retained message; empty: the one that is there is taken back.
+// A retained message; an empty one deletes the present one.
 struct Publish {
   Topic topic{};
   std::string payload{};
   uint32_t expiry = 0;  // seconds; 0 with an empty payload
-  uint64_t code = 0;    // code_published() is to be called for it; 0: not
+  uint64_t code = 0;    // for code_published(); 0: no call
 };
 struct FleetOpen {
   DoorAddress place{};

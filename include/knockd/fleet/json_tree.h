@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reads JSON (RFC 8259) by libcjson, with bounds that are checked before it sees the text, and
-// members by their exact names. Pure.
+// Reads JSON (RFC 8259) with libcjson, after checks of length and depth, and finds members by their
+// exact names. Pure.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ struct cJSON;
 
 namespace knockd {
 
-// A value in a tree; no value at all where there is none. Must not outlive its tree.
+// A value in a tree, or none if it is missing. Must not outlive its tree.
 class JsonValue {
  public:
   explicit JsonValue(const cJSON* value = nullptr) : value_(value) {}
@@ -30,7 +30,7 @@ class JsonValue {
   bool is_true() const;
   bool is_array() const;
   bool is_object() const;
-  // Of an array: its first item, and of an item the next one.
+  // The first item of an array, and the next one after an item.
   JsonValue first() const;
   JsonValue next() const;
 
@@ -40,7 +40,7 @@ class JsonValue {
 
 class JsonTree {
  public:
-  // One value and nothing behind it. Nothing for text that is longer, or nested deeper.
+  // One value and nothing after it. Nothing for text that is longer or nested deeper.
   static std::optional<JsonTree> parse(std::string_view text, size_t longest, int deepest);
 
   JsonValue root() const { return JsonValue(root_.get()); }

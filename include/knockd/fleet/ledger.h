@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-// What is open where, and what follows from that: the one place where a fleet's rules are. Events
-// go in (what the daemon here does, what other gateways say, the broker comes and goes, time
-// passes), actions come out, and nothing is called back. Pure; tests/fleet/ledger_history_test.cpp
-// plays random histories of a whole fleet against a simple model.
+// The state of a fleet and its rules; no rules are elsewhere. Events go in (from the local daemon,
+// other gateways, the broker's connection, time), actions come out, without callbacks. Pure;
+// tests/fleet/ledger_history_test.cpp compares random histories of a whole fleet with a simple
+// model.
 //
-// The rules. A door is open for an address until the latest end of all that hold it: the openings
-// here, and the message of each gateway, for at most the door's own Cmd_Timeout from when it came.
-// A message holds from its arrival to its end, unless it is closed or taken back. Each gateway
-// writes one message for a door and address, of its own opening that lasts longest; what came from
-// the fleet is never sent on. Closed by hand are all openings that are known where it is done: a
-// mark for each gateway, up to the id, that lasts until they would have been over. What holds none
-// the less keeps the door open.
+// The rules. A door is open for an address until the latest end of all holds: the local openings,
+// and the message of each gateway, for at most the door's own Cmd_Timeout from its arrival. A
+// message holds from its arrival to its end, unless it is closed or deleted. Each gateway writes
+// one message for a door and address, of its own longest opening; openings from the fleet are never
+// forwarded. A close by hand closes all openings known at that gateway: it sets a mark for each
+// gateway, with the highest closed id, which lasts until those openings would have ended. Any other
+// hold keeps the door open.
 #pragma once
 
 #include <cstdint>
@@ -39,22 +39,22 @@ class Ledger {
   Ledger(std::string gateway, std::set<std::string> doors)
       : self_(std::move(gateway)), doors_(std::move(doors)), codes_(self_) {}
 
-  // The daemon was asked, and is followed from here on.
+  // The daemon's status; its events follow from now on.
   void daemon_is(const DaemonStatus& status, const Clocks& now);
   void daemon_lost();
   void opened(const LocalOpening& opening, const Clocks& now);  // or renewed
   void closed(const DoorAddress& at, uint64_t id, ClosedBy by, const Clocks& now);
   void code_used(const UsedCode& used, const Clocks& now);
 
-  // What is retained there comes from here on.
+  // Retained messages follow from now on.
   void broker_connected();
-  // All that was retained has come.
+  // All retained messages have arrived.
   void broker_synced(const Clocks& now);
   void broker_lost();
-  // `expiry`: what the broker says is left of it.
+  // `expiry`: the remaining one, from the broker.
   void received(const Topic& topic, std::string_view payload, std::optional<Duration> expiry,
                 const Clocks& now);
-  // A message that no gateway of ours would send.
+  // A message that no genuine gateway sends.
   void received_garbage(std::string_view topic, const Clocks& now);
   void code_published(uint64_t id);
 
@@ -108,10 +108,10 @@ class Ledger {
   std::map<std::string, DoorFacts> facts_;
   Places places_;
   std::set<std::pair<Instant, DoorAddress>> due_;
-  SenderQuota quota_;  // of what the places have of others
+  SenderQuota quota_;  // of others' data in places
   SharedCodes codes_;
   uint64_t last_id_ = 0;
-  uint64_t refused_ = 0;  // since that was last said
+  uint64_t refused_ = 0;  // since the last log line
   std::optional<Instant> silent_until_;
   std::set<std::string> warned_of_;  // doors
   std::vector<FleetAction> actions_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What the gateways of a fleet say to each other, from values to JSON and back. What comes in is as
-// little trusted as a packet: sizes, characters, addresses and times are checked here; what a
-// message may do is decided by the ledger. Pure.
+// The messages between a fleet's gateways, from values to JSON and back. Input is as untrusted as a
+// packet: sizes, characters, addresses and times are checked here; the ledger decides what a
+// message may do. Pure.
 #pragma once
 
 #include <cstdint>
@@ -20,17 +20,17 @@ namespace knockd {
 // Of topic `open`: {"until":1766000000.250,"id":1766000000123,"user":"anna"}
 struct OpenMessage {
   WallTime until{};  // Unix time
-  uint64_t id = 0;   // of this opening at its gateway: a later one has a greater one
-  std::string user;  // whose code it was; empty: none
+  uint64_t id = 0;   // of this opening at its gateway; increases
+  std::string user;  // the owner of the code; empty: none
 
   friend bool operator==(const OpenMessage&, const OpenMessage&) = default;
 };
 
-// Of topic `close`: {"ids":[["GATEWAY",ID],...],"until":...}. Closed are the openings of these
-// gateways that have this id or a smaller one.
+// Of topic `close`: {"ids":[["GATEWAY",ID],...],"until":...}. Closes the openings of these gateways
+// with this id or a smaller one.
 struct CloseMessage {
   std::vector<std::pair<std::string, uint64_t>> ids;
-  WallTime until{};  // when the last of them would have been over
+  WallTime until{};  // when the last of them would have ended
 
   friend bool operator==(const CloseMessage&, const CloseMessage&) = default;
 };
@@ -50,7 +50,7 @@ std::string to_json(const OpenMessage& message);
 std::string to_json(const CloseMessage& message);
 std::string to_json(const CodeMessage& message);
 
-// Nothing for text that is none. Members that are not known are ignored.
+// Nothing for invalid text. Ignores unknown members.
 std::optional<OpenMessage> parse_open_message(std::string_view payload);
 std::optional<CloseMessage> parse_close_message(std::string_view payload);
 std::optional<CodeMessage> parse_code_message(std::string_view payload);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Requests that wait for the daemon. Of a door and address waits at most one that closes, and
-// behind it one that opens, the latest: who floods the fleet makes neither the queue long nor the
-// others wait. Pure.
+// Requests that wait for the daemon. For a door and address at most one close waits, and after it
+// the latest open: a flood of the fleet neither fills the queue nor delays others. Pure.
 #pragma once
 
 #include <list>
@@ -16,7 +15,7 @@ namespace knockd {
 class RequestQueue {
  public:
   void add(DaemonRequest request);
-  // The next one, which is no longer in it.
+  // Removes and returns the next request.
   std::optional<DaemonRequest> take();
   void clear();
   size_t size() const { return requests_.size(); }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How much is kept of what other gateways send: no more than a bound, and of none so much that the
-// others find no room. Counts alone; what is kept is its user's business. Pure.
+// Limits the data kept from other gateways: in total, and for each sender so that the others have
+// room. Only counts; the user keeps the data. Pure.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ class SenderQuota {
     ++all_;
     ++of_[gateway];
   }
-  // One that was counted.
+  // Reverses one count.
   void forget(const std::string& gateway) {
     --all_;
     const auto found = of_.find(gateway);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The codes that were used lately, here and at other gateways: of each secret and address family
-// the last one here, which the others are told of, and the last one elsewhere, which the daemon
-// here is told of. Kept for kLife, and of other gateways no more than their quota. Pure.
+// Recently used codes, here and at other gateways. For each secret and address family it has the
+// last local one, which is sent to the others, and the last one from elsewhere, which is sent to
+// the local daemon. Kept for kLife; those of other gateways within their quota. Pure.
 #pragma once
 
 #include <cstdint>
@@ -21,24 +21,24 @@ namespace knockd {
 
 class SharedCodes {
  public:
-  // Other gateways hear of a code for so long.
+  // How long a code is kept and published.
   static constexpr Duration kLife = std::chrono::seconds(120);
 
   explicit SharedCodes(std::string gateway) : self_(std::move(gateway)) {}
 
-  // One was used here. Without a broker the daemon does not wait until the others know of it.
+  // A code was used here. Without a broker the daemon does not wait for the others.
   std::vector<FleetAction> used(const UsedCode& used, bool has_broker, Instant now);
-  // The broker has it: what the daemon waited for.
+  // The broker has the code; returns what the daemon waits for.
   std::optional<FleetShared> published(uint64_t id);
-  // Nobody will hear of those that the daemon still waits for.
+  // Returns the codes that the daemon still waits for; they cannot be published.
   std::vector<FleetShared> broker_lost();
-  // Those of here, for a broker that may not have them.
+  // The local codes, for a broker that may not have them.
   std::vector<Publish> here(Instant now);
 
-  // One was used at another gateway. Whether the daemon does not know of it yet; the error says why
-  // it is refused.
+  // A code was used at another gateway. Whether it is new to the daemon; the error says why it is
+  // refused.
   Result<bool> received(const Topic& topic, const CodeMessage& message, const Clocks& now);
-  // For a daemon that knows of none.
+  // The codes from elsewhere, for a new daemon.
   std::vector<FleetUsed> elsewhere() const;
 
   size_t kept() const { return elsewhere_.size(); }
@@ -59,7 +59,7 @@ class SharedCodes {
   std::map<Key, Seen> here_;
   std::map<Key, Seen> elsewhere_;
   SenderQuota quota_;
-  Instant forgotten_{};  // when old ones were last looked for
+  Instant forgotten_{};  // when old ones were last removed
 };
 
 }  // namespace knockd

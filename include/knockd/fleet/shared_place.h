@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// All that a gateway knows of one door and address: what is open at the daemon here, which messages
-// hold it open, and what was closed by hand. Answers questions and forgets what is over; what
-// follows from it is the ledger's business. Pure.
+// A gateway's state of one door and address: the openings of the local daemon, the messages that
+// hold it open, and closes by hand. Answers queries and removes what has expired; the ledger acts
+// on it. Pure.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +15,15 @@
 
 namespace knockd {
 
-// Whether these are ends of one opening, as told before and after a restart.
+// Whether these are ends of one opening, reported before and after a restart.
 bool is_same_end(WallTime one, WallTime other);
 
 struct SharedPlace {
-  // An opening at the daemon here.
+  // An opening of the local daemon.
   struct Here {
     WallTime until{};
     Instant end{};
-    Instant own_end{};  // what it had before the fleet lengthened it
+    Instant own_end{};  // before the fleet prolonged it
     std::string user;
     bool by_fleet = false;
   };
@@ -39,16 +39,16 @@ struct SharedPlace {
   struct Own {
     OpenMessage message;
     Instant end{};
-    uint64_t opening = 0;    // of the daemon; 0: it has none any more
-    bool published = false;  // since the broker is connected
+    uint64_t opening = 0;    // of the daemon; 0: it has ended
+    bool published = false;  // since the broker connected
   };
-  // Closed are all openings of a gateway up to this id.
+  // All openings of a gateway up to this id are closed.
   struct Mark {
     uint64_t id = 0;
     Instant end{};
     std::string closer;
   };
-  // What holds it open for longest.
+  // The hold that lasts longest.
   struct Hold {
     Instant end{};
     std::string gateway{};
@@ -62,38 +62,38 @@ struct SharedPlace {
   };
 
   std::map<uint64_t, Here> here;
-  std::map<std::string, Held> held;  // by the gateway; each is counted in the quota
+  std::map<std::string, Held> held;  // by gateway; each counted in the quota
   std::optional<Own> own;
-  std::optional<OpenMessage> retained;   // our own message as the broker has it, while it syncs
-  std::map<std::string, Mark> marks;     // likewise; each is counted for who has closed
-  std::optional<WallTime> closed_until;  // closed by hand here: until when that is to be known
-  std::string closer;                    // a close waits until nothing holds; empty: none does
-  std::string closing;                   // by whose word the daemon was asked to close it
-  Instant closing_end{};                 // when that would have been over anyway
-  WallTime shut{};                       // until of our own opening that was closed
-  Instant asked{};                       // the daemon was asked to keep it open until then
-  std::optional<Instant> due;            // when the ledger is to look at it next
+  std::optional<OpenMessage> retained;   // our own message at the broker, during the sync
+  std::map<std::string, Mark> marks;     // by gateway; each counted for the closer
+  std::optional<WallTime> closed_until;  // closed by hand here: how long to remember that
+  std::string closer;                    // a close waits until nothing holds; empty: no close
+  std::string closing;                   // who requested the close from the daemon
+  Instant closing_end{};                 // when that would have ended anyway
+  WallTime shut{};                       // `until` of our own closed opening
+  Instant asked{};                       // until when the daemon must keep it open
+  std::optional<Instant> due;            // when the ledger must check it next
 
   bool is_closed(const std::string& gateway, uint64_t id) const;
-  // Whether it is the one that somebody has closed elsewhere; a renewal lasts longer.
+  // Whether it is the opening closed elsewhere; a renewal lasts longer.
   bool is_shut(const Here& opening) const;
-  // The opening here that lasts longest, of those that are not the fleet's.
+  // The longest local opening that is not the fleet's.
   std::optional<uint64_t> longest_here(WallTime now) const;
-  // Others hold it for at most `open_for` from when their message came. `self`: our own name.
+  // Others hold it for at most `open_for` from the arrival of their message. `self`: our own name.
   Hold longest_hold(Duration open_for, const std::string& self) const;
-  // Until when the daemon here has it open, or was asked to.
+  // Until when the local daemon has it open, or was requested to.
   Instant open_until() const;
-  // When the next of all this is over.
+  // When the next part of this ends.
   std::optional<Instant> next_end() const;
   bool is_empty() const { return !next_end() && here.empty() && !retained; }
 
-  // When the last of what is held and of our own is over, but not before `least`.
+  // The last end of all holds and our own, at least `least`.
   End last_end(End least) const;
 
   void mark(const std::string& gateway, const Mark& mark, SenderQuota& quota);
-  // All that is held until now is closed.
+  // Closes all present holds.
   void mark_held(const std::string& by, Instant end, SenderQuota& quota);
-  // What a gateway holds is over, if it is not later than this id.
+  // Removes a gateway's hold unless its id is later than this one.
   void release(const std::string& gateway, uint64_t id, SenderQuota& quota);
   void forget_over(Instant now, SenderQuota& quota);
 };

@@ -7,7 +7,7 @@
 //   knockd/FLEET/GATEWAY/sync                a mark by which a gateway knows that it has caught up,
 //                                            and that no other has its name
 //
-// GATEWAY is the sender: the broker's rules let each user write below his own name alone. Names of
+// GATEWAY is the sender: the broker's rules let each user write only below its own name. Names of
 // doors are percent-encoded: "/", "+", "#", "%", control bytes and all above 0x7e.
 #pragma once
 
@@ -23,7 +23,7 @@
 
 namespace knockd {
 
-// What may be open: a door, for an address.
+// The subject of openings: a door, for an address.
 struct DoorAddress {
   std::string door;
   IpAddress address;
@@ -44,16 +44,15 @@ struct Topic {
 };
 
 std::string to_text(const std::string& fleet, const Topic& topic);
-// Only what to_text() writes, of this fleet, with the address of one host; nothing for other text.
+// Accepts only text by to_text(), of this fleet, with the address of a single host.
 std::optional<Topic> parse_topic(const std::string& fleet, std::string_view text);
 
-// What a gateway subscribes to: what closes before what opens, so that nothing is opened which is
-// closed already.
+// The subscriptions of a gateway: closes before opens, so that no closed door is opened.
 std::vector<std::string> topic_filters(const std::string& fleet, const std::string& gateway,
                                        const std::set<std::string>& doors);
 
 std::string percent_encode(std::string_view text);
-// Nothing for text that percent_encode() does not write.
+// Nothing for text that percent_encode() cannot produce.
 std::optional<std::string> percent_decode(std::string_view text);
 
 }  // namespace knockd
