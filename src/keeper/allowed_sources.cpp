@@ -13,7 +13,7 @@
 namespace knockd {
 namespace {
 
-// An element that differs by more than this from its time is not as we put it.
+// An element whose time differs by more than this was changed by others.
 constexpr Duration kSlack = std::chrono::seconds(1);
 // Elements of one batch.
 constexpr size_t kMostAtOnce = 500;
@@ -49,13 +49,13 @@ std::string AllowedSources::allow(NftSets& sets, const OpenDoor& door, bool is_b
   return fault;
 }
 
-// Set by set: what fails in one does not keep the others from it.
+// Set by set, so that a failure in one does not affect the others.
 std::vector<std::string> AllowedSources::withdraw(NftSets& sets, std::span<const OpenDoor> doors) {
   std::vector<std::string> faults(doors.size());
-  std::map<SetName, std::map<SetElement, Instant>> held;  // until when, awake
+  std::map<SetName, std::map<SetElement, Instant>> held;  // until when, by the awake clock
   std::vector<std::set<SetName>> sets_of(doors.size());
   for (size_t i = 0; i < doors.size(); ++i) {
-    // Of an opening of an earlier run that is overdue already nothing is held yet.
+    // An overdue opening of an earlier run holds nothing yet.
     std::vector<SetElement> elements = admissions_.of(doors[i].id);
     if (elements.empty()) elements = place_of(sets, doors[i]).elements;
     for (const SetElement& element : elements) {
@@ -96,8 +96,8 @@ Result<NftSets::Description, int> AllowedSources::describe(NftSets& sets, const 
   return description;
 }
 
-// Others may have made a set anew, of another kind: nobody is in it by an element of ours then, and
-// there it may mean anything.
+// Others may have recreated a set with another type: it then has no elements of knockd, and the key
+// would have another meaning there.
 bool AllowedSources::can_have(NftSets& sets, const SetElement& element) {
   if (is_own(element.set)) return true;
   const auto description = describe(sets, element.set);
@@ -137,8 +137,7 @@ AllowedSources::Place AllowedSources::place_of(NftSets& sets, const OpenDoor& do
   return place;
 }
 
-// Whether an element of the administrator's set was put there by somebody else, to stay at least as
-// long as we would have it.
+// Whether others added an element of the administrator's set, to stay at least until `awake_until`.
 bool AllowedSources::is_others(NftSets& sets, const SetElement& element, Instant awake_until) {
   if (is_own(element.set)) return false;
   const auto found = sets.find(element);
@@ -146,14 +145,14 @@ bool AllowedSources::is_others(NftSets& sets, const SetElement& element, Instant
   return !(*found)->left || *(*found)->left > awake_until - awake_now() + kSlack;
 }
 
-// What kept an element from being put in or taken out. Who had no right at all could not have
-// looked at the set of others either.
+// Why an element could not be added or removed. Without any privilege, reading the set would have
+// failed before.
 std::string AllowedSources::change_fault(const SetName& set, int error) const {
   if (error != EPERM || is_own(set)) return fault_text(set, error);
   return to_string(set) + ": the table belongs to another program (flags owner)";
 }
 
-// As long as they are held.
+// Adds elements for as long as they are held.
 std::string AllowedSources::put(NftSets& sets, const std::vector<SetElement>& elements) {
   std::vector<TimedElement> timed;
   for (const SetElement& element : elements) {
@@ -169,12 +168,12 @@ std::string AllowedSources::put(NftSets& sets, const std::vector<SetElement>& el
   return {};
 }
 
-// All of one set.
+// Removes elements of one set.
 std::string AllowedSources::remove(NftSets& sets, const std::vector<SetElement>& elements) {
   for (size_t at = 0; at < elements.size(); at += kMostAtOnce) {
     const size_t size = std::min(kMostAtOnce, elements.size() - at);
     const int error = sets.remove({elements.data() + at, size});
-    // Without its set, or its table, nobody is let in.
+    // Without the set or the table no source is let in.
     if (error != 0 && error != ENOENT) return change_fault(elements.front().set, error);
   }
   return {};
@@ -196,7 +195,7 @@ bool AllowedSources::put_right(NftSets& sets) {
 
 AllowedSources::Look AllowedSources::put_right_own(NftSets& sets, const SetName& set) {
   const auto found = sets.list(set);
-  if (!found) return {};  // there is none: its table may come back, and is looked at then
+  if (!found) return {};  // no such set: handled when its table comes back
   std::map<std::string_view, std::optional<Duration>> present;
   for (const NftSets::Found& one : *found) present[one.key] = one.left;
   std::vector<SetElement> wrong;
@@ -218,7 +217,7 @@ AllowedSources::Look AllowedSources::put_right_own(NftSets& sets, const SetName&
   return {true, std::move(fault)};
 }
 
-// Of a set that may have many more elements only ours are looked at.
+// Looks up only knockd's own elements, as the set may have many more.
 AllowedSources::Look AllowedSources::put_right_others(NftSets& sets, const SetName& set) {
   const auto description = describe(sets, set);
   if (!description && description.error() == ENOENT) return {};  // it may come back, as above

@@ -23,7 +23,7 @@ Status ChildProcess::start(const std::function<void(Channel)>& body,
   auto pair = Channel::make_pair();
   if (!pair) return pair.error();
   auto& [ours, theirs] = *pair;
-  // First, so that no process is left without one who hears it.
+  // First, so that no process runs unwatched.
   if (!loop_.watch(ours.fd(), EPOLLIN, on_channel)) return fault_of("epoll_ctl");
   const pid_t parent = getpid();
   const pid_t pid = fork();
@@ -33,7 +33,7 @@ Status ChildProcess::start(const std::function<void(Channel)>& body,
     return fault;
   }
   if (pid == 0) {
-    // A parent that died before this line sends no death signal any more.
+    // A parent that died before this line no longer causes a death signal.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent) body(std::move(theirs));
     _exit(0);

@@ -16,7 +16,7 @@ HappeningKind kind_of(EventKind kind) {
       return HappeningKind::kWrong;
     case EventKind::kWrongCode:
       return HappeningKind::kWrongCode;
-    default:  // not an opening: Openings tells of those
+    default:  // not an opening: Openings reports those
       return HappeningKind::kStage;
   }
 }

@@ -15,11 +15,11 @@
 namespace knockd {
 namespace {
 
-// What a listener tells is heard so much later, at most: nobody who sends much is to seem to have
-// begun in the next step.
+// The longest delay of a listener's messages: a busy sender must not seem to have begun in the next
+// step.
 constexpr Duration kHeardLater = std::chrono::milliseconds(250);
 
-// Of a code that opens nothing.
+// The opening of a code that opens nothing.
 constexpr uint64_t kNoOpening = 0;
 
 int64_t in_seconds(WallTime time) {
@@ -73,7 +73,7 @@ void CodeBook::open_file() {
 
 // --- Time ----------------------------------------------------------------------------------------
 
-// Set for the beginning of the next step. The kernel also tells when the clock is set.
+// Expires at the beginning of the next step. The kernel also reports when the clock is set.
 void CodeBook::arm() {
   itimerspec when{};
   when.it_value.tv_sec = static_cast<time_t>((step_at(now()) + 1) * kSecondsOfAStep);
@@ -143,7 +143,7 @@ void CodeBook::tell(DoorNumber number, CodeTag code, uint64_t opening,
   if (knock) tell_(opening, door, door.users[code.user].name, *knock);
 }
 
-// Whether all is on disk.
+// Returns whether all is on disk.
 bool CodeBook::flush(const Door& door, const char* consequence) {
   const Status kept = file_->flush();
   if (kept) return true;
@@ -154,13 +154,13 @@ bool CodeBook::flush(const Door& door, const char* consequence) {
 void CodeBook::use(const UseSequence& use) {
   const int64_t time = now();
   const CodeKnock knock = ledger_.knock_of(use.door, use.source, use.code, time);
-  // Packets get lost, and are sent again, by anybody at any rate.
+  // Packets get lost and are sent again, and anyone can repeat them at any rate.
   if (ledger_.used().contain(knock) && file_->is_kept()) {
     tell(use.door, use.code, use.opening, knock);
     return answer_(use.opening, true);
   }
   const Door& door = config_.doors[use.door];
-  // Until the file could be read nobody knew what had been used before this run.
+  // Until the file was read, the codes used before this run were unknown.
   if (!file_->was_read() && file_->read() && !ledger_.used().allow(knock)) {
     log_.warning(door.name + ": the code, or a later one, was used before; the door stays closed");
     return answer_(use.opening, false);

@@ -28,14 +28,14 @@ std::string opened_line(const std::string& door, const IpAddress& source, int64_
   return with_sum(format("opened %" PRId64 " %s ", time, source.to_string().c_str()) + door) + '\n';
 }
 
-// The next word; a door's name, which is the last, may have blanks.
+// The next word. (The last field, a door's name, may have blanks.)
 std::string_view take_word(std::string_view& text) {
   const std::string_view word = text.substr(0, text.find(' '));
   text.remove_prefix(std::min(word.size() + 1, text.size()));
   return word;
 }
 
-// Adds what the line says. False if that is nothing.
+// Adds the fact of a line. False if it has none.
 bool take_line(std::string_view line, UsedCodes& used, KnownSources& known) {
   std::string_view text = line.substr(std::min(kSumSize + 1, line.size()));
   if (with_sum(text) != line) return false;
@@ -74,7 +74,7 @@ bool CodeFile::read_lines() {
   std::string text;
   if (!file_.read(text)) return false;
   was_read_ = true;
-  // A last line without its end was being written when the power went: it opened nothing.
+  // A last line without its end was being written at a power cut: it opened nothing.
   for (std::string_view rest = text; !rest.empty();) {
     const size_t end = rest.find('\n');
     if (end == rest.npos) break;

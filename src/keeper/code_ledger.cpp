@@ -13,7 +13,7 @@ constexpr Step kStepsBehind = 1;
 constexpr Step kStepsAhead = 2;
 constexpr Step kStepsThatOpen = 1;  // before and after this one
 
-// Of those that open; the others have no name.
+// For steps that open; the others have no name.
 const char* name_of_step(Step difference) {
   if (difference == -1) return " for the step before";
   return difference == 1 ? " for the next step" : "";

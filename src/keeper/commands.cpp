@@ -23,7 +23,7 @@ Environment environment_of(const RunCommand& run) {
   return environment;
 }
 
-// What waitpid() said, behind "command"; empty if it returned 0.
+// The status of waitpid() as text that follows "command"; empty for exit status 0.
 std::string failure_text(int status) {
   if (WIFSIGNALED(status)) {
     return format("was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));

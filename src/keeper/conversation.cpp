@@ -41,11 +41,11 @@ bool Conversation::may_say(const Listening&) {
 
 bool Conversation::may_say(const KnockEvent& event) const {
   if (!listens_ || event.door >= doors_.size()) return false;
-  // Of the destination only with a packet: a timeout has none.
+  // The destination is set only with a packet; a timeout has none.
   const bool timeout = event.kind == EventKind::kTimeout;
   if (!is_of_family(event.source) || (!timeout && !is_of_family(event.destination))) return false;
   const Current& current = doors_[event.door];
-  // It may not have read of the newest sequence yet; it cannot know of one to come.
+  // The listener may not have the newest sequence yet, but cannot have a future one.
   if (event.generation != current.generation) return event.generation < current.generation;
   return event.kind == EventKind::kOpen ? event.stage == current.knocks
                                         : event.stage < current.knocks;
@@ -58,7 +58,7 @@ bool Conversation::may_say(const Explanation& explanation) const {
 bool Conversation::may_say(const Trouble& trouble) {
   ended_ = true;
   if (!listens_) return true;
-  // All else shows before it listens.
+  // All other trouble occurs before it listens.
   return trouble.kind == CaptureTrouble::kNoDevice || trouble.kind == CaptureTrouble::kDown;
 }
 
@@ -69,7 +69,7 @@ bool Conversation::may_say(const ListenerStatus&) {
   return true;
 }
 
-// No more than one for each door.
+// At most one for each door.
 bool Conversation::may_say(const DoorCounts& counts) {
   if (!listens_ || status_due_ == 0) return false;
   counts_said_ += counts.count;

@@ -14,12 +14,13 @@ namespace {
 
 constexpr Duration kTimeMark = std::chrono::minutes(1);
 constexpr Duration kFirstPause = std::chrono::milliseconds(100);
-// By a person or at a shutdown: milliseconds, so that others are heard, and it is given up in time.
+// By hand or at a shutdown: takes milliseconds, so that other events are handled and the shutdown
+// ends in time.
 constexpr size_t kMostClosedInATurn = 1000;
 
-// Whether a command may be started later that cannot be now: for lack of processes, memory or open
-// files. A stop is given up only if it is too long for the kernel: a shell that is missing for a
-// moment must not leave a door open for good.
+// Whether to retry a command that could not be started: for lack of processes, memory or open
+// files. A stop is given up only if it is too long for the kernel: a temporarily missing shell must
+// not leave a door open for ever.
 bool may_pass(int error, CommandKind kind) {
   if (kind == CommandKind::kStop) return error != E2BIG;
   return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
@@ -63,7 +64,7 @@ void DoorKeeper::take_up(const std::string& state_file) {
 void DoorKeeper::take_up(const std::vector<OpenDoor>& doors) {
   if (doors.empty()) return;
   log_.notice(taken_up_line(doors.size()));
-  loop_.refresh_clock();  // what is overdue is due as of when the file was read
+  loop_.refresh_clock();  // overdue openings are due at the end of reading
   openings_.take_up(doors, loop_.now());
 }
 
@@ -117,7 +118,7 @@ Result<OpenedByHand> DoorKeeper::opened(const CompleteKnock& knock,
 }
 
 ClosedByHand DoorKeeper::close_by_hand(const Selection& selection, uint32_t user) {
-  // Who asks is to wait for those as well: they are still open.
+  // The caller also waits for those: they are still open.
   std::vector<uint64_t> ids = openings_.closing(selection);
   std::ranges::copy(openings_.close_by_hand(selection, user, loop_.now()), std::back_inserter(ids));
   return closed(std::move(ids));
@@ -127,7 +128,7 @@ ClosedByHand DoorKeeper::close_by_gateway(const Selection& selection, const std:
   return closed(openings_.close_by_gateway(selection, gateway, loop_.now()));
 }
 
-// That their time is over is on disk before anything is undone: a crash opens none of them again.
+// Records that their time is over before anything is undone, so that a crash reopens none of them.
 ClosedByHand DoorKeeper::closed(std::vector<uint64_t> ids) {
   ClosedByHand closed;
   closed.running = std::move(ids);
@@ -167,7 +168,7 @@ void DoorKeeper::leave() {
   flush();
 }
 
-// The end of a turn: what was recorded goes to disk, and then begins.
+// The end of a turn: writes the records to disk, then begins their openings.
 void DoorKeeper::settle() {
   flush();
   loop_.refresh_clock();  // a disk may be slow
@@ -176,12 +177,12 @@ void DoorKeeper::settle() {
 }
 
 void DoorKeeper::carry_out() {
-  if (carries_out_) return;  // a sequence was used at once: what follows comes next
+  if (carries_out_) return;  // a sequence was used at once: its actions come next
   carries_out_ = true;
   for (auto actions = openings_.take_actions(); !actions.empty();
        actions = openings_.take_actions()) {
     for (size_t i = 0; i < actions.size(); ++i) {
-      // Who is let in does not wait until the lines of the knock are written.
+      // Letting a knocker in does not wait for the knock's log lines.
       const bool may_wait =
           std::holds_alternative<Say>(actions[i]) || std::holds_alternative<Admit>(actions[i]);
       if (!may_wait) write_lines();
@@ -220,8 +221,8 @@ void DoorKeeper::carry_out(const Admit& admit) {
   openings_.admitted(admit.door.id, fault.empty());
 }
 
-// At once all of those between which there are but lines and records of their ends: at a shutdown,
-// thousands.
+// Dismisses together all openings separated only by lines and records of their ends: thousands at a
+// shutdown.
 void DoorKeeper::dismiss_in_a_row(const std::vector<Action>& actions, size_t first) {
   std::vector<OpenDoor> doors;
   for (size_t i = first; i < actions.size(); ++i) {
@@ -282,7 +283,7 @@ void DoorKeeper::flush() {
   }
 }
 
-// By the clock of the loop: what a turn records has one time.
+// By the clock of the loop, so that all records of a turn have the same time.
 Moment DoorKeeper::moment() const {
   Moment moment = Moment::now();
   moment.boot = loop_.now();

@@ -11,7 +11,7 @@
 namespace knockd {
 namespace {
 
-// A file that another program has locked: how often to try, and for how long.
+// A file locked by another program: the pause between attempts, and how long to retry.
 constexpr Duration kLockPause = std::chrono::milliseconds(20);
 constexpr Duration kLockPatience = std::chrono::seconds(2);
 
@@ -51,13 +51,13 @@ void DoorSequences::use(const UseSequence& use) {
   try_all();
 }
 
-// Knocks at other doors do not wait for a file that is locked.
+// A locked file does not delay knocks at other doors.
 void DoorSequences::try_all() {
   std::erase_if(waiting_, [this](const Waiting& waiting) { return try_once(waiting); });
   if (!waiting_.empty()) again_.set(loop_.now() + kLockPause);
 }
 
-// Strikes the sequence out and answers. False: to be tried again.
+// Marks the sequence and answers. False: retry later.
 bool DoorSequences::try_once(const Waiting& waiting) {
   const DoorNumber number = waiting.use.door;
   const Door& door = doors_[number];
@@ -79,7 +79,7 @@ void DoorSequences::give_up() {
   }
 }
 
-// Whether the door may open.
+// Returns whether the door may open.
 bool DoorSequences::report(const Door& door, const OneTimeUse& use, size_t skipped) {
   const char* const name = door.name.c_str();
   const char* const file = door.one_time_file.c_str();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/keeper/interface_monitor.h"
 
-// The kernel's headers come before libnl's: libnl-tiny brings its own copy for those who lack them.
+// Kernel headers first: libnl-tiny has copies of its own for systems without them.
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -19,16 +19,16 @@
 namespace knockd {
 namespace {
 
-// Holds the events of some thousand address changes, should the daemon be kept from reading.
+// Holds the events of some thousand address changes while the daemon cannot read.
 constexpr int kReceiveBuffer = 1 << 20;  // bytes
-// A storm of events must not keep the owner's loop from its other work.
+// An event storm must not block the owner's loop.
 constexpr int kMostReads = 4096;
-// A picture that changed while it was taken is taken again; not forever.
+// Retries of a dump that changed while it was read.
 constexpr int kMostDumps = 10;
-// While one is taken, the events that do not fit the buffer say so this often at most.
+// The most buffer overflows during a dump.
 constexpr int kMostLosses = 1000;
 
-// The number that the answers will carry; nothing if the request could not be sent.
+// Returns the sequence number of the answers; nothing if the request could not be sent.
 template <typename Body>
 std::optional<uint32_t> request_dump(const NetlinkSocket& socket, int type, Body body) {
   const std::unique_ptr<nl_msg, decltype(&nlmsg_free)> message(
@@ -42,15 +42,15 @@ std::optional<uint32_t> request_dump(const NetlinkSocket& socket, int type, Body
 
 enum class Dump { kWhole, kInterrupted, kFailed };
 
-// Hands `take` the answers to request_dump(), and the events that come between them. Never waits:
-// the kernel writes the next part of an answer as the one before it is read.
+// Passes the answers to request_dump(), and events among them, to `take`. Never waits: the kernel
+// writes the next part of an answer when the previous one is read.
 Dump dump(const NetlinkSocket& socket, std::optional<uint32_t> sequence, const TakeMessage& take) {
   if (!sequence) return Dump::kFailed;
   std::optional<Dump> end;
   Dump so_far = Dump::kWhole;
   const auto look_at = [&](const nlmsghdr& message) {
     const bool ours = message.nlmsg_seq == *sequence;
-    // What is left of an answer that an earlier failure cut short is out of date.
+    // The rest of an answer after an earlier failure is outdated.
     if (!ours && (message.nlmsg_flags & NLM_F_MULTI) != 0) return;
     if (ours && (message.nlmsg_flags & NLM_F_DUMP_INTR) != 0) so_far = Dump::kInterrupted;
     if (ours && message.nlmsg_type == NLMSG_ERROR) end = Dump::kFailed;
@@ -67,11 +67,11 @@ Dump dump(const NetlinkSocket& socket, std::optional<uint32_t> sequence, const T
 }
 
 struct DefaultRoute {
-  uint32_t device = 0;  // index; 0: none was found
+  uint32_t device = 0;  // index; 0: none found
   uint32_t metric = 0;
 };
 
-// Of several next hops the first, as RTA_MULTIPATH lists them.
+// The first of several next hops, in the order of RTA_MULTIPATH.
 uint32_t first_device(nlattr* attributes, int length) {
   const nlattr* hops = nla_find(attributes, length, RTA_MULTIPATH);
   if (hops == nullptr || nla_len(hops) < static_cast<int>(sizeof(rtnexthop))) {
@@ -80,7 +80,7 @@ uint32_t first_device(nlattr* attributes, int length) {
   return static_cast<uint32_t>(static_cast<const rtnexthop*>(nla_data(hops))->rtnh_ifindex);
 }
 
-// Keeps the better of `best` and the route that a message tells.
+// Keeps the better of `best` and the route in a message.
 void take_route(const nlmsghdr& message, DefaultRoute& best) {
   if (message.nlmsg_type != RTM_NEWROUTE || !nlmsg_valid_hdr(&message, sizeof(rtmsg))) return;
   const auto* route = static_cast<const rtmsg*>(nlmsg_data(&message));
@@ -127,11 +127,11 @@ bool InterfaceMonitor::read() {
   return changed;
 }
 
-// Asks for everything anew; true if the picture changed by it.
+// Dumps everything again; true if that changed the picture.
 bool InterfaceMonitor::refresh() {
   bool changed = false;
   for (int attempt = 0; attempt < kMostDumps && stale_; ++attempt) {
-    // What waits is older than the answer, and what would have taken it back may be among the lost.
+    // Waiting events are older than the answer, and later ones that reverse them may be lost.
     for (int reads = 0; reads < kMostReads; ++reads) {
       if (receive(socket_, [](const nlmsghdr&) {}) == Receipt::kNothing) break;
     }
@@ -141,7 +141,7 @@ bool InterfaceMonitor::refresh() {
     if (links == Dump::kFailed) continue;
     const Dump addresses = dump(socket_, request_dump(socket_, RTM_GETADDR, ifaddrmsg{}), take);
     if (addresses == Dump::kFailed) continue;
-    // One that was interrupted took in the events meanwhile: better than the old picture.
+    // An interrupted dump includes the events meanwhile, so it is better than the old picture.
     if (fresh.by_index() != interfaces()) changed = true;
     table_ = std::move(fresh);
     stale_ = links == Dump::kInterrupted || addresses == Dump::kInterrupted;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/keeper/interface_table.h"
 
-// The kernel's headers come before libnl's: libnl-tiny brings its own copy for those who lack them.
+// Kernel headers first: libnl-tiny has copies of its own for systems without them.
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -19,14 +19,14 @@
 namespace knockd {
 namespace {
 
-// The header of its family that follows the netlink header; null for a message without all of it.
+// The family's header after the netlink header; null for a message that is too short.
 template <typename Header>
 const Header* header_of(const nlmsghdr& message) {
   if (!nlmsg_valid_hdr(&message, sizeof(Header))) return nullptr;
   return static_cast<const Header*>(nlmsg_data(&message));
 }
 
-// Null if the message, which has its Header, does not carry this attribute.
+// Null if the message lacks this attribute. REQUIRES: the message has its Header.
 template <typename Header>
 const nlattr* attribute(const nlmsghdr& message, int type) {
   return nla_find(nlmsg_attrdata(&message, sizeof(Header)), nlmsg_attrlen(&message, sizeof(Header)),
@@ -53,8 +53,8 @@ std::string_view link_info(const nlmsghdr& message, int type) {
   return text_of(nla_find(static_cast<nlattr*>(nla_data(info)), nla_len(info), type));
 }
 
-// IFLA_LINK alone does not say it: a veth's names its other end, and with IFLA_LINK_NETNSID it is
-// an index of another namespace.
+// IFLA_LINK alone is ambiguous: for a veth it is the other end, and with IFLA_LINK_NETNSID an index
+// of another namespace.
 uint32_t vlan_parent(const nlmsghdr& message) {
   if (link_info(message, IFLA_INFO_KIND) != "vlan" ||
       attribute<ifinfomsg>(message, IFLA_LINK_NETNSID) != nullptr) {
@@ -63,7 +63,7 @@ uint32_t vlan_parent(const nlmsghdr& message) {
   return number_of<uint32_t>(attribute<ifinfomsg>(message, IFLA_LINK)).value_or(0);
 }
 
-// Not of a VRF: what comes by one of its devices comes in there.
+// Except a VRF: packets enter by its devices.
 uint32_t port_owner(const nlmsghdr& message) {
   const std::string_view kind = link_info(message, IFLA_INFO_SLAVE_KIND);
   if (kind != "bridge" && kind != "bond" && kind != "team") return 0;
@@ -97,7 +97,7 @@ const Interface* InterfaceTable::find(std::string_view name) const {
 }
 
 const Interface* InterfaceTable::entrance(uint32_t index, const IpAddress& destination) const {
-  constexpr int kMostStories = 8;  // as many as the kernel allows
+  constexpr int kMostStories = 8;  // the kernel's limit
   for (const auto& [number, interface] : interfaces_) {
     const auto& addresses = interface.addresses;
     if (std::binary_search(addresses.begin(), addresses.end(), destination) &&
@@ -122,7 +122,7 @@ bool InterfaceTable::stands_on(const Interface& upper, uint32_t lower, int most_
 
 bool InterfaceTable::take_link(const nlmsghdr& message) {
   const auto* link = header_of<ifinfomsg>(message);
-  // A bridge tells of its ports with the same message types and AF_BRIDGE: there, a "deleted" link
+  // A bridge reports its ports with the same message types and AF_BRIDGE: there, a "deleted" link
   // is a device that left the bridge.
   if (link == nullptr || link->ifi_family != AF_UNSPEC || link->ifi_index <= 0) return false;
   const auto index = static_cast<uint32_t>(link->ifi_index);
@@ -149,8 +149,8 @@ bool InterfaceTable::take_address(const nlmsghdr& message) {
   if (header == nullptr) return false;
   const auto interface = interfaces_.find(header->ifa_index);
   if (interface == interfaces_.end()) return false;
-  // On a point-to-point link IFA_ADDRESS is the other end's and IFA_LOCAL ours; elsewhere IPv6 has
-  // IFA_ADDRESS alone (rtnetlink(7), linux/if_addr.h).
+  // On a point-to-point link IFA_ADDRESS is the peer's address and IFA_LOCAL the own one; elsewhere
+  // IPv6 has only IFA_ADDRESS (rtnetlink(7), linux/if_addr.h).
   const auto peer = address_of(attribute<ifaddrmsg>(message, IFA_ADDRESS));
   const auto local = address_of(attribute<ifaddrmsg>(message, IFA_LOCAL));
   if (!local && !peer) return false;

@@ -16,9 +16,9 @@
 namespace knockd {
 namespace {
 
-// Listeners and the resolver, also those that are no longer wanted.
+// Listeners and the resolver, also those no longer used.
 constexpr size_t kOtherChildrenInATurn = 64;
-// How long a start with a faulty configuration waits for the stop commands of what is due.
+// How long a start with a faulty configuration waits for stop commands that are due.
 constexpr Duration kLongestClosing = std::chrono::seconds(30);
 
 }  // namespace
@@ -72,7 +72,7 @@ Keeper::~Keeper() = default;
 
 int Keeper::run() {
   open_log();
-  // Before the pid file is written: whoever reads it may send a signal, which by default would end
+  // Before the pid file is written: a reader of it may send a signal, which by default would end
   // this process.
   loop_.watch_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD},
                       [this](int signal) { on_signal(signal); });
@@ -117,7 +117,7 @@ void Keeper::close_what_is_due() {
                " open until a start without errors");
 }
 
-// What nothing works without.
+// Sets up what everything else needs.
 Status Keeper::set_up() {
   signal(SIGPIPE, SIG_IGN);
   if (options_.lookup) {
@@ -129,7 +129,7 @@ Status Keeper::set_up() {
   return loop_.fault() ? Status(*loop_.fault()) : Status();
 }
 
-// In a child, which has a copy of all memory.
+// Called in a child, which has a copy of all memory.
 void Keeper::forget_secrets() {
   for (Door& door : config_.doors) door.users.clear();
 }
@@ -168,12 +168,12 @@ void Keeper::on_event(const KnockEvent& event, const std::string& interface) {
   log_.notice(event_line(event, door, name_source(event.source)));
 }
 
-// What the attempt waits for, or waited; nothing if its sequence is no longer in force.
+// The knock that the attempt expects or expected; nothing if its sequence is no longer in force.
 std::optional<Knock> Keeper::expected(const KnockEvent& event) const {
   const Sequence& sequence = rules().all()[event.door].sequence;
   const DoorNumber door = rules().door_of(event.door);
   if (event.generation != generation(door) || event.stage >= sequence.size()) return {};
-  if (rules().all()[event.door].places.contains(event.stage)) return {};  // any of many
+  if (rules().all()[event.door].places.contains(event.stage)) return {};  // one of many codes
   return sequence[event.stage];
 }
 
@@ -212,14 +212,14 @@ void Keeper::knocked(const KnockEvent& event, const std::string& interface) {
     if (sequences_.is_in_force(event)) doors_.knocked(knock);
   } else if (event.generation == codes_.generation()) {
     knock.code = event.code;
-    // The listener may be in the step before still, and wrong codes of this one be among those that
-    // it does not tell of any more. Without this a flood would have all of them tried meanwhile.
+    // The listener may still be in the previous step and no longer report wrong codes of this one.
+    // Without this a flood could meanwhile try all codes.
     if (event.wrong_codes_untold != 0) codes_.too_many_wrong(door);
     if (may_open(knock, door, event)) doors_.knocked(knock);
   }
 }
 
-// Whether the code may open the door; then it has a user.
+// Whether the code may open the door; if so, the knock gets its user.
 bool Keeper::may_open(CompleteKnock& knock, DoorNumber number, const KnockEvent& event) {
   const std::string& door = config_.doors[number].name;
   CodeLedger::Judgement judgement =
@@ -320,9 +320,8 @@ void Keeper::on_signal(int signal) {
 }
 
 void Keeper::reap() {
-  // Each command that has ended makes room for another, which may end before this loop does; no
-  // more are taken in a turn than there were at its beginning, so that shutting many doors delays
-  // nothing else.
+  // Each ended command makes room for another, which may end before this loop does. A turn handles
+  // at most as many as there were at its beginning, so that closing many doors delays nothing else.
   int status = 0;
   pid_t pid = 0;
   size_t left = doors_.running() + kOtherChildrenInATurn;
@@ -331,7 +330,7 @@ void Keeper::reap() {
     slots_.reaped(pid, status);
     if (resolver_ && resolver_->pid() == pid) resolver_->reaped(status);
   }
-  // Those that are left had ended before: no other signal tells of them.
+  // The remaining ones have ended already: no other signal will report them.
   if (left == 0) raise(SIGCHLD);
   exit_.go_on();
 }
@@ -339,7 +338,7 @@ void Keeper::reap() {
 void Keeper::reload() {
   if (exit_.has_begun()) return;
   log_.notice("re-reading config file: " + config_.file);
-  sequences_.give_up();  // before the lists are read
+  sequences_.give_up();  // before the lists are reloaded
   auto fresh = reload_();
   if (!fresh) {
     for (const Complaint& complaint : fresh.error().complaints) log_.error(complaint.to_string());
@@ -358,9 +357,9 @@ void Keeper::reload() {
   if (!file.empty()) log_.notice("re-opening log file: " + file);
   open_log();
   line_rate_.set_limit(config_.bounds.log_rate);
-  // A listener whose rules are unchanged goes on: a new one misses packets until it is ready.
+  // A listener with unchanged rules continues: a new one misses packets until it is ready.
   const bool has_same_rules = sequences_.renew();
-  // What listeners have sent meanwhile counts, if it means the same.
+  // Messages of listeners sent meanwhile stay valid if their meaning is unchanged.
   if (!has_same_rules || !has_same_users) codes_.forget_users();
   codes_.renew();
   slots_.renew(!has_same_rules || !has_same_bounds);
@@ -384,7 +383,7 @@ void Keeper::begin_shutdown() {
 
 void Keeper::on_no_rights(const std::string& why) {
   log_.error(why);
-  // A daemon that has open doors must close them.
+  // A daemon with open doors must stay to close them.
   if (is_ready_) return;
   status_ = 1;
   exit_.leave_at_once();

@@ -10,12 +10,12 @@
 namespace knockd {
 namespace {
 
-// Listeners are read for so long in a turn: one that never stops must not starve others, commands
-// that have ended, and signals.
+// The longest time for reading listeners in a turn: one that never stops must not delay others,
+// ended commands and signals.
 constexpr Duration kLongestRead = std::chrono::milliseconds(10);
-// Messages between two looks at the clock; so many are read of each listener in each turn.
+// Messages between two reads of the clock; also the least read of each listener in each turn.
 constexpr int kMessagesInARow = 16;
-// Messages that wait for a listener to read. Ours reads them within a moment.
+// The most messages that wait for a listener. A working one reads them at once.
 constexpr size_t kMostUnsent = 8192;
 
 }  // namespace
@@ -32,7 +32,7 @@ Result<std::unique_ptr<ListenerProcess>> ListenerProcess::create(EventLoop& loop
                                                                  ListenerEntry entry,
                                                                  Owner& owner) {
   std::unique_ptr<ListenerProcess> listener(new ListenerProcess(loop, settings, owner));
-  // The channel stays open until the process has ended: one that is closed is ended by force.
+  // The channel must stay open until the process has ended: closing it gets the process killed.
   const Status started = listener->process_.start(
       [&](Channel channel) {
         owner.in_child();
@@ -49,7 +49,7 @@ void ListenerProcess::send(const ToListener& message) {
   if (unsent_.size() == kMostUnsent) {
     misbehaved_ = true;
     unsent_.clear();
-    process_.kill();  // the channel then tells that it is gone
+    process_.kill();  // the channel then reports its end
     return;
   }
   const bool was_empty = unsent_.empty();
@@ -57,7 +57,7 @@ void ListenerProcess::send(const ToListener& message) {
   if (was_empty && !flush()) process_.await_room(true);
 }
 
-// Whether everything is sent.
+// Returns whether everything is sent.
 bool ListenerProcess::flush() {
   while (!unsent_.empty()) {
     if (process_.channel().send(unsent_.front()) == Sent::kFull) return false;
@@ -84,7 +84,7 @@ void ListenerProcess::on_channel() {
       }
     }
     process_.close();
-    // One that closed its end without ending, or sent garbage, is of no use either.
+    // A listener that closed its end or sent garbage is useless, too.
     process_.kill();
     return report_end();
   }
@@ -96,7 +96,7 @@ void ListenerProcess::reaped(int status) {
   report_end();
 }
 
-// When the channel is read to its end and the exit status is known. The status of one that was
+// Called when the channel was read to its end and the exit status is known. The status of a process
 // killed here is known at once.
 void ListenerProcess::report_end() {
   if (process_.is_open() || (!status_ && !misbehaved_) || std::exchange(end_reported_, true))

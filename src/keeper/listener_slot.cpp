@@ -6,7 +6,7 @@
 namespace knockd {
 namespace {
 
-// A listener that ends sooner than this goes on with the series of those before it.
+// A listener that ends sooner than this continues the series of failures.
 constexpr Duration kLongLife = std::chrono::minutes(1);
 
 }  // namespace

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/keeper/netlink_socket.h"
 
-// The kernel's headers come before libnl's: libnl-tiny brings its own copy for those who lack them.
+// Kernel headers first: libnl-tiny has copies of its own for systems without them.
 #include <linux/netlink.h>
 #include <netlink/errno.h>
 #include <netlink/msg.h>
@@ -26,8 +26,8 @@ Result<NetlinkSocket> open_netlink_socket(int protocol) {
   NetlinkSocket socket(nl_socket_alloc());
   if (socket == nullptr) return netlink_fault("netlink: cannot allocate a socket");
   nl_socket_disable_auto_ack(socket.get());
-  // libnl-3 would look at each message before it reads it. The look alone makes the kernel go on
-  // with a dump; where the buffer is too full for that, the read then fails and takes nothing out.
+  // libnl-3 would peek at each message before reading it. Peeking already makes the kernel continue
+  // a dump; if the buffer is too full for that, the read fails and removes nothing.
   nl_socket_disable_msg_peek(socket.get());
   if (nl_connect(socket.get(), protocol) < 0) {
     return netlink_fault("netlink: cannot open a socket");
@@ -50,7 +50,7 @@ Receipt receive(const NetlinkSocket& socket, const TakeMessage& take) {
   unsigned char* bytes = nullptr;
   ucred* credentials = nullptr;
   int length = nl_recv(socket.get(), &sender, &bytes, &credentials);
-  // Nothing there is 0 to libnl-tiny and NLE_AGAIN to libnl-3.
+  // No data: 0 in libnl-tiny, NLE_AGAIN in libnl-3.
   if (length == 0 || length == -NLE_AGAIN) return Receipt::kNothing;
   if (length < 0) return Receipt::kLost;
   const std::unique_ptr<unsigned char, decltype(&std::free)> owner(bytes, &std::free);

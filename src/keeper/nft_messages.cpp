@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/keeper/nft_messages.h"
 
-// The kernel's headers come before libnl's: libnl-tiny brings its own copy for those who lack them.
+// Kernel headers first: libnl-tiny has copies of its own for systems without them.
 #include <arpa/inet.h>
 #include <endian.h>
 #include <linux/netfilter/nf_tables.h>
@@ -22,16 +22,16 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Of one message; more go into several.
+// Per message; more are split into several.
 constexpr size_t kMostElements = 32;
 
-// Milliseconds, some ten years: no time that is longer differs from it here, and all of them fit.
+// Milliseconds, some ten years: longer times are clamped, so that all fit.
 constexpr uint64_t kLongestTime = 10ull * 365 * 86400 * 1000;
 
 // Numbers that nft(8) gives to types of keys; the kernel only keeps them (its datatype.h).
 constexpr uint32_t kTypeIpv4 = 7;
 constexpr uint32_t kTypeIpv6 = 8;
-constexpr uint32_t kTypeProtocolAndService = 12 << 6 | 13;  // of a concatenation six bits each
+constexpr uint32_t kTypeProtocolAndService = 12 << 6 | 13;  // in a concatenation six bits each
 constexpr int kTypeBits = 12;
 
 // A request under construction.
@@ -53,7 +53,7 @@ class Message {
   void put(int attribute, const std::string& text) {
     put(attribute, text.c_str(), text.size() + 1);
   }
-  // Calls `content`, whose attributes become this one's.
+  // Calls `content`, whose attributes are nested in this one.
   template <typename Content>
   void nest(int attribute, Content&& content) {
     nlattr* const start = whole_ ? nla_nest_start(message_.get(), attribute) : nullptr;
@@ -65,7 +65,7 @@ class Message {
     nla_nest_end(message_.get(), start);
   }
 
-  // Empty without memory.
+  // Empty if memory ran out.
   std::string bytes() const {
     if (!whole_) return {};
     const nlmsghdr* const header = nlmsg_hdr(message_.get());
@@ -177,8 +177,8 @@ std::optional<Knock> port_of_key(std::string_view key) {
 
 std::string put_request(std::span<const TimedElement> elements, uint32_t sequence) {
   std::string messages;
-  // An element that is there keeps its time when it is added again, and one that has just run out
-  // cannot be deleted: added first, it is there in either case.
+  // Adding an existing element keeps its time, and an expired one cannot be deleted. Added first,
+  // it exists in both cases and can be deleted.
   append_elements(messages, NFT_MSG_NEWSETELEM, NLM_F_CREATE, elements, sequence);
   append_elements(messages, NFT_MSG_DELSETELEM, 0, elements, sequence);
   append_elements(messages, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_ACK, elements, sequence);
@@ -261,7 +261,7 @@ SetDescription description_in(const nlmsghdr& message) {
   return description;
 }
 
-// Of each of them the first attribute is that name (NFTA_TABLE_NAME, NFTA_CHAIN_TABLE ...).
+// In each of them the name is the first attribute (NFTA_TABLE_NAME, NFTA_CHAIN_TABLE ...).
 std::string_view table_in(const nlmsghdr& message) {
   return text_of(find_in(message, NFTA_TABLE_NAME));
 }
@@ -276,7 +276,7 @@ std::optional<int> end_in(const nlmsghdr& message) {
   if (message.nlmsg_type == NLMSG_DONE) return 0;
   if (message.nlmsg_type != NLMSG_ERROR) return std::nullopt;
   if (!nlmsg_valid_hdr(&message, sizeof(nlmsgerr))) return EPROTO;
-  constexpr int kMostErrors = 4095;  // numbers of errors; the kernel's MAX_ERRNO
+  constexpr int kMostErrors = 4095;  // the kernel's MAX_ERRNO
   const int error = static_cast<const nlmsgerr*>(nlmsg_data(&message))->error;
   return error <= 0 && error >= -kMostErrors ? -error : EPROTO;
 }
@@ -285,7 +285,7 @@ bool AnswerEnd::take(const nlmsghdr& message) {
   if ((message.nlmsg_flags & NLM_F_DUMP_INTR) != 0) interrupted_ = true;
   const std::optional<int> end = end_in(message);
   if (!end) return true;
-  if (!end_ || *end_ == 0) end_ = end;  // each message that failed has an answer
+  if (!end_ || *end_ == 0) end_ = end;  // each failed message has an answer
   return false;
 }
 

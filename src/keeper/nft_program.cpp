@@ -28,11 +28,11 @@ constexpr int kPatienceOfOneWhoLeaves = 500;  // SIGTERM is obeyed within 2 s
 constexpr int kLook = 50;
 constexpr size_t kMostReason = 512;
 
-// nft is looked for where a router has it, whatever PATH we were given.
+// The PATH for nft covers a router's places, whatever the inherited one.
 char kPath[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 char kLocale[] = "LC_ALL=C";
 
-// The first error that nft printed, without the place in a text that nobody sees.
+// The first error that nft printed, without the position in its input, which users do not see.
 std::string reason_in(int fd) {
   char bytes[kMostReason];
   const ssize_t size = pread(fd, bytes, sizeof(bytes), 0);
@@ -43,14 +43,14 @@ std::string reason_in(int fd) {
   return printable(trim(at == std::string_view::npos ? line : line.substr(at + kError.size())));
 }
 
-// Whether the event loop will hear that it has to end.
+// Whether a signal to end is pending for the event loop.
 bool is_asked_to_leave() {
   sigset_t pending;
   return sigpending(&pending) == 0 &&
          (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
 }
 
-// False if it did not end in time.
+// False if the process did not end in time.
 bool wait_for(pid_t pid, int& status) {
   const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   pollfd ended{process.get(), POLLIN, 0};

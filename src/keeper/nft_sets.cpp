@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "knockd/keeper/nft_sets.h"
 
-// The kernel's headers come before libnl's: libnl-tiny brings its own copy for those who lack them.
+// Kernel headers first: libnl-tiny has copies of its own for systems without them.
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -20,15 +20,15 @@
 namespace knockd {
 namespace {
 
-// What changed while it was listed is listed again; not forever.
+// Retries of a list that changed while it was read.
 constexpr int kMostDumps = 10;
-// What runs out while it is removed is looked up again; not forever.
+// Retries of a removal during which elements expired.
 constexpr int kMostTries = 3;
 constexpr int kMostReads = 1 << 16;
 constexpr int kReceiveBuffer = 1 << 20;  // bytes
 
-// Calls list(text) until no change disturbed the listing. What others change all the time is
-// mostly not what is listed: so it is true, too, if it is the same text twice.
+// Calls list(text) until no change disturbs the listing. Constant changes by others mostly affect
+// other parts, so the same text twice in a row is also accepted.
 template <typename List>
 int list_steadily(const List& list) {
   std::string last;
@@ -61,8 +61,8 @@ int NftSets::put(std::span<const TimedElement> elements) {
 
 int NftSets::remove(std::span<const SetElement> elements) {
   int error = remove_with(elements, true);
-  // The set is full of others', so one of these has run out already. To ask which is cheap; a batch
-  // that fails costs the kernel milliseconds.
+  // The set is full of others' elements, so one of these has already expired. Looking up which is
+  // cheap; a failed batch costs the kernel milliseconds.
   for (int tries = 0; tries < kMostTries && (error == ENFILE || error == ENOENT); ++tries) {
     std::vector<SetElement> left;
     for (const SetElement& element : elements) {
@@ -83,8 +83,8 @@ int NftSets::remove_with(std::span<const SetElement> elements, bool add_first) {
   return ask(remove_request(timed, add_first, sequence), sequence, [](const nlmsghdr&) {});
 }
 
-// Sends a request and hands `take` the messages of the answer. EINTR: what was listed changed
-// meanwhile.
+// Sends a request and passes the messages of the answer to `take`. EINTR: a list changed while it
+// was read.
 int NftSets::ask(const std::string& request, uint32_t sequence, const TakeMessage& take) {
   if (request.empty()) return ENOMEM;
   std::string bytes = request;
@@ -169,8 +169,8 @@ Result<std::string, int> NftSets::picture(const std::string& inet_table,
 Result<RulesetMonitor> RulesetMonitor::create(uint32_t own_port) {
   auto socket = open_netlink_socket(NETLINK_NETFILTER);
   if (!socket) return socket.error();
-  // Each change ends with one such message; those of thousands of elements would fill the socket.
-  // Numbers are in the machine's order there, and in the network's to a filter.
+  // Each change ends with one such message; the messages of thousands of elements would fill the
+  // socket. They have numbers in host order, while filters compare in network order.
   sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(nlmsghdr, nlmsg_type)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN), 0, 3),

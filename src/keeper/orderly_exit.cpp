@@ -33,7 +33,7 @@ void OrderlyExit::leave_at_once() {
   out_();
 }
 
-// As many as a turn has time for.
+// Closes as many as fit in a turn.
 void OrderlyExit::close_doors() {
   if (doors_.shut_down(close_)) close_more_.set(loop_.now());
   go_on();
@@ -62,7 +62,7 @@ void OrderlyExit::give_up() {
     log_.warning(counted(open, "door") + " could not be closed in time, the next start closes " +
                  (open == 1 ? "it" : "them"));
   }
-  // On_Stop does not wait for hung commands, and goes on after this process has ended.
+  // On_Stop does not wait for hung commands, and may outlive this process.
   if (!std::exchange(on_stop_run_, true) && !on_stop_.empty()) doors_.run(kOnStop, on_stop_);
   out_();
 }

@@ -15,12 +15,12 @@ namespace knockd {
 namespace {
 
 constexpr size_t kChunk = size_t{64} << 10;
-// No daemon of ours writes so much; reading more would be the end of a small machine.
+// knockd never writes this much; reading more would exhaust a small machine.
 constexpr off_t kTooLarge = off_t{256} << 20;
-// Opening is repeated when the name changes hands meanwhile.
+// Attempts to open the file when another one replaces it meanwhile.
 constexpr int kAttempts = 10;
 constexpr int kMostSetAside = 100;
-// O_NONBLOCK: a pipe in its place must not hold up the daemon.
+// O_NONBLOCK: if the path names a pipe, it must not block the daemon.
 constexpr int kFlags = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
 
 }  // namespace
@@ -31,7 +31,7 @@ OwnFile::OwnFile(std::string path, FileCalls& calls)
 bool OwnFile::is_left_behind(const std::string& path) {
   if (path.empty()) return false;
   const UniqueFd file(::open(path.c_str(), O_RDONLY | kFlags));
-  // One that cannot be opened may hold something all the same: acquire() will tell.
+  // A file that cannot be opened may still have content: acquire() will report it.
   if (!file) return errno != ENOENT && errno != ENOTDIR;
   struct flock holder {};
   holder.l_type = F_WRLCK;
@@ -50,7 +50,7 @@ bool OwnFile::is_at(const std::string& path) {
 
 bool OwnFile::acquire() {
   if (refused_ || writable_) return writable_;
-  close();  // before its successor is locked: closing any descriptor of a file ends the lock
+  close();  // before its successor is locked: closing any descriptor of a file drops the lock
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     bool writable = false;
     UniqueFd file = open_or_create(writable);
@@ -64,7 +64,7 @@ bool OwnFile::acquire() {
       if (in_use) refuse("is in use by another knockd; each needs a StateFile of its own");
       return false;
     }
-    // Between opening and locking, its owner may have replaced the file.
+    // Its owner may have replaced the file between open and lock.
     struct stat at_path {};
     if (calls_->lstat(path_.c_str(), &at_path) == 0 && is_same_file(at_path, status)) {
       fd_ = std::move(file);
@@ -133,7 +133,7 @@ bool OwnFile::read(std::string& text) {
 // --- Writing
 
 bool OwnFile::append(std::string_view text, Sync sync) {
-  // What stands at the end after a failure is unknown: half a line, or one that never reaches the
+  // After a failure the end of the file is unknown: half a line, or one that never reaches the
   // disk.
   appendable_ = false;
   struct stat status {};
@@ -189,7 +189,8 @@ bool OwnFile::write_all(int fd, std::string_view text) {
   return true;
 }
 
-// Without this the new name may not outlive a power cut. Some file systems cannot and need not.
+// Without this the new name may be lost at a power cut. Some file systems neither support nor need
+// it.
 bool OwnFile::sync_folder() {
   const UniqueFd folder(
       calls_->open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
@@ -200,8 +201,8 @@ bool OwnFile::sync_folder() {
 
 // --- Leaving it
 
-// The lock stays with the file, and so does fd_; whoever looks for path_ finds nothing until
-// replace() has put a new file there.
+// The lock and fd_ stay with the file; path_ does not exist until replace() has put a new file
+// there.
 bool OwnFile::set_aside(std::string& aside) {
   for (int number = 1; number <= kMostSetAside; ++number) {
     aside = format("%s.set-aside.%d", path_.c_str(), number);

@@ -40,7 +40,7 @@ OwnTable::OwnTable(std::string name, std::string lock_folder)
 
 std::string OwnTable::take() {
   if (lock_.is_taken()) return {};
-  // A name has one table in each network namespace.
+  // The lock is per network namespace, like table names.
   struct stat space {};
   stat("/proc/self/ns/net", &space);
   mkdir(lock_folder_.c_str(), 0700);
@@ -84,7 +84,7 @@ std::string OwnTable::end_load(NftSets& sets, const ShutTable& table) {
     if (picture.error() != ENOENT) return nft_reason(picture.error());
   } else {
     if (!picture) return "nft: the table cannot be read: " + nft_reason(picture.error());
-    // A table that was made anew has another handle.
+    // A recreated table has another handle.
     if (before_ && *before_ == *picture) return "nft changed nothing";
     picture_ = *std::move(picture);
   }
@@ -97,7 +97,7 @@ bool OwnTable::is_changed(NftSets& sets) const {
   return !picture || *picture != picture_;
 }
 
-// What the table shuts, be it of this run or of an earlier one.
+// The ports that the table shuts, whether from this run or an earlier one.
 std::vector<Knock> OwnTable::shut_in_kernel(NftSets& sets) const {
   std::vector<Knock> ports;
   const auto found = sets.list({TableFamily::kInet, table_.name, kShutSet});
@@ -108,7 +108,7 @@ std::vector<Knock> OwnTable::shut_in_kernel(NftSets& sets) const {
   return ports;
 }
 
-// Whether a table of that name is there which knockd has not made.
+// Whether a table of that name exists that knockd did not create.
 bool OwnTable::is_of_others(NftSets& sets) const {
   if (!sets.picture(table_.name, {})) return false;
   const auto shut = sets.list({TableFamily::kInet, table_.name, kShutSet});

@@ -20,9 +20,9 @@
 namespace knockd {
 namespace {
 
-// Names kept; when there are more the oldest knowledge is of little use, and all goes.
+// The most names kept; beyond that all are dropped, as old ones are of little use.
 constexpr size_t kMostNames = 4096;
-// A child that ends sooner goes on with the series of those before it.
+// A child that ends sooner continues the series of failures.
 constexpr Duration kLongLife = std::chrono::minutes(1);
 constexpr size_t kAddressBytes = 16;
 // An answer: the address and the name, of at most NI_MAXHOST bytes.
@@ -48,7 +48,7 @@ std::string ask(const IpAddress& address) {
   return status == 0 ? name : "";
 }
 
-// The child: one question after the other, as slow as name servers are.
+// The child: answers one question after the other, at the speed of name servers.
 [[noreturn]] void answer_questions(const Channel& channel) {
   prctl(PR_SET_NAME, "knockd-lookup");
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // the change of user cleared it
@@ -101,7 +101,8 @@ Status Resolver::start() {
       [this](Channel channel) {
         in_child_();
         close_inherited(channel.fd());
-        // Who called `knockd -d` may read what we print to its end, which would be ours.
+        // A caller of `knockd -d` may read its output until all writers have closed it, also this
+        // child.
         if (!discard_standard_streams() || !become_nobody() || !give_up_capabilities()) _exit(1);
         answer_questions(channel);
       },
@@ -111,7 +112,7 @@ Status Resolver::start() {
 void Resolver::reaped(int status) {
   process_.reaped();
   process_.close();
-  // What it was asked and did not answer is asked again.
+  // Unanswered questions are asked again.
   std::erase_if(names_, [](const auto& entry) { return entry.second.empty(); });
   const Duration pause = count_failure();
   if (!pause_.is_worth_a_line()) return;
@@ -127,7 +128,7 @@ void Resolver::start_again() {
                       started.error().text.c_str()));
 }
 
-// Sets the time of the next try; how long that is from now.
+// Sets the time of the next try; returns the pause until then.
 Duration Resolver::count_failure() {
   if (loop_.now() - started_ >= kLongLife) pause_.reset();
   const Duration pause = pause_.next();
@@ -150,7 +151,7 @@ void Resolver::on_answer() {
     const Channel::Received received = process_.channel().receive(answer);
     if (received.kind == Channel::Received::Kind::kNothing) return;
     if (received.kind == Channel::Received::Kind::kClosed) {
-      // It has ended, or is of no use; how it did is known when it was reaped.
+      // The child has ended or is useless; its status is known once it was reaped.
       process_.close();
       return process_.kill();
     }

@@ -13,14 +13,14 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// A ruleset is often changed many times in a row: one look is enough for all of them.
+// A ruleset is often changed many times in a row: one check is enough for all of them.
 constexpr Duration kLookAfter = milliseconds(10);
 constexpr Duration kFirstPause = milliseconds(50);
 constexpr Duration kLongestPause = seconds(5);
-// After so long without a repair the next one is prompt again.
+// After this long without a repair the next one is immediate again.
 constexpr Duration kCalm = seconds(30);
 
-// Whether a table shuts its ports wherever the other is to.
+// Whether a table shuts its ports at all interfaces where the other must.
 bool covers(const ShutTable& table, const ShutTable& wanted) {
   if (table.interfaces.empty()) return true;
   return !wanted.interfaces.empty() && std::ranges::includes(table.interfaces, wanted.interfaces);
@@ -48,7 +48,7 @@ void ShutPorts::stop_watching() {
   next_.reset();
 }
 
-// What every use of the ruleset needs. Empty, or what is missing.
+// Sets up what every use of the ruleset needs. Empty, or what is missing.
 std::string ShutPorts::begin() {
   if (sets_) return {};
   auto sets = NftSets::create();
@@ -64,7 +64,7 @@ std::string ShutPorts::begin() {
   return {};
 }
 
-// What is to be done for this to be the table; nothing if it is.
+// The change that makes this the table; nothing if it already is.
 std::optional<ShutPorts::Change> ShutPorts::plan(const ShutTable& wanted) {
   ShutTable table = wanted;
   if (table.name != own_.table().name) {
@@ -77,7 +77,7 @@ std::optional<ShutPorts::Change> ShutPorts::plan(const ShutTable& wanted) {
   return Change{std::move(table), {}, false};
 }
 
-// What comes before nft. Empty, or why the table cannot be changed.
+// The steps before nft. Empty, or why the table cannot be changed.
 std::string ShutPorts::prepare(Change& change) {
   std::string fault = begin();
   if (fault.empty()) fault = own_.take();
@@ -119,13 +119,13 @@ void ShutPorts::run(Change change) {
   }
 }
 
-// What comes after nft. False, and logged, if the table is not what it was to be.
+// The steps after nft. Logs and returns false if the table is not the wanted one.
 bool ShutPorts::end(const Change& change, std::string fault) {
   loop_.refresh_clock();  // nft may be slow
   if (fault.empty()) fault = own_.end_load(*sets_, change.table);
   if (fault.empty()) keep(change.table);
   if (change.is_repair) return end_repair(fault);
-  check_.set(loop_.now() + kLookAfter);  // for what others changed while nft ran
+  check_.set(loop_.now() + kLookAfter);  // for changes by others while nft ran
   if (!fault.empty()) {
     report_not_shut(change.table, fault);
     return false;
@@ -137,7 +137,7 @@ bool ShutPorts::end(const Change& change, std::string fault) {
   return true;
 }
 
-// Who is in by a prefix that no door has any more stays in for the time that was promised.
+// Sources admitted with a prefix that no door uses any more stay in for their time.
 void ShutPorts::keep_held_prefixes(ShutTable& table) const {
   const std::set<SetName> held = allowed_.used_sets();
   const auto keep = [&](const std::set<uint8_t>& prefixes, bool is_v4, std::set<uint8_t>& kept) {
@@ -150,8 +150,8 @@ void ShutPorts::keep_held_prefixes(ShutTable& table) const {
   keep(own_.table().prefixes_v6, false, table.prefixes_v6);
 }
 
-// The table stays as it was. What it did not shut is open, or all ports at an interface that it did
-// not cover.
+// The table is unchanged. Ports that it did not shut are open, as are all ports at an interface
+// that it did not cover.
 void ShutPorts::report_not_shut(const ShutTable& wanted, const std::string& fault) {
   const bool is_covered = covers(own_.table(), wanted);
   bool is_said = false;
@@ -173,18 +173,18 @@ std::string ShutPorts::load(const ShutTable& table) {
 
 void ShutPorts::keep(const ShutTable& table) {
   if (table.ports.empty()) {
-    // Not to come back with a faulty configuration.
+    // So that a start with a faulty configuration does not restore it.
     if (kept_.name() == table.name) kept_.forget();
     return;
   }
-  // One that is still there is to be known to the next start.
+  // If it still exists, the next start must know it.
   if (!remove_former(table)) return;
   const std::string not_kept = kept_.keep(table);
   if (!not_kept.empty()) log_.warning(not_kept);
 }
 
-// The table that an earlier run had, under the name that `Table` was then: it would go on to shut
-// its ports, for everyone. False if it is still there.
+// Removes the table of an earlier run with another name (`Table`): it would keep its ports shut for
+// all sources. False if it still exists.
 bool ShutPorts::remove_former(const ShutTable& table) {
   const std::string name = kept_.name();
   if (name.empty() || name == table.name) return true;
@@ -213,7 +213,7 @@ std::string ShutPorts::remove() {
 }
 
 void ShutPorts::report_left_behind() {
-  // Only where there was one: a daemon without such doors is not to load the kernel's modules.
+  // Only if one was kept: a daemon without such doors must not load the kernel's modules.
   const std::string name = kept_.name();
   if (!own_.table().ports.empty() || name.empty() || !begin().empty()) return;
   OwnTable left(name, own_.lock_folder());
@@ -221,12 +221,12 @@ void ShutPorts::report_left_behind() {
   for (const Knock& port : left.shut_in_kernel(*sets_)) log_.warning(left_shut_text(port));
 }
 
-// Who was let in by an earlier run, by a prefix that no door has any more, stays in as was
-// promised.
+// Sources admitted by an earlier run, with a prefix that no door uses any more, stay in for their
+// time.
 std::string ShutPorts::make_own_set_for(const OpenDoor& door) {
   ShutTable table = own_.table();
   auto& prefixes = door.source.is_v4() ? table.prefixes_v4 : table.prefixes_v6;
-  // Over IPv6 nobody is let in, if no door lets anybody in.
+  // If no door admits IPv6, no IPv6 source is let in.
   if (door.admission->set || table.ports.empty() || prefixes.empty() ||
       !prefixes.insert(door.admission->prefix).second) {
     return {};
@@ -241,7 +241,7 @@ std::string ShutPorts::make_own_set_for(const OpenDoor& door) {
 }
 
 std::string ShutPorts::admit(const OpenDoor& door) {
-  // The table that is being made is the one that is to let in.
+  // Waits for the table that is being created, which will have the element.
   while (change_ && !change_->is_repair && !door.admission->set) nft_.wait();
   std::string unready = begin();
   if (unready.empty()) unready = make_own_set_for(door);
@@ -249,7 +249,7 @@ std::string ShutPorts::admit(const OpenDoor& door) {
   if (door.admission->set) on_change();
   std::string fault = allowed_.allow(*sets_, door, nft_.runs() && !door.admission->set);
   if (fault.empty() || door.admission->set || !own_.is_changed(*sets_)) return fault;
-  // Others have changed the table, which is heard soon: who comes is in when that is put right.
+  // Others have changed the table; the notification follows, and the repair lets the source in.
   return allowed_.allow(*sets_, door, true);
 }
 
@@ -262,7 +262,7 @@ std::vector<std::string> ShutPorts::dismiss(std::span<const OpenDoor> doors) {
 
 // --- When others change the ruleset --------------------------------------------------------------
 
-// Also before it is used: what is known of others' sets is true until they change.
+// Also before use: descriptions of others' sets are valid until they change.
 void ShutPorts::on_change() {
   if (monitor_ && !monitor_->read()) return;
   allowed_.forget_descriptions();
@@ -273,7 +273,7 @@ void ShutPorts::on_change() {
 }
 
 void ShutPorts::check() {
-  if (nft_.runs()) return;  // it is looked at again when that has ended
+  if (nft_.runs()) return;  // checked again when nft has ended
   if (!own_.table().ports.empty() && own_.is_changed(*sets_)) return run({own_.table(), {}, true});
   failing_ = false;
   if (allowed_.put_right(*sets_)) pause_repairs();
@@ -295,7 +295,7 @@ bool ShutPorts::end_repair(const std::string& fault) {
 
 void ShutPorts::pause_repairs() {
   repaired_ = loop_.now();
-  // Our own program's change is heard as another's; and what failed is tried again.
+  // Our nft's change is reported like another program's; failed repairs are retried.
   check_.set(loop_.now() + pause_.next());
 }
 

@@ -12,11 +12,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A file smaller than this is not worth writing anew.
+// A file smaller than this is not worth rewriting.
 constexpr size_t kSmall = size_t{64} << 10;
-// What is gathered before it is written, so that 10,000 doors are not copied into memory whole.
+// The size of a write, so that 10,000 doors are not copied into memory at once.
 constexpr size_t kChunk = size_t{64} << 10;
-// After a failure to write: a pause for each door, about ten times what an attempt costs.
+// The pause per door after a failed write: about ten times the cost of an attempt.
 constexpr Duration kPausePerDoor = 100us;
 constexpr Duration kLongestPause = 1s;
 
@@ -28,7 +28,7 @@ StateFile::StateFile(std::string path, std::string boot_id, VisitAll all_open, F
 std::vector<OpenDoor> StateFile::open(const Moment& now) {
   if (file_.is_refused()) return {};
   if (take_up(now)) write_anew(now);
-  due_ = !is_kept() && !file_.is_refused();  // else nobody would look again before a knock
+  due_ = !is_kept() && !file_.is_refused();  // else the next try would wait for a knock
   return std::exchange(found_, {});
 }
 
@@ -36,7 +36,7 @@ void StateFile::gather(Fact fact, const OpenDoor& door, const Moment& now) {
   if (file_.is_refused()) return;
   due_ = true;
   must_sync_ = must_sync_ || fact == Fact::kOpen || fact == Fact::kExtend;
-  // Else the whole file is to be written anew.
+  // Else the whole file must be rewritten.
   if (is_kept()) append_fact(gathered_, fact, door, now);
 }
 
@@ -73,9 +73,9 @@ bool StateFile::move_to(const std::string& path, const Moment& now) {
   return true;
 }
 
-// --- Taking up what an earlier run left
+// --- Reading what an earlier run left
 
-// Sees to it that the file is ours, and that what an earlier run left there is in found_.
+// Ensures that the file is locked by this process, and that doors of an earlier run are in found_.
 bool StateFile::take_up(const Moment& now) {
   if (!file_.acquire()) return begin_trouble(now);
   if (was_read_) return true;
@@ -96,8 +96,7 @@ bool StateFile::take_up(const Moment& now) {
   return begin_trouble(now);
 }
 
-// Reports what could not be understood, and keeps it for someone who may. False if the file must
-// not be overwritten.
+// Reports unreadable content and keeps a copy of it. False if the file must not be overwritten.
 bool StateFile::accept(const StateContents& contents) {
   using Header = StateContents::Header;
   std::string aside;
@@ -125,7 +124,7 @@ bool StateFile::accept(const StateContents& contents) {
 
 // --- Writing
 
-// False if that left no file that can be trusted.
+// False if the file can no longer be trusted.
 bool StateFile::append(const Moment& now) {
   const std::string lines = std::exchange(gathered_, {});
   const bool must_sync = std::exchange(must_sync_, false);
@@ -158,7 +157,7 @@ bool StateFile::write_anew(const Moment& now) {
   return true;
 }
 
-// Replaces the file by one with the open doors alone.
+// Replaces the file by one with only the open doors.
 bool StateFile::replace(const Moment& now) {
   std::string text;
   append_header(text, boot_id_);

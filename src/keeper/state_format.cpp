@@ -76,8 +76,8 @@ void append_admission(std::string& text, const Admission& admission) {
 
 // --- Reading
 
-// Takes the value of the next field off the text, up to the next blank or, of the last field, all;
-// empty if the field has another name.
+// Removes the next field from the text and returns its value, up to the next blank or, for the last
+// field, all; empty if the field has another name.
 std::string_view take(std::string_view& text, std::string_view name, bool is_last = false) {
   if (!text.starts_with(name)) return {};
   std::string_view value = text.substr(name.size());
@@ -86,7 +86,7 @@ std::string_view take(std::string_view& text, std::string_view name, bool is_las
   return value;
 }
 
-// Text that these cannot read gives a value that is not written like it: parse_line() notices.
+// Invalid text results in a value that is written differently: parse_line() detects that.
 
 nanoseconds parse_seconds(std::string_view text) {
   const size_t point = text.find('.');
@@ -144,7 +144,7 @@ struct Line {
   Moment moment;
 };
 
-// What a line tells that begins here, if it looks like one.
+// The fact of the line that begins here, if it looks like one.
 std::optional<Fact> fact_of(std::string_view text) {
   const std::string_view rest = text.substr(std::min(text.size(), kSumSize + 1));
   const auto known = std::find(kNames.begin(), kNames.end(), rest.substr(0, rest.find(' ')));
@@ -152,7 +152,8 @@ std::optional<Fact> fact_of(std::string_view text) {
   return static_cast<Fact>(known - kNames.begin());
 }
 
-// Lenient, and then exact: writing what was read must give the same line, checksum and all.
+// Parses leniently, then checks: writing the result must give the same line, including the
+// checksum.
 std::optional<Line> parse_line(std::string_view text, Fact fact) {
   std::string_view rest = text.substr(kSumSize + 1 + kNames[static_cast<size_t>(fact)].size());
   Line line;
@@ -178,7 +179,7 @@ std::optional<Line> parse_line(std::string_view text, Fact fact) {
   return again == text ? std::optional(std::move(line)) : std::nullopt;
 }
 
-// Keeps the doors that are open after fact upon fact.
+// Tracks the open doors, fact by fact.
 class Reckoning {
  public:
   void add(Line line) {
@@ -217,19 +218,19 @@ class Reckoning {
 
  private:
   std::vector<std::optional<StateContents::StoredDoor>> doors_;
-  std::multimap<uint64_t, size_t> by_id_;  // equal keys stand in the order in which they came
+  std::multimap<uint64_t, size_t> by_id_;  // equal keys in order of insertion
   std::optional<Moment> last_;
 };
 
 void read_facts(std::string_view text, StateContents& contents) {
   Reckoning reckoning;
-  // How much may be read in vain within lines, so that no file takes more than twice its time.
+  // Limits fruitless reads within lines, so that no file takes more than twice its time.
   size_t patience = kSmallFile + text.size();
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     const size_t size = std::min(line.size() + 1, text.size());
     text.remove_prefix(size);
-    // What was damaged may be the newline before a good line: one may begin anywhere.
+    // The newline before a good line may be damaged: a line may begin anywhere.
     std::optional<Line> found;
     size_t blank = kSumSize;
     while (blank < line.size()) {
@@ -253,7 +254,7 @@ void read_facts(std::string_view text, StateContents& contents) {
   std::move(reckoning).move_to(contents);
 }
 
-// What the first line says; fills in version and boot id.
+// Reads the first line; fills in version and boot id.
 StateContents::Header read_header(std::string_view text, StateContents& contents) {
   using Header = StateContents::Header;
   if (text.find_first_not_of('\0') == std::string_view::npos) return Header::kNone;
@@ -274,7 +275,7 @@ StateContents::Header read_header(std::string_view text, StateContents& contents
   return contents.version == kStateVersion ? Header::kGood : Header::kOtherVersion;
 }
 
-// What has passed between two moments of different boots, as far as anyone can tell.
+// The time between two moments of different boots, as far as known.
 nanoseconds passed_between(const Moment& before, const Moment& now) {
   if (!before.wall_is_kept || !now.wall_is_kept) return nanoseconds(0);
   return std::max(now.wall - before.wall, nanoseconds(0));
@@ -308,7 +309,7 @@ void append_fact(std::string& text, Fact fact, const OpenDoor& door, const Momen
   content += " boot=" + seconds_text(boot) + " clock=" + clock_text(now.wall);
   content += now.wall_is_kept ? " synced=yes" : " synced=no";
   if (fact == Fact::kOpen && door.admission) append_admission(content, *door.admission);
-  // Of commands, a network alone is worth a word.
+  // For commands the prefix is written only if it is a network.
   if (fact == Fact::kOpen && door.prefix != OpenDoor().prefix) append_prefix(content, door.prefix);
   if (fact == Fact::kOpen) {
     content += " stop=";
@@ -326,7 +327,7 @@ StateContents parse_state(std::string_view text) {
     text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
   }
   read_facts(text, contents);
-  // A line with its checksum is ours, whatever became of the header before it.
+  // A line with a valid checksum is knockd's, even after a damaged header.
   if (contents.header != Header::kGood && contents.facts > 0) contents.header = Header::kDamaged;
   return contents;
 }

@@ -17,7 +17,8 @@ std::vector<IpAddress> WantedInterfaces::addresses_on(
     const std::string& name, uint32_t index, const std::map<uint32_t, Interface>& present) const {
   std::vector<IpAddress> addresses;
   for (const auto& [number, interface] : present) {
-    // Frames for a VLAN device come by its parent, tagged. Who hears the device itself, need not.
+    // Frames for a VLAN device arrive at its parent, tagged. Not needed if the device itself is
+    // wanted.
     const bool on_vlan = interface.parent == index && !contain(interface.name);
     if (name != kAnyInterface && number != index && !on_vlan) continue;
     for (const IpAddress& address : interface.addresses) {

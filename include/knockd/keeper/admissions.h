@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Which set elements are held by which openings, and until when: two doors, or two knockers of one
-// network, may share an element, which then has the longest time of all and goes with the last.
-// Pure.
+// Which openings hold which set elements, and until when. Two doors, or two knockers of one
+// network, may share an element; it has the longest time of all and is removed with the last
+// opening. Pure.
 #pragma once
 
 #include <cstdint>
@@ -17,19 +17,19 @@ namespace knockd {
 
 class Admissions {
  public:
-  // `opening` holds these elements until then, and no others. `awake_until` is the same by a clock
-  // that stands still while the machine sleeps, as the kernel's timeouts of elements do.
+  // `opening` holds exactly these elements until `until`. `awake_until` is the same time by a clock
+  // that stops during suspend, like the kernel's timeouts of elements.
   void hold(uint64_t opening, const std::vector<SetElement>& elements, Instant until,
             Instant awake_until);
-  // It holds nothing any longer.
+  // Releases all elements of an opening.
   void release(uint64_t opening);
 
-  // What an opening holds.
+  // The elements that an opening holds.
   const std::vector<SetElement>& of(uint64_t opening) const;
-  // Until when an element is to be in; nothing if nobody holds it.
+  // Until when an element must be in its set; nothing if no opening holds it.
   std::optional<Instant> until(const SetElement& element) const;
   std::optional<Instant> awake_until(const SetElement& element) const;
-  // Calls visit(element, until) for each element that is held of this set.
+  // Calls visit(element, until) for each held element of this set.
   template <typename Visit>
   void for_each_of(const SetName& set, Visit&& visit) const {
     for (auto held = holders_.lower_bound({set, {}});
@@ -37,7 +37,7 @@ class Admissions {
       visit(held->first, held->second.rbegin()->first);
     }
   }
-  // The sets in which anything is held.
+  // The sets with held elements.
   std::set<SetName> sets() const;
 
  private:

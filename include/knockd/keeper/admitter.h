@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Lets knockers in to ports, without a command. An interface, which tests of its user replace.
+// Opens ports for knockers without a command. An interface, so that tests can replace it.
 #pragma once
 
 #include <span>
@@ -13,11 +13,11 @@ namespace knockd {
 class Admitter {
  public:
   virtual ~Admitter() = default;
-  // Lets the source of this opening in until its deadline; if it is in already, renews the time.
-  // Empty, or the reason why it failed.
+  // Lets the source of this opening in until its deadline, or renews the time. Empty, or why it
+  // failed.
   virtual std::string admit(const OpenDoor& door) = 0;
-  // Ends these openings. A source that is let in by another opening as well stays in for that one's
-  // time. For each, empty, or the reason why it failed.
+  // Ends these openings. A source that another opening also lets in stays in for that opening's
+  // time. For each, empty, or why it failed.
   virtual std::vector<std::string> dismiss(std::span<const OpenDoor> doors) = 0;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Who is let in, as elements of sets in the kernel: of knockd's own table, and of the
-// administrator's ruleset (Open_Set). What others put into the latter stays.
+// The admitted sources, as elements of sets in the kernel: of knockd's own table, and of the
+// administrator's ruleset (Open_Set). Never changes others' elements of the latter.
 #pragma once
 
 #include <map>
@@ -24,29 +24,30 @@ class AllowedSources {
   // `table` is the name of knockd's own.
   AllowedSources(const EventLoop& loop, Log& log, std::string table);
 
-  // Lets a source in until its deadline; again for the same opening renews the time.
-  // `is_being_repaired`: its table is made anew just now, and put_right() follows, so it is no
-  // fault that the kernel refuses it.
+  // Lets a source in until its deadline; a second call for the same opening renews the time.
+  // `is_being_repaired`: its table is being recreated and put_right() follows, so a refusal by the
+  // kernel is no fault.
   std::string allow(NftSets& sets, const OpenDoor& door, bool is_being_repaired);
-  // Ends these openings. For each, empty, or a fault.
+  // Ends these openings. Returns a fault, or empty, for each.
   std::vector<std::string> withdraw(NftSets& sets, std::span<const OpenDoor> doors);
 
-  // Puts in what is missing, and takes out of own sets what nobody holds. True if there was any.
+  // Adds missing elements, and removes elements without an opening from own sets. True if there
+  // were any.
   bool put_right(NftSets& sets);
   // To be called when others have changed the ruleset.
   void forget_descriptions() { descriptions_.clear(); }
-  // The sets in which anybody is.
+  // The sets with admitted sources.
   std::set<SetName> used_sets() const { return admissions_.sets(); }
 
  private:
-  struct Place {  // where an opening is let in
+  struct Place {  // the elements of an opening
     std::vector<SetElement> elements;
     std::string fault;  // or why it cannot be
   };
 
-  struct Look {  // at a set
+  struct Look {  // the result of a look at a set
     bool was_wrong = false;
-    std::string fault;  // why somebody is not in who is to be
+    std::string fault;  // why a source is not in
   };
 
   bool can_have(NftSets& sets, const SetElement& element);
@@ -64,7 +65,7 @@ class AllowedSources {
   Log& log_;
   const std::string table_;
   Admissions admissions_;
-  std::map<SetName, NftSets::Description> descriptions_;  // of others' sets, as far as known
+  std::map<SetName, NftSets::Description> descriptions_;  // known ones of others' sets
   std::map<SetName, std::string> said_;  // the fault of the last look, which was logged
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A process of our own with a channel to it, for what is done apart from the keeper: listening, and
-// looking up names. What is said on the channel is its owner's business.
+// A child process with a channel, for work apart from the keeper: listening, and looking up names.
+// The owner defines the messages on the channel.
 #pragma once
 
 #include <sys/types.h>
@@ -16,8 +16,8 @@
 
 namespace knockd {
 
-// Killed when this is destroyed: such a process has nothing to put in order. May be started again
-// once it was reaped and its channel is closed.
+// The destructor kills the process, which needs no cleanup. May be started again once it was reaped
+// and its channel is closed.
 class ChildProcess {
  public:
   // `loop` must outlive this.
@@ -26,24 +26,24 @@ class ChildProcess {
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
-  // Forks. `body` ends by _exit(), its channel still open: when that closes, the exit status is
-  // settled. The process dies with this one, until it changes its user. Whatever failed, nothing
-  // runs.
+  // Forks. `body` must end by _exit() with its channel open: the channel then closes when the exit
+  // status is final. The process dies with this one, until it changes its user. After a fault
+  // nothing runs.
   Status start(const std::function<void(Channel)>& body, std::function<void()> on_channel);
 
   // Valid until close().
   const Channel& channel() const { return channel_; }
   bool is_open() const { return is_open_; }
-  // Whether on_channel is to be called when there is room, too.
+  // Whether to call on_channel also when there is room.
   void await_room(bool yes);
-  // Nothing is to be heard or sent any more.
+  // Closes the channel.
   void close();
 
   // 0 when there is none.
   pid_t pid() const { return pid_; }
-  // Does nothing once it was reaped: its number may be another's.
+  // Does nothing once it was reaped: its number may be in use again.
   void kill();
-  // To be called when it was.
+  // To be called when it was reaped.
   void reaped() { pid_ = 0; }
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What has happened since the daemon started: counts of each door, the last attempts that opened
-// nothing, and events for those who follow.
+// Events since the daemon started: counts of each door, the last attempts that opened nothing, and
+// events for followers.
 #pragma once
 
 #include <map>
@@ -31,12 +31,12 @@ class Chronicle : public DoorWatcher {
   // Must outlive this.
   void set_follower(Follower& follower) { follower_ = &follower; }
 
-  // What a listener heard; anything but an opening. `expected`: the next knock, if there is one.
+  // An event from a listener, except openings. `expected`: the next knock, if there is one.
   void heard(const KnockEvent& event, const std::string& door, const std::string& interface,
              std::optional<Knock> expected);
-  // What listeners have counted since they were last asked.
+  // Counts of listeners since they were last asked.
   void add(const std::string& door, const DoorCount& count);
-  // A complete knock whose code may not open.
+  // A complete knock whose code was refused.
   void code_refused(const CompleteKnock& knock, const std::string& door, const std::string& why);
   // A code is used up: for this knock, or (0) for none.
   void code_used(uint64_t opening, const std::string& door, const std::string& user,
@@ -45,7 +45,7 @@ class Chronicle : public DoorWatcher {
   void on_command_ended(const CommandEnd& end) override;
   void on_not_shut(uint64_t opening) override;
   void reloaded(bool taken);
-  // `waits_because` is empty if it is listened to.
+  // `waits_because` is empty if a listener runs.
   void interface_changed(const std::string& name, const std::string& waits_because);
 
   DoorTotals totals(const std::string& door) const;
@@ -60,7 +60,7 @@ class Chronicle : public DoorWatcher {
   Follower* follower_ = nullptr;
   std::map<std::string, DoorTotals> totals_;
   FailedAttempts attempts_;
-  // A flood can cause refusals: all are counted, but only some are reported as events.
+  // A flood can cause refusals: all are counted, but events are limited.
   RateLimit refusals_{kDefaultLogRate};
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The keeper's side of doors with secrets: follows the time, tells listeners the ports, and keeps
-// used codes on disk. It alone holds the secrets. Which codes may open is decided by CodeLedger.
+// The keeper's side of doors with secrets: follows the time, sends the ports to listeners, and
+// keeps used codes on disk. Only it holds the secrets. CodeLedger decides which codes may open.
 #pragma once
 
 #include <cstdint>
@@ -25,29 +25,29 @@ namespace knockd {
 
 class CodeBook {
  public:
-  // The answer to use(), at once. `used`: it is on disk; else nothing opens.
+  // The answer to use(), given at once. `used`: the code is on disk; else nothing opens.
   using Answer = std::function<void(uint64_t opening, bool used)>;
-  // What listeners are to know from now on.
+  // Sends listeners the codes in force from now on.
   using Announce = std::function<void(const std::vector<DoorCodes>&)>;
-  // A code is on disk as used, before the answer: for this opening, or (0) for none.
+  // Called before the answer, when a code is on disk as used: for this opening, or for none (0).
   using Tell = std::function<void(uint64_t opening, const Door& door, const std::string& user,
                                   const CodeKnock& knock)>;
   using Clock = std::function<WallTime()>;  // Unix time
 
-  // `config` is read at each renew(), and its doors and users at any time.
+  // `config` is read at each renew(), its doors and users at any time.
   CodeBook(EventLoop& loop, Log& log, const Config& config, Answer answer, Announce announce,
            Tell tell, FileCalls& calls = FileCalls::real(), Clock clock = wall_now);
   ~CodeBook() { stop_timer(); }
 
-  // Takes the doors as they are now. If users are others than before, after forget_users().
+  // Reads the doors again. If users have changed, call forget_users() before.
   void renew();
   void forget_users() { ledger_.forget_users(); }
-  // To be called again when listeners that go on may know others.
+  // To be called again when continuing listeners may have other codes.
   void announce() const;
   void add_to(std::vector<DoorRule>& rules) const { ledger_.add_to(rules, step_at(now())); }
   uint32_t generation() const { return ledger_.generation(); }
 
-  // `took`: from the first knock until now; `guesses`: its source knocks wrong codes.
+  // `took`: from the first knock until now; `guesses`: the source knocks wrong codes.
   CodeLedger::Judgement judge(DoorNumber door, const IpAddress& source, CodeTag code, Duration took,
                               bool guesses = false) const;
   // A typed code was wrong.
@@ -55,10 +55,10 @@ class CodeBook {
   void too_many_wrong(DoorNumber door);
   // A complete knock was for the other address family.
   void overheard(DoorNumber door, const IpAddress& source, CodeTag code);
-  // Uses up a code that was judged to be good.
+  // Uses up an accepted code.
   void use(const UseSequence& use);
-  // One was used at another gateway; on disk when this returns. Nothing is kept of a secret that no
-  // door here has.
+  // A code was used at another gateway; on disk when this returns. Ignores secrets that no door
+  // here has.
   Status used_elsewhere(const CodeKnock& knock);
 
   // The step has changed, or the clock was set.

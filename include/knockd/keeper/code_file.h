@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The file of used codes, by which none opens twice whatever crashes: what decides over codes
-// (code/used_codes.h) is read from it at the start, and is written there before a door opens. Text,
-// a fact a line, each behind its checksum as in the state file:
+// The file of used codes, so that none opens twice, even after a crash. The facts of
+// code/used_codes.h are read from it at the start, and written to it before a door opens. Text, one
+// fact per line, each after its checksum as in the state file:
 //
 //   used 1234567812345678 4 58933214 192.0.2.7     the secret's id, the address family, the step
 //   opened 1767996420 192.0.2.7 ssh                Unix time, who, which door
@@ -18,25 +18,24 @@ namespace knockd {
 
 class CodeFile {
  public:
-  // Both must outlive this; they are the truth, the file is its copy on disk.
+  // Both must outlive this; the file is their copy on disk.
   CodeFile(std::string path, UsedCodes& used, KnownSources& known,
            FileCalls& calls = FileCalls::real());
 
   const std::string& path() const { return file_.path(); }
 
-  // Adds what the file says to what is known, if that was not done yet. Lines that are damaged do
-  // not count.
+  // Adds the facts of the file, unless that was done already. Ignores damaged lines.
   Status read();
   bool was_read() const { return was_read_; }
   size_t damaged() const { return damaged_; }  // lines
 
-  // Whether all that was gathered is on disk.
+  // Whether all gathered facts are on disk.
   bool is_kept() const { return was_read_ && file_.is_appendable() && gathered_.empty(); }
 
-  // Gather what is true from now on.
+  // Gather new facts.
   void used(const CodeKnock& knock);
   void opened(const std::string& door, const IpAddress& source, int64_t time);
-  // Brings it to the disk. After a failure the whole file is written anew the next time.
+  // Writes the gathered facts to disk. After a failure the next call rewrites the whole file.
   Status flush();
 
  private:

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The codes of doors with secrets: which are in force at a time, and whether one that was knocked
-// may open. Pure: the time is an argument, what was used is kept in memory. For the keeper and for
-// replay.
+// The codes of doors with secrets: those in force at a time, and whether a knocked one may open.
+// Pure: the time is an argument, used codes are kept in memory. For the keeper and for replay.
 #pragma once
 
 #include <cstdint>
@@ -17,52 +16,52 @@
 
 namespace knockd {
 
-// Listeners know the codes of the step before, of this one and of two to come, so that a keeper
-// that is late makes nobody wait; of those the step before, this one and the next may open.
+// Listeners have the codes of the previous, the present and the next two steps, so that a late
+// keeper delays no knock. The previous, the present and the next one may open.
 class CodeLedger {
  public:
-  // Doors and users are read at any time.
+  // Doors and users may be read at any time.
   explicit CodeLedger(const std::vector<Door>& doors) : doors_(doors) {}
 
-  // Takes the doors as they are now. If users are others than before, after forget_users().
+  // Reads the doors again. If users have changed, call forget_users() before.
   void renew();
-  // What was knocked by now means nothing from here on.
+  // Invalidates the knocks so far.
   void forget_users();
-  // Without secrets there is nothing to do.
+  // Whether no door has secrets.
   bool is_empty() const { return numbers_.empty(); }
-  // Which users those in the tags are; another one after forget_users().
+  // Identifies the users that tags refer to; changes with forget_users().
   uint32_t generation() const { return generation_; }
 
   // The codes of all doors with secrets.
   std::vector<DoorCodes> codes(Step now) const;
-  // Puts them into the rules that listeners begin with; by door.
+  // Adds them to the rules of new listeners; by door.
   void add_to(std::vector<DoorRule>& rules, Step now) const;
 
   struct Judgement {
-    std::string user;     // whose code it is
+    std::string user;     // the owner of the code
     std::string text;     // "code of alice for the step before, accepted"
     std::string refused;  // why it may not open; empty: it may
-    // A browser knocks by the ports of both address families over each: nothing to be told.
+    // Not reported: a browser knocks at the ports of both address families over each.
     bool is_of_other_family = false;
   };
-  // Of a complete knock at a door with secrets, by the present generation. `time`: Unix time in
+  // Judges a complete knock of the present generation at a door with secrets. `time`: Unix time in
   // seconds; `begun`: that of the first knock. `guesses`: its source knocks wrong codes.
   Judgement judge(DoorNumber door, const IpAddress& source, CodeTag code, int64_t time,
                   int64_t begun, bool guesses = false) const;
-  // A typed code was wrong. Whether it was the last that the door takes.
+  // A typed code was wrong. Returns whether it was the last that the door accepts.
   bool wrong(DoorNumber door, int64_t time);
-  // Who listens where there is IPv4 alone hears codes that are good over IPv6: typed ones, and
-  // those for IPv6, by which a page knocks at a name as well. What of a complete knock from this
-  // source is used up over IPv6, if it was not before. Nothing is over IPv4 of what was knocked
-  // over IPv6: browsers knock over that first, a moment before they do it over IPv4.
+  // An eavesdropper on IPv4 learns codes that are valid over IPv6: typed ones, and those for IPv6,
+  // which the knock page also sends to a name. Returns what a complete knock from this source uses
+  // up over IPv6, if not yet used. A knock over IPv6 uses up nothing over IPv4, because browsers
+  // knock over IPv6 a moment before IPv4.
   std::optional<CodeKnock> overheard(DoorNumber door, const IpAddress& source, CodeTag code,
                                      int64_t time) const;
-  // What is used up with a code that was judged to be good.
+  // What an accepted code uses up.
   CodeKnock knock_of(DoorNumber door, const IpAddress& source, CodeTag code, int64_t time) const;
   void use(DoorNumber door, const CodeKnock& knock, int64_t time);
   // Whether a door here has the secret of this id.
   bool has_secret(const std::string& id) const;
-  // Whether one of this step may have been used anywhere by now.
+  // Whether a code of this step may already have been used anywhere.
   static bool may_be_used(Step step, int64_t time);
 
   UsedCodes& used() { return used_; }
@@ -75,9 +74,9 @@ class CodeLedger {
   UsedCodes used_;
   WrongCodes wrong_;
   KnownSources known_;
-  // Of each door, by step: computed once.
+  // By door and step; computed once.
   mutable std::map<DoorNumber, std::map<Step, std::vector<Code>>> computed_;
-  mutable std::set<std::string> ids_;  // of all secrets, once somebody has asked
+  mutable std::set<std::string> ids_;  // of all secrets, once requested
 };
 
 }  // namespace knockd

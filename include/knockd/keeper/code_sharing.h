@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What lies between a code that is used up and the door that it opens: where knockd-fleet shares
-// codes, the door waits until the code is known to the other gateways, but never long.
+// The step between using up a code and opening its door: where knockd-fleet shares codes, the door
+// waits briefly until the other gateways know the code.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace knockd {
 
-// A fleet that hangs delays one door once: none waits again until shared() was called.
+// A hung fleet delays one door once: no other waits until shared() was called.
 class CodeSharing {
  public:
   static constexpr Duration kLongest = std::chrono::milliseconds(300);
@@ -22,11 +22,11 @@ class CodeSharing {
 
   CodeSharing(EventLoop& loop, Log& log, Open open);
 
-  // Whether doors wait. Who has waited so far is opened by false.
+  // Whether doors wait. False opens those that are waiting.
   void share(bool share);
-  // Opens it, now or later.
+  // Opens the door, now or later.
   void wait_for(uint64_t opening);
-  // Its code is known; of one that does not wait: the fleet works again.
+  // The other gateways know the code. For an opening that does not wait: the fleet works again.
   void shared(uint64_t opening);
 
  private:

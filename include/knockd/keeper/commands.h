@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The running commands: starts each in a process of its own, and knows at its end whose it was.
-// Which may run, and when, is decided in knock/openings.h.
+// The running commands: starts each in its own process, and knows its opening when it ends.
+// knock/openings.h decides which may run, and when.
 #pragma once
 
 #include <sys/types.h>
@@ -19,7 +19,7 @@ namespace knockd {
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
-// Starts processes. Tests replace it by one that starts none.
+// Starts processes. Tests replace it with one that starts none.
 class CommandRunner {
  public:
   virtual ~CommandRunner() = default;
@@ -34,7 +34,7 @@ class Commands {
   // Both must outlive this.
   Commands(Log& log, CommandRunner& runner) : log_(log), runner_(runner) {}
 
-  // Logs and starts a command. Returns 0, or the errno for which it could not be started.
+  // Logs and starts a command. Returns 0 or an errno.
   int start(const RunCommand& run);
 
   struct Ended {
@@ -43,8 +43,8 @@ class Commands {
     std::string door;     // or On_Stop
     std::string failure;  // empty: it returned 0
   };
-  // To be called for each child that has ended; logs a status that is not 0. Nothing if it was none
-  // of ours.
+  // To be called for each child that has ended; logs a status that is not 0. Nothing for a process
+  // not started here.
   std::optional<Ended> child_ended(pid_t pid, int status);
 
   size_t running() const { return running_.size(); }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What one listener may say, after what it was told: a message may have a sound form
-// (message/messages.h) and yet be one that no listener of ours sends.
+// Which messages a listener may send, after those it received: a message may have a valid form
+// (message/messages.h) and still be one that no genuine listener sends.
 #pragma once
 
 #include <cstdint>
@@ -11,20 +11,20 @@
 
 namespace knockd {
 
-// A listener reports once that it listens, or its trouble; again for each new list of addresses. It
-// answers questions for its status, each once at most. It explains only if it is to. Its events are
-// of the sequences that it was given. After Trouble it only answers. Pure.
+// A listener reports once that it listens, or its trouble, and again for each new list of
+// addresses. It answers each status request at most once. It explains packets only if configured.
+// Its events are of the sequences that it received. After Trouble it only answers. Pure.
 class Conversation {
  public:
   explicit Conversation(const ListenerSettings& settings);
 
-  // What the listener is told, in this order.
+  // To be called with each message to the listener, in order.
   void told(const ToListener& message);
-  // Whether the listener may say this now. Each message that came, in its order.
+  // Whether the listener may send this now. To be called with each received message, in order.
   bool allows(const FromListener& message);
 
  private:
-  // The sequence of a door that is in force, as the listener will know in a moment.
+  // The sequence in force of a door, which the listener has or will shortly receive.
   struct Current {
     uint32_t generation = 0;
     size_t knocks = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Carries out what `Openings` wants done: runs commands, keeps the state file, marks one-time
-// sequences, writes the log lines, and lets it know of time and of commands that have ended.
+// Carries out the actions of `Openings`: runs commands, keeps the state file, marks one-time
+// sequences, writes log lines. Reports to it passed time and ended commands.
 #pragma once
 
 #include <sys/types.h>
@@ -24,71 +24,71 @@ namespace knockd {
 
 using CommandEnd = Commands::Ended;
 
-// Receives what happens to openings; must not call back.
+// Receives events of openings; must not call back.
 class DoorWatcher {
  public:
   virtual ~DoorWatcher() = default;
   virtual void on_happened(const Happened& happened) = 0;
-  // Of an opening's command, by a knock or by hand.
+  // The command of an opening ended, whether by a knock or by hand.
   virtual void on_command_ended(const CommandEnd& end) = 0;
-  // What was opened to this one stays so until its time is over.
+  // The opening could not be undone; it lasts until its time is over.
   virtual void on_not_shut(uint64_t opening) = 0;
 };
 
 // The results of opening and closing by hand.
 struct OpenedByHand {
   uint64_t id = 0;
-  bool runs_start = false;  // its start command is still to end
+  bool runs_start = false;  // its start command has not ended
   std::string text;         // "ssh is open to 192.0.2.7 for 3600 s"
 };
 struct ClosedByHand {
   size_t count = 0;
-  std::vector<uint64_t> running;  // of those whose stop command is still to end
+  std::vector<uint64_t> running;  // with a stop command that has not ended
   size_t not_shut = 0;            // so far
 };
 
-// What is recorded in a turn of the loop is written at its end, by one call to the disk for all
-// knocks of the turn; then their start commands begin.
+// Records of a turn of the loop are written at its end, with one write for all knocks; then their
+// start commands begin.
 class DoorKeeper {
  public:
-  // How a source is shown in the log: its address, and its name where that is known.
+  // A source in the log: its address, and its name if known.
   using NameSource = std::function<std::string(const IpAddress&)>;
-  // Marks a one-time sequence as used, on disk; answers with sequence_used(), now or later.
+  // Marks a one-time sequence as used on disk; answers with sequence_used(), now or later.
   using UseSequenceOf = std::function<void(const UseSequence& use)>;
-  // Whether one more line that strangers can cause may be logged now; one that may not is counted.
+  // Whether another line that strangers can cause may be logged now; refused ones are counted.
   using MayLog = std::function<bool()>;
 
   DoorKeeper(EventLoop& loop, Log& log, CommandRunner& runner, Admitter& admitter,
              NameSource name_source, UseSequenceOf use_sequence, MayLog may_log,
              FileCalls& calls = FileCalls::real());
 
-  // Opens the state file (empty: none is kept) and takes up what an earlier run left open.
+  // Opens the state file (empty: none) and takes over the openings of an earlier run.
   void take_up(const std::string& state_file);
 
-  // After a reload: keeps open doors in this state file. Where that cannot be used, the one before
-  // stays in use, and an error says so.
+  // After a reload: keeps open doors in this state file. If it cannot be used, logs an error and
+  // keeps the previous one.
   void change_state_file(const std::string& path);
 
-  // OPEN SESAME: acts as the door says.
+  // OPEN SESAME: opens the door.
   void knocked(const CompleteKnock& knock);
-  // The answer to UseSequenceOf. `used`: it is on disk. Else nothing opens.
+  // The answer to UseSequenceOf. `used`: the mark is on disk; else nothing opens.
   void sequence_used(uint64_t opening, bool used);
   // By hand; on disk when this returns. `user`: the uid of the caller. The error is one line.
   Result<OpenedByHand> open_by_hand(const CompleteKnock& knock, uint32_t user);
   ClosedByHand close_by_hand(const Selection& selection, uint32_t user);
-  // The same by the word of a gateway of the fleet.
+  // The same on request of a gateway of the fleet.
   Result<OpenedByHand> open_by_gateway(const CompleteKnock& knock);
   ClosedByHand close_by_gateway(const Selection& selection, const std::string& gateway);
   // A command without a knock (On_Start, On_Stop).
   void run(const std::string& name, const std::string& command);
-  // To be called for each child that has ended. False: it was none of ours.
+  // To be called for each child that has ended. False: not started here.
   bool child_ended(pid_t pid, int status);
 
-  // Ignores knocks from now on, and drops starts that have not begun. `close`: closes open doors, a
-  // part of them in each call; true if some are left, and it must be called again. Otherwise open
-  // doors are left to the next start.
+  // Ignores knocks from now on and drops starts that have not begun. `close`: closes some open
+  // doors in each call; true if some are left and it must be called again. Without it open doors
+  // are left to the next start.
   bool shut_down(bool close);
-  // Writes what is still to be written.
+  // Writes all pending records.
   void leave();
 
   // Must outlive this.
@@ -130,13 +130,13 @@ class DoorKeeper {
   MayLog may_log_;
   FileCalls& calls_;
   DoorWatcher* watcher_ = nullptr;
-  std::string refused_;  // why somebody was not let in, last
-  size_t not_shut_ = 0;  // of those that were closed by hand last
+  std::string refused_;  // why the last source was not let in
+  size_t not_shut_ = 0;  // of the last close by hand
   Openings openings_;
   std::unique_ptr<StateFile> state_;
   bool carries_out_ = false;
-  std::vector<const Say*> unwritten_;     // of the actions that are being carried out
-  std::list<std::string> not_dismissed_;  // the answers of those of a row that are still to be said
+  std::vector<const Say*> unwritten_;     // of the current actions
+  std::list<std::string> not_dismissed_;  // results of a row, not yet reported
   EventLoop::Alarm next_;                 // of the openings
   EventLoop::Alarm minute_;               // so that the state file knows how time passes
   EventLoop::Alarm settle_;               // at the end of this turn

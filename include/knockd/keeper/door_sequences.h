@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Which sequences of the doors are in force, and how a one-time sequence is used up: struck out in
-// its file before its door opens, then the next ones take its place. How a file is marked and
-// locked is said in config/one_time_list.h.
+// The sequences in force of the doors, and the use of one-time sequences: one is marked in its file
+// before its door opens, then the next ones replace it. config/one_time_list.h marks and locks
+// files.
 #pragma once
 
 #include <cstdint>
@@ -20,33 +20,34 @@ namespace knockd {
 
 struct OneTimeUse;
 
-// Each change of a door's sequences is a new generation. A knock by an older one was heard by a
-// listener that did not know yet, and opens nothing.
+// Each change of a door's sequences starts a new generation. A knock of an older one comes from a
+// listener without the new sequences, and opens nothing.
 class DoorSequences {
  public:
-  // The answer to use(), at once or later. `used`: it is struck out, on disk; else nothing opens.
+  // The answer to use(), at once or later. `used`: marked on disk; else nothing opens.
   using Answer = std::function<void(uint64_t opening, bool used)>;
-  // What listeners are to know from now on.
+  // Sends listeners a sequence in force from now on.
   using Announce = std::function<void(const NextSequence&)>;
 
-  // `doors` are read at each renew(), and their names and files at any time.
+  // `doors` are read at each renew(), their names and files at any time.
   DoorSequences(EventLoop& loop, Log& log, const std::vector<Door>& doors, Answer answer,
                 Announce announce, FileCalls& calls = FileCalls::real());
 
-  // Takes the doors as they are now, and warns of those whose lists are exhausted. False: they have
-  // other rules than before, and listeners know only those.
+  // Reads the doors again, and warns of exhausted lists. False: their rules have changed, and
+  // listeners only have the old ones.
   bool renew();
 
   const DoorRules& rules() const { return rules_; }
   uint32_t generation(DoorNumber door) const { return states_[door].generation; }
-  // Whether this knock is by a sequence in force, of a list that is not being used just now.
+  // Whether this knock has a sequence in force, of a list that is not in use.
   bool is_in_force(const KnockEvent& open) const;
 
-  // Uses a sequence up. A file that another program has locked is tried again for a while.
+  // Uses up a sequence. Retries for a while if another program has locked the file.
   void use(const UseSequence& use);
-  // Answers what waits for a file now, in vain if it is still locked: the doors may soon be others.
+  // Answers all that waits for a file now, with a failure if it is still locked, because the doors
+  // are about to change.
   void give_up();
-  // Forgets what waits for a file.
+  // Drops all that waits for a file.
   void stop() { waiting_.clear(); }
 
  private:

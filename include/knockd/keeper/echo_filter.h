@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One packet may be heard on several interfaces: a forwarded one where it comes in and where it
-// goes out, one for a bridge or a VLAN device also on the device below. It is one knock all the
-// same.
+// Filters packets captured on several interfaces, which are a single knock: a forwarded one where
+// it enters and leaves, one for a bridge or a VLAN device also on the device below.
 #pragma once
 
 #include <array>
@@ -13,11 +12,11 @@
 
 namespace knockd {
 
-// Remembers the last few events, and which interface told them. Pure.
+// Remembers the last few events and their interfaces. Pure.
 class EchoFilter {
  public:
-  // Whether another interface told the same a moment ago; an event that is no echo is remembered.
-  // `now` must not go backwards.
+  // Whether another interface reported the same a moment ago; remembers the event if not. `now`
+  // must not go backwards.
   bool is_echo(const KnockEvent& event, uint32_t interface_index, Instant now) {
     for (const Told& told : last_) {
       if (told.interface_index != interface_index && is_same(told.event, event) &&
@@ -31,8 +30,8 @@ class EchoFilter {
   }
 
  private:
-  // A packet takes microseconds from one interface to the next, but listeners may have to wait for
-  // a processor. Nobody knocks at one address twice so fast by two ways.
+  // A packet needs microseconds from one interface to the next, but listeners may have to wait for
+  // a processor. Real knocks do not reach one address twice this fast by two routes.
   static constexpr Duration kLongestEcho = std::chrono::milliseconds(500);
 
   struct Told {

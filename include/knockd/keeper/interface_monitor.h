@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Follows this host's interfaces and addresses by rtnetlink, through the part of libnl-3 that
-// libnl-tiny has too. Which of them are listened to, and what a change means, is its owner's
-// business. Together with interface_table.cpp the one place that knows netlink.
+// Follows this host's interfaces and addresses by rtnetlink, with the part of libnl-3 that
+// libnl-tiny also has. The owner chooses interfaces and acts on changes. Only this and
+// interface_table.cpp use rtnetlink.
 #pragma once
 
 #include <map>
@@ -16,26 +16,25 @@
 
 namespace knockd {
 
-// A picture of the network namespace it was made in, true as of the last read(). Has no loop of its
-// own: the owner calls read() whenever fd() is readable. One thread.
+// A picture of its network namespace as of the last read(). Without a loop of its own: the owner
+// calls read() whenever fd() is readable. One thread.
 class InterfaceMonitor {
  public:
-  // Subscribes and takes the first picture; before that it sees no interface, nor afterwards if the
-  // kernel refuses either.
+  // Subscribes and takes the first picture. There are no interfaces before, or after a fault.
   Status begin();
 
-  // Never blocks, closes on exec; stays the same.
+  // Non-blocking, close-on-exec; never changes.
   int fd() const;
 
-  // Takes in all that waits, so that many events make one update; true if the picture changed.
-  // Where events were lost it asks for everything anew. If even that fails, the picture
-  // stays as it was and the next read() tries again.
+  // Reads all waiting events, so that many make one update; true if the picture changed. If events
+  // were lost, it dumps everything again. If that fails, the picture stays the same and the next
+  // read() retries.
   bool read();
-  // Whether that failed: read() is to be called again soon, even if nothing more comes.
+  // Whether that failed: call read() again soon, even without new events.
   bool is_stale() const { return stale_; }
 
   const std::map<uint32_t, Interface>& interfaces() const { return table_.by_index(); }
-  // Null if there is none. Valid until the next read().
+  // Null if unknown. Valid until the next read().
   const Interface* find(uint32_t index) const { return table_.find(index); }
   const Interface* find(std::string_view name) const { return table_.find(name); }
   const Interface* entrance(uint32_t index, const IpAddress& destination) const {
@@ -50,11 +49,11 @@ class InterfaceMonitor {
 
   NetlinkSocket socket_;
   InterfaceTable table_;
-  bool stale_ = true;  // the table may lack something: events were lost, or no dump was whole yet
+  bool stale_ = true;  // the table may be incomplete: events were lost, or no dump has succeeded
 };
 
-// The device of the IPv4 default route with the lowest metric in the main table; where there is
-// none, of the IPv6 one. An error if the kernel cannot be asked.
+// The device of the IPv4 default route with the lowest metric in the main table; without one, of
+// the IPv6 route. A fault if the kernel cannot be queried.
 Result<std::optional<std::string>> default_route_interface();
 
 }  // namespace knockd

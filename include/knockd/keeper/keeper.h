@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The process that the user started, once it knows its configuration: follows the interfaces,
-// keeps a listener on each, acts on what they report, obeys signals, and leaves in order.
+// The process that the user started, after reading its configuration: follows the interfaces, keeps
+// a listener on each, acts on their reports, handles signals, and ends in order.
 #pragma once
 
 #include <functional>
@@ -32,12 +32,12 @@
 
 namespace knockd {
 
-// What the command line says; it wins over the configuration, also after a reload.
+// Options of the command line; they override the configuration, also after a reload.
 struct KeeperOptions {
   std::vector<std::string> interfaces;
   std::string log_file;
   std::string pid_file;
-  bool daemon = false;  // with a pid file, and without a terminal once it is ready
+  bool daemon = false;  // with a pid file; detaches from the terminal when ready
   bool verbose = false;
   bool debug = false;
   bool lookup = false;
@@ -46,22 +46,22 @@ struct KeeperOptions {
 
 class Keeper : ListenerSlots::Owner, Control::Owner {
  public:
-  // Reads the configuration anew.
+  // Reads the configuration again.
   using Reload = std::function<Result<Config, ConfigError>()>;
-  // Called once, when each interface is listened to or waited for.
+  // Called once, when each interface has a listener or is known to be missing.
   using Ready = std::function<void()>;
 
   Keeper(Config config, KeeperOptions options, ListenerEntry entry, Reload reload, Ready ready);
   ~Keeper() override;
 
-  // Until a signal ends it. Returns the exit status.
+  // Runs until a signal ends it. Returns the exit status.
   int run();
 
-  // Those that are listened to or waited for.
+  // The wanted interfaces, present or not.
   const std::vector<std::string>& interfaces() const { return slots_.interfaces(); }
 
-  // Instead of run(), with a configuration that is faulty: closes those of the recorded doors that
-  // are due, and leaves the others to the next start. Does nothing where a knockd is running.
+  // Used instead of run() with a faulty configuration: closes the recorded doors that are due, and
+  // leaves the others to the next start. Does nothing if a knockd is running.
   void close_what_is_due();
 
  private:
@@ -133,7 +133,7 @@ class Keeper : ListenerSlots::Owner, Control::Owner {
   Control control_;
   Instant started_;
   Instant config_read_;
-  std::string config_marks_;  // of its files, as they were then
+  std::string config_marks_;  // of its files when they were read
   bool is_ready_ = false;
   int status_ = 0;
   LineRate line_rate_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The file with the last table that the kernel took, as text for nft(8): for a start that cannot
-// read its configuration, and so that a table under an earlier name is known.
+// The file with the last table that the kernel accepted, as text for nft(8): for a start with a
+// faulty configuration, and to find a table under an earlier name.
 #pragma once
 
 #include <string>
@@ -12,15 +12,15 @@ namespace knockd {
 
 class KeptTable {
  public:
-  // Without a path nothing is kept.
+  // An empty path keeps nothing.
   explicit KeptTable(std::string path = {}) : path_(std::move(path)) {}
 
-  // Empty, or why it is not kept; then the file is as it was.
+  // Empty, or why it failed; the file is then unchanged.
   std::string keep(const ShutTable& table) const;
   void forget() const;
-  // What is kept; empty if nothing is.
+  // The kept text; empty if there is none.
   std::string ruleset() const;
-  // The name of the table that is kept; empty if none is.
+  // The name of the kept table; empty if there is none.
   std::string name() const { return table_name_in(ruleset()); }
 
   const std::string& path() const { return path_; }

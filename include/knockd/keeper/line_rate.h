@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Holds the lines that strangers can cause to Log_Rate a second, with a line that counts those that
-// were left out.
+// Limits lines that strangers can cause to Log_Rate a second, and logs a count of dropped ones.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +19,9 @@ class LineRate {
     limit_ = limit;
     rate_ = RateLimit(limit);
   }
-  // Whether one more line may be logged now; one that may not is counted.
+  // Whether another line may be logged now; refused ones are counted.
   bool allows();
-  // Counts lines that a listener left out. Listeners are not trusted to report that only once a
+  // Counts lines that a listener dropped. Listeners are not trusted to report that only once a
   // second.
   void add_left_out(uint64_t lines);
 

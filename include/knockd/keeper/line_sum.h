@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A line of a file behind its checksum (CRC-32C, eight digits and a blank): what a crash or a disk
-// damaged is told from what was written.
+// A line of a file after its checksum (CRC-32C, eight digits and a blank), which detects damage by
+// a crash or a disk.
 #pragma once
 
 #include <cstddef>

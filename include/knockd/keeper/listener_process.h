@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A listener as its keeper sees it: a child process, a channel, and nothing to be trusted.
+// The keeper's side of a listener: a child process and a channel. It is not trusted.
 #pragma once
 
 #include <sys/types.h>
@@ -18,30 +18,30 @@
 
 namespace knockd {
 
-// What a listener process runs; its result is the exit status.
+// The function that a listener process runs; returns the exit status.
 using ListenerEntry = int (*)(const ListenerSettings& settings, Channel channel);
 
-// Ends the process when it is destroyed. Its owner may destroy it from anywhere but its own calls.
+// The destructor ends the process. The owner must not destroy it inside calls from it.
 class ListenerProcess {
  public:
   class Owner {
    public:
     virtual ~Owner() = default;
     virtual void on_message(ListenerProcess& from, const FromListener& message) = 0;
-    // The process has ended, though nobody here asked it to, and was reaped: no message follows.
-    // `status` is that of waitpid(). One that sent an invalid message was killed.
+    // The process has ended unasked and was reaped: no message follows. `status` is from waitpid().
+    // A process that sent an invalid message was killed.
     virtual void on_gone(ListenerProcess& from, int status) = 0;
-    // In the new process, which has a copy of all memory.
+    // Called in the new process, which has a copy of all memory.
     virtual void in_child() {}
   };
 
-  // Forks. `loop` and `owner` must outlive it.
+  // Forks. `loop` and `owner` must outlive the result.
   static Result<std::unique_ptr<ListenerProcess>> create(EventLoop& loop,
                                                          const ListenerSettings& settings,
                                                          ListenerEntry entry, Owner& owner);
 
-  // Never waits: what the channel has no room for is sent later, in order. A process that reads
-  // nothing for long is ended.
+  // Never waits: when the channel is full, messages are sent later, in order. Kills a process that
+  // reads nothing for long.
   void send(const ToListener& message);
 
   // Whether it may still say something.
@@ -50,8 +50,8 @@ class ListenerProcess {
   bool misbehaved() const { return misbehaved_; }
 
   pid_t pid() const { return process_.pid(); }
-  // The process has been reaped, so that its number may be another's. Its last words may still wait
-  // in the channel.
+  // The process was reaped, so its number may be in use again. Its last messages may still be in
+  // the channel.
   void reaped(int status);
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One wanted interface: the listener on it, or the wait for one. Knows how it stands and how long
-// it waits after a failure; what is done about it is up to listener_slots.
+// One wanted interface: the listener on it, or the wait for one. Has the state and the pause after
+// a failure; listener_slots acts on it.
 #pragma once
 
 #include <cstdint>
@@ -34,30 +34,30 @@ struct ListenerSlot {
   std::string interface;
   uint32_t index = 0;  // of the interface that the process listens on; 0: "any"
   std::unique_ptr<ListenerProcess> process{};
-  std::vector<IpAddress> addresses{};  // as the process was told last
+  std::vector<IpAddress> addresses{};  // last sent to the process
   std::vector<std::string> doors{};    // by their numbers there
   bool listening = false;
   bool listened = false;      // the process did, once
-  bool settled = false;       // listening, or told that it must wait
-  std::string waiting_for{};  // what was last said about that
+  bool settled = false;       // listening, or known to wait
+  std::string waiting_for{};  // the last reported reason
   bool filter_refused = false;
   LinkType link_type = LinkType::kEthernet;
   Past past{};
-  ListenerStatus counts{};  // as it said last
+  ListenerStatus counts{};  // as last reported
   Instant counted{};        // when that was
-  bool is_asked = false;    // and has not answered
-  bool dismissed = false;   // the process is of no more use; ended at the next turn
+  bool is_asked = false;    // a request is unanswered
+  bool dismissed = false;   // the process is useless; ended in the next turn
   Instant listening_since{};
   GrowingPause pause{kFirstPause, kLongestPause};  // before the next try
-  uint64_t lost_knocks = 0;  // complete, but there was no room for them; not logged yet
-  Instant lost_reported{};   // when such were logged last
+  uint64_t lost_knocks = 0;  // complete ones, dropped for lack of room; not logged yet
+  Instant lost_reported{};   // when they were last logged
   std::optional<Instant> retry_at{};
 
   // Has no process any more.
   void stop();
-  // The listener listens now; it did not before.
+  // The listener has begun to listen.
   void listens(Instant now);
-  // The process is of no more use; another is tried after a pause, of at most `longest`.
+  // The process is useless; starts another after a pause of at most `longest`.
   void retry_later(Instant now, Duration longest = kLongestPause);
   bool may_start(Instant now) const { return !retry_at || *retry_at <= now; }
   // For the status.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A point in time as it must be written down to mean something after a crash or a reboot: by the
-// boot clock, which holds as long as the machine runs, and by the wall clock beside it.
+// A point in time that can be recorded and used after a crash or a reboot: by the boot clock, valid
+// while the machine runs, and by the wall clock.
 #pragma once
 
 #include <string>
@@ -10,18 +10,17 @@
 namespace knockd {
 
 struct Moment {
-  Instant boot;  // means something only together with the boot's id
+  Instant boot;  // valid only together with the boot id
   WallTime wall{};
-  // Whether the kernel says that someone (NTP) keeps the wall clock right. Only then can two
-  // readings be compared across a reboot: a clock that is not kept may be years off, and jump.
+  // Whether, by the kernel, a time service (NTP) keeps the wall clock right. Only then are two
+  // readings comparable across a reboot: otherwise the clock may be years off, and jump.
   bool wall_is_kept = false;
 
   // Reads the clocks.
   static Moment now();
 };
 
-// The id that the kernel drew at this boot (/proc/sys/kernel/random/boot_id); empty if it cannot be
-// read.
+// The random id of this boot (/proc/sys/kernel/random/boot_id); empty if it cannot be read.
 std::string read_boot_id();
 
 }  // namespace knockd

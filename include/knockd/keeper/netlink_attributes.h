@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What is in an attribute of a netlink message, read with care. An absent one may be a null
-// pointer.
+// Reads attributes of netlink messages with bounds checks. A null pointer is an absent one.
 #pragma once
 
-// The kernel's headers come before libnl's: libnl-tiny brings its own copy for those who lack them.
+// Kernel headers first: libnl-tiny has copies of its own for systems without them.
 #include <linux/netlink.h>
 #include <netlink/attr.h>
 
@@ -20,8 +19,8 @@ inline std::string_view text_of(const nlattr* attribute) {
   return {text, strnlen(text, static_cast<size_t>(nla_len(attribute)))};
 }
 
-// As it stands: rtnetlink has numbers in the machine's order, nfnetlink in the network's. Nothing
-// if it is absent or of another size.
+// Unconverted: rtnetlink has numbers in host order, nfnetlink in network order. Nothing if it is
+// absent or of another size.
 template <typename Number>
 std::optional<Number> number_of(const nlattr* attribute) {
   Number number;

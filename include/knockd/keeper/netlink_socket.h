@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A netlink socket of libnl-3's, or libnl-tiny's, that never blocks, and how its datagrams are
-// taken apart.
+// A non-blocking netlink socket of libnl-3 or libnl-tiny, and a parser of its datagrams.
 #pragma once
 
 #include <cstdint>
@@ -19,18 +18,18 @@ struct NetlinkSocketCloser {
 };
 using NetlinkSocket = std::unique_ptr<nl_sock, NetlinkSocketCloser>;
 
-// `protocol`: NETLINK_ROUTE ... Closes on exec.
+// `protocol`: NETLINK_ROUTE ... Close-on-exec.
 Result<NetlinkSocket> open_netlink_socket(int protocol);
-// The reason that errno tells; libnl does not always leave one.
+// A fault by errno, which libnl does not always set.
 Fault netlink_fault(const char* what);
-// Bytes that may wait to be read. Beyond net.core.rmem_max needs CAP_NET_ADMIN; without it as many
-// as one gets.
+// Sets the size of the receive buffer. More than net.core.rmem_max needs CAP_NET_ADMIN; without it
+// the size is limited to that.
 void enlarge_receive_buffer(const NetlinkSocket& socket, int bytes);
 
 enum class Receipt : uint8_t { kMessages, kNothing, kLost };
 using TakeMessage = std::function<void(const nlmsghdr&)>;
 
-// Hands each message of one datagram of the kernel's to `take`. kLost: there was no room for some.
+// Passes each message of one datagram of the kernel to `take`. kLost: some did not fit the buffer.
 Receipt receive(const NetlinkSocket& socket, const TakeMessage& take);
 
 }  // namespace knockd

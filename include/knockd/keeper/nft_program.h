@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Runs nft(8), which reads rulesets so that we need not write them for the kernel.
+// Runs nft(8), which translates text rulesets for the kernel.
 #pragma once
 
 #include <sys/types.h>
@@ -12,27 +12,27 @@
 
 namespace knockd {
 
-// Gives the ruleset to `nft -f -` and waits for its end, a few seconds at most. Empty if the kernel
-// took it, all of it; else the reason, one line: "nft: Operation not permitted".
+// Passes the ruleset to `nft -f -` and waits for its end, at most a few seconds. Empty if the
+// kernel accepted all of it; else the reason, one line: "nft: Operation not permitted".
 std::string run_nft(const std::string& ruleset);
 
-// The same without waiting, one at a time: an nft that hangs must not block the loop.
+// The same without waiting, one run at a time: a hung nft must not block the loop.
 class NftRun {
  public:
-  // `fault` as of run_nft().
+  // `fault` as from run_nft().
   using Ended = std::function<void(const std::string& fault)>;
 
   explicit NftRun(EventLoop& loop);
   ~NftRun() { stop(); }
 
-  // Calls `ended` later. Empty, or why it cannot be started; then nothing is called.
+  // Calls `ended` later. Empty, or why nft could not be started; `ended` is then never called.
   std::string start(const std::string& ruleset, Ended ended);
   bool runs() const { return pid_ != 0; }
-  // Waits for its end, and calls.
+  // Waits for its end and calls `ended`.
   void wait();
-  // To be called for each child that has ended. False: it was none of ours.
+  // To be called for each child that has ended. False: not started here.
   bool child_ended(pid_t pid, int status);
-  // Ends it, and calls nothing.
+  // Kills it without calling `ended`.
   void stop();
 
  private:

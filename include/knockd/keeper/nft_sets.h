@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Puts elements into sets of the kernel's ruleset and takes them out, by nfnetlink, through the
-// part of libnl-3 that libnl-tiny has too. Which elements, and why, is the owner's business.
+// Adds and removes elements of sets in the kernel's ruleset by nfnetlink, with the part of libnl-3
+// that libnl-tiny also has. The owner chooses the elements.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@
 
 namespace knockd {
 
-// One socket for requests. Each method waits for the kernel's answer, which is there when the
-// request has been sent, and for nothing else. Errors are errno's numbers; 0 is success.
+// One socket for requests. Each method waits only for the kernel's answer, which is ready when the
+// request has been sent. Errors are errno values; 0 is success.
 class NftSets {
  public:
   using Description = SetDescription;
@@ -24,21 +24,21 @@ class NftSets {
 
   static Result<NftSets> create();
 
-  // By this the notifications of our own changes can be told from others'.
+  // Distinguishes notifications of own changes from others'.
   uint32_t port() const;
 
-  // The elements are in from now on, for so long, whether they were or not; all or none.
+  // Adds the elements for their time, or renews it; all or none.
   int put(std::span<const TimedElement> elements);
-  // They are no longer in, whether they were or not.
+  // Removes the elements; they need not exist.
   int remove(std::span<const SetElement> elements);
 
-  // ENOENT if there is no such set.
+  // ENOENT if the set does not exist.
   Result<Description, int> describe(const SetName& set);
-  // Nothing if there is no such set, or if it lacks the element.
+  // Nothing if the set or the element does not exist.
   Result<std::optional<Found>, int> find(const SetElement& element);
   Result<std::vector<Found>, int> list(const SetName& set);
-  // What makes up a table apart from its sets' elements that time out: the same text as long as it
-  // is the same table, unchanged. ENOENT if there is none.
+  // The content of a table without set elements that time out: the same text while the table is the
+  // same and unchanged. ENOENT if it does not exist.
   Result<std::string, int> picture(const std::string& inet_table,
                                    const std::vector<std::string>& fixed_sets);
 
@@ -51,14 +51,14 @@ class NftSets {
   uint32_t sequence_ = 0;
 };
 
-// Notifications of changed rulesets, of whoever made them.
+// Notifications of ruleset changes by any program.
 class RulesetMonitor {
  public:
-  // Of changes by `own_port` nothing is heard.
+  // Ignores changes by `own_port`.
   static Result<RulesetMonitor> create(uint32_t own_port);
 
   int fd() const;
-  // Takes in all that waits; true if there was a change, or some may have been lost.
+  // Reads all waiting notifications; true if there was a change, or some may have been lost.
   bool read();
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How the keeper ends: first every stop command, then On_Stop, then out. It does not wait for
-// longer than kLongest; what is not closed by then stays in the state file.
+// Ends the keeper: first all stop commands, then On_Stop, then exit. Waits at most kLongest; doors
+// still open by then stay in the state file.
 #pragma once
 
 #include <functional>
@@ -14,21 +14,20 @@ namespace knockd {
 
 class OrderlyExit {
  public:
-  // SIGTERM is obeyed within 2 s.
+  // SIGTERM ends the daemon within 2 s.
   static constexpr Duration kLongest = std::chrono::milliseconds(1500);
 
   // `out` may be called more than once.
   OrderlyExit(EventLoop& loop, Log& log, DoorKeeper& doors, std::function<void()> out);
 
-  // `close`: open doors are closed, else left to the next start. `on_stop`: empty if none is to
-  // run.
+  // `close`: closes open doors; else they are left to the next start. `on_stop`: empty for none.
   void begin(bool close, std::string on_stop);
-  // Without closing or running anything.
+  // Leaves without closing or running anything.
   void leave_at_once();
   bool has_begun() const { return has_begun_; }
   // To be called when commands have ended.
   void go_on();
-  // Whether it has taken too long; in a long turn the loop would notice too late.
+  // Whether kLongest is over; during a long turn the loop would notice too late.
   bool is_overdue();
 
  private:

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A file that belongs to this process alone: 0600, locked, never reached through a link. It is
-// appended to, or replaced as a whole, so that at each moment one whole file is at its path. Knows
-// nothing of what the file says.
+// A file used only by this process: 0600, locked, never opened through a link. It is appended to or
+// replaced as a whole, so that a complete file is always at its path. Independent of its content.
 #pragma once
 
 #include <sys/stat.h>
@@ -17,47 +16,48 @@
 
 namespace knockd {
 
-// Calls that return false leave the reason in failure(). Most may work later; after refuse() none
-// does. Must be used in one process: the lock does not pass to a child.
+// Calls that return false leave the reason in failure(). Most can be retried; after refuse() all
+// fail. Must be used in one process: children do not inherit the lock.
 class OwnFile {
  public:
   enum class Sync : uint8_t { kYes, kNo };
-  // Writes on; false if that or an earlier call of it failed.
+  // Writes more; false if this or an earlier call failed.
   using Put = std::function<bool(std::string_view)>;
 
-  // An empty path is refused. Touches no file yet. `calls` must outlive this object.
+  // Refuses an empty path. Touches no file yet. `calls` must outlive this object.
   OwnFile(std::string path, FileCalls& calls);
   OwnFile(OwnFile&&) = default;
   OwnFile& operator=(OwnFile&&) = default;
 
-  // Whether a file is at this path that no process has locked. Must not be used while this process
-  // has it open: closing it again would give up the lock.
+  // Whether the path has a file that no process has locked. Must not be used while this process has
+  // it open: closing it again would drop the lock.
   static bool is_left_behind(const std::string& path);
 
   const std::string& path() const { return path_; }
   FileCalls& calls() const { return *calls_; }
   const std::string& failure() const { return failure_; }  // "write: No space left on device"
   bool is_refused() const { return refused_; }
-  // The file is open, locked and whole, and what is appended follows what is there.
+  // Whether the file is open, locked and whole, so that text can be appended.
   bool is_appendable() const { return appendable_; }
-  size_t size() const { return size_; }  // bytes, while it is appendable
-  // Whether this path leads to the file that is open.
+  size_t size() const { return size_; }  // bytes; valid while appendable
+  // Whether this path names the open file.
   bool is_at(const std::string& path);
 
-  // Opens and locks what stands at the path, or an empty file, made with its folder (0700) if need
-  // be; on a read-only file system it is opened for reading alone. Does nothing if it is open for
-  // writing. Refuses what is not our own.
+  // Opens and locks the file at the path, or creates an empty one, with its folder (0700) if
+  // needed; read-only on a read-only file system. Does nothing if it is open for writing. Refuses
+  // files that are not the process's own.
   bool acquire();
-  // Appends the whole content to `text`; as much as could be read if that fails.
+  // Appends the whole content to `text`, or on failure what could be read.
   bool read(std::string& text);
 
-  // REQUIRES: is_appendable(), which ends if this fails.
+  // REQUIRES: is_appendable(), which becomes false on failure.
   bool append(std::string_view text, Sync sync);
-  // Replaces the acquired file by one with what `write` puts, which is on disk before it takes the
-  // old one's place. If this fails and is_appendable() stays true, the old one is still good.
+  // Replaces the acquired file with the text that `write` puts, which is on disk before the new
+  // file replaces the old. If this fails and is_appendable() stays true, the old one is still
+  // valid.
   bool replace(const std::function<void(const Put&)>& write);
 
-  // Renames the file to one that is not there yet, whose path is then in `aside`.
+  // Renames the file to an unused path, stored in `aside`.
   bool set_aside(std::string& aside);
   bool remove();
   // Closes the file; acquire() may open it again.

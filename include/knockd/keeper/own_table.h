@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// knockd's own table in the kernel's ruleset: makes it, removes it, and tells whether it is still
-// as it was made. What is in its sets is the owner's business.
+// knockd's own table in the kernel's ruleset: creates and removes it, and detects changes to it.
+// The owner fills its sets.
 #pragma once
 
 #include <optional>
@@ -14,32 +14,32 @@
 
 namespace knockd {
 
-// An error's number of NftSets, in words.
+// The text of an error number of NftSets.
 std::string nft_reason(int error);
 
-// The table stays in the kernel when this object goes. Faults are one line, empty for success.
+// The table stays in the kernel after destruction. Faults are one line, empty for success.
 class OwnTable {
  public:
-  // `name` is for good. Lock files are in this folder: one daemon alone has a table.
+  // `name` never changes. Lock files are in `lock_folder`: a table belongs to one daemon.
   OwnTable(std::string name, std::string lock_folder);
 
-  // Takes the table for this process; a fault says why it cannot have it.
+  // Locks the table for this process; a fault says why it cannot.
   std::string take();
   void give_back() { lock_.give_back(); }
   const std::string& lock_folder() const { return lock_folder_; }
 
-  // Makes it anew, with empty sets, or removes it if the table has no ports. After a fault it is as
-  // it was. Waits for nft.
+  // Recreates it with empty sets, or removes it if `table` has no ports. After a fault it is
+  // unchanged. Waits for nft.
   std::string load(NftSets& sets, const ShutTable& table);
-  // The same in two halves, between which nft is given the ruleset.
+  // The same in two halves; between them the caller passes the ruleset to nft.
   std::string begin_load(NftSets& sets, const ShutTable& table);
   std::string end_load(NftSets& sets, const ShutTable& table);
   static std::string ruleset_of(const ShutTable& table);
-  // What was loaded last; without ports: none.
+  // The last loaded table; without ports: none.
   const ShutTable& table() const { return table_; }
-  // Whether the kernel has another one than was loaded, or none.
+  // Whether the kernel's table differs from the loaded one or is missing.
   bool is_changed(NftSets& sets) const;
-  // What the kernel's table of this name shuts, be it of this run or of an earlier one.
+  // The ports that the kernel's table of this name shuts, whether from this run or an earlier one.
   std::vector<Knock> shut_in_kernel(NftSets& sets) const;
 
  private:
@@ -48,8 +48,8 @@ class OwnTable {
   const std::string lock_folder_;
   LockFile lock_;
   ShutTable table_;
-  std::string picture_;                // as the kernel showed it when it was made
-  std::optional<std::string> before_;  // and as it was before
+  std::string picture_;                // from the kernel when it was created
+  std::optional<std::string> before_;  // and the one before
 };
 
 }  // namespace knockd

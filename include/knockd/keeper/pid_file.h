@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The pid file, and by its lock the promise that there is one daemon to it.
+// The pid file; its lock ensures that only one daemon uses it.
 #pragma once
 
 #include <sys/types.h>
@@ -10,13 +10,13 @@
 
 namespace knockd {
 
-// Removed when it is destroyed by the process that wrote it.
+// The destructor removes the file in the process that wrote it.
 class PidFile {
  public:
   enum class Outcome : uint8_t { kWritten, kOtherIsRunning, kUnwritable };
 
   // Locks the file and writes this process's number. After kOtherIsRunning, `other` is that
-  // daemon's number (0 if the file does not tell); after kUnwritable, errno says why.
+  // daemon's number (0 if unknown); after kUnwritable, errno says why.
   Outcome write(const std::string& path, pid_t& other);
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Host names for log lines, looked up beside everything else: a child process without rights asks
-// the name servers, and a line that comes before the answer goes without a name.
+// Host names for log lines, resolved in the background: a child process without privileges queries
+// the name servers; lines logged before the answer have no name.
 #pragma once
 
 #include <sys/types.h>
@@ -21,20 +21,20 @@
 
 namespace knockd {
 
-// What a name server says, stripped of anything but letters, digits, '-', '.' and '_'.
+// A name server's answer without any bytes except letters, digits, '-', '.' and '_'.
 std::string clean_host_name(std::string_view name);
 
-// A child that ends is replaced, after growing pauses; until then no further name becomes known.
+// Replaces a child that ends, after growing pauses; until then no further names are resolved.
 class Resolver {
  public:
-  // Forks the child, which first calls `in_child`. Both must outlive the resolver.
+  // Forks the child, which first calls `in_child`. Both arguments must outlive the resolver.
   static Result<std::unique_ptr<Resolver>> create(
       EventLoop& loop, Log& log, std::function<void()> in_child = [] {});
 
-  // The name if it is known, else an empty text; asks for one not asked for yet. Never waits.
+  // The name if known, else empty; the first call for an address queries it. Never waits.
   std::string name_of(const IpAddress& address);
 
-  // 0 while there is none.
+  // 0 while there is no child.
   pid_t pid() const { return process_.pid(); }
   // The child has ended and was reaped, with the status that waitpid() gave.
   void reaped(int status);
@@ -53,7 +53,7 @@ class Resolver {
   Instant started_;
   GrowingPause pause_;
   EventLoop::Alarm retry_;
-  std::map<IpAddress, std::string> names_;  // an empty name: asked for, or there is none
+  std::map<IpAddress, std::string> names_;  // empty: being queried, or no name
 };
 
 }  // namespace knockd

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Keeps ports shut by knockd's own table in the kernel's ruleset, lets knockers in by its sets or
-// by those of the administrator's ruleset, and puts both right when others change the ruleset.
+// Keeps ports shut with knockd's own table in the kernel's ruleset, lets knockers in with its sets
+// or those of the administrator's ruleset, and repairs both when others change the ruleset.
 #pragma once
 
 #include <optional>
@@ -21,33 +21,31 @@
 
 namespace knockd {
 
-// The table stays in the kernel when this object goes: a daemon that ends opens nothing.
+// The table stays in the kernel after destruction: a daemon that ends opens nothing.
 class ShutPorts : public Admitter {
  public:
-  // `table` is the name of knockd's own, for good. Lock files are in this folder: one daemon alone
-  // has a table.
+  // `table` is the name of knockd's own table and never changes. Lock files are in `lock_folder`: a
+  // table belongs to one daemon.
   ShutPorts(EventLoop& loop, Log& log, std::string table, std::string lock_folder = kRunFolder);
   ~ShutPorts() override;
 
-  // Takes the table for this process. Empty, or why it cannot have it.
+  // Locks the table for this process. Empty, or why it cannot.
   std::string take() { return own_.take(); }
-  // Each table that the kernel took is kept in this file. Empty: nowhere.
+  // Keeps each table that the kernel accepted in this file. Empty: in none.
   void keep_in(std::string path) { kept_ = KeptTable(std::move(path)); }
-  // From now on the table is this one, under the name it has; without ports there is none. One that
-  // an earlier run kept under another name is removed. Each port that is no longer shut is logged,
-  // and each that cannot be shut: then the table stays as it was, and false is returned. Waits for
-  // nft.
+  // Replaces the table by this one; without ports, removes it. Also removes a table that an earlier
+  // run kept under another name. Logs each port that is no longer shut. On failure logs each port
+  // that cannot be shut, leaves the table unchanged and returns false. Waits for nft.
   bool shut(const ShutTable& table);
   // The same without waiting.
   void change(const ShutTable& table);
-  // To be called for each child that has ended. False: it was none of ours.
+  // To be called for each child that has ended. False: not started here.
   bool child_ended(pid_t pid, int status) { return nft_.child_ended(pid, status); }
-  // From now on the ruleset of others is left as it is: whoever leaves has no time for an nft that
-  // hangs.
+  // From now on ignores changes by others: a daemon that is ending has no time for a hung nft.
   void stop_watching();
-  // Without a table of this run: logs which ports one of an earlier run keeps shut.
+  // Without a table of this run: logs the ports that a table of an earlier run keeps shut.
   void report_left_behind();
-  // Removes the table from the kernel, and what is kept of it. Empty, or why it is there still.
+  // Removes the table from the kernel, and the kept file. Empty, or why it still exists.
   std::string remove();
   const ShutTable& table() const { return own_.table(); }
 
@@ -57,7 +55,7 @@ class ShutPorts : public Admitter {
  private:
   struct Change {               // of the own table, by nft
     ShutTable table;            // without ports: it is removed
-    std::vector<Knock> before;  // what the kernel's one shut
+    std::vector<Knock> before;  // shut by the kernel's table
     bool is_repair = false;
   };
 
@@ -79,17 +77,17 @@ class ShutPorts : public Admitter {
 
   EventLoop& loop_;
   Log& log_;
-  std::optional<NftSets> sets_;            // from the first need on
+  std::optional<NftSets> sets_;            // created on first use
   std::optional<RulesetMonitor> monitor_;  // likewise
   OwnTable own_;
   KeptTable kept_;
   NftRun nft_;
   std::optional<Change> change_;   // while nft runs
-  std::optional<ShutTable> next_;  // what was wanted meanwhile
+  std::optional<ShutTable> next_;  // wanted meanwhile
   AllowedSources allowed_;
   EventLoop::Alarm check_;
   GrowingPause pause_;    // between repairs
-  Instant repaired_;      // last
+  Instant repaired_;      // the last time
   bool failing_ = false;  // the last repair failed, which was logged
 };
 
