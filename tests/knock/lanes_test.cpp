@@ -29,7 +29,7 @@ TEST(Lanes, EachDoorAndSourceHasItsOwn) {
 
 TEST(Lanes, OldestComesFirst_InThePartWhereItStands) {
   Lanes lanes;
-  for (const uint64_t id : {3, 1, 2}) lanes.add(kLane, Part::kStarts, id);
+  for (const uint64_t id : {3U, 1U, 2U}) lanes.add(kLane, Part::kStarts, id);
   lanes.move(kLane, Part::kStarts, Part::kBusy, 1);
   EXPECT_EQ(lanes.oldest(kLane, Part::kBusy), 1);
   EXPECT_EQ(lanes.oldest(kLane, Part::kStarts), 2);
@@ -40,7 +40,7 @@ TEST(Lanes, OldestComesFirst_InThePartWhereItStands) {
 
 TEST(Lanes, OlderOnesAreVisited_TheYoungestFirst_UntilItIsEnough) {
   Lanes lanes;
-  for (const uint64_t id : {1, 2, 3, 4}) lanes.add(kLane, Part::kRest, id);
+  for (const uint64_t id : {1U, 2U, 3U, 4U}) lanes.add(kLane, Part::kRest, id);
   lanes.add(kLane, Part::kBusy, 5);
   const auto visited = [&](Part part, uint64_t before, size_t most) {
     std::vector<uint64_t> ids;
