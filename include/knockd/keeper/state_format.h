@@ -13,7 +13,8 @@
 // <sum> is the CRC-32C of the text after the next blank, as 8 hexadecimal digits. <time> is in
 // seconds, with nine decimals. Before left= are user= (in `open`), the owner of the code, and
 // fleet=, the gateway that set the deadline; each only if there is one. A door of `Open` has
-// ports=22,51820:udp prefix=128 set= before stop=. <clocks> are
+// ports=22,51820:udp prefix=128 set= before stop=; a door of commands for a network has prefix=24
+// alone. <clocks> are
 //
 //   boot=12345.678901234 clock=2026-11-26T00:45:07.123456789Z synced=yes
 //
