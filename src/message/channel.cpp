@@ -11,7 +11,7 @@ namespace knockd {
 
 Result<std::pair<Channel, Channel>> Channel::make_pair() {
   int fds[2];
-  // Sequenced packets keep the bounds of messages and tell when the other end is gone.
+  // Sequenced packets keep message boundaries and report when the other end is gone.
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0) {
     return fault_of("socketpair");
   }
@@ -43,8 +43,8 @@ Channel::Received Channel::receive(std::span<uint8_t> buffer) const {
       return {Received::Kind::kMessage, size > buffer.size() ? 0 : size};
     }
     if (length == 0) return {Received::Kind::kClosed};
-    // ECONNRESET, told once: the other end left without reading all that we sent. What it said
-    // before that (why it left) is still to be had.
+    // ECONNRESET is reported once: the other end left without reading all messages. Its own last
+    // messages (why it left) can still be read.
     if (errno == EINTR || errno == ECONNRESET) continue;
     return {errno == EAGAIN ? Received::Kind::kNothing : Received::Kind::kClosed};
   }

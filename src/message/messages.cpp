@@ -8,7 +8,8 @@
 namespace knockd {
 namespace {
 
-// A message is 8 bytes, of which the first tells the alternative, and the alternative's bytes.
+// A message is a header of 8 bytes, the first of which is the alternative, and the alternative's
+// bytes.
 constexpr size_t kHeader = 8;
 
 template <typename Message>

@@ -22,15 +22,15 @@ class Channel {
   explicit Channel(UniqueFd fd) : fd_(std::move(fd)) {}
   int fd() const { return fd_.get(); }
 
-  // With SIGPIPE ignored: it is write(2), the one call for which every architecture's sandbox can
-  // tell this descriptor from others.
+  // REQUIRES: SIGPIPE is ignored. Uses write(2), the only call for which the sandbox can check the
+  // descriptor on every architecture.
   Sent send(std::span<const uint8_t> message) const;
   // Waits until the other end has room. False: it is closed.
   bool send_waiting(std::span<const uint8_t> message) const;
 
   struct Received {
     enum class Kind : uint8_t { kMessage, kNothing, kClosed } kind;
-    size_t length = 0;  // of the message; one that was longer than the buffer comes as length 0
+    size_t length = 0;  // of the message; 0 if it was longer than the buffer
   };
   Received receive(std::span<uint8_t> buffer) const;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The few messages between the keeper and a listener: the whole of the security boundary. Each has
-// a fixed form; what comes from a listener is believed only as far as decode_from_listener checks
-// it. Both ends are the same program, so values stand in the machine's own byte order.
+// The messages between the keeper and a listener: the whole security boundary. Each has a fixed
+// form; messages of a listener are trusted only as far as decode_from_listener checks them. Both
+// ends are the same program, so values are in host byte order.
 #pragma once
 
 #include <algorithm>
@@ -22,37 +22,37 @@ namespace knockd {
 
 // --- From a listener to the keeper -------------------------------------------------------------
 
-// The capture is open and the rights are given up: knocks are heard from now on.
+// The capture is open and privileges are dropped: knocks are handled from now on.
 struct Listening {
-  uint8_t filter_in_kernel = 1;  // 0: refused; every packet of the link is looked at
+  uint8_t filter_in_kernel = 1;  // 0: refused; every packet of the link is captured
   LinkType link_type = LinkType::kEthernet;
   friend bool operator==(const Listening&, const Listening&) = default;
 };
 
-// Why a capture could not be opened or went on no longer.
+// Why a capture could not be opened or has ended.
 enum class CaptureTrouble : uint8_t {
   kNoPermission,
   kNoDevice,
   kDown,
-  kLinkType,  // a link-layer type that is not understood
-  kSandbox,   // the rights could not be given up
+  kLinkType,  // an unsupported link-layer type
+  kSandbox,   // the privileges could not be dropped
   kOther
 };
 
 struct Trouble {
   CaptureTrouble kind = CaptureTrouble::kOther;
-  std::array<char, 200> text{};  // what the system said, ended by NUL; not clean
+  std::array<char, 200> text{};  // the system's message, with NUL; not sanitized
   friend bool operator==(const Trouble&, const Trouble&) = default;
 };
 
-// What the listener left out since it last said so; not nothing.
+// The events that the listener dropped since its last report; at least one.
 struct LeftOut {
-  uint64_t lines = 0;   // for Log_Rate
-  uint64_t knocks = 0;  // complete ones, for which there was no room
+  uint64_t lines = 0;   // by Log_Rate
+  uint64_t knocks = 0;  // complete ones, for lack of room
   friend bool operator==(const LeftOut&, const LeftOut&) = default;
 };
 
-// What happened at a door since the last answer to a StatusRequest.
+// The counts of a door since the last answer to a StatusRequest.
 struct DoorCount {
   DoorNumber door = 0;  // of the tracker
   uint64_t begun = 0;   // attempts
@@ -62,7 +62,7 @@ struct DoorCount {
   friend bool operator==(const DoorCount&, const DoorCount&) = default;
 };
 
-// Goes before the answer, as often as it takes.
+// Sent before the answer, as many as needed.
 struct DoorCounts {
   static constexpr size_t kMost = 24;
   uint64_t count = 0;  // 1 to kMost
@@ -70,7 +70,7 @@ struct DoorCounts {
   friend bool operator==(const DoorCounts&, const DoorCounts&) = default;
 };
 
-// The answer to StatusRequest; one may answer several.
+// The answer to StatusRequest; may answer several.
 struct ListenerStatus {
   uint64_t packets = 0;  // copied to the listener
   uint64_t dropped = 0;  // lost by the kernel because the listener was slow
@@ -84,7 +84,7 @@ using FromListener =
 
 // --- From the keeper to a listener -------------------------------------------------------------
 
-// A part of the list of own addresses. The parts follow each other; the last one puts the list in
+// A part of the list of own addresses. The parts are consecutive; the last one puts the list in
 // force.
 struct AddressPart {
   static constexpr size_t kMost = 60;
@@ -94,7 +94,7 @@ struct AddressPart {
   std::array<IpAddress, kMost> addresses{};
 };
 
-// A door's next one-time sequence; `count` 0 closes the door for good.
+// A door's next one-time sequence; `count` 0 closes the door permanently.
 struct NextSequence {
   DoorNumber door = 0;
   uint16_t count = 0;
@@ -102,8 +102,8 @@ struct NextSequence {
   std::array<Knock, kMaxKnocks> knocks{};
 };
 
-// A part of a door's codes, all that are in force from now on. The parts of a door follow each
-// other; the last one puts in force what came of all doors.
+// A part of a door's codes in force from now on. The parts of a door are consecutive; the last one
+// puts those of all doors in force.
 struct CodesPart {
   static constexpr size_t kMost = 78;
   DoorNumber door = 0;
@@ -119,7 +119,7 @@ struct StatusRequest {};
 
 using ToListener = std::variant<AddressPart, NextSequence, StatusRequest, CodesPart>;
 
-// The codes of some doors as parts; none without a door.
+// The codes of some doors as parts; empty without doors.
 std::vector<CodesPart> codes_parts(const std::vector<DoorCodes>& codes);
 
 // The list of own addresses as parts, at least one.
@@ -134,9 +134,9 @@ using MessageBytes = std::vector<uint8_t>;
 MessageBytes encode(const FromListener& message);
 MessageBytes encode(const ToListener& message);
 
-// Nothing if the kind is unknown, the length is not exactly right, or a value is out of its range
-// (a door number of `doors` or more, a stage outside 1 to kMaxKnocks where there is a door, a
-// source that no host has ...).
+// Nothing if the kind is unknown, the length is not exact, or a value is out of range (a door
+// number of `doors` or more, a stage outside 1 to kMaxKnocks with a door, a source that no host has
+// ...).
 std::optional<FromListener> decode_from_listener(std::span<const uint8_t> bytes, size_t doors);
 std::optional<ToListener> decode_to_listener(std::span<const uint8_t> bytes);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a listener is born with, and the bytes in which it gets there: a listener is the program
-// started anew, which knows nothing of its keeper's memory.
+// The settings of a listener, as values and as bytes: a listener is the program executed again,
+// without its keeper's memory.
 #pragma once
 
 #include <cstdint>
@@ -21,22 +21,22 @@ struct ListenerSettings {
   std::vector<IpAddress> own_addresses;
   Bounds bounds;
   bool only_v4 = false;
-  bool explain = false;  // tell what becomes of each packet
+  bool explain = false;  // explain each packet
 
   friend bool operator==(const ListenerSettings&, const ListenerSettings&) = default;
 };
 
-// Bounds of what is handed over; no interface has a longer name, no host so many addresses.
+// Limits of settings; no interface has a longer name, no host this many addresses.
 inline constexpr size_t kLongestInterfaceName = 31;
 inline constexpr size_t kMostSettingsDoors = 65535;
 inline constexpr size_t kMostSettingsAddresses = size_t{1} << 20;
 inline constexpr size_t kMostSettingsCodes = size_t{1} << 20;  // of all doors
 inline constexpr size_t kLongestSettings = size_t{64} << 20;   // bytes
 
-// As bytes, in the machine's own order: both ends are the same program. Nothing if the settings are
-// out of bounds.
+// As bytes in host order: both ends are the same program. Nothing if the settings are out of
+// bounds.
 std::optional<std::vector<uint8_t>> encode(const ListenerSettings& settings);
-// Nothing if the length is not exactly right or a value is out of its range.
+// Nothing if the length is not exact or a value is out of range.
 std::optional<ListenerSettings> decode_settings(std::span<const uint8_t> bytes);
 
 }  // namespace knockd
