@@ -21,13 +21,13 @@
 namespace knockd {
 namespace {
 
-// Callers that wait in the kernel; it takes fewer where net.core.somaxconn is less.
+// Callers that wait in the kernel; limited by net.core.somaxconn.
 constexpr int kBacklog = 1024;
-// Bytes read of a caller in a turn.
+// Bytes read from a caller in a turn.
 constexpr size_t kChunk = 4096;
 constexpr Duration kPauseWithoutRoom = std::chrono::seconds(1);
 
-// Whether somebody serves it, or only a crash has left it there.
+// Whether a daemon serves it; otherwise a crash has left it.
 bool is_in_use(const SocketPlace& place) {
   const UniqueFd call(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   return call && (connect(call.get(), reinterpret_cast<const sockaddr*>(&place.address),
@@ -47,15 +47,15 @@ Result<std::optional<gid_t>> find_group(const std::string& name) {
 struct ControlSocket::Call {
   UniqueFd fd;
   uid_t user = 0;
-  std::string in;      // no whole line yet
-  std::string out;     // not sent yet
+  std::string in;      // an incomplete line
+  std::string out;     // unsent
   size_t sent = 0;     // of `out`
-  bool asked = false;  // and not answered
+  bool asked = false;  // unanswered
   bool follows = false;
-  bool ends = false;  // when all is sent
+  bool ends = false;  // once all is sent
   bool was_answered = false;
   Instant came;
-  Instant since;  // of what is waited for: a line, or that something is read
+  Instant since;  // of waiting for a line, or for the caller to read
 
   size_t behind() const { return out.size() - sent; }
 };
@@ -79,7 +79,7 @@ Status ControlSocket::open(const std::string& path, const std::string& group) {
   return {};
 }
 
-// One folder, if it is missing. Nobody else may look into it, but for the group.
+// Creates one folder if it is missing. Only the daemon's user and the group may enter it.
 Status ControlSocket::make_folder(const std::string& path, std::optional<gid_t> group) {
   const std::string folder = folder_of(path);
   members_may_enter_ = true;
@@ -88,7 +88,7 @@ Status ControlSocket::make_folder(const std::string& path, std::optional<gid_t> 
   } else if (errno != EEXIST) {
     return fault_of(folder.c_str());
   }
-  // One that stood there and is not ours is its owner's business.
+  // Does not change a folder that already existed.
   if (folder != made_folder_ && folder != kControlFolder) {
     struct stat there {};
     if (!group || stat(folder.c_str(), &there) != 0) return {};
@@ -107,7 +107,7 @@ Status ControlSocket::bind(const std::string& path, const std::string& group) {
   const auto members = find_group(group);
   if (!members) return members.error();
   if (Status made = make_folder(path, *members); !made) return made;
-  // As long as the daemon lives: that is how two know of each other, whatever a crash left.
+  // Locked while the daemon runs, so that two detect each other whatever a crash left.
   const LockFile::Outcome lock = lock_.take(path + ".lock", 0600);
   if (lock == LockFile::Outcome::kOthers) return Fault{path + " is another knockd's"};
   if (lock == LockFile::Outcome::kUnusable) return fault_of((path + ".lock").c_str());
@@ -169,7 +169,7 @@ void ControlSocket::on_connection() {
   while (!is_full()) {
     UniqueFd fd(accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) {
-      // Without a descriptor to spare the caller would be told of again at once.
+      // Without a free descriptor the loop would report the caller again at once.
       if (errno != EAGAIN && errno != ECONNABORTED) deaf_until_ = loop_.now() + kPauseWithoutRoom;
       break;
     }
@@ -187,7 +187,7 @@ void ControlSocket::on_connection() {
   set_alarm();
 }
 
-// While it is being answered only for its end, which the kernel tells without being asked.
+// During a request only for the caller's end, which epoll always reports.
 void ControlSocket::watch(Caller caller, Call& call) {
   const bool hears = !call.asked && (call.follows || call.behind() == 0);
   const uint32_t events = (hears ? EPOLLIN : 0u) | (call.behind() != 0 ? EPOLLOUT : 0u);
@@ -204,20 +204,20 @@ void ControlSocket::on_ready(Caller caller) {
   set_alarm();
 }
 
-// Whether to leave the place to another, who may have been waiting while this one asked and asked.
+// Whether this caller, after repeated requests, must leave its place to one that is waiting.
 bool ControlSocket::has_had_its_turn(Caller caller, const Call& call) const {
   return call.was_answered && call.behind() == 0 && is_full() && !call.follows && !stays(caller) &&
          loop_.now() >= call.came + kShortPatience;
 }
 
-// Takes what the caller says, and a request if it is a whole one. False: there is nobody any more.
+// Reads from the caller and handles a complete request. False: the caller is gone.
 bool ControlSocket::hear(Caller caller, Call& call) {
   if (call.in.find('\n') == std::string::npos) {
     char buffer[kChunk];
     const ssize_t length = recv(call.fd.get(), buffer, sizeof(buffer), 0);
     if (length == 0) return false;
     if (length < 0) return errno == EAGAIN || errno == EINTR;
-    if (call.follows) return true;  // it has nothing more to say
+    if (call.follows) return true;  // ignores what followers send
     call.in.append(buffer, static_cast<size_t>(length));
   }
   const size_t end = call.in.find('\n');
@@ -243,11 +243,11 @@ void ControlSocket::answer(Caller caller, std::string_view line) {
   call.out += line;
   call.out += '\n';
   call.since = loop_.now();
-  watch(caller, call);  // the loop sends it: nobody vanishes beneath those who answer
+  watch(caller, call);  // the loop sends it, so that no caller is removed during answer()
   set_alarm();
 }
 
-// Sends what there is room for. False: the caller is gone, or was to go.
+// Sends as much as fits. False: the caller is gone, or must go.
 bool ControlSocket::flush(Call& call) {
   while (call.behind() != 0) {
     const ssize_t sent =
@@ -286,7 +286,7 @@ void ControlSocket::tell(std::string_view line, std::string_view overrun) {
     if (!call->follows || call->ends) continue;
     call->ends = call->behind() + line.size() > kMostBehind;
     call->since = loop_.now();
-    // Who never catches up costs no more than what it has yet to get.
+    // A reader that never catches up costs no more than its unsent part.
     if (call->sent > call->behind()) call->out.erase(0, std::exchange(call->sent, 0));
     call->out += call->ends ? overrun : line;
     call->out += '\n';
@@ -309,7 +309,7 @@ void ControlSocket::hang_up(Caller caller) {
 
 void ControlSocket::send_away() {
   if (deaf_until_ && *deaf_until_ <= loop_.now()) deaf_until_.reset();
-  std::vector<Caller> tiresome;  // all of them, also when the first has made room
+  std::vector<Caller> tiresome;  // all of them, even if the first makes room
   for (const auto& [caller, call] : calls_) {
     const auto end = end_of_patience(caller, *call);
     if (end && *end <= loop_.now()) tiresome.push_back(caller);
@@ -319,7 +319,7 @@ void ControlSocket::send_away() {
   set_alarm();
 }
 
-// Nothing for one who may wait as long as it likes.
+// Nothing for a caller that may wait without limit.
 std::optional<Instant> ControlSocket::end_of_patience(Caller caller, const Call& call) const {
   if (call.asked || (call.follows && !call.ends)) return std::nullopt;
   if (stays(caller) && call.behind() == 0) return std::nullopt;

@@ -15,7 +15,7 @@ bool is_plain(char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
 
 void append_string(std::string& json, std::string_view text) {
   json += '"';
-  if (std::all_of(text.begin(), text.end(), is_plain)) {  // as almost all are, thousands of them
+  if (std::all_of(text.begin(), text.end(), is_plain)) {  // the usual case, for speed
     json += text;
     json += '"';
     return;
@@ -34,8 +34,8 @@ void append_string(std::string& json, std::string_view text) {
   json += '"';
 }
 
-// The character of an escape as append_string() writes it; `text` begins behind the backslash, and
-// again behind the escape afterwards.
+// The character of an escape as append_string() writes it. `text` begins after the backslash, and
+// after the call behind the escape.
 std::optional<char> read_escape(std::string_view& text) {
   if (text.empty()) return std::nullopt;
   const char c = text.front();
@@ -116,7 +116,7 @@ std::string JsonWriter::take() { return std::move(json_); }
 std::string seconds_text(std::chrono::nanoseconds time) {
   const long long ms =
       std::max<long long>(0, std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
-  // A thousand and so many: with zeros in front.
+  // Adds 1000 for leading zeros.
   return std::to_string(ms / 1000) + '.' + std::to_string(1000 + ms % 1000).substr(1);
 }
 

@@ -17,7 +17,7 @@ using Words = std::span<const std::string_view>;
 constexpr std::string_view kDoorOption = "--door=";
 constexpr uint64_t kMostSteps = uint64_t{1} << 40;
 
-// The door that a word names by the option; nothing for any other word.
+// The door of a word --door=NAME; nothing for any other word.
 std::optional<std::string> named_door(std::string_view word) {
   if (!word.starts_with(kDoorOption)) return std::nullopt;
   return std::string(word.substr(kDoorOption.size()));
@@ -80,7 +80,7 @@ Result<Request> read_open(Words words) {
 
 // --- Of knockd-fleet
 
-// "12.345". Nothing for other text, and for no time.
+// "12.345". Nothing for other text and for 0.
 std::optional<Duration> read_seconds(std::string_view word) {
   const size_t point = std::min(word.find('.'), word.size());
   std::string part(word.substr(point));
@@ -120,7 +120,7 @@ Result<Request> read_fleet_used(std::string_view request, Words words) {
   if (!Secret::is_id(words[0])) return bad_word(request, "16 digits", words[0]);
   const auto step = parse_number(words[1], kMostSteps);
   if (!step) return bad_word(request, "a step", words[1]);
-  // "::" as well: used over IPv6, by nobody.
+  // Also "::": used over IPv6 without a source.
   const auto address = IpAddress::parse(words[2]);
   if (!address) return bad_word(request, "an address", words[2]);
   if (!is_name(words[3], kLongestGateway)) return bad_word(request, "a gateway", words[3]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The keys are for good: knockd(8) lists them, and a test compares the two.
+// The keys never change: knockd(8) lists them, and a test compares the two.
 #include "knockd/control/happening.h"
 #include "knockd/control/json.h"
 #include "knockd/control/status_report.h"

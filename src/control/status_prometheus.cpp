@@ -8,9 +8,9 @@
 namespace knockd {
 namespace {
 
-// Of a label's value (the text format's page, under "Comments, help text, and type information").
-// Names that are no UTF-8 must stay different, also from one that looks as they are printed: a
-// scraper refuses everything if two are the same.
+// Escapes a label's value (the text format's page, under "Comments, help text, and type
+// information"). Names that are not UTF-8 must stay different, also from names that look like their
+// escaped form: a scraper refuses everything if two are the same.
 std::string escaped(std::string_view value) {
   const std::string clean = clean_utf8(value);
   std::string text;

@@ -21,7 +21,7 @@ std::string clock_text(Duration duration) {
                 total % 60);
 }
 
-// "52 min", for what need not be exact.
+// "52 min", for inexact times.
 std::string rough_text(Duration duration) {
   const auto total = static_cast<long long>(duration_cast<seconds>(duration).count());
   if (total < 120) return format("%lld s", total);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where the control socket is, for the daemon that makes it and for those who ask.
+// The path of the control socket, for the daemon that creates it and for its callers.
 #pragma once
 
 #include <sys/un.h>
@@ -17,11 +17,11 @@ inline constexpr const char* kControlFolder = kRunFolder;
 
 std::string control_path_of_root();
 
-// `configured`: what Control says, if it does. Else /run/knockd/control for root and for the user
-// to whom that folder belongs; for others beside the pid file.
+// `configured`: the value of Control, if any. Else /run/knockd/control for root and for the owner
+// of that folder; for others beside the pid file.
 std::string control_path(const std::string& configured, const std::string& pid_file);
 
-// The address of a path. One that is too long for an address is reached through a descriptor of its
+// The address of a path. A path that is too long for an address is used through a descriptor of its
 // folder.
 struct SocketPlace {
   UniqueFd folder;

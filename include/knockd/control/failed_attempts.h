@@ -17,8 +17,8 @@ enum class AttemptEnd : uint8_t {
   kWrongKnock,
   kTooSlow,
   kPortScan,
-  kRefused,    // it was complete, but there was no room for it
-  kNoSuchCode  // a wrong one, one that was used, or one that is not taken now
+  kRefused,    // complete, but too many openings or commands
+  kNoSuchCode  // wrong, used, or not accepted now
 };
 
 struct FailedAttempt {
@@ -26,11 +26,11 @@ struct FailedAttempt {
   IpAddress source;
   std::string door;
   std::string interface;
-  unsigned stage = 0;  // knocks that were accepted
+  unsigned stage = 0;  // accepted knocks
   AttemptEnd end = AttemptEnd::kWrongKnock;
   std::optional<Knock> came;      // the wrong one
   std::optional<Knock> expected;  // instead
-  std::string refused;            // why, of a complete one
+  std::string refused;            // why a complete one was refused
 };
 
 // "wrong_knock"
@@ -38,8 +38,8 @@ const char* name_of(AttemptEnd end);
 // "wrong knock tcp 7000, expected udp 8000"
 std::string reason_text(const FailedAttempt& attempt);
 
-// Strangers can cause any number of attempts that end at their first knock: only a few of these are
-// kept, and one of each source.
+// Strangers can cause any number of attempts that end at their first knock: keeps only a few of
+// these, one of each source.
 class FailedAttempts {
  public:
   static constexpr size_t kMost = 50;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A small writer of JSON (RFC 8259): what the daemon says to programs. It reads none, but for the
-// one form of answer that is meant for people.
+// A small JSON writer (RFC 8259), for the daemon's output to programs. It reads only one form: an
+// answer for people.
 #pragma once
 
 #include <chrono>
@@ -11,8 +11,8 @@
 
 namespace knockd {
 
-// One value, on one line. The caller opens and closes objects and arrays in pairs, and names each
-// member of an object by key(). Bytes that are not UTF-8 become U+FFFD.
+// Writes one value on one line. The caller must open and close objects and arrays in pairs, and
+// name each member of an object with key(). Bytes that are not UTF-8 become U+FFFD.
 class JsonWriter {
  public:
   JsonWriter& begin_object() { return begin('{'); }
@@ -25,7 +25,7 @@ class JsonWriter {
   JsonWriter& number(uint64_t value);
   JsonWriter& yes_no(bool value);
   JsonWriter& null();
-  // As seconds_text() has it.
+  // In the form of seconds_text().
   JsonWriter& seconds(std::chrono::nanoseconds value);
 
   std::string take();
@@ -36,13 +36,13 @@ class JsonWriter {
   void separate();
 
   std::string json_;
-  bool is_first_ = true;  // of its object or array, or right behind its key
+  bool is_first_ = true;  // in its object or array, or directly after its key
 };
 
-// "12.345": seconds, with three decimals; no time is below zero.
+// "12.345": seconds, with three decimals; not negative.
 std::string seconds_text(std::chrono::nanoseconds time);
 
-// What a person is told, and the exit status that goes with it.
+// A message for a person, and the exit status.
 struct Answer {
   int status = 0;  // 0 to 9
   std::string text;
@@ -50,7 +50,7 @@ struct Answer {
 
 // {"status":0,"text":"..."}
 std::string to_json(const Answer& answer);
-// The same back; nothing for any other form.
+// The reverse; nothing for any other form.
 std::optional<Answer> parse_answer(std::string_view json);
 
 }  // namespace knockd

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-// What a caller may ask the daemon for: one line, its words separated by tabs, as a person gives
-// them to knockd(8). Pure.
+// The requests to the daemon: one line, its words separated by tabs, as a person gives them to
+// knockd(8). Pure.
 //
 //   status [json|table|prometheus]
 //   events
 //   close all | ADDRESS | DOOR [ADDRESS]
 //   open DOOR ADDRESS [TIME]
 //
-// Where a door is expected, --door=NAME names one that is called like an address, or "all".
+// In place of DOOR, --door=NAME is for a door named like an address, or "all".
 //
-// And those of knockd-fleet, which no person gives, with doors as they are called:
+// Requests of knockd-fleet, not for people, with plain names of doors:
 //
 //   fleet-open DOOR ADDRESS SECONDS GATEWAY [USER]
 //   fleet-close DOOR ADDRESS GATEWAY
@@ -44,7 +44,7 @@ struct AskOpen {
   std::optional<Duration> time;  // absent: the door's own
 };
 
-// A door was opened at another gateway, and has so much time left.
+// A door was opened at another gateway, with this time left.
 struct AskFleetOpen {
   std::string door;
   IpAddress address;
@@ -52,7 +52,7 @@ struct AskFleetOpen {
   std::string gateway;
   std::string user;  // may be empty
 };
-// It was closed there by hand.
+// A door was closed there by hand.
 struct AskFleetClose {
   Selection selection;
   std::string gateway;
@@ -61,7 +61,7 @@ struct AskFleetClose {
 struct AskFleetUsed {
   CodeKnock knock;
 };
-// Whether codes that are used here wait until they are known there.
+// Whether codes used here wait until the others know them.
 struct AskFleetShare {
   bool share = false;
 };
@@ -72,13 +72,13 @@ struct AskFleetShared {
 using Request = std::variant<AskStatus, AskEvents, AskClose, AskOpen, AskFleetOpen, AskFleetClose,
                              AskFleetUsed, AskFleetShare, AskFleetShared>;
 
-// Longer lines are no requests.
+// Longer lines are refused.
 inline constexpr size_t kLongestRequest = 4096;
 
 // The line without its end. The error is one sentence for the caller.
 Result<Request> parse_request(std::string_view line);
 
-// The words as a line; the error names a word that cannot be part of one.
+// The words as a line; the error names a word that cannot be in one.
 Result<std::string> request_line(const std::vector<std::string>& words);
 
 }  // namespace knockd
