@@ -20,22 +20,22 @@
 namespace knockd {
 namespace {
 
-// With fewer than these the scan guard, which sees tcp alone, has too little to go by.
+// The least tcp knocks for the scan guard to work, which handles only tcp.
 constexpr auto kGuardedKnocks = 2;
 
-// Two doors are opened by the same knocks if this is the same for both; by the first `length`
-// knocks of one, if so many are asked for.
+// Two doors open at the same knocks if their keys are equal; with `length`, at the first `length`
+// knocks of one.
 std::string key_of(const Door& door, size_t length) {
   CodedSequence first = door.sequence();
   first.sequence.resize(length);
   const bool has_codes = first.places.before(length) > 0;
-  // What an authenticator shows depends on all of the typed places.
+  // An authenticator's code has the digits of all typed places.
   const size_t digits = first.places.typed ? 2 * first.places.count() : 0;
   return (door.rule.target ? door.rule.target->to_string() : "") + ' ' + to_string(first) +
          (has_codes ? format(" %zu ", digits) + door.secrets_file : "");
 }
 
-// Behind such a command a name may mean another file, or a function.
+// After such a command a name may mean another file or a function.
 bool changes_how_programs_are_found(const Words& words) {
   return words.front() == "cd" || words.front() == "." ||
          std::any_of(words.begin(), words.end(),
@@ -139,7 +139,7 @@ class Checker {
                                              " is opened by the first knocks of door " +
                                              in_quotes(longer.name));
         }
-        by_knocks.erase(found);  // told once
+        by_knocks.erase(found);  // reported once
       }
     }
   }
@@ -164,14 +164,14 @@ class Checker {
   void check_sequence(const Door& door) {
     const Sequence& sequence = door.rule.sequence;
     if (door.has_codes()) return;  // check_codes()
-    if (sequence.empty()) return;  // the parser has told of the exhausted list
+    if (sequence.empty()) return;  // the parser has reported the exhausted list
     for (const std::string& why : weaknesses_of(sequence)) {
       warn(place_of_sequence(door), "sequence " + in_quotes(to_string(sequence)) + ": " + why);
     }
   }
 
-  // Whether a scan can open the door because the scan guard sees too few of its knocks: it counts
-  // connection attempts (see Tracker::count_against_scan).
+  // Warns if a scan can open the door because the scan guard handles too few of its knocks: it
+  // counts connection attempts (see Tracker::count_against_scan).
   void check_scan_guard(const Door& door) {
     const Sequence& sequence = door.rule.sequence;
     const auto tcp_knocks = std::count_if(sequence.begin(), sequence.end(), [](const Knock& knock) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What -t warns of: configurations that can be used, but that are easily guessed, leave a door open
-// or do not fit this machine. Never a reason not to start.
+// The warnings of -t: for usable configurations that are easily guessed, leave a door open or do
+// not fit this machine. They never prevent a start.
 #pragma once
 
 #include <optional>
@@ -14,30 +14,30 @@
 
 namespace knockd {
 
-// What the checks ask of the machine.
+// The machine's facts that the checks need.
 class Surroundings {
  public:
   virtual ~Surroundings() = default;
-  // Whether /bin/sh would find it: a path, or a name to be looked up in PATH.
+  // Whether /bin/sh would find it: a path, or a name in PATH.
   virtual bool has_program(const std::string& name) const = 0;
-  // The permission bits; nothing if there is no such file.
+  // The permission bits; nothing if the file does not exist.
   virtual std::optional<unsigned> file_mode(const std::string& path) const = 0;
   virtual bool has_interface(const std::string& name) const = 0;
   virtual bool has_group(const std::string& name) const = 0;
-  // What `TOOL -S CHAIN` prints, TOOL being an iptables; empty if this user may not see it or there
-  // is no such chain.
+  // The output of `TOOL -S CHAIN`, TOOL being an iptables; empty if this user may not read it or
+  // the chain does not exist.
   virtual std::string iptables_chain(const std::string& tool, const std::string& chain) const = 0;
   virtual bool is_clock_in_sync() const = 0;
-  // What `nft -t list ruleset` prints; nothing if this user may not see it.
+  // The output of `nft -t list ruleset`; nothing if this user may not read it.
   virtual std::optional<std::string> ruleset() const = 0;
-  // The interfaces with an address that other networks may reach, at which knockd would not listen.
+  // The interfaces with an address that other networks may reach, on which knockd would not listen.
   virtual std::vector<std::string> other_entrances() const = 0;
 };
 
-// This machine, as it is when it is asked.
+// This machine, at the time of each call.
 class Machine : public Surroundings {
  public:
-  // Who knows the interfaces (lint does not) says which are those of other_entrances().
+  // The caller passes the result of other_entrances(), because lint has no access to interfaces.
   explicit Machine(std::vector<std::string> other_entrances = {})
       : other_entrances_(std::move(other_entrances)) {}
 
