@@ -40,7 +40,7 @@ void DoorIndex::index() {
   for (size_t i = 0; i < doors_.size(); ++i) {
     const DoorRule& door = doors_[i];
     const auto number = static_cast<DoorNumber>(i);
-    // A door without a sequence is still addressed.
+    // Packets to the target of a door without a sequence still count as addressed.
     if (door.target) targets_.try_emplace(*door.target);
     if (door.sequence.empty()) continue;
     for (size_t place = 0; place < door.sequence.size(); ++place) {

@@ -9,14 +9,13 @@
 namespace knockd {
 namespace {
 
-// Zeroes; null if there is no such memory. What calloc() has from the kernel takes none before it
-// is touched.
+// Zeroed memory, or null. Fresh memory of calloc() costs nothing until it is used.
 template <class T>
 T* zeroed(size_t count, size_t each = 1) {
   return static_cast<T*>(std::calloc(count, std::max<size_t>(each, 1) * sizeof(T)));
 }
 
-// Not zeroed, and null if there is no such memory; begins where a T may.
+// Memory aligned for T and not zeroed, or null.
 template <class T>
 T* aligned(size_t count) {
   if (count > SIZE_MAX / sizeof(T)) return nullptr;
@@ -46,7 +45,7 @@ SourceTable::Lifetime SourceTable::add_lifetime(Duration duration) {
 }
 
 SourceTable::Place SourceTable::place_of(const IpAddress& source) const {
-  // The upper half of a hash times their number: a division without its time.
+  // The upper half of the product of hash and number of buckets: like a modulo, but faster.
   const uint64_t hash = keyed_hash(hash_key_, source.bytes()) >> 32;
   return {source, static_cast<uint32_t>(hash * limits_.sources * 2 >> 32)};
 }
@@ -156,9 +155,9 @@ void SourceTable::fetch_entry(const Place& place) const {
   __builtin_prefetch(&older_segments_[number], 1);
 }
 
-// To the first entry of the source; the one at the end of its bucket if there is none. New sources
-// come to the end: the one that makes room for another is mostly the first of its bucket, and
-// leaves it without a look at the others.
+// The link to the first entry of the source, or the one at the end of its bucket. New sources are
+// added at the end, so the oldest one, next to be removed, is mostly the first of its bucket and
+// found at once.
 SourceTable::Number& SourceTable::link_to(const Place& place) const {
   Number* link = &buckets_[place.bucket];
   while (*link != 0 && entries_[*link].place.source != place.source) {
@@ -175,15 +174,15 @@ SourceTable::Number SourceTable::unused_entry(const Place& place) {
   return free_ == 0 ? ++last_used_ : std::exchange(free_, entries_[free_].next);
 }
 
-// A source goes with the last of its entries, that of its best attempt.
+// Removes a source with its last entry, that of its best attempt.
 void SourceTable::make_room() {
   const auto has_entries = [](const List& stage) { return stage.oldest != 0; };
   const Number oldest = std::find_if(stages_.begin(), stages_.end(), has_entries)->oldest;
-  fetch_bucket(entries_[entries_[oldest].by_stage.newer].place);  // will be the next to go
+  fetch_bucket(entries_[entries_[oldest].by_stage.newer].place);  // the next to be removed
   remove(oldest);
 }
 
-// At the end, so that a source's entries stay in order.
+// Adds it at the end, so that a source's entries stay in order.
 void SourceTable::enter_bucket(Number number) {
   Entry& entry = entries_[number];
   Number* end = &link_to(entry.place);

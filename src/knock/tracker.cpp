@@ -8,17 +8,16 @@
 namespace knockd {
 namespace {
 
-// A source that opened a door is remembered this long, so that the system of a knocker whose last
-// knock was dropped can repeat that segment without opening again: Linux gives up a connection
-// attempt after six retransmissions, 63 s after the first (RFC 6298's doubling from 1 s).
+// A source that opened a door is remembered this long, so that retransmissions of its last knock,
+// which a firewall drops, do not open again: Linux gives up a connection attempt after six
+// retransmissions, 63 s after the first (RFC 6298's doubling from 1 s).
 constexpr Duration kRetransmissionLinger = std::chrono::seconds(64);
 
-// Doors that share their first knock take an entry each; room is made for so many of them, and for
-// all of one source.
+// Doors that share their first knock need an entry each. The table has room for this many of them,
+// and for all of one source.
 constexpr size_t kMostSideBySide = 16;
 
-// Two sources of 2.5 million that guess in a step seldom share one of these so often that it
-// counts.
+// Even with 2.5 million guessing sources in a step, collisions seldom reach the limit.
 constexpr size_t kGuessPlaces = 1 << 18;
 
 SourceTable::Limits limits(const TrackerOptions& options, const DoorIndex& doors) {
@@ -30,8 +29,8 @@ SourceTable::Limits limits(const TrackerOptions& options, const DoorIndex& doors
           .codes = doors.has_codes()};
 }
 
-// Distinguishes a tcp segment from others of its source: different for different ports, if the
-// sequence number is the same. Not keyed: a knocker could only mislead himself.
+// Distinguishes a tcp segment from others of its source: with the same sequence number, different
+// ports give different marks. Not keyed: a knocker could only mislead himself.
 uint32_t mark_of(const Packet& packet) {
   const uint32_t ports = uint32_t{packet.source_port} << 16 | packet.destination_port;
   return packet.tcp_sequence + ports * 0x9e3779b1u;
@@ -78,8 +77,8 @@ void Tracker::set_codes(std::vector<DoorCodes> codes) {
   std::ranges::fill(guesses_, uint8_t{0});
 }
 
-// Memory that many sources take is slow: without these rounds a packet of a flood takes ten times
-// as long with a million sources as with a thousand.
+// With many sources memory is slow: without these prefetch rounds a packet of a flood takes ten
+// times as long with a million sources as with a thousand.
 void Tracker::handle(std::span<const Packet> packets, Instant now) {
   std::array<SourceTable::Place, 64> places;
   while (!packets.empty()) {
@@ -128,7 +127,7 @@ bool Tracker::is_retransmission(const Packet& packet, Number first) const {
   return false;
 }
 
-// Whether an attempt of this source advanced or was repeated.
+// Returns whether an attempt of this source advanced or was repeated.
 bool Tracker::compare_with_attempts(const Packet& packet, const DoorMatch& match, Number first,
                                     Instant now) {
   const Knock knock{packet.destination_port, packet.protocol};
@@ -162,7 +161,7 @@ bool Tracker::compare_with_attempts(const Packet& packet, const DoorMatch& match
   return taken;
 }
 
-// Whether one began.
+// Returns whether an attempt began.
 bool Tracker::begin_attempts(const Packet& packet, const DoorMatch& match,
                              const SourceTable::Place& place, Instant now) {
   bool began = false;
@@ -185,7 +184,7 @@ bool Tracker::begin_attempts(const Packet& packet, const DoorMatch& match,
   return began;
 }
 
-// The attempt's expected knock has come.
+// Handles the attempt's expected knock.
 void Tracker::accept(Number number, const Packet& packet, uint16_t code, Instant now) {
   sources_.advance(number);
   sources_.set_code(number, code);
@@ -201,7 +200,7 @@ void Tracker::accept(Number number, const Packet& packet, uint16_t code, Instant
     open.guesses = door.places.typed && guesses_of(attempt) == kMostGuesses ? 1 : 0;
   }
   sink_.on_event(open);
-  // A code may be a used one, which the tracker cannot know.
+  // The tracker cannot know whether the code was already used.
   const Duration cooldown = door.places.empty() ? door.seq_cooldown : Duration::zero();
   if (cooldown > Duration::zero()) cooling_until(attempt.door) = now + cooldown;
   sources_.end(number, linger_, now);
@@ -228,8 +227,9 @@ bool Tracker::is_cooling(DoorNumber door, Instant now) {
 
 // --- The scan guard ----------------------------------------------------------------------------
 
-// A packet that no attempt took. Whether it is a connection attempt at a port that some attempt of
-// its source has not accepted as a knock; too many of those end the attempt.
+// For a packet that no attempt accepted. Counts a connection attempt at a port against each attempt
+// of its source that has not accepted that port as a knock; too many of those end the attempt.
+// Returns whether it was counted.
 bool Tracker::count_against_scan(const Packet& packet, const SourceTable::Place& place) {
   if (options_.bounds.scan_limit == 0 || packet.protocol != Protocol::kTcp ||
       !is_connection_attempt(packet.tcp_flags)) {

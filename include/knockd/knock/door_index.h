@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// From a packet to the doors that it may concern, by destination, port and tcp flags. Two or three
-// look-ups, however many doors there are.
+// Finds the doors that a packet may concern, by destination, port and tcp flags. Two or three
+// look-ups for any number of doors.
 #pragma once
 
 #include <array>
@@ -14,14 +14,14 @@
 
 namespace knockd {
 
-// What the doors at a packet's destination have to do with it.
+// What a packet means to the doors at its destination.
 struct DoorMatch {
-  bool own = false;        // sent to where doors without a target are
-  bool addressed = false;  // sent there, or to the target of a door
-  bool has_port = false;   // a door there has the port and protocol in its sequence
-  bool counts = false;     // and the flags pass that door, or another one with this port
-  // The doors there whose first knock this is, whatever their flags: those without a target, and
-  // those with this one.
+  bool own = false;        // sent to an address of doors without a target
+  bool addressed = false;  // sent to one of those, or to the target of a door
+  bool has_port = false;   // some door's sequence there has the port and protocol
+  bool counts = false;     // and that door, or another with this port, accepts the flags
+  // The doors there with this first knock, whatever their flags: those without a target, and those
+  // with this one.
   std::array<std::span<const DoorNumber>, 2> begins;
 };
 
@@ -31,13 +31,13 @@ inline bool flags_pass(FlagMask mask, const Packet& packet) {
 
 class DoorIndex {
  public:
-  // With `any_destination` every address is an own one.
+  // With `any_destination` every address counts as an own one.
   DoorIndex(std::vector<DoorRule> doors, bool any_destination);
 
-  // The addresses at which doors without a target are knocked at; none at construction.
+  // The addresses of doors without a target; none at construction.
   void set_own_addresses(const std::vector<IpAddress>& addresses);
   void set_sequence(DoorNumber door, Sequence sequence);
-  // Of doors with such places; sorted.
+  // Sets the codes of doors with such places; must be sorted.
   void set_codes(std::vector<DoorCodes> codes);
 
   size_t size() const { return doors_.size(); }
@@ -46,21 +46,21 @@ class DoorIndex {
   bool has_codes() const;
   bool has_typed_codes() const;
 
-  // The most doors at one place that share their first knock.
+  // The highest number of doors in one place that share their first knock.
   size_t most_side_by_side() const;
 
   // Valid until the next set_sequence() or set_codes().
   DoorMatch match(const Packet& packet) const;
 
  private:
-  // Neither is keyed: strangers are looked up, but only what is configured is stored.
+  // Not keyed: strangers' values are only looked up; the stored ones are configured.
   struct Hash {
     size_t operator()(const IpAddress& address) const;
     size_t operator()(const Knock& knock) const;
   };
   struct Port {
-    std::vector<FlagMask> masks;     // of the doors that have it, each once
-    std::vector<DoorNumber> begins;  // the doors whose first knock it is
+    std::vector<FlagMask> masks;     // of the doors with this port, each once
+    std::vector<DoorNumber> begins;  // the doors with this first knock
   };
 
   using Ports = std::unordered_map<Knock, Port, Hash>;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The matcher: packets in, events out. Follows each source through the doors' sequences by the five
-// rules that knockd.conf(5) gives under MATCHING. Which doors a packet concerns is left to
-// DoorIndex, what is remembered of a source to SourceTable. Knows no clock, no capture and no
-// commands; tests/knock/tracker_oracle_test.cpp compares it with a simple model that reads the
-// whole history again for each packet.
+// rules of knockd.conf(5), MATCHING. DoorIndex finds the doors of a packet, SourceTable remembers
+// sources. Independent of clock, capture and commands; tests/knock/tracker_oracle_test.cpp compares
+// it with a simple model that reads the whole history again for each packet.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +15,7 @@
 
 namespace knockd {
 
-// Takes what the tracker finds, during the call that found it; must not call the tracker back.
+// Receives the tracker's events during the call that found them; must not call the tracker back.
 class TrackerSink {
  public:
   virtual ~TrackerSink() = default;
@@ -29,44 +28,43 @@ struct TrackerOptions {
   Bounds bounds;
   bool any_destination = false;  // every destination counts as an own address (replay)
   bool explain = false;
-  HashKey hash_key{};  // random, unless a test wants to know the buckets
+  HashKey hash_key{};  // random, except in tests that choose buckets
 };
 
-// Holds at most `max_sources` sources. Nothing is allocated for a packet, and the work for one does
-// not grow with the number of sources, nor with that of doors it does not knock at.
-// Time handed in must not go backwards.
+// Holds at most `max_sources` sources. A packet causes no allocation, and its cost depends neither
+// on the number of sources nor on the doors that it does not concern. Time must not go backwards.
 class Tracker {
  public:
   Tracker(std::vector<DoorRule> doors, const TrackerOptions& options, TrackerSink& sink);
   Tracker(const Tracker&) = delete;
   Tracker& operator=(const Tracker&) = delete;
 
-  // False if the system has not the memory for so many sources. Nothing else may be called then.
+  // False if there is not enough memory for the sources. Nothing else may be called then.
   bool has_memory() const { return sources_.has_memory(); }
 
-  // The addresses at which doors without a target are knocked at. Attempts in progress go on.
+  // The addresses of doors without a target. Attempts in progress continue.
   void set_own_addresses(const std::vector<IpAddress>& addresses);
 
-  // Gives a door its next one-time sequence (empty: closed for good). Attempts at it are over.
-  // Events carry the generation of the sequence that they belong to; it is 0 at construction.
+  // Gives a door its next one-time sequence (empty: closed permanently). Ends attempts at it.
+  // Events have the generation of their sequence; it is 0 at construction.
   void set_sequence(DoorNumber door, Sequence sequence, uint32_t generation);
 
-  // Gives doors the codes that are in force from now on. An attempt goes on where one of them
-  // agrees with what was knocked so far.
+  // Gives doors the codes in force from now on. An attempt continues if one of them matches its
+  // knocks so far.
   void set_codes(std::vector<DoorCodes> codes);
 
   void handle(const Packet& packet, Instant now) {
     handle(packet, sources_.place_of(packet.source), now);
   }
-  // The same for each in turn, and faster with many sources.
+  // The same for each packet in turn, and faster with many sources.
   void handle(std::span<const Packet> packets, Instant now);
 
-  // Ends the attempts that have become too old.
+  // Ends attempts that are too old.
   void expire(Instant now);
-  // When `expire` has something to do next; may be earlier than that, never later.
+  // When `expire` is due next; may be too early, never too late.
   std::optional<Instant> next_expiry() const { return sources_.next_expiry(); }
 
-  // The sources remembered now.
+  // The number of remembered sources.
   uint32_t sources() const { return sources_.sources(); }
 
  private:
@@ -91,7 +89,7 @@ class Tracker {
   std::optional<Instant>& cooling_until(DoorNumber door);
   bool is_cooling(DoorNumber door, Instant now);
 
-  // `cause` is null if it was time.
+  // `cause` is null for a timeout.
   KnockEvent event_of(EventKind kind, const Entry& attempt, const Packet* cause) const;
   void tell(EventKind kind, const Entry& attempt, const Packet* cause);
   uint8_t& guesses_of(const Entry& attempt);
@@ -102,8 +100,8 @@ class Tracker {
   DoorIndex doors_;
   std::vector<DoorState> states_;
   SourceTable sources_;
-  // Wrong codes since the codes changed, by door and source: two can share a place, but nobody can
-  // choose with whom. Only a flood of millions in a step fills it.
+  // Wrong codes since the codes changed, by a hash of door and source. Two can share a place, but
+  // cannot choose to. Only a flood of millions in a step fills it.
   std::vector<uint8_t> guesses_;
   SourceTable::Lifetime linger_ = 0;
 };
