@@ -9,7 +9,8 @@
 namespace knockd {
 namespace {
 
-// What a gateway says of the time left was true a moment ago: one end, said twice, is no later one.
+// A gateway's time left is measured a moment earlier: repeating the same end must not make it
+// later.
 constexpr Duration kOnTheWay = std::chrono::milliseconds(10);
 
 }  // namespace
@@ -68,7 +69,7 @@ void Openings::knocked(const CompleteKnock& knock, Instant now) {
   actions_.emplace_back(UseSequence{id, terms.number, knock.rule, knock.source, knock.code});
 }
 
-// Of a knock for which nothing opens: nor does it for who heard it, when there is room.
+// For a knock that was refused, so that an eavesdropper cannot use its code later.
 void Openings::use_code(const CompleteKnock& knock) {
   constexpr uint64_t kNoOpening = 0;
   if (knock.user.empty()) return;
@@ -91,7 +92,8 @@ Openings::ByHand Openings::open_by_gateway(const CompleteKnock& knock, Instant n
     refuse(knock, why, now);
     return {.refused = std::move(why)};
   }
-  // One that lasts as long stays as it is, without a line: gateways repeat what they say.
+  // An opening that lasts at least as long stays unchanged, without a line: gateways repeat
+  // messages.
   const auto older = renewable(last_id_);
   if (older && now + knock.terms->open_for <= opening(*older).deadline + kOnTheWay) {
     remove(last_id_);
@@ -100,7 +102,7 @@ Openings::ByHand Openings::open_by_gateway(const CompleteKnock& knock, Instant n
   return open_at_once(opened_by_gateway_text(knock.gateway, knock.user), now);
 }
 
-// One that begin() has added.
+// Opens one that begin() has added.
 Openings::ByHand Openings::open_at_once(const std::string& text, Instant now) {
   const uint64_t fresh = last_id_;
   say(LogLevel::kNotice, opening(fresh), text);
@@ -108,7 +110,7 @@ Openings::ByHand Openings::open_at_once(const std::string& text, Instant now) {
   return {id, id == fresh, {}, id == 0 ? now : opening(id).deadline};
 }
 
-// Adds an opening, with the last id, unless there are too many: why, then.
+// Adds an opening with the last id. Returns why not if there are too many.
 std::string Openings::begin(const CompleteKnock& knock, Line& line) {
   const Terms& terms = *knock.terms;
   const uint64_t id = ++last_id_;
@@ -198,8 +200,7 @@ void Openings::sequence_used(uint64_t id, bool used, Instant now) {
   }
 }
 
-// What the knock does: it renews an opening, or begins one. Returns which; 0 if the door does
-// nothing.
+// Renews or begins the opening of a knock. Returns its id; 0 if the door does nothing.
 uint64_t Openings::proceed(uint64_t id, Instant now) {
   Opening& fresh = opening(id);
   const Terms& terms = *fresh.terms;
@@ -246,8 +247,8 @@ void Openings::begin_recording(uint64_t id) {
   record(id, true);
 }
 
-// The youngest opening of the same door and source whose time is not over, for a gateway the one
-// that lasts longest; nothing for a door that has nothing to undo.
+// The youngest opening of the same door and source whose time is not over (for a gateway: the one
+// that lasts longest); nothing for a door with nothing to undo.
 std::optional<uint64_t> Openings::renewable(uint64_t id) const {
   const Opening& knocking = openings_.at(id);
   if (!knocking.has_something_to_undo()) return std::nullopt;
@@ -328,7 +329,7 @@ std::optional<Instant> Openings::next_alarm() const {
   return next;
 }
 
-// Also if it is not their turn yet: a start comes behind the stops that are due before it.
+// Also if it is not their turn yet: a start follows the stops that are due before it.
 void Openings::ring_due(const Lane& lane, Instant now) {
   if (alarms_.empty() || alarms_.begin()->first > now) return;
   std::vector<uint64_t> due;
@@ -406,7 +407,7 @@ void Openings::remove(uint64_t id) {
   openings_.erase(id);
 }
 
-// One whose start has not begun.
+// Drops an opening whose start has not begun.
 void Openings::drop(uint64_t id) {
   withdraw(id);
   const Opening& dropped = opening(id);
@@ -415,7 +416,7 @@ void Openings::drop(uint64_t id) {
   remove(id);
 }
 
-// All is undone.
+// Removes an opening that is undone.
 void Openings::forget(uint64_t id) {
   const Opening& undone = opening(id);
   OpenDoor door = open_door(id, undone);
@@ -474,7 +475,7 @@ Openings::Line& Openings::line_of(const std::string& door) {
   return line;
 }
 
-// To be called after each change that decides on the part of the lane in which an opening stands.
+// To be called after each change that affects the part of the lane for an opening.
 void Openings::arrange(uint64_t id) {
   Opening& moved = opening(id);
   const Part part = moved.part_of_lane();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What runs for an opening, and what follows when it has ended: see openings.h.
+// The commands of openings, and what follows their end: see openings.h.
 #include "knockd/knock/openings.h"
 
 #include <algorithm>
@@ -14,11 +14,11 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// A stop command waits this long for a start command that still runs.
+// How long a stop command waits for a running start command.
 constexpr Duration kPatience = seconds(1);
-// A start command that begins later than this after the knock gives the door its full time anew.
+// A start command that begins later than this after the knock restarts the door's full time.
 constexpr Duration kLate = milliseconds(100);
-// Between two tries of a command that could not be run: doubles from the first to the longest.
+// The pause between attempts to run a command: doubles from the first to the longest.
 constexpr Duration kFirstPause = milliseconds(50);
 constexpr Duration kLongestPause = seconds(5);
 constexpr uint8_t kMostDoublings = 7;
@@ -46,7 +46,7 @@ void Openings::want_stop(uint64_t id, Why why, Instant now) {
   offer(lane_of(closing));
 }
 
-// It has no stop command: nothing remains but its start command, if that still runs.
+// Without a stop command only its start command may remain, if it still runs.
 void Openings::is_undone(uint64_t id) {
   Opening& undone = opening(id);
   undone.state = State::kStopped;
@@ -54,7 +54,7 @@ void Openings::is_undone(uint64_t id) {
   if (!undone.start_runs) forget(id);
 }
 
-// Why it is closed, once.
+// Reports why it is closed, once.
 void Openings::report_stop(Opening& opening) {
   if (std::exchange(opening.stop_reported, true)) return;
   say(LogLevel::kNotice, opening, why_closed(opening));
@@ -74,7 +74,7 @@ Happened::By Openings::closed_by(const Opening& opening) {
   return opening.why == Why::kShutdown ? By::kShutdown : By::kTime;
 }
 
-// Lets the lane's stops pass the start command that hangs.
+// Lets the lane's stops overtake a hung start command.
 void Openings::overtake(const Lane& lane) {
   const auto busy = lanes_.oldest(lane, Part::kBusy);
   if (!busy || !opening(*busy).start_holds_lane()) return;
@@ -87,8 +87,8 @@ void Openings::overtake(const Lane& lane) {
   say(LogLevel::kWarning, hanging, still_running_text());
 }
 
-// Queues the lane's next command, if none runs: the oldest stop, else the oldest start. A start
-// that is queued already gives way to a stop.
+// Queues the lane's next command, if none runs: the oldest stop, else the oldest start. A stop
+// replaces a queued start.
 void Openings::offer(const Lane& lane) {
   if (lanes_.oldest(lane, Part::kBusy)) return;
   const auto stop = lanes_.oldest(lane, Part::kStops);
@@ -98,7 +98,7 @@ void Openings::offer(const Lane& lane) {
   if (!next) return;
   Opening& offered = opening(*next);
   if (offered.queued) return;
-  if (offered.tries != 0 && offered.alarm) return;  // waits for its next try, the others with it
+  if (offered.tries != 0 && offered.alarm) return;  // waits for its next try, and blocks the others
   set_alarm(*next, std::nullopt);
   offered.queued = true;
   arrange(*next);
@@ -129,7 +129,7 @@ void Openings::run_what_can(Instant now) {
   }
 }
 
-// Commands that never end could otherwise keep doors shut without a word.
+// Otherwise commands that never end could silently keep doors shut.
 void Openings::report_stuck() {
   stuck_reported_ = true;
   const CommandQueue& queue = stops_.waiting() != 0 ? stops_ : starts_;
@@ -158,7 +158,7 @@ void Openings::start_begins(uint64_t id, Instant now) {
   --line_of(terms.door).starts;
   --waiting_;
   if (starting.has_something_to_undo()) {
-    // One of the fleet ends everywhere at once.
+    // An opening of the fleet ends everywhere at once.
     if (!starting.is_of_fleet && now + terms.open_for > starting.deadline + kLate) {
       starting.deadline = now + terms.open_for;
       starting.gateway.clear();
@@ -192,7 +192,7 @@ void Openings::stop_begins(uint64_t id) {
 }
 
 void Openings::ended(uint64_t id, CommandKind kind, Instant now) {
-  // That makes room for a process: a stop that lacked one is not to lose it to a start.
+  // The ended process leaves room for another: a waiting stop gets it before any start.
   if (!lacking_.empty()) {
     const uint64_t stop = *lacking_.begin();
     set_alarm(stop, std::nullopt);
@@ -201,11 +201,11 @@ void Openings::ended(uint64_t id, CommandKind kind, Instant now) {
   is_over(id, kind, now);
 }
 
-// A command that has ended, or never can be run.
+// Handles a command that has ended or can never run.
 void Openings::is_over(uint64_t id, CommandKind kind, Instant now) {
   Opening& running = opening(id);
   const Lane lane = lane_of(running);
-  // A stop that waits for its next try goes on doing so when its start ends.
+  // A stop that waits for its next try keeps waiting when its start ends.
   if (kind == CommandKind::kStop || running.state == State::kStartRuns) running.tries = 0;
   if (kind == CommandKind::kStart) {
     if (std::exchange(running.overtaken, false)) {
@@ -232,7 +232,7 @@ void Openings::start_ended(uint64_t id, Instant now) {
       if (!started.has_something_to_undo()) return remove(id);
       started.state = State::kOpen;
       return;
-    case State::kStopRuns:  // holds the lane for its stop
+    case State::kStopRuns:  // its stop holds the lane
       started.stop_again = true;
       return;
     case State::kStopped:

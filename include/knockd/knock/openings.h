@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The life of every opening, from a complete knock until its stop command has run, as one pure
-// state machine: events go in by the methods, actions come out by take_actions(), nothing is called
-// back, and the clock is an argument. The keeper carries the actions out, replay prints them.
+// state machine: events go in by the methods, actions come out by take_actions(), without
+// callbacks, and the clock is an argument. The keeper carries out the actions, replay prints them.
 // tests/knock/openings_oracle_test.cpp plays every order of events, with a crash between any two.
 //
 //   knock -> kUsing -> kAdmitting -> kRecording -> kStartWaits -> kStartRuns -> kOpen -> kStopWaits
@@ -9,12 +9,11 @@
 //
 //   -> kStopRuns -> over
 //
-// Without anything to undo an opening is over when its start command has ended. A knocker who is
-// let in to ports without a command is so before the start command and until the time is over; the
-// kernel keeps that time too, so nothing waits for the disk. Commands of one door
-// and source never overlap, with one exception: a stop command waits for a start command that still
-// runs, but only kPatience; then it overtakes, and since the start may yet do its work, the stop is
-// run once more when the start has ended.
+// An opening with nothing to undo is over when its start command has ended. Ports without a command
+// are open from before the start command until the time is over; the kernel keeps that time too, so
+// they do not wait for the disk. Commands of one door and source never overlap, with one exception:
+// a stop command waits for a running start command, but only kPatience. Then it overtakes; because
+// the start may still do its work, the stop runs again when the start has ended.
 #pragma once
 
 #include <cstdint>
@@ -46,104 +45,103 @@ struct OpeningLimits {
 struct CompleteKnock {
   std::shared_ptr<const Terms> terms;  // of the door, for this source
   IpAddress source;
-  std::string interface;      // where the last packet came in; may be empty
+  std::string interface;      // of the last packet; may be empty
   uint8_t stage = 1;          // knocks of the sequence
-  DoorNumber rule = kNoDoor;  // of the tracker: which of the door's one-time sequences
-  CodeTag code{};             // at a door with codes: which, and whose
+  DoorNumber rule = kNoDoor;  // of the tracker: the door's one-time sequence
+  CodeTag code{};             // at a door with codes: the code and its user
   std::string user{};
-  std::string gateway{};  // of the fleet, where it was knocked; empty: here
+  std::string gateway{};  // of the fleet, that was knocked at; empty: here
 };
 
-// Commands that wait so long while none ends are reported.
+// Reports commands that wait this long while none ends.
 inline constexpr Duration kStuckAfter = std::chrono::seconds(10);
 
 class Openings {
  public:
   explicit Openings(const OpeningLimits& limits = {});
 
-  // --- Events. Time must not go backwards. Each may leave actions behind.
+  // --- Events. Time must not go backwards. Each may add actions.
 
-  // Openings that an earlier run left, each still to be undone. Ids go on behind theirs; an id that
-  // is in use already is replaced.
+  // Takes over openings of an earlier run, each still to be undone. New ids follow theirs; an id
+  // already in use is replaced.
   void take_up(const std::vector<OpenDoor>& doors, Instant now);
   void knocked(const CompleteKnock& knock, Instant now);
-  // A person lets somebody in: as if he had knocked, but no sequence is used up and no cooldown
-  // counts. `user`: the person's uid.
+  // A person lets a source in: like its knock, but uses up no sequence and ignores cooldown.
+  // `user`: the person's uid.
   struct ByHand {
-    uint64_t id = 0;  // of the opening that is new, or renewed; 0: refused
+    uint64_t id = 0;  // of the new or renewed opening; 0: refused
     bool is_new = true;
     std::string refused{};  // why
     Instant deadline{};     // until when it is open, if there is something to undo
   };
   ByHand open_by_hand(const CompleteKnock& knock, uint32_t user, Instant now);
-  // The same by the word of a gateway of the fleet, for the time of the terms: where the door is
-  // open to this source for less, that opening gets the later end, whatever the terms say of it.
+  // The same on request of a gateway of the fleet, for the time of the terms. An opening of this
+  // door and source that ends earlier gets the later end, whatever the terms' Reknock.
   ByHand open_by_gateway(const CompleteKnock& knock, Instant now);
-  // A person ends the time of these. It is over once that is recorded and time_passed() was called;
-  // what has not begun is dropped at once. Returns their ids, the oldest first.
+  // A person ends the time of these. They close once that is recorded and time_passed() was called;
+  // those that have not begun are dropped at once. Returns their ids, the oldest first.
   std::vector<uint64_t> close_by_hand(const Selection& selection, uint32_t user, Instant now);
-  // Those that are being closed already: their time is over, and their stop has not ended.
+  // Openings that are already closing: their time is over, and their stop has not ended.
   std::vector<uint64_t> closing(const Selection& selection) const;
-  // The same as close_by_hand(), by the word of a gateway of the fleet.
+  // The same as close_by_hand(), on request of a gateway of the fleet.
   std::vector<uint64_t> close_by_gateway(const Selection& selection, const std::string& gateway,
                                          Instant now);
-  // A command of nobody's knock, with a place as that of a door of this name; runs as soon as it
-  // may, also after shut_down().
+  // A command without a knock, queued like those of a door of this name; runs as soon as possible,
+  // also after shut_down().
   void run(const std::string& name, const std::string& command, Instant now);
-  // `used`: the sequence was marked. Else nothing opens.
+  // `used`: the sequence was marked; else nothing opens.
   void sequence_used(uint64_t opening, bool used, Instant now);
-  // The answer to Admit; `in`: else nothing opens.
+  // The answer to Admit; without `in` nothing opens.
   void admitted(uint64_t opening, bool in);
-  // All that was to be recorded is on disk, or could not be brought there.
+  // All records are on disk, or could not be written.
   void recorded(Instant now);
   void ended(uint64_t opening, CommandKind kind, Instant now);
-  // `reason` is the system's. `again`: it lacked processes or memory, so it may work later.
+  // `reason` is the system's. `again`: a lack of processes or memory, so a retry may succeed.
   void could_not_run(uint64_t opening, CommandKind kind, std::string_view reason, bool again,
                      Instant now);
-  // What is due, at most so much by one call: next_alarm() has passed then.
+  // Handles what is due, at most `most` openings per call; next_alarm() is then still due.
   void time_passed(Instant now, size_t most = SIZE_MAX);
-  // Knocks are ignored from now on, starts that have not begun are dropped. `close`: openings are
-  // undone now, at most so many by one call; true if some are left, for which it is to be called
-  // again.
+  // Ignores knocks from now on and drops starts that have not begun. `close`: undoes openings now,
+  // at most `most` per call; true if some are left and it must be called again.
   bool shut_down(bool close, Instant now, size_t most = SIZE_MAX);
 
-  // When time_passed() has something to do next.
+  // When time_passed() is due next.
   std::optional<Instant> next_alarm() const;
   std::vector<Action> take_actions() { return std::exchange(actions_, {}); }
 
   // --- State
 
-  // Openings with something to undo that are recorded, oldest first.
+  // Recorded openings with something to undo, oldest first.
   template <typename Visit>
   void for_each_open(Visit&& visit) const {
     for (const auto& [id, opening] : openings_) {
       if (opening.is_on_disk()) visit(open_door(id, opening));
     }
   }
-  // The same; `visit` gets also since when, unless that was in an earlier run.
+  // The same; `visit` also gets the time of opening, unless it was in an earlier run.
   template <typename Visit>
   void for_each_since(Visit&& visit) const {
     for (const auto& [id, opening] : openings_) {
       if (opening.is_on_disk()) visit(open_door(id, opening), opening.since);
     }
   }
-  size_t open() const { return open_; }  // so many they are
+  size_t open() const { return open_; }  // their number
   bool knows(uint64_t id) const { return openings_.contains(id); }
-  // Not when it is being closed.
+  // False while it is being closed.
   bool is_open(uint64_t id) const { return knows(id) && openings_.at(id).state <= State::kOpen; }
-  // Whether its start command has yet to end.
+  // Whether its start command has not ended.
   bool awaits_start(uint64_t id) const {
     return knows(id) && openings_.at(id).has_start() && openings_.at(id).state <= State::kStartRuns;
   }
   size_t running() const { return starts_.running() + stops_.running() + overtaken_; }
-  // Commands that wait for their turn.
+  // The number of waiting commands.
   size_t waiting() const { return waiting_; }
 
  private:
   enum class State : uint8_t {
     kUsing,       // its one-time sequence is being marked
-    kAdmitting,   // its source is being let in
-    kRecording,   // is being written to disk
+    kAdmitting,   // waits for the answer to Admit
+    kRecording,   // its record is being written
     kStartWaits,  // for a place, or for an earlier command of its door and source
     kStartRuns,
     kOpen,       // until its deadline
@@ -159,30 +157,30 @@ class Openings {
     std::shared_ptr<const Terms> terms;
     IpAddress source;
     std::string interface;
-    RareText user;                 // whose code it was
-    RareText gateway;              // by whose word it has its deadline; empty: by one of here
+    RareText user;                 // the owner of the code
+    RareText gateway;              // that set the deadline; empty: opened here
     Instant deadline;              // of kStartRuns and kOpen
     Instant began;                 // its start command, if that runs
     std::optional<Instant> since;  // when it was recorded
     std::optional<Instant> alarm;  // deadline, end of patience or next try, by state
     LineNumber line = 0;
     State state = State::kUsing;
-    Part part = Part::kRest;  // where it stands in its lane
+    Part part = Part::kRest;  // its part of the lane
     Why why = Why::kTimeout;
-    uint8_t tries = 0;           // in a row, of a command that could not be run
+    uint8_t tries = 0;           // failures in a row to run its command
     bool queued = false;         // in starts_ or stops_, by its state
-    bool start_runs = false;     // its start command is a process, overtaken or not
+    bool start_runs = false;     // its start command is running, overtaken or not
     bool holds_lane = false;     // its command runs and was not overtaken
-    bool overtaken = false;      // its start command runs, and needs its place no longer
+    bool overtaken = false;      // its start command runs without a place
     bool stop_again = false;     // its overtaken start ended while the stop ran
-    bool stop_reported = false;  // why it is closed
-    bool is_knock = true;        // else a command of nobody's knock
-    bool is_of_fleet = false;    // nobody knocked for it here
-    bool let_in = false;         // to the ports of its admission
-    bool is_told = false;        // that it is open
-    bool by_hand = false;        // its time was ended by a person
-    uint32_t uid = 0;            // who that was
-    RareText closed_at{};        // gateway where he is; empty: here
+    bool stop_reported = false;  // the reason was reported
+    bool is_knock = true;        // else a command without a knock
+    bool is_of_fleet = false;    // without a knock here
+    bool let_in = false;         // the ports of its admission are open
+    bool is_told = false;        // kOpened was reported
+    bool by_hand = false;        // a person ended its time
+    uint32_t uid = 0;            // of that person
+    RareText closed_at{};        // the gateway where that was; empty: here
 
     bool has_start() const { return !terms->start.empty(); }
     bool has_stop() const { return !terms->stop.empty(); }
@@ -198,11 +196,11 @@ class Openings {
     uint8_t prefix() const { return terms->admission ? terms->admission->prefix : terms->prefix; }
     bool is_on_disk() const { return state >= State::kRecording && has_something_to_undo(); }
   };
-  // A door, by its name: configurations come and go, openings stay.
+  // A door, by its name: openings outlast configurations.
   struct Line {
     LineNumber number = 0;
     size_t open = 0;    // openings with something to undo
-    size_t starts = 0;  // that have not begun
+    size_t starts = 0;  // not begun
     std::optional<Instant> cooling_until;
   };
   static Lane lane_of(const Opening& opening) { return {opening.line, opening.source}; }
@@ -260,15 +258,15 @@ class Openings {
   std::set<std::pair<Instant, uint64_t>> alarms_;
   CommandQueue starts_;
   CommandQueue stops_;
-  std::vector<uint64_t> recording_;  // may name some that were dropped meanwhile
+  std::vector<uint64_t> recording_;  // may include some that were dropped meanwhile
   std::vector<Action> actions_;
   uint64_t last_id_ = 0;
   size_t open_ = 0;
-  size_t overtaken_ = 0;  // starts that run without a place
+  size_t overtaken_ = 0;  // running starts without a place
   size_t waiting_ = 0;
-  std::set<uint64_t> lacking_;  // stops that could not be run and are to be tried again
+  std::set<uint64_t> lacking_;  // stops that could not be run and are retried
   RefusedKnocks refused_;
-  std::optional<Instant> stuck_since_;  // since when commands wait and none began
+  std::optional<Instant> stuck_since_;  // commands have waited since then, and none began
   bool stuck_reported_ = false;
   bool leaving_ = false;
 };
