@@ -11,9 +11,9 @@
 namespace knockd {
 namespace {
 
-// A listener that is silent for so long is reported by what it said last.
+// A listener that is silent for this long is reported with its last counts.
 constexpr Duration kLongestCount = std::chrono::milliseconds(30);
-// A command that a person waits for.
+// The longest wait of a caller for a command.
 constexpr Duration kLongestCommand = std::chrono::seconds(10);
 
 }  // namespace
@@ -56,7 +56,7 @@ void Control::act(Caller caller, uid_t, const AskStatus& ask) {
 
 void Control::log_status() { ask_for_status({}); }
 
-// Who asks while others wait is answered with them.
+// A request during the wait of others is answered with theirs.
 void Control::ask_for_status(StatusWish wish) {
   wishes_.push_back(wish);
   if (wishes_.size() > 1) return;
@@ -129,7 +129,7 @@ void Control::act(Caller caller, uid_t user, const AskOpen& ask) {
   patience_.set(waits_.front().patience);
 }
 
-// Who opens waits for the start command, who closes for all to be undone.
+// An open request waits for the start command, a close request until all is undone.
 void Control::on_command_ended(const CommandEnd& end) {
   const bool is_start = end.kind == CommandKind::kStart;
   for (Wait& wait : waits_) {
@@ -155,7 +155,7 @@ void Control::is_closed(uint64_t opening) {
   lose_patience();
 }
 
-// Answers those for whom there is nothing more to wait.
+// Answers callers whose wait has timed out.
 void Control::lose_patience() {
   std::erase_if(waits_, [this](const Wait& wait) {
     if (!wait.openings.empty() && loop_.now() < wait.patience) return false;
@@ -199,7 +199,7 @@ void Control::act(Caller caller, uid_t, const AskFleetUsed& ask) {
   answer(caller, owner_.fleet_used(ask));
 }
 
-// By "no" as well: who has no broker at times is to stay, too.
+// With "no" as well, so that a fleet which temporarily lacks its broker stays connected.
 void Control::act(Caller caller, uid_t, const AskFleetShare& ask) {
   if (!socket_.let_stay(caller)) return answer(caller, 1, "another connection is the fleet's");
   owner_.share_codes(ask.share);

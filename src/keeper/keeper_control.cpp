@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the keeper tells of itself, and does by a person's word.
+// The keeper's status, and its actions on request.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,8 +14,8 @@
 namespace knockd {
 namespace {
 
-// Differs if the file, or its content, was replaced. Not "is newer": clocks are set, and a restored
-// backup keeps its time.
+// Differs if the file or its content was replaced. Not "is newer", because clocks are set, and a
+// restored backup keeps its time.
 std::string mark_of(const std::string& file) {
   struct stat status {};
   if (stat(file.c_str(), &status) != 0) return "";
@@ -53,7 +53,7 @@ StatusReport Keeper::status() const {
   report.commands_running = doors_.running();
   report.commands_waiting = doors_.waiting();
   report.interfaces = slots_.report();
-  std::map<std::string, uint64_t> open;  // of doors, by name: two of one name are told as one
+  std::map<std::string, uint64_t> open;  // of doors, by name; doors with the same name are added up
   const IpAddress some_v4 = *IpAddress::parse("0.0.0.0");
   for (const Door& door : config_.doors) {
     if (!open.emplace(door.name, 0).second) continue;
@@ -91,7 +91,7 @@ void Keeper::log_status(const StatusReport& report) {
   for (const std::string& line : to_log_lines(report)) log_.notice(line);
 }
 
-// A copy of what it does for this source.
+// A copy of the door's terms for this source.
 Result<std::shared_ptr<Terms>> Keeper::terms_of(const std::string& name,
                                                 const IpAddress& source) const {
   const auto door = std::ranges::find(config_.doors, name, &Door::name);
@@ -108,7 +108,7 @@ Result<std::shared_ptr<Terms>> Keeper::terms_of(const std::string& name,
 Result<OpenedByHand> Keeper::open_by_hand(const AskOpen& open, uid_t user) {
   const auto terms = terms_of(open.door, open.address);
   if (!terms) return terms.error();
-  // Reknock = ignore is for knocks alone.
+  // Reknock = ignore only applies to knocks.
   if ((*terms)->reknock == Reknock::kIgnore) (*terms)->reknock = Reknock::kExtend;
   if (open.time) (*terms)->open_for = *open.time;
   return doors_.open_by_hand({*terms, open.address, "", 0, kNoDoor}, user);
@@ -120,7 +120,7 @@ ClosedByHand Keeper::close_by_hand(const Selection& selection, uid_t user) {
   return doors_.close_by_hand(selection, user);
 }
 
-// For no longer than a knock here would open it.
+// At most for the time that a knock here would open it.
 Answer Keeper::fleet_open(const AskFleetOpen& ask) {
   const auto terms = terms_of(ask.door, ask.address);
   if (!terms) return {1, terms.error().text};

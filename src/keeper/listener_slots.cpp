@@ -11,10 +11,10 @@
 namespace knockd {
 namespace {
 
-// A device that went down comes back, and knocks at it are not to wait for long.
+// A device that went down may come back soon, and knocks at it should not be missed for long.
 constexpr Duration kLongestPauseOfDevice = std::chrono::seconds(1);
 constexpr Duration kBetweenLostReports = std::chrono::minutes(1);
-// For its last counts.
+// How long a listener may take for its last counts.
 constexpr Duration kLongestFarewell = std::chrono::seconds(1);
 
 }  // namespace
@@ -47,7 +47,7 @@ bool ListenerSlots::ask() {
   bool is_any = false;
   for (const auto& slot : slots_) {
     if (!slot->listening) continue;
-    // A suspended listener would have thousands of requests waiting.
+    // Avoids thousands of requests waiting for a suspended listener.
     if (!std::exchange(slot->is_asked, true)) slot->process->send(StatusRequest());
     is_any = true;
   }
@@ -105,7 +105,7 @@ void ListenerSlots::on_report(Slot& slot, const Listening& message) {
   }
   slot.filter_refused = message.filter_in_kernel == 0;
   slot.link_type = message.link_type;
-  if (slot.listening) return;  // a change of addresses, told when it was made
+  if (slot.listening) return;  // an answer to new addresses, logged when they were sent
   slot.listens(loop_.now());
   owner_.on_interface(slot.interface, "");
   const bool was_waited_for = !std::exchange(slot.waiting_for, {}).empty();
@@ -141,7 +141,7 @@ void ListenerSlots::on_report(Slot& slot, const Trouble& trouble) {
                          slot.interface.c_str(), text.c_str()));
     case CaptureTrouble::kNoDevice:
     case CaptureTrouble::kDown:
-      // The interface monitor is about to say so, if it has not yet.
+      // The interface monitor is about to report it, or has already.
       return retry_later(slot, kLongestPauseOfDevice);
     case CaptureTrouble::kLinkType:
     case CaptureTrouble::kOther:
@@ -172,7 +172,7 @@ void ListenerSlots::add_counts(const std::vector<std::string>& doors, const Door
   }
 }
 
-// Of all that it may still say only what it has counted matters.
+// Of what it still sends only the counts matter.
 void ListenerSlots::on_last_words(Leaving& leaving, const FromListener& message) {
   if (const auto* const counts = std::get_if<DoorCounts>(&message)) {
     add_counts(leaving.doors, *counts);
@@ -327,8 +327,8 @@ void ListenerSlots::start_listener(Slot& slot, uint32_t index, std::vector<IpAdd
   slot.process = *std::move(process);
 }
 
-// Ends its listener once that has told what it counted since it was last asked; or at once, if it
-// has nothing to tell.
+// Asks the listener for its counts since the last request, and ends it when it has answered; at
+// once if it has none.
 void ListenerSlots::let_leave(Slot& slot) {
   const bool has_words = slot.process && slot.listened && slot.process->is_there();
   if (has_words) {
@@ -346,7 +346,7 @@ void ListenerSlots::stop_listener(Slot& slot) {
   slot.stop();
 }
 
-// Logs why, unless that was the last reason logged. The interface is waited for from now on.
+// Waits for the interface from now on; logs why, unless that was the last reason logged.
 void ListenerSlots::wait_for(Slot& slot, const std::string& why, const std::string& details) {
   if (slot.waiting_for != why) {
     log_.warning(why + details);
@@ -380,7 +380,7 @@ std::string ListenerSlots::interface_name(const Slot& slot, const KnockEvent& ev
   return found == nullptr ? slot.interface : found->name;
 }
 
-// Whether this packet was reported already, by another interface.
+// Whether another interface has already reported this packet.
 bool ListenerSlots::is_echo(const Slot& slot, const KnockEvent& event) {
   if (slot.interface == kAnyInterface) {
     return event.interface_index != 0 &&
@@ -396,7 +396,7 @@ void ListenerSlots::report_if_settled() {
   if (settled && !stopped_) owner_.on_settled();
 }
 
-// Rights do not come back, but a daemon that goes on because it has open doors tries again.
+// Privileges do not come back, but a daemon that stays because of open doors retries.
 void ListenerSlots::fail(const std::string& why) {
   owner_.on_no_rights(why);
   for (const auto& slot : slots_) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Answers those who ask at the control socket.
+// Answers requests at the control socket.
 #pragma once
 
 #include <functional>
@@ -19,8 +19,7 @@
 
 namespace knockd {
 
-// Waits a short time for the counts of the listeners, and for the commands of an opening or a close
-// that a caller asked for.
+// Waits a short time for the listeners' counts, and for the commands of a requested open or close.
 class Control : ControlSocket::Owner, public Chronicle::Follower {
  public:
   class Owner {
@@ -32,23 +31,23 @@ class Control : ControlSocket::Owner, public Chronicle::Follower {
     virtual StatusReport status() const = 0;
     virtual void log_status(const StatusReport& report) = 0;
     virtual Result<OpenedByHand> open_by_hand(const AskOpen& open, uid_t user) = 0;
-    // The ids of those whose time was ended, and how many of them are closed already.
+    // The ids of openings whose time was ended, and how many of them are closed already.
     virtual ClosedByHand close_by_hand(const Selection& selection, uid_t user) = 0;
-    // By the word of another gateway. The answers are for knockd-fleet, which does not wait for
+    // On request of another gateway. The answers are for knockd-fleet, which does not wait for
     // commands.
     virtual Answer fleet_open(const AskFleetOpen& ask) = 0;
     virtual Answer fleet_close(const AskFleetClose& ask) = 0;
     virtual Answer fleet_used(const AskFleetUsed& ask) = 0;
-    // Whether codes wait until code_shared(), of the id that was told.
+    // Whether codes wait until code_shared() with the reported id.
     virtual void share_codes(bool share) = 0;
     virtual void code_shared(uint64_t id) = 0;
-    // Not when it is being closed.
+    // False while it is being closed.
     virtual bool is_open(uint64_t opening) const = 0;
   };
 
   Control(EventLoop& loop, Log& log, Owner& owner);
 
-  // An empty `path`: no socket. A socket that cannot be made is a warning.
+  // An empty `path`: no socket. A failure to create the socket is only a warning.
   void open(const std::string& path, const std::string& group);
 
   // SIGUSR1: the status as lines of the log.
@@ -66,16 +65,16 @@ class Control : ControlSocket::Owner, public Chronicle::Follower {
     Caller caller = 0;  // 0: the log
     AskStatus::Form form = AskStatus::Form::kJson;
   };
-  // A caller who waits for the commands of what he asked for.
+  // A caller that waits for the commands of its request.
   struct Wait {
     Caller caller = 0;
-    std::set<uint64_t> openings;  // whose commands have yet to end
+    std::set<uint64_t> openings;  // with unfinished commands
     bool opens = false;
     bool closed = false;  // one of them
     std::string door;     // that is opened
     size_t count = 0;     // of openings at first
     size_t failed = 0;    // commands
-    size_t not_shut = 0;  // of openings, before their time is over
+    size_t not_shut = 0;  // openings that stay until their time is over
     std::string text;     // of success
     Instant patience;
   };

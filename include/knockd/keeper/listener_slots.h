@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One slot for each wanted interface: a listener on it, or the wait for it. Follows the network,
-// starts and ends listeners, and starts another for one that ends, with growing pauses. What the
-// listeners hear is handed on; what it means is the owner's business.
+// starts and ends listeners, and replaces those that end, with growing pauses. Passes the
+// listeners' events to the owner.
 #pragma once
 
 #include <sys/types.h>
@@ -29,42 +29,42 @@ class ListenerSlots : ListenerProcess::Owner {
   class Owner {
    public:
     virtual ~Owner() = default;
-    // What a new listener is to know, apart from its interface and addresses.
+    // The settings of a new listener, except its interface and addresses.
     virtual ListenerSettings listener_settings() const = 0;
-    // Whether this door is knocked at by packets to another host.
+    // Whether knocks at this door are packets to another host.
     virtual bool is_forwarded(DoorNumber rule) const = 0;
-    // An event that was heard on this interface, once, on however many interfaces it was heard.
+    // An event on this interface; called once even if several interfaces reported it.
     virtual void on_event(const KnockEvent& event, const std::string& interface) = 0;
     virtual void on_explanation(const Explanation& explanation) = 0;
     virtual void on_lines_left_out(uint64_t lines) = 0;
-    // The doors by the numbers that new listeners know them by.
+    // Names of the doors, in the order of their numbers in new listeners.
     virtual std::vector<std::string> door_names() const = 0;
-    // Counts of a door since the listener was last asked; maybe of one that a reload has removed.
+    // Counts of a door since the listener was last asked; a reload may have removed the door.
     virtual void on_count(const std::string& door, const DoorCount& count) = 0;
-    // All that were asked have answered.
+    // All asked listeners have answered.
     virtual void on_counted() = 0;
-    // Listens on it if the text is empty; else why not.
+    // `waits_because` is empty if a listener runs on it; else the reason.
     virtual void on_interface(const std::string& interface, const std::string& waits_because) = 0;
-    // Interfaces came, went or changed.
+    // Interfaces were added, removed or changed.
     virtual void on_network() = 0;
-    // Each slot has a listener that listens, or is known to wait for its interface.
+    // Each slot has a listener that listens, or is known to wait.
     virtual void on_settled() = 0;
-    // The rights for any listener are missing.
+    // Privileges that every listener needs are missing.
     virtual void on_no_rights(const std::string& why) = 0;
-    // In the process of a new listener, which has a copy of all memory.
+    // Called in the process of a new listener, which has a copy of all memory.
     virtual void in_child() = 0;
   };
 
   ListenerSlots(EventLoop& loop, Log& log, ListenerEntry entry, Owner& owner);
   ~ListenerSlots() override;
 
-  // Begins to follow the network. Nothing works without.
+  // Begins to follow the network. To be called first.
   Status begin();
-  // The interfaces to listen on; if none is named, eth0 if there is one, else the device of the
-  // default route. Of IPv6 nothing is heard with `only_v4`.
+  // Sets the interfaces to listen on; if none is named, eth0 if it exists, else the device of the
+  // default route. Ignores IPv6 with `only_v4`.
   void choose(const std::vector<std::string>& named, bool only_v4);
   const std::vector<std::string>& interfaces() const { return wanted_.names(); }
-  // The devices by which packets come in that are heard there; empty: any.
+  // The input devices of packets captured there; empty: any.
   std::vector<std::string> entrances() const { return monitor_.entrances(wanted_.names()); }
 
   // Starts the first listeners.
@@ -77,9 +77,9 @@ class ListenerSlots : ListenerProcess::Owner {
   // After a reload: ends all listeners because their rules changed (`all`), or only those that do
   // not listen yet. update() starts others.
   void renew(bool all);
-  // From now on logs when it begins to listen on an interface.
+  // From now on logs each start of listening on an interface.
   void announce() { announces_ = true; }
-  // Ends all listeners, for good. Not to be called from the owner's on_ functions.
+  // Ends all listeners permanently. Not to be called from the owner's on_ functions.
   void stop() {
     stopped_ = true;
     slots_.clear();
@@ -87,24 +87,24 @@ class ListenerSlots : ListenerProcess::Owner {
   }
 
   void send(const ToListener& message);
-  // Asks each listener for its counts; on_counted() follows unless one is silent. False: there is
-  // none to ask.
+  // Asks each listener for its counts; on_counted() follows unless one is silent. False: no
+  // listeners.
   bool ask();
-  // As they were last told, with those of earlier listeners on the interface.
+  // As last reported.
   std::vector<InterfaceReport> report() const;
-  // To be called for each child that has ended and is nobody else's.
+  // To be called for each ended child that belongs to no other owner.
   void reaped(pid_t pid, int status);
 
  private:
   using Slot = ListenerSlot;
 
-  // A listener that is of no more use, until it has told its last counts.
+  // A listener that is no longer needed, until it has sent its last counts.
   struct Leaving {
     std::string interface;
-    std::vector<std::string> doors;
+    std::vector<std::string> doors;  // by their numbers there
     std::unique_ptr<ListenerProcess> process;
-    ListenerStatus counts;  // that are in the past of its interface already
-    Instant end;            // of patience
+    ListenerStatus counts;  // already added to the past of its interface
+    Instant end;            // when it is ended without an answer
   };
 
   void on_message(ListenerProcess& from, const FromListener& message) override;
@@ -148,10 +148,10 @@ class ListenerSlots : ListenerProcess::Owner {
   std::vector<Leaving> leaving_;
   bool announces_ = false;
   bool stopped_ = false;
-  EventLoop::Alarm retry_;    // of listeners that failed
-  EventLoop::Alarm picture_;  // of the network, taken anew after it failed
-  EventLoop::Alarm lost_;     // knocks, to be reported
-  EventLoop::Alarm farewell_;
+  EventLoop::Alarm retry_;     // of listeners that failed
+  EventLoop::Alarm picture_;   // retries the picture of the network
+  EventLoop::Alarm lost_;      // knocks, to be reported
+  EventLoop::Alarm farewell_;  // of listeners that leave
 };
 
 }  // namespace knockd
