@@ -61,7 +61,7 @@ bool WrongCodes::are_too_many(const std::string& door, Step begun, Step now) con
   return found != wrong_.end() && found->second.too_many >= begun && found->second.too_many <= now;
 }
 
-// --- Who is known --------------------------------------------------------------------------------
+// --- Known sources -------------------------------------------------------------------------------
 
 bool KnownSources::knows(const std::string& door, const IpAddress& source, int64_t now) const {
   const auto known = doors_.find(door);

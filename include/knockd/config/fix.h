@@ -13,7 +13,7 @@
 namespace knockd {
 
 inline constexpr size_t kMostFixes = 100;   // a file with more errors needs another kind of help
-inline constexpr size_t kLongestFix = 300;  // bytes; a longer line helps nobody
+inline constexpr size_t kLongestFix = 300;  // bytes; a longer line is no help
 
 // What to write instead of a value that the directive's reader refuses: the line, or how to find
 // the right value. Empty if neither is clear.

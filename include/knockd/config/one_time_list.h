@@ -17,7 +17,7 @@ struct OneTimeUse {
   enum class Outcome : uint8_t {
     kMarked,      // its line begins with '#' on disk: the door may open
     kNotInForce,  // it is marked or no longer in the file: the door stays shut
-    kBusy,        // another program has locked the file: nothing was done, try again later
+    kBusy,        // another program has locked the file: nothing was done, retry later
     kFailed       // it could not be marked: the door stays shut, and accepts no more knocks
   };
   Outcome outcome = Outcome::kFailed;

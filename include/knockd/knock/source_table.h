@@ -31,7 +31,7 @@ class SourceTable {
   struct Limits {
     uint32_t sources = 0;
     uint32_t entries = 0;     // at least
-    uint32_t scan_ports = 0;  // of an entry
+    uint32_t scan_ports = 0;  // per entry
     bool codes = false;       // whether entries have one
   };
   static constexpr size_t kSegments = 16;  // per entry
