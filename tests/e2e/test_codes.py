@@ -570,7 +570,7 @@ def test_no_code_opens_while_the_disk_is_full(begin, ledger, users, tmpfs):
 
 def remount(folder, daemon, how):
     run("mount", "-o", f"remount,{how}", str(folder))
-    run("nsenter", "-m", "-t", str(daemon.pid), "mount", "-o", f"remount,{how}", str(folder))
+    run("nsenter", "-m", "-r", "-t", str(daemon.pid), "mount", "-o", f"remount,{how}", str(folder))
 
 
 def test_no_code_opens_on_a_read_only_file_system(begin, ledger, users, tmpfs):

@@ -29,7 +29,7 @@ def ask(knockd, public_folder):
 
     def ask(daemon, user, *groups):
         groups = ["--groups", ",".join(groups)] if groups else ["--clear-groups"]
-        return run("nsenter", "-t", str(daemon.pid), "-m", "-n", "setpriv", f"--reuid={user}",
+        return run("nsenter", "-t", str(daemon.pid), "-m", "-r", "-n", "setpriv", f"--reuid={user}",
                    f"--regid={user}", *groups, str(binary), "--status", check=False)
 
     return ask
@@ -72,7 +72,7 @@ def test_the_socket_of_another_user_is_next_to_the_pid_file(server, ask, public_
                           "-i", "eth0")
     wait_until(lambda: log.exists() and "starting up" in log.read_text(), "it listens")
     assert (public_folder / "knockd.control").is_socket(), log.read_text()
-    done = run("nsenter", "-t", str(daemon.pid), "-m", "-n", *user, public_folder / "knockd", "-c",
+    done = run("nsenter", "-t", str(daemon.pid), "-m", "-r", "-n", *user, public_folder / "knockd", "-c",
                config, "--status", check=False)
     assert (done.returncode, done.stdout[:7]) == (0, "knockd "), done.stdout
 
