@@ -18,9 +18,7 @@ void Conversation::told(const ToListener& message) {
 }
 
 bool Conversation::allows(const FromListener& message) {
-  const bool is_answer = std::holds_alternative<ListenerStatus>(message) ||
-                         std::holds_alternative<DoorCounts>(message);
-  return (!ended_ || is_answer) &&
+  return (!ended_ || is_answer(message)) &&
          std::visit([this](const auto& body) { return may_say(body); }, message);
 }
 

@@ -74,7 +74,7 @@ void ListenerSlots::reaped(pid_t pid, int status) {
 void ListenerSlots::on_message(ListenerProcess& from, const FromListener& message) {
   if (Leaving* const leaving = leaving_of(from)) return on_last_words(*leaving, message);
   Slot* const slot = slot_of(from);
-  if (slot == nullptr || slot->dismissed) return;
+  if (slot == nullptr || (slot->dismissed && !is_answer(message))) return;
   std::visit([&](const auto& body) { on_report(*slot, body); }, message);
 }
 

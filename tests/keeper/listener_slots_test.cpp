@@ -424,6 +424,26 @@ TEST_F(ListenerSlotsTest, WhatWasCountedOutlivesItsInterface) {
   turn_until("its packets", [&] { return slots_->report()[0].packets == 5; });
 }
 
+TEST_F(ListenerSlotsTest, AnAnswerThatFollowsTroubleIsCounted) {
+  start(
+      [](const ListenerSettings&, const Channel& channel) {
+        say(channel, Listening{1});
+        hear(channel);
+        say(channel, Trouble{CaptureTrouble::kDown, {}});
+        DoorCounts counts;
+        counts.count = 1;
+        counts.doors[0] = {0, 4, 3, 2, 1};
+        say(channel, counts);
+        say(channel, ListenerStatus{5, 2, 3, 0});
+        hear(channel);
+      },
+      {"wan"});
+  turn_until_said("settled");
+  EXPECT_TRUE(slots_->ask());
+  turn_until_said("door: 4 begun, 3 timed out, 2 wrong, 1 discarded");
+  turn_until("its packets", [&] { return slots_->report()[0].packets == 5; });
+}
+
 TEST_F(ListenerSlotsTest, OneThatTellsNothingWhenItIsToGoIsEnded) {
   start([](const ListenerSettings&, const Channel& channel) {
     say(channel, Listening{1});

@@ -82,6 +82,12 @@ struct ListenerStatus {
 using FromListener =
     std::variant<Listening, KnockEvent, Explanation, LeftOut, Trouble, ListenerStatus, DoorCounts>;
 
+// Whether it is part of the answer to StatusRequest.
+inline bool is_answer(const FromListener& message) {
+  return std::holds_alternative<ListenerStatus>(message) ||
+         std::holds_alternative<DoorCounts>(message);
+}
+
 // --- From the keeper to a listener -------------------------------------------------------------
 
 // A part of the list of own addresses. The parts are consecutive; the last one puts the list in
