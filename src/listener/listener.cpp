@@ -175,6 +175,7 @@ class Listener : LiveCapture::Handler {
   }
 
   void on_message(const AddressPart& part) {
+    if (failed_) return;  // it listens no more, whatever the addresses
     if (part.first != 0) new_addresses_.clear();
     new_addresses_.insert(new_addresses_.end(), part.addresses.begin(),
                           part.addresses.begin() + part.count);
