@@ -66,6 +66,12 @@ struct Said {
     }
   }
 
+  // Refuses an empty value: mostly an unset variable of a script, and it would mean "none".
+  void set_text(std::string& result, const char* option, const char* expected) {
+    if (*optarg == '\0') reject(option, optarg, expected);
+    result = optarg;
+  }
+
   void set_duration(Duration& result, const char* option, Duration unit) {
     set(result, parse_duration(optarg, unit), option, "a time like 300ms or 0.3s");
   }
@@ -132,20 +138,22 @@ constexpr OptionRow<Said> kRows[] = {
        s.set(s.options.retries, parse_number(optarg, kMostRetries), "retry",
              "a number from 0 to 1000");
      }},
-    {"interface", required_argument, 0, [](Said& s) { s.options.interface = optarg; }},
+    {"interface", required_argument, 0,
+     [](Said& s) { s.set_text(s.options.interface, "interface", "a name"); }},
     {"source", required_argument, 0,
      [](Said& s) {
        s.set(s.options.source, IpAddress::parse(optarg), "source", "an address of this host");
      }},
-    {"config", required_argument, 0, [](Said& s) { s.options.config_file = optarg; }},
+    {"config", required_argument, 0,
+     [](Said& s) { s.set_text(s.options.config_file, "config", "a file"); }},
     {"door", required_argument, 0,
      [](Said& s) {
-       s.options.door = optarg;
+       s.set_text(s.options.door, "door", "a name");
        s.has_door = true;
      }},
     {"one-time", required_argument, 0,
      [](Said& s) {
-       s.options.one_time_file = optarg;
+       s.set_text(s.options.one_time_file, "one-time", "a file");
        s.has_one_time = true;
      }},
     {"flags", required_argument, 0, [](Said& s) { s.set_flags(optarg); }},
@@ -155,8 +163,9 @@ constexpr OptionRow<Said> kRows[] = {
        s.options.handout = Options::Handout::kKnockOnPorts;
        if (optarg != std::string_view("knockonports")) s.reject("export", optarg, "knockonports");
      }},
-    {"secret", required_argument, 0, [](Said& s) { s.options.secrets_file = optarg; }},
-    {"user", required_argument, 0, [](Said& s) { s.options.user = optarg; }},
+    {"secret", required_argument, 0,
+     [](Said& s) { s.set_text(s.options.secrets_file, "secret", "a file"); }},
+    {"user", required_argument, 0, [](Said& s) { s.set_text(s.options.user, "user", "a name"); }},
     {"keep", required_argument, 0, [](Said& s) { s.set_keep(); }},
 };
 constexpr OptionTable kTable(kRows);
