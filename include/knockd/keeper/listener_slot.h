@@ -25,9 +25,9 @@ struct ListenerSlot {
     uint64_t packets = 0;
     uint64_t lost = 0;
 
-    void add(const ListenerStatus& counts) {
-      packets += counts.packets;
-      lost += counts.dropped;
+    void add(const ListenerStatus& status) {
+      packets += status.packets;
+      lost += status.dropped;
     }
   };
 
