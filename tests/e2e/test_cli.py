@@ -283,7 +283,7 @@ def test_d_keeps_no_folder_or_file_of_its_caller(background, config_file, server
     assert done.returncode == 0, done.stderr
     assert len(server.processes()) == 2, "a keeper and a listener"
     for pid in server.processes():
-        assert os.readlink(f"/proc/{pid}/cwd") == "/"
+        assert os.path.samefile(f"/proc/{pid}/cwd", "/")
         open_files = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
         assert str(held) not in open_files
     stop_by_pid_file(done.pid_file)

@@ -150,6 +150,8 @@ void World::knock(size_t door, size_t source, Mishap mishap, bool by_hand) {
   std::vector<Action> batch;
   const uint64_t id = let_knock(door, source, by_hand, batch);
   if (answer == Answer::kRefusedOrOpened) answer = id == 0 ? Answer::kRefused : Answer::kOpened;
+  const bool does_nothing = terms->start.empty() && terms->stop.empty() && !terms->admission;
+  if (by_hand && does_nothing) answer = Answer::kIgnored;
   const bool uses_sequence = terms->one_time && !by_hand;
   const bool works = !uses_sequence || mishap != Mishap::kUnmarked;
   if (answer == Answer::kRefused) {
@@ -175,7 +177,6 @@ void World::knock(size_t door, size_t source, Mishap mishap, bool by_hand) {
   mishap_ = Mishap::kNone;
   if (answer != Answer::kOpened) return;
   if (works && terms->admission && mishap == Mishap::kFull) kept_out_ = lives_.back().id;
-  const bool does_nothing = terms->start.empty() && terms->stop.empty() && !terms->admission;
   if (!opens(*terms, mishap) || does_nothing) lives_.pop_back();
 }
 
