@@ -90,13 +90,17 @@ bool DoorIndex::has_typed_codes() const {
 }
 
 size_t DoorIndex::most_side_by_side() const {
-  size_t most = 0;
-  const auto add = [&](const Ports& ports) {
+  const auto most_of = [](const Ports& ports) {
+    size_t most = 0;
     for (const auto& [knock, port] : ports) most = std::max(most, port.begins.size());
+    return most;
   };
-  add(own_ports_);
-  for (const auto& [target, ports] : targets_) add(ports);
-  return most;
+  size_t most_of_targets = 0;
+  for (const auto& [target, ports] : targets_) {
+    most_of_targets = std::max(most_of_targets, most_of(ports));
+  }
+  // A target may be an own address: a packet to it begins the doors of both.
+  return most_of(own_ports_) + most_of_targets;
 }
 
 DoorMatch DoorIndex::match(const Packet& packet) const {

@@ -46,7 +46,7 @@ class DoorIndex {
   bool has_codes() const;
   bool has_typed_codes() const;
 
-  // The highest number of doors in one place that share their first knock.
+  // The highest number of doors that one packet can begin; more where no target is an own address.
   size_t most_side_by_side() const;
 
   // Valid until the next set_sequence() or set_codes().
