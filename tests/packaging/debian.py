@@ -88,7 +88,7 @@ class Debian:
         if systemd:
             pid = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().strip()
             namespaces += ["-p", "-C", "-i", "-u"]
-        self._outside = ["nsenter", "-t", str(pid), *namespaces]
+        self._outside = ["nsenter", "-t", str(pid), *namespaces, f"--root=/proc/{self._first.pid}/root"]
         if systemd:
             wait_until(lambda: self.run("systemctl", "is-system-running", check=False).stdout
                        in ("running\n", "degraded\n"), "systemd is up", deadline=60)
