@@ -418,6 +418,7 @@ TEST_F(ListenerSlotsTest, WhatWasCountedOutlivesItsInterface) {
       },
       {"wan"});
   turn_until_said("settled");
+  turn_until("its device is down", [&] { return slots_->report()[0].waits_because != ""; });
   said_.clear();
   pass(1s);
   turn_until_said("door: 4 begun, 3 timed out, 2 wrong, 1 discarded");
