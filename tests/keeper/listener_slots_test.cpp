@@ -409,6 +409,26 @@ TEST_F(ListenerSlotsTest, WhatWasCountedOutlivesAListener_WithTheNamesOfItsTime)
   }
 }
 
+TEST_F(ListenerSlotsTest, WhatWasToldBeforeCountsOnce_WhenAListenerLeaves) {
+  start([](const ListenerSettings&, const Channel& channel) {
+    say(channel, Listening{1});
+    ListenerStatus status{5, 2, 3, 0};
+    while (hear(channel)) {
+      say(channel, status);
+      ++status.packets;
+      ++status.dropped;
+    }
+  });
+  turn_until_said("settled");
+  slots_->ask();
+  turn_until_said("all have answered");
+  slots_->renew(true);
+  EXPECT_EQ(slots_->report()[0].packets, 5u);
+  turn_until("its last words", [&] { return slots_->report()[0].packets != 5; });
+  EXPECT_EQ(slots_->report()[0].packets, 6u);
+  EXPECT_EQ(slots_->report()[0].lost, 3u);
+}
+
 TEST_F(ListenerSlotsTest, WhatWasCountedOutlivesItsInterface) {
   start(
       [](const ListenerSettings&, const Channel& channel) {
