@@ -335,6 +335,17 @@ TEST_F(ListenerSlotsTest, RecreatedDeviceGetsANewListener) {
   turn_until("another listener", [&] { return starts_ == 2; });
 }
 
+TEST_F(ListenerSlotsTest, DeviceThatComesBackIsListenedToAtOnce_AlsoInAPause) {
+  start(end, {"wan"});
+  turn_until("it has ended", [&] { return reaped_ == 1; });
+  turn_until_logged("wan: the listener ended before it listened (exit status 0); trying again");
+  ip("link set wan down");
+  turn_until_logged("interface wan is down, waiting for it");
+  act_ = listen;
+  ip("link set wan up");
+  turn_until_said("wan: is listened to");
+}
+
 TEST_F(ListenerSlotsTest, ListenerReportsItsCountsOnRequest) {
   start([](const ListenerSettings&, const Channel& channel) {
     say(channel, Listening{0, LinkType::kRaw});
