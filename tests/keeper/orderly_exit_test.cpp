@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "knockd/base/text.h"
 #include "tests/keeper/door_keeper_fixture.h"
 
 namespace knockd {
@@ -43,6 +44,18 @@ TEST_F(OrderlyExitTest, ClosesDoors_ThenRunsOnStop_ThenIsOut) {
   EXPECT_THAT(take_commands(), ElementsAre("run goodbye"));
   EXPECT_FALSE(is_out_);
   end_one("goodbye");
+  EXPECT_TRUE(is_out_);
+}
+
+TEST_F(OrderlyExitTest, ClosesAllDoors_AlsoThoseThatDoNotFitInATurn) {
+  constexpr int kMany = 1500;
+  for (int i = 0; i < kMany; ++i) knock(ssh_port(), format("10.0.%d.%d", i / 250, i % 250));
+  turn();
+  ASSERT_EQ(keeper_->open_doors(), kMany + 1);
+  begin(true, "");
+  for (int turns = 0; turns < 10; ++turns) turn();
+  EXPECT_EQ(keeper_->open_doors(), 1) << "its stop command runs";
+  end_one("close 192.0.2.7");
   EXPECT_TRUE(is_out_);
 }
 
