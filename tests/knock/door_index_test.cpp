@@ -116,6 +116,16 @@ TEST(DoorIndex, FollowsSequences) {
   EXPECT_TRUE(index[1].sequence.empty());
 }
 
+TEST(DoorIndex, FollowsSequences_AtATarget_WhichStaysAddressedWithoutOne) {
+  DoorIndex index = at_home({door("7000,8000", "198.51.100.1")});
+  index.set_sequence(0, std::get<Sequence>(parse_sequence("9000,1000")));
+  EXPECT_EQ(what(index, tcp(7000, "198.51.100.1")), "addressed ");
+  EXPECT_EQ(what(index, tcp(9000, "198.51.100.1")), "addressed port counts");
+  index.set_sequence(0, {});
+  EXPECT_EQ(what(index, tcp(9000, "198.51.100.1")), "addressed ");
+  EXPECT_EQ(what(index, tcp(9000, "198.51.100.2")), "");
+}
+
 TEST(DoorIndex, FindsEachOfAThousandDoors) {
   std::vector<DoorRule> doors;
   for (int i = 0; i < 1000; ++i) doors.push_back(door(std::to_string(1000 + i)));
