@@ -40,7 +40,9 @@ class GoodConfig : public testing::TestWithParam<std::string> {};
 TEST_P(GoodConfig, IsParsedToItsDump) {
   FolderFiles files(kData + "good");
   const std::string dump_path = kData + "good/" + stem(GetParam()) + ".dump";
-  const std::string read = dump(*load_config(GetParam(), files));
+  const auto config = load_config(GetParam(), files);
+  ASSERT_TRUE(config) << config.error().complaints.front().to_string();
+  const std::string read = dump(*config);
   if (std::getenv("KNOCKD_UPDATE_DUMPS") != nullptr) write_file(dump_path, read);
   EXPECT_EQ(read_file(dump_path), read);
 }
