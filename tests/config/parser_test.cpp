@@ -113,11 +113,13 @@ TEST_F(ParserTest, AcceptsDoorsUpToTheLimit) {
 
 TEST_F(ParserTest, LimitsTheNumberOfErrors) {
   std::string text = "[a]\nsequence = 1\n";
-  for (int i = 0; i < 5000; ++i) text += "x\n";
+  for (int i = 0; i < 5000; ++i) text += "[b\n";
   const auto config = parse_config(text, "/etc/knockd.conf", files_);
   ASSERT_FALSE(config);
   EXPECT_EQ(config.error().complaints.size(), 1000u);
   EXPECT_EQ(config.error().complaints.back().message, "too many errors: the rest is left out");
+  EXPECT_EQ(config.error().complaints.front().write, "[b]");
+  EXPECT_EQ(config.error().complaints.back().write, "");
 }
 
 TEST_F(ParserTest, IncludesFilesBesideTheIncludingOne) {
