@@ -36,7 +36,8 @@ Cmd_Timeout = 1
 Stop_Command = true %IP% 203.0.113.9: x: port scan, knock discarded
 """
 OPTIONS = "[options]\nLog_Rate = 0\nUseSyslog = {syslog}\n"
-# A /dev with busybox's syslogd at /dev/log, and names for -l, in a separate mount namespace.
+# A /dev with busybox's syslogd at /dev/log, and names for -l, in a separate mount namespace. knockd
+# drops lines rather than wait for syslog, so a slow syslogd gets room for all lines of a test.
 SURROUNDINGS = """
 mount --make-rprivate /
 mount --bind {folder}/hosts /etc/hosts
@@ -47,6 +48,7 @@ for device in null zero random urandom; do
   mount --bind /dev/$device {folder}/dev/$device
 done
 mount --move {folder}/dev /dev
+echo 1000 >/proc/sys/net/unix/max_dgram_qlen
 busybox syslogd -n -O {folder}/syslog &
 tries=0
 until [ -S /dev/log ]; do
