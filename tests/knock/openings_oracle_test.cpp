@@ -43,8 +43,8 @@ std::string report(uint64_t number, const History& failing, bool hanging) {
 constexpr uint64_t kDepth = 4;
 constexpr uint64_t kHistories = 50'000;
 #else
-constexpr uint64_t kDepth = 6;
-constexpr uint64_t kHistories = 1'000'000;
+constexpr uint64_t kDepth = 5;
+constexpr uint64_t kHistories = 300'000;
 #endif
 
 // --- Every order
