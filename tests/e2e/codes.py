@@ -54,18 +54,24 @@ def knocks(ports, fixed=FIXED):
     return [str(port) for port in ([fixed] if fixed else []) + list(ports)]
 
 
-def step_now(least=5):
-    """The current step; waits until at least this many seconds are left in it."""
-    wait_until(lambda: time.time() % STEP < STEP - least, f"a step with {least} s left",
+def step_now(least=5, now=time.time):
+    """The current step; waits until at least this many seconds are left in it. `now` is the clock."""
+    wait_until(lambda: now() % STEP < STEP - least, f"a step with {least} s left",
                deadline=least + 5)
-    return int(time.time()) // STEP
+    return int(now()) // STEP
 
 
-def wait_for_next_step():
+def wait_for_next_step(now=time.time):
     """Waits for the next step and returns its number."""
-    after = int(time.time()) // STEP + 1
-    wait_until(lambda: time.time() // STEP >= after, "the next step", deadline=STEP + 5)
+    after = int(now()) // STEP + 1
+    wait_until(lambda: now() // STEP >= after, "the next step", deadline=STEP + 5)
     return after
+
+
+def seconds_to(left, now=time.time):
+    """By how much to set a clock ahead (or back) for its step to have this many seconds left, within
+    a second."""
+    return int(STEP - left - now() % STEP)
 
 
 class Users:
@@ -99,12 +105,15 @@ def plain(name="plain"):
 
 
 class Knocks:
-    """Knocks at one daemon, from forged addresses, and their results."""
+    """Knocks at one daemon, from forged addresses, and their results. `now` is the daemon's clock."""
 
-    def __init__(self, daemon, ledger, frames, frames6=None):
-        self.daemon, self.ledger = daemon, ledger
+    def __init__(self, daemon, ledger, frames, frames6=None, now=time.time):
+        self.daemon, self.ledger, self.now = daemon, ledger, now
         self._frames = {4: frames, 6: frames6}
         self._fences = 0
+
+    def step(self, least=5):
+        return step_now(least, self.now)
 
     def send(self, ports, source, fixed=FIXED):
         self._frames[6 if ":" in source else 4].knock(knocks(ports, fixed), source=source)

@@ -16,7 +16,7 @@ import pytest
 from scapy.layers.inet import TCP
 
 import codes
-from codes import COMPUTED, FIXED, TYPED, Knocks, Users, computed, door, plain, step_now, typed
+from codes import COMPUTED, FIXED, TYPED, Knocks, Users, computed, door, plain, typed
 from daemon import Daemon, Ledger
 from network import run
 from small_disk import fill, tmpfs  # noqa: F401: fixture
@@ -38,12 +38,26 @@ def users(tmp_path):
     return Users(tmp_path / "secrets", "alice", "bob")
 
 
+@pytest.fixture(scope="module")
+def any_clock(tmp_path_factory):
+    return WallClock(tmp_path_factory.mktemp("clock"))
+
+
 @pytest.fixture
-def begin(start, ledger, frames, frames6):
-    """begin(text, *arguments): a daemon with these doors and a plain one, and its knockers."""
-    def begin_with(text, *arguments, **options):
-        return Knocks(start("[options]\nLog_Rate = 0\n" + text + plain(), *arguments, **options),
-                      ledger, frames, frames6)
+def clock(any_clock):
+    """The wall clock of the daemons: a step has just begun, or each test would have to wait for one."""
+    any_clock.set(codes.seconds_to(codes.STEP))
+    return any_clock
+
+
+@pytest.fixture
+def begin(start, ledger, frames, frames6, clock):
+    """begin(text, *arguments): a daemon with these doors and a plain one, and its knockers. Its clock
+    is the machine's if it has another prefix."""
+    def begin_with(text, *arguments, prefix=None):
+        daemon = start("[options]\nLog_Rate = 0\n" + text + plain(), *arguments,
+                       prefix=clock.as_set() if prefix is None else prefix)
+        return Knocks(daemon, ledger, frames, frames6, clock.now if prefix is None else time.time)
 
     return begin_with
 
@@ -61,22 +75,22 @@ KINDS = pytest.mark.parametrize("sequence, ports_of", [(COMPUTED, computed), (TY
 
 
 @KINDS
-@pytest.mark.parametrize("number, away", enumerate([-1, 0, 1]), ids=["before", "now", "next"])
-def test_codes_of_three_steps_open(begin, ledger, users, sequence, ports_of, number, away):
+def test_codes_of_three_steps_open(begin, ledger, users, sequence, ports_of):
     knocks = begin(door(ledger, "door", users, sequence), "-D")
-    step = step_now()
-    knocks.opens(ports_of(users["alice"], step + away), A, "alice")
-    knocks.opens(ports_of(users["bob"], step + away), B, "bob")
-    name = [" for the step before", "", " for the next step"][number]
-    assert f"{A}: door: code of alice{name}, accepted" in knocks.daemon.output()
-    lines = knocks.daemon.lines()
-    opened = lines.index(f"{A}: door: OPEN SESAME")
-    assert lines[opened - 1] == f"{A}: door: knock of alice"
+    step = knocks.step()
+    for away, name in [(-1, " for the step before"), (0, ""), (1, " for the next step")]:
+        alices, bobs = f"198.51.100.{10 + away}", f"198.51.100.{20 + away}"
+        knocks.opens(ports_of(users["alice"], step + away), alices, "alice")
+        knocks.opens(ports_of(users["bob"], step + away), bobs, "bob")
+        assert f"{alices}: door: code of alice{name}, accepted" in knocks.daemon.output()
+        lines = knocks.daemon.lines()
+        opened = lines.index(f"{alices}: door: OPEN SESAME")
+        assert lines[opened - 1] == f"{alices}: door: knock of alice"
 
 
 def test_over_ipv6_other_codes_open(begin, ledger, users):
     knocks = begin(door(ledger, "door", users))
-    step = step_now()
+    step = knocks.step()
     for away, source in [(-1, "2001:db8::a1"), (0, "2001:db8::a2"), (1, "2001:db8::a3")]:
         knocks.opens(computed(users["alice"], step + away, 6), source, "alice")
     knocks.stays_shut(computed(users["bob"], step, 4), A6)
@@ -90,13 +104,13 @@ def test_over_ipv6_other_codes_open(begin, ledger, users):
 
 def test_typed_codes_are_the_same_over_ipv6_and_used_up_only_for_it(begin, ledger, users):
     knocks = begin(door(ledger, "door", users, TYPED))
-    ports = typed(users["alice"], step_now())
+    ports = typed(users["alice"], knocks.step())
     knocks.opens(ports, A6, "alice")
     knocks.opens(ports, A, "alice")
     knocks.stays_shut(ports, B, USED)
     knocks.stays_shut(ports, B6, USED)
     # An eavesdropper on IPv4.
-    ports = typed(users["bob"], step_now())
+    ports = typed(users["bob"], knocks.step())
     knocks.opens(ports, A, "bob")
     knocks.stays_shut(ports, B6, USED)
 
@@ -109,7 +123,7 @@ def test_six_digits_and_three_computed_places(begin, ledger, tmp_path, places):
     knocks = begin(door(ledger, "computed", users, sequences[0])
                    + door(ledger, "typed", Users(tmp_path / "others", "bob"), sequences[1]))
     bob = pathlib.Path(tmp_path / "others").read_text().split()[1]
-    step = step_now()
+    step = knocks.step()
     knocks.opens(computed(users["alice"], step, places=places), A, "alice", "computed")
     knocks.opens(typed(bob, step, range(400, 400 + places)), B, "bob", "typed", fixed=7100)
 
@@ -119,7 +133,7 @@ def test_places_first_between_and_last(begin, ledger, users, tmp_path):
                    + door(ledger, "between", Users(tmp_path / "others", "carol"),
                           "7100,totp,7200,totp,totp,7300:udp"))
     carol = (tmp_path / "others").read_text().split()[1]
-    step = step_now()
+    step = knocks.step()
     knocks.opens([*computed(users["alice"], step, places=3), 7000], A, "alice", "first", fixed=0)
     one, two, three = computed(carol, step, places=3)
     frames = knocks._frames[4]
@@ -128,8 +142,9 @@ def test_places_first_between_and_last(begin, ledger, users, tmp_path):
 
 
 def test_a_step_that_changes_during_a_knock(begin, ledger, users):
-    knocks = begin(door(ledger, "door", users, COMPUTED, "seq_timeout = 40"))
-    step = step_now()
+    """By the machine's own clock."""
+    knocks = begin(door(ledger, "door", users, COMPUTED, "seq_timeout = 40"), prefix=[])
+    step = knocks.step()
     before, now = computed(users["alice"], step - 1), computed(users["bob"], step)
     knocks.send(before[:2], A)
     knocks.send(now[:3], B)
@@ -146,8 +161,8 @@ def test_a_step_that_changes_during_a_knock(begin, ledger, users):
 
 def test_the_client_of_three_lines_of_shell(begin, ledger, users, client, server, knock_binary):
     """With oathtool and Debian's or our client."""
-    knocks = begin(door(ledger, "door", users))
-    step_now()
+    knocks = begin(door(ledger, "door", users), prefix=[])
+    knocks.step()
     client.run("sh", "-c", f"""
         i=0; c=$(( (1<<40) + 8*($(date +%s)/30) )); p={FIXED}
         while [ $i -lt 4 ]; do p="$p $((10081 + 1$(oathtool --hotp -b -d 8 -c $((c+i)) $SECRET) % 100000000 % 55455))"; i=$((i+1)); done
@@ -160,7 +175,7 @@ def test_the_client_of_three_lines_of_shell(begin, ledger, users, client, server
 @KINDS
 def test_codes_of_other_times_do_not_open(begin, ledger, users, sequence, ports_of):
     knocks = begin(door(ledger, "door", users, sequence))
-    step = step_now(10)
+    step = knocks.step(10)
     # The step before last is unknown; the step after the next is known, and refused.
     knocks.stays_shut(ports_of(users["alice"], step + 2), B, "it is of another time")
     for away in (-2, 3):
@@ -170,7 +185,7 @@ def test_codes_of_other_times_do_not_open(begin, ledger, users, sequence, ports_
 @KINDS
 def test_a_used_code_opens_for_no_other_source(begin, ledger, users, sequence, ports_of):
     knocks = begin(door(ledger, "door", users, sequence))
-    step = step_now(10)
+    step = knocks.step(10)
     for _ in range(3):
         knocks.opens(ports_of(users["alice"], step), A, "alice")  # packets get lost
     knocks.stays_shut(ports_of(users["alice"], step), B, USED)
@@ -192,7 +207,7 @@ def test_a_code_is_used_up_for_all_doors_and_files_that_hold_the_secret(begin, l
     other = re.sub("^7000", "7100", second)
     knocks = begin(door(ledger, "one", users, first) + door(ledger, "two", users, other)
                    + door(ledger, "three", copy, re.sub("^7000", "7200", second)))
-    step = step_now(10)
+    step = knocks.step(10)
     kinds = {COMPUTED: computed, TYPED: typed}
     knocks.opens(kinds[first](users["alice"], step), A, "alice", "one")
     knocks.stays_shut(kinds[second](users["alice"], step), B, USED, fixed=7100)
@@ -204,7 +219,7 @@ def test_a_code_is_used_up_for_all_doors_and_files_that_hold_the_secret(begin, l
 @KINDS
 def test_codes_are_never_mixed(begin, ledger, users, sequence, ports_of):
     knocks = begin(door(ledger, "door", users, sequence))
-    step = step_now(10)
+    step = knocks.step(10)
     alice, bob = ports_of(users["alice"], step), ports_of(users["bob"], step)
     before = ports_of(users["alice"], step - 1)
     knocks.stays_shut(alice[:2] + bob[2:], A)
@@ -217,7 +232,7 @@ def test_codes_are_never_mixed(begin, ledger, users, sequence, ports_of):
 def test_used_codes_stay_used_after_a_restart(begin, ledger, users, sequence, ports_of, how):
     text = door(ledger, "door", users, sequence)
     knocks = begin(text)
-    step = step_now(12)
+    step = knocks.step(12)
     knocks.opens(ports_of(users["alice"], step), A, "alice")
     knocks = restart(knocks, begin, text, how)
     knocks.stays_shut(ports_of(users["alice"], step), B, USED)
@@ -237,12 +252,12 @@ def never_first(users, step):
     return next(port for port in range(40000, 40100) if port not in taken)
 
 
-def test_three_wrong_codes_block_all_codes_of_this_step(begin, ledger, users, tmp_path):
+def test_three_wrong_codes_block_all_codes_of_this_step(begin, ledger, users, tmp_path, clock):
     others = Users(tmp_path / "others", "carol")
     text = door(ledger, "door", users, TYPED) + door(ledger, "computed", others,
                                                      "7100,totp,totp,totp,totp")
     knocks = begin(text)
-    step = step_now(20)
+    step = knocks.step(20)
     knocks.opens(typed(users["bob"], step), C, "bob")  # known from now on
     wrong = never_first(users, step)
     for number in range(6):
@@ -260,10 +275,13 @@ def test_three_wrong_codes_block_all_codes_of_this_step(begin, ledger, users, tm
     knocks.stays_shut(alice, A, "too many wrong codes in this step")
     knocks.opens(alice, C, "alice")
 
-    now = codes.wait_for_next_step()
+    # The last seconds of the same step.
+    clock.set(clock.ahead + codes.seconds_to(4, knocks.now))
+    reload(knocks.daemon)
+    now = codes.wait_for_next_step(knocks.now)
     # An attempt in the first moment of a step may count for the step before, because a listener's
     # messages arrive a little later.
-    wait_until(lambda: time.time() % codes.STEP > 0.5, "half a second of the step")
+    wait_until(lambda: knocks.now() % codes.STEP > 0.5, "half a second of the step")
     knocks.opens(typed(users["alice"], now), A, "alice")
     assert knocks.daemon.matching(re.escape(TOO_MANY)) == [TOO_MANY]
 
@@ -271,7 +289,7 @@ def test_three_wrong_codes_block_all_codes_of_this_step(begin, ledger, users, tm
 @pytest.mark.parametrize("place", range(4))
 def test_every_port_of_the_hundreds_counts_and_ends_the_attempt(begin, ledger, users, place):
     knocks = begin(door(ledger, "door", users, TYPED))
-    step = step_now(10)
+    step = knocks.step(10)
     right = typed(users["alice"], step)
     taken = {typed(secret, step + away)[place] for secret in users.secrets.values()
              for away in range(-2, 4)}
@@ -292,7 +310,7 @@ def test_every_port_of_the_hundreds_counts_and_ends_the_attempt(begin, ledger, u
 
 def test_a_scan_of_computed_places_is_not_a_wrong_code(begin, ledger, users):
     knocks = begin(door(ledger, "door", users))
-    step = step_now(10)
+    step = knocks.step(10)
     for number in range(5):
         knocks.send([20000 + number], f"198.51.100.{100 + number}")
     knocks.opens(computed(users["alice"], step), A, "alice")
@@ -308,7 +326,7 @@ def test_status_and_events_name_the_user(begin, ledger, users, server, knockd, t
         .replace("\ncommand", "\nstart_command"))
     follower = Following([knockd, "--control", control, "--events"])
     try:
-        step = step_now(10)
+        step = knocks.step()
 
         def asked(*arguments):
             return run(knockd, "--control", control, *arguments).stdout
@@ -358,7 +376,7 @@ def test_secrets_are_only_in_the_memory_of_the_keeper(begin, ledger, users, serv
     others = Users(tmp_path / "others", "carol", "dave")
     knocks = begin(f"Control = {control}\n" + door(ledger, "door", users)
                    + door(ledger, "typed", others, TYPED.replace("7000", "7100")), "-D")
-    step = step_now(15)
+    step = knocks.step(15)
     knocks.opens(computed(users["alice"], step), A, "alice")
     knocks.opens(typed(others["carol"], step), A, "carol", "typed", fixed=7100)
     knocks.stays_shut(computed(users["alice"], step), B, USED)
@@ -404,7 +422,7 @@ def test_no_secret_is_in_a_forked_child(begin, ledger, users, server, tmp_path, 
     name = "knockd-lookup" if arguments else "knockd-listen"
     child = wait_until(lambda: server.pids_of(name), name)[0]
     assert not found_in(memory_of(child), users)
-    knocks.opens(computed(users["alice"], step_now()), A, "alice")
+    knocks.opens(computed(users["alice"], knocks.step()), A, "alice")
 
 
 def is_dumpable(pid):
@@ -446,7 +464,7 @@ def test_an_ordinary_users_keeper_with_secrets_is_not_dumpable(server, folder, f
         daemon.config_file.write_text(with_door)
         daemon.send(signal.SIGHUP)
         wait_until(lambda: not is_dumpable(daemon.pid), "it is not dumpable any more", daemon.report)
-    step = step_now(10)
+    step = codes.step_now()
     wait_until(lambda: server.pids_of("knockd-listen"), "a listener")
     repeat_opens(knocks, computed(users["alice"], step), A, "alice")
     os.kill(server.pids_of("knockd-listen")[0], signal.SIGKILL)
@@ -517,7 +535,7 @@ def test_a_reload_with_a_file_that_others_may_use_keeps_the_old_one(begin, ledge
     reload(knocks.daemon)
     knocks.daemon.wait_for(FAULTY)
     assert len(knocks.daemon.matching(".*expected 0600")) == 1
-    step = step_now()
+    step = knocks.step()
     knocks.opens(computed(bob, step), A, "bob")
     knocks.opens(computed(users["alice"], step), A, "alice")
 
@@ -525,7 +543,7 @@ def test_a_reload_with_a_file_that_others_may_use_keeps_the_old_one(begin, ledge
 def test_a_reload_adds_and_removes_users_at_once(begin, ledger, users, server):
     knocks = begin(door(ledger, "door", users))
     listeners = server.pids_of("knockd-listen")
-    step = step_now(15)
+    step = knocks.step(15)
     bob, carol = users.secrets.pop("bob"), users.secrets.setdefault("carol", codes.draw())
     knocks.stays_shut(computed(carol, step), C)
     knocks.send(computed(users["alice"], step)[:3], B)
@@ -552,7 +570,7 @@ def test_a_reload_adds_and_removes_users_at_once(begin, ledger, users, server):
 def test_no_code_opens_while_the_disk_is_full(begin, ledger, users, tmpfs):
     knocks = begin(f"StateFile = {tmpfs}/open-doors\n" + door(ledger, "door", users))
     filler = fill(tmpfs)  # the file of codes has no page yet
-    step = step_now(15)
+    step = knocks.step(15)
     alice = computed(users["alice"], step)
     for number in (1, 2):
         knocks.send(alice, A)
@@ -580,7 +598,7 @@ def test_no_code_opens_on_a_read_only_file_system(begin, ledger, users, tmpfs):
     knocks = begin(text)
     knocks.daemon.wait_for("used codes cannot be kept: .*codes: .*Read-only file system; doors with "
                            "secrets stay closed until they can")
-    step = step_now(15)
+    step = knocks.step(15)
     alice = computed(users["alice"], step)
     knocks.send(alice, A)
     knocks.settle()  # a plain door
@@ -607,7 +625,7 @@ def test_an_unusable_file_of_codes_keeps_the_doors_shut(begin, ledger, users, tm
     knocks = begin(door(ledger, "door", users))
     knocks.daemon.wait_for(f"used codes cannot be kept: .*codes: .*{why}.*; doors with secrets stay "
                            "closed until they can")
-    knocks.send(computed(users["alice"], step_now()), A)
+    knocks.send(computed(users["alice"], knocks.step()), A)
     knocks.settle()
     assert ledger.lines() == []
 
@@ -615,7 +633,7 @@ def test_an_unusable_file_of_codes_keeps_the_doors_shut(begin, ledger, users, tm
 def test_a_damaged_file_of_codes_is_reported_and_the_rest_counts(begin, ledger, users, tmp_path):
     text = door(ledger, "door", users)
     knocks = begin(text)
-    step = step_now(15)
+    step = knocks.step(15)
     knocks.opens(computed(users["alice"], step), A, "alice")
     knocks.opens(computed(users["bob"], step), A, "bob")
     knocks.daemon.send(signal.SIGKILL)
@@ -642,23 +660,17 @@ def test_two_daemons_never_share_used_codes(begin, ledger, users):
 HOUR = 3600
 
 
-@pytest.fixture
-def clock(tmp_path):
-    return WallClock(tmp_path)
-
-
 @KINDS
 @pytest.mark.parametrize("restarts", [False, True], ids=["running", "restarted"])
 def test_a_clock_set_back_makes_no_used_code_valid(begin, ledger, users, clock, sequence, ports_of,
                                                    restarts):
     text = door(ledger, "door", users, sequence)
-    clock.set(0)
-    knocks = begin(text, prefix=clock.as_set())
-    step = step_now(15)
+    knocks = begin(text)
+    step = knocks.step(15)
     knocks.opens(ports_of(users["alice"], step), A, "alice")
-    clock.set(-HOUR)
+    clock.set(clock.ahead - HOUR)
     if restarts:
-        knocks = restart(knocks, begin, text, prefix=clock.as_set())
+        knocks = restart(knocks, begin, text)
     else:
         reload(knocks.daemon)
         knocks.settle()
@@ -669,7 +681,7 @@ def test_a_clock_set_back_makes_no_used_code_valid(begin, ledger, users, clock, 
     knocks.stays_shut(ports_of(users["alice"], step), B)
     # The doors use the current time.
     knocks.opens(ports_of(users["bob"], then), B, "bob")
-    clock.set(0)
+    clock.set(clock.ahead + HOUR)
     reload(knocks.daemon)
     knocks.settle()
     knocks.stays_shut(ports_of(users["alice"], step), B, USED)
@@ -689,7 +701,7 @@ def test_a_code_is_used_up_at_a_door_that_is_open_already(begin, ledger, users, 
                                                          reknock):
     text = stateful(ledger, "door", users, sequence, f"reknock = {reknock}")
     knocks = begin(text)
-    step = step_now(15)
+    step = knocks.step(15)
     knocks.opens(ports_of(users["alice"], step), A, "alice")
     knocks.send(ports_of(users["alice"], step + 1), A)
     knocks.settle()
@@ -705,7 +717,7 @@ def test_a_code_is_used_up_where_the_door_does_not_open_for_it(begin, ledger, us
     """Otherwise an eavesdropper would get in before the user once there is room again."""
     knocks = begin(stateful(ledger, "door", users, COMPUTED, directive)
                    + door(ledger, "other", users, COMPUTED.replace("7000", "7100")))
-    step = step_now(15)
+    step = knocks.step(15)
     knocks.opens(computed(users["bob"], step), C, "bob")
     alice = computed(users["alice"], step)
     knocks.send(alice, A)
@@ -721,19 +733,20 @@ def test_sixteen_doors_of_twenty_users_each(begin, ledger, tmp_path):
     files = [Users(tmp_path / f"secrets{n}", *(f"user{m}" for m in range(20))) for n in range(16)]
     knocks = begin("".join(door(ledger, f"door{n}", file, f"{7000 + n},totp,totp,totp,totp")
                            for n, file in enumerate(files)))
-    step = step_now(10)
+    step = knocks.step(10)
     for n, file in enumerate(files):
         name = f"user{n}"
         knocks.opens(computed(file[name], step), A, name, f"door{n}", fixed=7000 + n)
 
 
-def test_a_thousand_users(begin, ledger, tmp_path):
+def test_a_thousand_users(begin, ledger, tmp_path, clock):
+    clock.set(codes.seconds_to(6))
     users = Users(tmp_path / "secrets", *(f"user{n}" for n in range(1000)))
     knocks = begin(door(ledger, "door", users))
     for number in (0, 500, 999):
-        knocks.opens(computed(users[f"user{number}"], step_now(10)), A, f"user{number}")
-    codes.wait_for_next_step()
-    knocks.opens(computed(users["user1"], step_now(10)), A, "user1")
+        knocks.opens(computed(users[f"user{number}"], knocks.step(0)), A, f"user{number}")
+    step = codes.wait_for_next_step(knocks.now)
+    knocks.opens(computed(users["user1"], step), A, "user1")
     users.secrets["more"] = codes.draw()
     users.write()
     reload(knocks.daemon)
@@ -752,7 +765,7 @@ def test_more_users_than_the_limit(start, ledger, tmp_path):
 def test_a_file_that_is_replaced_all_the_time(begin, ledger, users):
     """Each reload sees the complete old or new file, however programs write it."""
     knocks = begin(door(ledger, "door", users))
-    step = step_now(15)
+    step = knocks.step(15)
     for number in range(20):
         users.secrets["bob"] = codes.draw()
         new = Users.__new__(Users)
@@ -767,29 +780,42 @@ def test_a_file_that_is_replaced_all_the_time(begin, ledger, users):
     assert not knocks.daemon.matching(FAULTY)
 
 
-def test_a_used_code_at_full_rate_from_its_address(begin, ledger, users, tmp_path, frames):
+def send_at_once(knocks, ports, count, before_packet=lambda number: None):
+    """This many complete knocks from A, all sent within a moment. `before_packet` is called with the
+    number of each packet."""
+    wire_frames = [bytes(knocks._frames[4].frame(TCP(sport=40000 + n, dport=port, seq=n, flags="S"),
+                                                 source=A))
+                   for n in range(count) for port in [FIXED, *ports]]
+    with knocks._frames[4].client.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind(("eth0", 0))
+        for number, frame in enumerate(wire_frames):
+            before_packet(number)
+            wire.send(frame)
+
+
+def test_a_used_code_at_full_rate_from_its_address(begin, ledger, users, tmp_path):
     """Packets get lost, so repeating is allowed; it causes no write, and others get in."""
     knocks = begin(stateful(ledger, "door", users, COMPUTED))
-    step = step_now(12)
+    step = knocks.step(12)
     alice = computed(users["alice"], step)
     knocks.opens(alice, A, "alice")
     before = codes_file(tmp_path).read_bytes()
-    for _ in range(300):
-        knocks.send(alice, A)
+    send_at_once(knocks, alice, 100)
     knocks.opens(computed(users["bob"], step), B, "bob")
     after = codes_file(tmp_path).read_bytes()
     assert after.startswith(before) and after.count(b"\n") == before.count(b"\n") + 1
 
 
-def test_knocks_at_the_change_of_a_step(begin, ledger, users):
+def test_knocks_at_the_change_of_a_step(begin, ledger, users, clock):
     """In each of the last and first moments of a step."""
+    clock.set(codes.seconds_to(4))
     knocks = begin(door(ledger, "door", users))
-    step = codes.step_now(2)
+    step = knocks.step(2)
     ports = {away: computed(users["alice"], step + away) for away in (0, 1, 2)}
     end = (step + 1) * codes.STEP
-    wait_until(lambda: time.time() > end - 0.5, "the end of the step", deadline=35)
+    wait_until(lambda: knocks.now() > end - 0.5, "the end of the step", deadline=35)
     opened = 0
-    while time.time() < end + 1:
+    while knocks.now() < end + 1:
         opened += 1
         knocks.opens(ports[0], A, "alice")
     assert opened > 5
@@ -801,17 +827,13 @@ def test_no_knock_is_lost_to_a_reload(begin, ledger, tmp_path):
     """For reloads without changes, such as after log rotation."""
     users = Users(tmp_path / "secrets", *(f"user{n}" for n in range(200)))
     knocks = begin(door(ledger, "door", users))
-    step = step_now(20)
+    step = knocks.step(20)
     alice = computed(users["user7"], step)
     knocks.opens(alice, A, "user7")
-    # Complete knocks arrive while it reloads, all sent within a moment.
-    wire_frames = [bytes(knocks._frames[4].frame(TCP(sport=40000 + n, dport=port, seq=n, flags="S"),
-                                                 source=A))
-                   for n in range(40) for port in [FIXED, *alice]]
-    with knocks._frames[4].client.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
-        wire.bind(("eth0", 0))
-        for number, frame in enumerate(wire_frames):
-            if number % 25 == 0:
-                knocks.daemon.send(signal.SIGHUP)
-            wire.send(frame)
+    # Complete knocks arrive while it reloads.
+    def reload_at_times(number):
+        if number % 25 == 0:
+            knocks.daemon.send(signal.SIGHUP)
+
+    send_at_once(knocks, alice, 40, reload_at_times)
     knocks.daemon.wait_for(f"{A}: door: OPEN SESAME", 41)

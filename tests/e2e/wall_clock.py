@@ -2,6 +2,7 @@
 """Programs whose wall clock is off: set_clock.c, built and preloaded."""
 
 import pathlib
+import time
 
 from network import run
 
@@ -18,6 +19,10 @@ class WallClock:
         self._library.chmod(0o755)
         self.set(0)
 
+    def now(self):
+        """The time of a program with the prefix as_set()."""
+        return time.time() + self.ahead
+
     def off_by(self, seconds):
         return self._prefix(f"SET_CLOCK_BY={seconds}")
 
@@ -26,6 +31,7 @@ class WallClock:
         return self._prefix(f"SET_CLOCK={self._path}")
 
     def set(self, seconds):
+        self.ahead = seconds
         new = self._path.with_suffix(".new")
         new.write_text(f"{seconds}\n")
         new.rename(self._path)
