@@ -23,12 +23,23 @@ _numbers = itertools.count(1)
 def run(*argv, timeout=30, check=True, **options):
     """Runs a program to its end; the result, or the error if it fails, contains its output as
     text."""
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False,
-                          **options)
+    if "input" not in options:
+        options["stdin"] = subprocess.DEVNULL
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=timeout, check=False, **options)
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, argv))}: status {done.returncode}\n{done.stdout}")
     return done
+
+
+def _ip(namespace, *commands):
+    """Commands of ip in a namespace, in one process: there are many in each network."""
+    run("ip", "-n", namespace, "-batch", "-", input="".join(f"{command}\n" for command in commands))
+
+
+def _devices_up(namespace):
+    lines = (line.split() for line in run("ip", "-n", namespace, "-br", "link").stdout.splitlines())
+    return {name.partition("@")[0] for name, state, *_ in lines if state == "UP"}
 
 
 def _enter(namespace_fd):
@@ -133,11 +144,15 @@ class Host:
             process.kill()
             process.wait()
         # Daemons have left their parents, so end everything that runs in our namespace.
-        for pid in self.processes():
+        wait_until(lambda: not self._kill_all(), f"the end of all processes in {self.namespace}")
+        run("ip", "netns", "del", self.namespace)
+
+    def _kill_all(self):
+        pids = self.processes()
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not self.processes(), f"the end of all processes in {self.namespace}")
-        run("ip", "netns", "del", self.namespace)
+        return pids
 
 
 class Network:
@@ -162,40 +177,55 @@ class Network:
         self._made.append(lambda: run("ip", "netns", "del", self._switch))
         run("ip", "netns", "exec", self._switch, "sysctl", "-qw",
             "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+        hosts = (self.server, self.client, self.stranger)
+        for host in hosts:
+            self._add(host)
         # With snooping off, the switch forwards neighbour solicitations at once.
-        run("ip", "-n", self._switch, "link", "add", "switch", "type", "bridge",
-            "mcast_snooping", "0")
-        run("ip", "-n", self._switch, "link", "set", "switch", "up")
-        for host in (self.server, self.client, self.stranger):
-            self._start(host)
+        _ip(self._switch, "link add switch type bridge mcast_snooping 0", "link set switch up",
+            *itertools.chain.from_iterable(self._cable(host, "eth0", host.mac) for host in hosts))
+        for host in hosts:
+            _ip(host.namespace, *self._addresses("eth0", host.ipv4, host.ipv6))
+        self._wait_for_carrier(*((host, "eth0") for host in hosts))
 
     def add_host(self, name, number):
         """Another host at the switch."""
         host = Host(f"{self._prefix}-{name}", number)
-        self._start(host)
+        self._add(host)
+        self.plug(host)
         return host
 
-    def _start(self, host):
+    def _add(self, host):
         run("ip", "netns", "add", host.namespace)
         self._made.append(host.close)
-        run("ip", "-n", host.namespace, "link", "set", "lo", "up")
-        self.plug(host)
 
     def plug(self, host, interface="eth0", mac=None, ipv4=None, ipv6=None):
         """Gives a host an interface at the switch, by default with the host's addresses."""
-        port = f"{host.namespace.rsplit('-', 1)[1]}-{interface}"[:15]
-        here = ["ip", "-n", host.namespace]
-        run(*here, "link", "add", interface, "address", mac or host.mac, "type", "veth",
-            "peer", "name", port, "netns", self._switch)
-        run("ip", "-n", self._switch, "link", "set", port, "master", "switch", "up")
-        run(*here, "addr", "add", f"{ipv4 or host.ipv4}/24", "dev", interface)
-        run(*here, "link", "set", interface, "addrgenmode", "none")
-        run(*here, "addr", "add", f"{ipv6 or host.ipv6}/64", "dev", interface, "nodad")
-        run(*here, "link", "set", interface, "up")
-        # Until the kernel has noticed the carrier, a device silently drops what it should send.
-        for end in ([*here, "link", "show", interface],
-                    ["ip", "-n", self._switch, "link", "show", port]):
-            wait_until(lambda end=end: "state UP" in run(*end).stdout, " ".join(end))
+        _ip(self._switch, *self._cable(host, interface, mac or host.mac))
+        _ip(host.namespace, *self._addresses(interface, ipv4 or host.ipv4, ipv6 or host.ipv6))
+        self._wait_for_carrier((host, interface))
+
+    @staticmethod
+    def _port(host, interface):
+        return f"{host.namespace.rsplit('-', 1)[1]}-{interface}"[:15]
+
+    def _cable(self, host, interface, mac):
+        port = self._port(host, interface)
+        return (f"link add {port} type veth peer name {interface} address {mac} netns {host.namespace}",
+                f"link set {port} master switch up")
+
+    @staticmethod
+    def _addresses(interface, ipv4, ipv6):
+        return ("link set lo up", f"addr add {ipv4}/24 dev {interface}",
+                f"link set {interface} addrgenmode none",
+                f"addr add {ipv6}/64 dev {interface} nodad", f"link set {interface} up")
+
+    def _wait_for_carrier(self, *ends):
+        """Until the kernel has noticed the carrier, a device silently drops what it should send."""
+        ports = {self._port(*end) for end in ends}
+        wanted = [(host.namespace, {interface}) for host, interface in ends] + [(self._switch, ports)]
+        for namespace, names in wanted:
+            wait_until(lambda namespace=namespace, names=names: names <= _devices_up(namespace),
+                       f"{names} of {namespace} are up")
 
     def close(self):
         """Removes everything, even leftovers of a failed test; reports the first failure."""
