@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Preloaded: shifts the daemon's wall clock by the seconds in the file $SET_CLOCK, or by
+ * Preloaded: shifts a program's wall clock by the seconds in the file $SET_CLOCK, or by
  * $SET_CLOCK_BY. A listener does not have the first variable, and could not read the file. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -26,6 +26,13 @@ int clock_gettime(clockid_t clock, struct timespec* time) {
   const int result = real(clock, time);
   if (clock == CLOCK_REALTIME) time->tv_sec += off();
   return result;
+}
+
+time_t time(time_t* where) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (where != NULL) *where = now.tv_sec;
+  return now.tv_sec;
 }
 
 /* Only timers that are told when the clock is set are of that clock. */

@@ -13,6 +13,7 @@ from scapy.layers.inet import TCP, UDP
 import codes as oath
 from client_fixtures import capture, knock  # noqa: F401: fixtures
 from waiting import wait_until
+from wall_clock import WallClock
 
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 OTHER = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
@@ -135,10 +136,10 @@ def test_what_is_refused(knock, server, mine, phones, tmp_path, capture):
 class Rounds:
     """A `knock` that keeps running, and its lines."""
 
-    def __init__(self, client, binary, output, *arguments):
+    def __init__(self, client, binary, output, *arguments, prefix=()):
         self._output = output
         with output.open("w") as stream:
-            self.process = client.start(binary, "-v", *arguments, stdout=stream,
+            self.process = client.start(*prefix, binary, "-v", *arguments, stdout=stream,
                                         stderr=subprocess.STDOUT)
 
     def lines(self):
@@ -150,9 +151,13 @@ class Rounds:
 
 
 def test_another_round_uses_the_codes_of_its_time(client, server, knock_binary, mine, tmp_path):
+    clock = WallClock(tmp_path)
     before = int(time.time()) // 30
     rounds = Rounds(client, knock_binary, tmp_path / "output", server.ipv4, "7000", "totp", "totp",
-                    "totp", "--secret", mine, "--check", "9", "--timeout", "31s", "--retry", "1")
+                    "totp", "--secret", mine, "--check", "9", "--timeout", "5s", "--retry", "1",
+                    prefix=clock.as_set())
+    rounds.wait_for(f"hitting tcp {server.ipv4}:", count=4)
+    clock.set(31)  # while it waits for the port
     rounds.wait_for(f"hitting tcp {server.ipv4}:", count=8)
     ports = [int(line.rsplit(":", 1)[1]) for line in rounds.lines() if line.startswith("hitting ")]
     steps = [computed(before + n, count=3) for n in range(5)]
@@ -171,8 +176,10 @@ def test_keep_knocks_again_until_a_signal(client, server, knock_binary, mine, tm
 
 
 def test_keep_knocks_when_the_own_address_changes(client, server, knock_binary, mine, tmp_path):
+    # It waits for another code: the end of the step is near.
     rounds = Rounds(client, knock_binary, tmp_path / "output", server.ipv4, "7000", "totp", "totp",
-                    "totp", "--secret", mine, "--keep", "1h")
+                    "totp", "--secret", mine, "--keep", "1h",
+                    prefix=WallClock(tmp_path).off_by(oath.seconds_to(5)))
     rounds.wait_for(f"knocked from {client.ipv4}; again within 3570.000 s")
     client.run("ip", "addr", "add", "192.0.2.77/24", "dev", "eth0")
     client.run("ip", "addr", "del", f"{client.ipv4}/24", "dev", "eth0")  # and its secondary ones

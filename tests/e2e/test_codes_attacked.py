@@ -15,14 +15,16 @@ import pytest
 from scapy.layers.inet import TCP
 
 from codes import (
-    COMPUTED, FIXED, TYPED, Knocks, Users, computed, door, plain, step_now, typed, wait_for_next_step)
+    COMPUTED, FIXED, STEP, TYPED, Knocks, Users, computed, door, plain, seconds_to, step_now, typed,
+    wait_for_next_step)
 from memory import written_memory
 
-from scans import COMMON, COMMON_UDP, DOWN, UP, Street, flags_down, flags_up, sweep
+from scans import BY_FLAGS, COMMON, COMMON_UDP, DOWN, RATE as SCAN_RATE, UP, Street, flags_up, sweep
 from waiting import repeat_until, wait_until
+from wall_clock import WallClock
 
-KILLS = int(os.environ.get("KNOCKD_CODE_KILLS", 20))
-GUESSES = int(os.environ.get("KNOCKD_CODE_GUESSES", 100_000))
+KILLS = int(os.environ.get("KNOCKD_CODE_KILLS", 10))
+GUESSES = int(os.environ.get("KNOCKD_CODE_GUESSES", 30_000))
 STEPS = int(os.environ.get("KNOCKD_CODE_STEPS", 1))
 SCANS = int(os.environ.get("KNOCKD_CODE_SCANS", 1))
 IS_LONG = "KNOCKD_CODE_GUESSES" in os.environ
@@ -59,7 +61,7 @@ def test_killed_between_record_and_command_no_code_opens_twice(start, ledger, fr
         users.secrets = Users(tmp_path / "drawn", name).secrets
         users.write()
         knocks = begin()
-        ports = ports_of(users[name], step_now(5))
+        ports = ports_of(users[name], step_now(0))  # good during the next step too
         knocks.send(ports[:-1], A)
         last = bytes(frames.frame(TCP(sport=40000, dport=ports[-1], flags="S"), source=A))
         with frames.client.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
@@ -192,10 +194,13 @@ def test_guesses_at_typed_places(start, ledger, frames, stranger, server, tmp_pa
     at a plain one, everybody does."""
     users = Users(tmp_path / "secrets", "alice")
     others = Users(tmp_path / "others", "carol")
+    # Its step has just begun.
+    ahead = seconds_to(STEP)
     daemon = start("[options]\nLog_Rate = 0\n" + door(ledger, "door", users, "7000,400xx,401xx,402xx")
-                   + door(ledger, "computed", others, COMPUTED.replace("7000", "7100")) + plain())
-    knocks = Knocks(daemon, ledger, frames)
-    knocks.opens(typed(users["alice"], step_now(20) - 1, (400, 401, 402)), A, "alice")
+                   + door(ledger, "computed", others, COMPUTED.replace("7000", "7100")) + plain(),
+                   prefix=WallClock(tmp_path).off_by(ahead))
+    knocks = Knocks(daemon, ledger, frames, now=lambda: time.time() + ahead)
+    knocks.opens(typed(users["alice"], knocks.step(15) - 1, (400, 401, 402)), A, "alice")
     kept, _ = written_memory(server)
     flood = Flood(stranger, server, "7000,40000-40099,40100-40199,40200-40299",
                   10 ** 12 if STEPS > 1 else 4 * GUESSES, RATE)
@@ -203,10 +208,10 @@ def test_guesses_at_typed_places(start, ledger, frames, stranger, server, tmp_pa
     most, sent, at_once, steps, step = kept, 0, 0, 0, 0
     end = time.time() + 31 * STEPS
     while flood.is_running() and (STEPS == 1 or time.time() < end):
-        now = int(time.time()) // 30
+        now = knocks.step(0)
         at_once += others_knock(knocks, sent)
         sent += 1
-        if now != step and not (STEPS > 1 and time.time() % 30 > 20):
+        if now != step and not (STEPS > 1 and knocks.now() % STEP > 20):
             daemon.wait_for(re.escape(too_many), steps + 1)
             step, steps = now, steps + 1
             # From new addresses, and alice from a known one.
@@ -234,12 +239,15 @@ def test_guesses_at_typed_places(start, ledger, frames, stranger, server, tmp_pa
 
 # --- Scans -----------------------------------------------------------------------------------------
 
+SWEEP_RATE = 50000 if SCANS == 1 else SCAN_RATE
 # One door of each kind; a scan treats them alike, and others knock at the plain one.
 KINDS = {
     "common": [COMMON], "up": [UP], "down": [DOWN], "udp": [COMMON_UDP], "two": [COMMON, COMMON],
     **{f"{flags}-up".lower(): [flags_up(flags)] for flags in ("SYN+ACK", "SYN+FIN", "ACK")},
-    **{f"{flags}-down".lower(): [flags_down(flags)] for flags in ("SYN+ACK", "SYN+FIN", "ACK")},
-    "mixed-up": [sweep("S", "udp", "S")], "mixed-down": [sweep("S", "udp", "S", order="down")],
+    **{f"{flags}-down".lower(): [sweep(BY_FLAGS[flags][0], order="down", rate=SWEEP_RATE)]
+       for flags in ("SYN+ACK", "SYN+FIN", "ACK")},
+    "mixed-up": [sweep("S", "udp", "S", rate=SWEEP_RATE)],
+    "mixed-down": [sweep("S", "udp", "S", order="down", rate=SWEEP_RATE)],
 }
 
 
@@ -286,13 +294,17 @@ def wakeups(host):
 @pytest.mark.parametrize("count", [1, 20])
 def test_a_change_of_step_costs_one_wakeup(start, ledger, server, tmp_path, count, record_property):
     users = Users(tmp_path / "secrets", *(f"user{n}" for n in range(count)))
-    start(door(ledger, "door", users))
+    clock = WallClock(tmp_path)
+    ahead = seconds_to(10)
+    now = lambda: time.time() + ahead
+    daemon = start(door(ledger, "door", users), prefix=clock.off_by(ahead))
     # Its start is over, and no change of step is near.
-    wait_until(lambda: 3 < time.time() % 30 < 25, "the middle of a step")
+    daemon.packets_heard()
+    wait_until(lambda: 3 < now() % STEP < STEP - 4, "the middle of a step", deadline=STEP)
     before = wakeups(server)
     for _ in range(STEPS):
-        wait_for_next_step()
-    wait_until(lambda: time.time() % 30 > 3, "the change is over")
+        wait_for_next_step(now)
+    wait_until(lambda: now() % STEP > 3, "the change is over")
     after = wakeups(server)
     woken = {name: after[name] - before[name] for name in after}
     tell(record_property, f"{count} users, {STEPS} changes of step: {woken}")
