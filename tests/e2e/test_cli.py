@@ -328,7 +328,7 @@ def test_the_process_in_the_pid_file_handles_signals(server, knockd, config_file
     listens."""
     path = config_file(DOOR.format(command="true") + f"[options]\nControl = none\nStateFile = {tmp_path}/state\n")
     pid_file = tmp_path / "pid"
-    for _ in range(20):
+    for _ in range(8):
         starting = server.start(knockd, "-d", "-l", "-i", "eth0", "-c", path, "-p", pid_file,
                                 "-g", tmp_path / "log")
         end = time.monotonic() + 10

@@ -14,7 +14,7 @@ from client_fixtures import (  # noqa: F401: fixtures
 from network import run
 from waiting import wait_until
 
-TRIES = 20
+TRIES = 5
 MAN_PAGE = pathlib.Path(__file__).resolve().parents[2] / "man" / "knock.1"
 
 

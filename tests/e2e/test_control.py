@@ -773,15 +773,15 @@ def test_in_a_flood_nothing_is_lost_of_openings_and_closings(asked, ledger, fram
         return sorted(one["id"] for one in following.of(event))
 
     flood = stranger.start(os.environ["FLOOD_BINARY"], "eth0", server.mac, server.ipv4, "7000-7000",
-                           50000, 8)
-    for number in range(1, 21):
+                           50000, 4)
+    for number in range(1, 11):
         wait_until(lambda source=f"198.51.100.{number}": opens(source), f"knock {number} opens")
     flood.wait(20)
     asked.wait_for_open(0)
     wait_until(lambda: ids("open") == ids("closed"), "each opening that is told is told as closed",
                lambda: str(following.events[-20:]))
     assert {one["address"] for one in following.of("open")} == {
-        f"198.51.100.{number}" for number in range(1, 21)}
+        f"198.51.100.{number}" for number in range(1, 11)}
     assert len(ids("open")) == ledger.path.read_text().count("start ")
     assert following.of("overrun") == []
     assert asked.door("a")["begun"] > 1000

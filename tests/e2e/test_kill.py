@@ -15,7 +15,7 @@ from storm import Storm, source
 from timed_ledger import TimedLedger, seconds_since_boot
 from waiting import wait_until
 
-KILLS = int(os.environ.get("KNOCKD_KILLS", 300))  # scripts/kills runs more
+KILLS = int(os.environ.get("KNOCKD_KILLS", 100))  # scripts/kills runs more
 TEST_SECONDS = 400 + KILLS * 2
 LIFE = 0.15  # seconds: a daemon that listens is killed after a random part of this
 KNOCKS = 60  # a second

@@ -14,8 +14,8 @@ from timed_ledger import TimedLedger
 from waiting import wait_until
 
 TEST_SECONDS = 120
-SECONDS = 12  # of flood
-KNOCKS = 18  # real ones meanwhile
+SECONDS = 6  # of flood
+KNOCKS = 6  # real ones meanwhile
 OPEN_FOR = 2  # seconds
 LEAVES_WITHIN = 4  # seconds: the promised 2, on a busy machine
 

@@ -14,7 +14,7 @@ from storm import Storm, source
 from waiting import repeat_until, wait_until
 
 TEST_SECONDS = 200
-KILLS = 100
+KILLS = 40
 
 
 @pytest.fixture

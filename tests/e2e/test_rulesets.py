@@ -16,7 +16,7 @@ from fixtures import TREE
 from nftables import elements, nft
 from waiting import wait_until
 
-ROUNDS = int(os.environ.get("KNOCKD_RULESET_ROUNDS", 3))
+ROUNDS = int(os.environ.get("KNOCKD_RULESET_ROUNDS", 2))
 TEST_SECONDS = 60 + 20 * ROUNDS
 SLACK = 1.0  # seconds by which the kernel's time may differ from the daemon's
 
