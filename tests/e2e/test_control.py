@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The control socket: --status, --close, --open, --events, and the permissions."""
 
+import collections
 import grp
 import itertools
 import json
@@ -70,15 +71,17 @@ class Following:
     def __init__(self, argv):
         self._process = subprocess.Popen(list(map(str, argv)), stdout=subprocess.PIPE, text=True)
         self.events = []
+        self._by_name = collections.defaultdict(list)  # in a flood there are very many
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self):
         for line in self._process.stdout:
             self.events.append(json.loads(line))
+            self._by_name[self.events[-1]["event"]].append(self.events[-1])
 
     def of(self, event):
-        return [one for one in self.events if one["event"] == event]
+        return list(self._by_name[event])
 
     def wait_for(self, event, count=1):
         wait_until(lambda: len(self.of(event)) >= count, f"{count} x {event!r} is told",
