@@ -20,13 +20,13 @@ from timed_ledger import TimedLedger, seconds_since_boot
 from waiting import DEADLINE, wait_until
 from wall_clock import WallClock
 
-FAULTS = int(os.environ.get("KNOCKD_FLEET_FAULTS", "7"))
+FAULTS = int(os.environ.get("KNOCKD_FLEET_FAULTS", "10"))
 SEED = int(os.environ.get("KNOCKD_FLEET_SEED", "0")) or random.randrange(1, 1 << 30)
 SKEW = int(os.environ.get("KNOCKD_FLEET_SKEW", "6"))  # seconds between clocks
 TEST_SECONDS = 240 + FAULTS * 60
 
 OPEN_FOR = 15  # seconds
-LASTS = 1.0  # seconds of a fault
+LASTS = 2.0  # seconds of a fault
 # Seconds by which a busy machine may be late with a command, plus the rounding of an expiry to
 # whole seconds. This is only a bound; the measured figure is printed.
 TOLERANCE = 3.0
