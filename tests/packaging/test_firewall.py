@@ -784,17 +784,22 @@ class TestUci:
 
     @pytest.fixture
     def committed(self, tmp_path):
-        """The sections on flash."""
+        """The sections on flash: {name: {"": type, option: value}}."""
         def read():
-            path = tmp_path / "firewall.json"
-            return json.loads(path.read_text()) if path.exists() else {}
+            path = tmp_path / "committed"
+            sections = {}
+            for line in path.read_text().splitlines() if path.exists() else []:
+                name, option, value = re.fullmatch(r"firewall\.(\w+)\.?(\w*)='?(.*?)'?", line).groups()
+                sections.setdefault(name, {})[option] = value
+            return sections
         return read
 
     @pytest.fixture
     def staged(self, tmp_path):
+        """The lines of `uci changes`."""
         def read():
-            path = tmp_path / "changes.json"
-            return json.loads(path.read_text()) if path.exists() else []
+            path = tmp_path / "changes"
+            return path.read_text().splitlines() if path.exists() else []
         return read
 
     @pytest.fixture
@@ -810,12 +815,14 @@ class TestUci:
     @pytest.fixture
     def administrator(self, tmp_path, committed):
         """An administrator with a zone and a staged rule that admits everyone."""
-        (tmp_path / "firewall.json").write_text('{"cfg01dc81": {"": "zone", "input": "REJECT"}}')
+        (tmp_path / "committed").write_text("firewall.cfg01dc81=zone\n"
+                                            "firewall.cfg01dc81.input='REJECT'\n")
 
         def stage():
-            (tmp_path / "changes.json").write_text('[["cfg01dc81", "input", "ACCEPT"]]')
+            (tmp_path / "changes").write_text(f"{self.STAGED}\n")
         return stage
 
+    STAGED = "firewall.cfg01dc81.input='ACCEPT'"
     FORWARD = ("forward-port", "web", "1.1.1.1", 81, "10.0.0.9", 80)
     UNFORWARD = ("remove-forward-port", "web", "1.1.1.1", 81)
 
@@ -915,7 +922,7 @@ class TestUci:
         said = firewall.refused(*arguments)
         assert said == ("UCI has changes of firewall that are not committed:"
                         " commit or revert them first")
-        assert staged() == [["cfg01dc81", "input", "ACCEPT"]]
+        assert staged() == [self.STAGED]
         assert committed() == before
 
     @pytest.mark.parametrize("meanwhile", ["firewall.cfg01dc81.input=ACCEPT"])
@@ -923,17 +930,16 @@ class TestUci:
                                                          administrator, meanwhile):
         before = committed()
         firewall.refused(*self.FORWARD, UCI_MEANWHILE=meanwhile)
-        assert staged() == [["cfg01dc81", "input", "ACCEPT"]]
+        assert staged() == [self.STAGED]
         assert committed() == before
 
     def test_a_call_without_effect_ignores_staged_changes(self, firewall, administrator, staged):
         administrator()
         firewall(*self.UNFORWARD)
-        assert staged() == [["cfg01dc81", "input", "ACCEPT"]]
+        assert staged() == [self.STAGED]
 
     def test_changes_staged_by_a_killed_run_are_discarded(self, firewall, state, tmp_path):
-        (tmp_path / "changes.json").write_text(
-            '[["knockd_firewall_rule_ssh__1_d1_d1_d1__22", "", "rule"]]')
+        (tmp_path / "changes").write_text("firewall.knockd_firewall_rule_ssh__1_d1_d1_d1__22='rule'\n")
         firewall(*self.FORWARD)
         assert [section["name"] for section in state()[0]] == ["web_1.1.1.1_81"]
 
@@ -1100,7 +1106,7 @@ class TestPortsInSetsOfFw4(TestSetsOfFw4):
     @pytest.fixture
     def firewall(self, with_stand_ins, reload, tmp_path):
         yield with_stand_ins()
-        assert not (tmp_path / "firewall.json").exists() and not (tmp_path / "calls").exists()
+        assert not (tmp_path / "committed").exists() and not (tmp_path / "calls").exists()
 
     @staticmethod
     def seconds_left(server):
@@ -1134,11 +1140,11 @@ class TestPortsInSetsOfFw4(TestSetsOfFw4):
         assert len(left) == 1 and 86000 < left[0] <= 86400
 
     def test_staged_changes_have_no_effect(self, server, firewall, tmp_path):
-        staged = '[["cfg0392bd", "", "rule"]]'
-        (tmp_path / "changes.json").write_text(staged)
+        staged = "firewall.cfg0392bd='rule'\n"
+        (tmp_path / "changes").write_text(staged)
         firewall("open-port", "ssh", "192.0.2.2", 22)
         firewall("close-port", "ssh", "192.0.2.2", 22)
-        assert (tmp_path / "changes.json").read_text() == staged
+        assert (tmp_path / "changes").read_text() == staged
 
     @pytest.mark.parametrize("time", ["", "0s", "1", "h", "1w", "1h; flush ruleset", "1h1m"])
     def test_an_invalid_time_is_refused(self, server, firewall, time):
