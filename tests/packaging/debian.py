@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A separate Debian on a host of the test network: the one that scripts/debian-root made, below an
 overlay that holds all changes. With systemd as its first process, or with only init scripts.
-close() removes its processes, mounts and control group."""
+close() removes its processes, mounts and control group. A Layer is what one of them has changed, as a
+base of others."""
 
 import contextlib
 import itertools
@@ -17,9 +18,11 @@ from waiting import wait_until
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # On a separate file system, because an overlay cannot be on another overlay.
-MOUNTS = """
+UPPER = """
 mount -t tmpfs none {upper}
 mkdir {upper}/changes {upper}/work
+"""
+MOUNTS = """
 mount -t overlay -o lowerdir={base},upperdir={upper}/changes,workdir={upper}/work none {root}
 mount -t proc none {root}/proc
 """
@@ -62,18 +65,62 @@ class ControlGroup:
             os.rmdir(folder)
 
 
+class Nowhere:
+    """A host without any network."""
+
+    @staticmethod
+    def argv(*argv):
+        return ["unshare", "--net", *argv]
+
+
+class Layer:
+    """What a Debian of the class `kind` has changed when change(debian) returns. Debians with it as
+    `below` begin there, in a new boot."""
+
+    def __init__(self, kind, folder, systemd, change):
+        self._upper = folder / "layer"
+        self._upper.mkdir()
+        script = f"{UPPER.format(upper=self._upper)}echo up\nexec sleep infinity"
+        # Mount namespaces of its Debians are made in this one, which holds the changes.
+        self._holder = subprocess.Popen(["unshare", "--mount", "sh", "-ec", script],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        try:
+            if self._holder.stdout.readline() != "up\n":
+                pytest.skip("this machine lets nobody make such mounts")
+            self.base = os.environ["KNOCKD_DEBIAN"]
+            debian = kind(Nowhere, folder, systemd, self, upper=self._upper)
+            try:
+                change(debian)
+            finally:
+                debian.close()
+            self.base = f"{self._upper}/changes:{self.base}"
+        except BaseException:
+            self.close()
+            raise
+
+    def argv(self, *argv):
+        return ["nsenter", "-t", str(self._holder.pid), "--mount", *argv]
+
+    def close(self):
+        self._holder.kill()
+        self._holder.wait()
+
+
 class Debian:
-    def __init__(self, host, folder, systemd):
+    def __init__(self, host, folder, systemd, below=None, upper=None):
+        """With `upper`, the changes go to this folder of the layer below."""
         self.systemd = systemd
         self.root = folder / "debian"
-        self._group = ControlGroup() if systemd else None
-        upper = folder / "upper"
-        for path in (self.root, upper):
-            path.mkdir()
+        self.root.mkdir()
         script = MOUNTS + (WITH_SYSTEMD if systemd else WITH_INIT_SCRIPTS)
-        script = script.format(base=os.environ["KNOCKD_DEBIAN"], root=self.root, upper=upper,
-                               path=PATH)
-        unshare = ["unshare", "--mount"]
+        if upper is None:
+            upper = folder / "upper"
+            upper.mkdir()
+            script = UPPER + script
+        script = script.format(base=below.base if below else os.environ["KNOCKD_DEBIAN"],
+                               root=self.root, upper=upper, path=PATH)
+        self._group = ControlGroup() if systemd else None
+        unshare = [*(below.argv() if below else []), "unshare", "--mount"]
         begin = []
         if systemd:
             unshare += ["--pid", "--cgroup", "--ipc", "--uts", "--fork", "--kill-child"]
@@ -90,8 +137,10 @@ class Debian:
             namespaces += ["-p", "-C", "-i", "-u"]
         self._outside = ["nsenter", "-t", str(pid), *namespaces, f"--root=/proc/{self._first.pid}/root"]
         if systemd:
-            wait_until(lambda: self.run("systemctl", "is-system-running", check=False).stdout
-                       in ("running\n", "degraded\n"), "systemd is up", deadline=60)
+            # It fails until systemd answers; then --wait lets it wait for the end of the boot.
+            wait_until(lambda: self.run("systemctl", "is-system-running", "--wait", check=False,
+                                        timeout=60).stdout in ("running\n", "degraded\n"),
+                       "systemd is up", deadline=60)
         else:
             # Without an init system, packages' scripts could start nothing without this.
             self.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 0\n")
@@ -117,19 +166,25 @@ class Debian:
         return subprocess.Popen([*self._outside, "chroot", str(self.root), *argv],
                                 env={"PATH": PATH}, stdin=subprocess.DEVNULL, **options)
 
+    # Files are read and written from here: tests wait for their content, and programs that do it inside
+    # would cost more than what is tested. Links in the paths must be relative.
+
+    def _path(self, path):
+        return pathlib.Path(f"/proc/{self._first.pid}/root{self.root}{path}")
+
     def exists(self, path):
-        return self.run("test", "-e", path, check=False).returncode == 0
+        """Also if it is a link that leads nowhere."""
+        return os.path.lexists(self._path(path))
 
     def read(self, path):
         """The text of a file; empty if it does not exist."""
-        return self.run("sh", "-c", '[ ! -e "$0" ] || cat "$0"', path).stdout
+        try:
+            return self._path(path).read_text()
+        except FileNotFoundError:
+            return ""
 
     def write(self, path, text):
-        self._put(path, text.encode())
+        self._path(path).write_text(text)
 
     def copy(self, source, path):
-        self._put(path, source.read_bytes())
-
-    def _put(self, path, content):
-        subprocess.run([*self._outside, "tee", f"{self.root}{path}"], input=content,
-                       stdout=subprocess.DEVNULL, check=True)
+        self._path(path).write_bytes(source.read_bytes())

@@ -12,7 +12,7 @@ import signal
 import pytest
 
 import senders
-from debian import Debian
+from debian import Debian, Layer
 from fixtures import TREE
 from network import run
 from waiting import wait_until
@@ -26,63 +26,70 @@ def steps():
     return [tuple(line.split(" ", 1)) for line in lines if line and not line.startswith("#")]
 
 
-@pytest.fixture
-def debian(server, tmp_path):
-    debian = Debian(server, tmp_path, systemd=False)
-    yield debian
-    debian.close()
-
-
 @pytest.fixture(scope="module")
-def package_folder(tmp_path_factory):
+def context(tmp_path_factory):
+    """The folder with the files that are copied into the image."""
     folder = tmp_path_factory.mktemp("context")
     run("cpack", "-G", "DEB", "-B", str(folder), cwd=os.environ["KNOCKD_BUILD"], timeout=120)
+    (folder / "knockd.conf").write_text((TREE / "conf/examples/game-server.conf").read_text())
     return folder
 
 
+class Image:
+    """Its layers, the user and the command, and where knockd.conf is."""
+
+    def __init__(self, context, folder):
+        self._context = context
+        self.layer = Layer(Debian, folder, False, self._build)
+
+    def _build(self, debian):
+        for instruction, rest in steps():
+            if instruction == "COPY":
+                *options, source, target = rest.split()
+                debian.copy(self._context / source, target)
+                for option in options:
+                    debian.run("chown", option.removeprefix("--chown="), target)
+                    debian.run("chmod", "600", target)
+                if source == "knockd.conf":
+                    self.config = target
+            elif instruction == "RUN":
+                debian.run("sh", "-ec", rest, timeout=100)
+            elif instruction == "USER":
+                self.user = rest
+            elif instruction == "CMD":
+                self.command = json.loads(rest) if rest.startswith("[") else ["sh", "-c", rest]
+            else:
+                assert instruction == "FROM" and rest.startswith("debian:12")
+
+
+@pytest.fixture(scope="module")
+def image(context, tmp_path_factory):
+    image = Image(context, tmp_path_factory.mktemp("image"))
+    yield image
+    image.layer.close()
+
+
 @pytest.fixture
-def context(package_folder):
-    """The folder with the files that are copied into the image."""
-    text = (TREE / "conf/examples/game-server.conf").read_text()
-    (package_folder / "knockd.conf").write_text(text)
-    return package_folder
-
-
-def build(debian, context):
-    """The user and the command of the image."""
-    user = command = None
-    for instruction, rest in steps():
-        if instruction == "COPY":
-            *options, source, target = rest.split()
-            debian.copy(context / source, target)
-            for option in options:
-                debian.run("chown", option.removeprefix("--chown="), target)
-                debian.run("chmod", "600", target)
-        elif instruction == "RUN":
-            debian.run("sh", "-ec", rest, timeout=100)
-        elif instruction == "USER":
-            user = rest
-        elif instruction == "CMD":
-            command = json.loads(rest) if rest.startswith("[") else ["sh", "-c", rest]
-        else:
-            assert instruction == "FROM" and rest.startswith("debian:12")
-    return user, command
+def debian(server, image, tmp_path):
+    """A fresh container's files."""
+    debian = Debian(server, tmp_path, systemd=False, below=image.layer)
+    yield debian
+    debian.close()
 
 
 class Container:
     """A running image: a process namespace with its command as the first process."""
 
-    def __init__(self, debian, context):
+    def __init__(self, debian, image, folder):
         self._debian = debian
-        user, command = build(debian, context)
-        self._user = [f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all",
-                      "--bounding-set=-all,+net_raw"]
-        self._output = context / "output"
+        self._user = [f"--reuid={image.user}", f"--regid={image.user}", "--clear-groups",
+                      "--inh-caps=-all", "--bounding-set=-all,+net_raw"]
+        self._output = folder / "output"
         with self._output.open("wb") as output:
             # unshare: its child is the first process inside, and it exits with that child's status.
             self.process = debian.start(
                 "unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
-                "setpriv", *self._user, *command,
+                "setpriv", *self._user, *image.command,
                 stdout=output, stderr=output)
         wait_until(lambda: "starting up" in self.output(), "the daemon listens", self.output)
         pid = self.process.pid
@@ -113,14 +120,14 @@ class Container:
 
 
 @pytest.fixture
-def start(debian, context):
+def start(debian, image, tmp_path):
     """start() runs the image, start(configuration) with another configuration."""
     containers = []
 
     def make(config=None):
         if config:
-            (context / "knockd.conf").write_text(config)
-        containers.append(Container(debian, context))
+            debian.write(image.config, config)  # the file stays the user's
+        containers.append(Container(debian, image, tmp_path))
         return containers[-1]
 
     yield make

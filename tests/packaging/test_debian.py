@@ -9,7 +9,7 @@ import re
 import pytest
 
 import senders
-from debian import Debian
+from debian import Debian, Layer
 from fixtures import TREE
 from network import run
 from storm import Storm, source
@@ -33,6 +33,15 @@ Stop_Command = echo closed %IP% >>/root/ledger
 class Machine(Debian):
     """A Debian with queries for the service, independent of its init system."""
 
+    def take(self, package):
+        """Puts the package into /root."""
+        self.package = package.name
+        self.copy(package, f"/root/{package.name}")
+
+    def install_by_apt(self, *options):
+        """It finds the dependencies."""
+        self.run("apt-get", "-q", "install", "-y", *options, f"/root/{self.package}", timeout=120)
+
     def install(self):
         """Installs the package again, over the installed one."""
         self.run("dpkg", "--force-confold", "-i", f"/root/{self.package}")
@@ -48,7 +57,7 @@ class Machine(Debian):
         """The pid of the service inside; "0" if it does not run."""
         if self.systemd:
             return self.run("systemctl", "show", "-p", "MainPID", "--value", "knockd").stdout.strip()
-        return self.read("/var/run/knockd.pid").strip() or "0"
+        return self.read("/run/knockd.pid").strip() or "0"
 
     def ledger(self):
         return self.read("/root/ledger").splitlines()
@@ -80,20 +89,52 @@ def make_package(folder, **environment):
 
 
 @pytest.fixture(params=["systemd", "init scripts"])
-def debian(request, server, tmp_path, package):
+def init(request):
+    return request.param
+
+
+@pytest.fixture
+def debian(init, server, tmp_path, package):
     """A Debian without the package, which is in /root."""
-    debian = Machine(server, tmp_path, request.param == "systemd")
-    debian.package = package.name
-    debian.copy(package, f"/root/{package.name}")
+    debian = Machine(server, tmp_path, init == "systemd")
+    debian.take(package)
     yield debian
     debian.close()
 
 
 @pytest.fixture
-def installed(debian):
-    """Installed by apt, which finds the dependencies."""
-    debian.run("apt-get", "-q", "install", "-y", f"/root/{debian.package}", timeout=120)
+def freshly_installed(debian):
+    debian.install_by_apt()
     return debian
+
+
+@pytest.fixture(scope="module")
+def layers(package, tmp_path_factory):
+    """layers(init): the changes that an installation makes; made once for each init system."""
+    made = {}
+
+    def installation(debian):
+        debian.take(package)
+        debian.install_by_apt()
+
+    def make(init):
+        if init not in made:
+            folder = tmp_path_factory.mktemp("installed")
+            made[init] = Layer(Machine, folder, init == "systemd", installation)
+        return made[init]
+
+    yield make
+    for layer in made.values():
+        layer.close()
+
+
+@pytest.fixture
+def installed(init, layers, server, tmp_path, package):
+    """Booted after an installation."""
+    debian = Machine(server, tmp_path, init == "systemd", layers(init))
+    debian.package = package.name
+    yield debian
+    debian.close()
 
 
 @pytest.fixture
@@ -117,11 +158,12 @@ def test_packets_are_read_by_a_user_who_owns_nothing(with_door):
     assert "_knockd" not in debian.read("/etc/passwd") + debian.read("/etc/group")
 
 
-def test_a_fresh_installation_starts_nothing(installed):
-    assert installed.pid() == "0"
-    assert installed.run("stat", "-c", "%a", "/etc/knockd.conf").stdout == "640\n"
-    assert "configuration OK" in installed.run("knockd", "-t").stdout
-    assert installed.exists("/usr/share/man/man8/knockd-firewall.8")
+def test_a_fresh_installation_starts_nothing(freshly_installed):
+    debian = freshly_installed
+    assert debian.pid() == "0"
+    assert debian.run("stat", "-c", "%a", "/etc/knockd.conf").stdout == "640\n"
+    assert "configuration OK" in debian.run("knockd", "-t").stdout
+    assert debian.exists("/usr/share/man/man8/knockd-firewall.8")
 
 
 def test_an_unconfigured_service_does_not_report_a_start(installed):
@@ -266,7 +308,7 @@ def test_an_existing_user_or_group_is_used(debian, left):
     if left == "user":
         debian.run("useradd", "--system", "--gid", "nogroup", "_knockd")
         debian.run("groupdel", "_knockd")
-    debian.run("apt-get", "-q", "install", "-y", f"/root/{debian.package}", timeout=120)
+    debian.install_by_apt()
     for database in ("passwd", "group"):
         assert debian.run("getent", database, "_knockd").stdout.startswith("_knockd:")
     debian.run("dpkg", "--purge", "knockd")
@@ -288,8 +330,7 @@ def test_debians_own_package_is_replaced(debian, server, client):
     debian.write("/etc/knockd.conf", CONFIG.format(options=""))
     debian.start_for_good()
     wait_until(lambda: "starting up" in debian.log(), "0.8 listens", debian.log)
-    debian.run("apt-get", "-q", "install", "-y", "-o", "Dpkg::Options::=--force-confold",
-               f"/root/{debian.package}", timeout=120)
+    debian.install_by_apt("-o", "Dpkg::Options::=--force-confold")
     assert not debian.run("knockd", "-V").stdout.startswith("knockd 0.8\n")
     wait_until(lambda: debian.log().count("starting up") == 2, "ours listens", debian.log)
     assert debian.read("/etc/knockd.conf") == CONFIG.format(options="")
@@ -300,7 +341,7 @@ def test_debians_own_package_is_replaced(debian, server, client):
         assert "/usr/sbin/knockd" in debian.run("systemctl", "cat", "knockd").stdout
 
 
-@pytest.mark.parametrize("debian", ["systemd"], indirect=True)
+@pytest.mark.parametrize("init", ["systemd"])
 def test_systemd_reloads_restarts_and_ends_no_command(with_door, server, client):
     debian = with_door("[bell]\nSequence = 7000:udp\nCommand = exec sleep 1234567")
     senders.with_nc(client, server.ipv4, "7000:udp")
@@ -323,7 +364,7 @@ def test_systemd_reloads_restarts_and_ends_no_command(with_door, server, client)
     assert "1234567" in debian.run("ps", "-eo", "args").stdout
 
 
-@pytest.mark.parametrize("debian", ["systemd"], indirect=True)
+@pytest.mark.parametrize("init", ["systemd"])
 def test_a_reload_of_a_faulty_configuration_fails_and_changes_nothing(with_door, server, client):
     debian = with_door()
     good, pid = debian.read("/etc/knockd.conf"), debian.pid()
@@ -339,7 +380,7 @@ def test_a_reload_of_a_faulty_configuration_fails_and_changes_nothing(with_door,
     assert debian.pid() == pid
 
 
-@pytest.mark.parametrize("debian", ["systemd"], indirect=True)
+@pytest.mark.parametrize("init", ["systemd"])
 def test_a_start_with_a_faulty_configuration_closes_overdue_doors(with_door, server, client):
     """Here the starts after a crash, which systemd repeats every five seconds."""
     debian = with_door("[short]\nSequence = 7000:udp\nStart_Command = true\nCmd_Timeout = 12\n"
@@ -430,7 +471,7 @@ def test_the_boot_shuts_before_the_daemon_runs(with_new_door, server, client):
     assert client.reaches(server.ipv4, 22)
 
 
-@pytest.mark.parametrize("debian", ["systemd"], indirect=True)
+@pytest.mark.parametrize("init", ["systemd"])
 def test_the_unit_runs_before_the_network_and_after_services_that_flush(with_new_door):
     """Even if the network's own units are asked for at the same time."""
     shown = with_new_door.run("systemctl", "show", "-p", "After,Before,ActiveState,Result",
@@ -445,7 +486,7 @@ def test_the_unit_runs_before_the_network_and_after_services_that_flush(with_new
     assert "ordering cycle" not in verified
 
 
-@pytest.mark.parametrize("debian", ["init scripts"], indirect=True)
+@pytest.mark.parametrize("init", ["init scripts"])
 def test_the_script_runs_before_the_network(with_new_door):
     assert with_new_door.run("sh", "-c", "ls /etc/rcS.d").stdout.count("knockd-shut") == 1
 
@@ -471,7 +512,7 @@ def test_removal_opens_the_ports_again_and_reports_it(with_new_door, server, cli
     assert client.reaches(server.ipv4, 22)
 
 
-@pytest.mark.parametrize("debian", ["systemd"], indirect=True)
+@pytest.mark.parametrize("init", ["systemd"])
 def test_the_keeper_can_be_an_ordinary_user(with_new_door, server, client, stranger):
     """With the drop-in and the commands that it shows."""
     debian = with_new_door
@@ -512,7 +553,7 @@ def quick_start():
     return [command for command in commands if not command.startswith("knock ")]
 
 
-@pytest.mark.parametrize("debian", ["systemd"], indirect=True)
+@pytest.mark.parametrize("init", ["systemd"])
 def test_quick_start_gives_a_running_door(debian, server, client, stranger, knock_binary):
     """Installed and started with the unchanged commands of README; then the client knocks from its
     host."""

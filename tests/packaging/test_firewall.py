@@ -3,6 +3,7 @@
 firewalld. Also the sets and rules for fw4, in a table like fw4's."""
 
 import fcntl
+import itertools
 import json
 import os
 import pathlib
@@ -91,9 +92,22 @@ def rules(host, kind):
                    for iptables in ("iptables", "ip6tables") for table in ("filter", "nat"))
 
 
-@pytest.fixture(params=["nft", "iptables"])
+SHELLS = ["dash", "busybox sh"]
+KINDS = ["nft", "iptables"]
+
+
+@pytest.fixture(params=KINDS)
 def kind(request):
     return request.param
+
+
+def in_turn(**axes):
+    """Marks a test for all combinations of these, each by one shell or the other in turn: a value meets
+    both where there are two axes or more."""
+    rows = [(*(value for _, value in row), SHELLS[sum(number for number, _ in row) % len(SHELLS)])
+            for row in itertools.product(*(enumerate(values) for values in axes.values()))]
+    names = [*axes, "shell"]
+    return pytest.mark.parametrize(names, rows, indirect=[name for name in names if name in ("kind", "shell")])
 
 
 @pytest.fixture
@@ -108,7 +122,7 @@ def firewall(shut_server, shell, tmp_path, kind):
     return Firewall(shut_server, shell, tmp_path)
 
 
-@pytest.mark.parametrize("family", [4, 6])
+@in_turn(kind=KINDS, family=[4, 6])
 def test_a_port_is_opened_to_one_address_and_closed(network, firewall, kind, family):
     server, client, stranger = network.server, network.client, network.stranger
     address = server.address(family)
@@ -146,8 +160,7 @@ def router(network, kind):
     return server
 
 
-@pytest.mark.parametrize("family", [4, 6])
-@pytest.mark.parametrize("form", ["new", "old"])
+@in_turn(kind=KINDS, form=["new", "old"], family=[4, 6])
 def test_a_forward_leads_one_address_to_a_machine_behind(network, router, firewall, kind,
                                                             family, form):
     client = network.client
@@ -218,22 +231,23 @@ def test_the_commands_of_older_guides_work_under_their_names(network, router, fi
         assert (mark in rules(router, kind)) == opens, f"{command}\n{rules(router, kind)}"
 
 
-@pytest.mark.parametrize("options, lines", [
+@in_turn(door=[
     ([], "    Open          = 22,1194:udp\n    Open_For      = 1h\n"),
     (["--command"], "    Start_Command = knockd-firewall open-port ssh %IP% 22 1194:udp\n")])
-def test_a_drawn_door_is_accepted_by_the_daemon(shell, knockd, tmp_path, options, lines):
+def test_a_drawn_door_is_accepted_by_the_daemon(shell, knockd, tmp_path, door):
+    options, lines = door
     made = set()
     for number in range(10):
-        door = run(*shell, str(PROGRAM), "new-door", *options, "ssh", "22", "1194:udp").stdout
+        drawn = run(*shell, str(PROGRAM), "new-door", *options, "ssh", "22", "1194:udp").stdout
         config = tmp_path / f"{number}.conf"
-        config.write_text(door)
+        config.write_text(drawn)
         config.chmod(0o600)
         said = run(str(knockd), "-t", "-c", str(config), "-i", "any",
                    env={**os.environ, "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}"}).stdout
-        assert said == "configuration OK\n", f"{door}\n{said}"
-        knocks = re.search(r"Sequence += (.*)", door)[1].replace(",", " ")
-        assert f"knock HOST {knocks}\n" in door
-        assert lines in door
+        assert said == "configuration OK\n", f"{drawn}\n{said}"
+        knocks = re.search(r"Sequence += (.*)", drawn)[1].replace(",", " ")
+        assert f"knock HOST {knocks}\n" in drawn
+        assert lines in drawn
         made.add(knocks)
     assert len(made) == 10
 
@@ -254,7 +268,7 @@ def new_door(shell, config, *arguments):
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("header", ["[ssh]", "  [ ssh ]  # mine", "\t[ssh]\r"])
+@in_turn(header=["[ssh]", "  [ ssh ]  # mine", "\t[ssh]\r"])
 def test_a_second_door_of_one_name_is_refused(shell, header, tmp_path):
     """The result of `new-door ssh 22 >>/etc/knockd.conf`, run twice."""
     config = tmp_path / "knockd.conf"
@@ -333,15 +347,16 @@ def test_a_user_is_added_once_and_a_file_is_never_rewritten(shell, tmp_path):
     assert secrets.read_text() == before and len(before.splitlines()) == 3
 
 
-@pytest.mark.parametrize("variables, user", [
-    ({"SUDO_USER": "alice"}, "alice"), ({"SUDO_USER": "a b"}, "me"), ({"SUDO_USER": "root"}, "me")])
-def test_the_user_is_the_caller(shell, tmp_path, variables, user):
+@in_turn(caller=[("alice", "alice"), ("a b", "me"), ("root", "me")])
+def test_the_user_is_the_caller(shell, tmp_path, caller):
+    sudo_user, user = caller
     secrets = tmp_path / "secrets"
-    assert new_totp_door(shell, tmp_path, "--secrets", str(secrets), "ssh", "22", **variables)[2] == 0
+    assert new_totp_door(shell, tmp_path, "--secrets", str(secrets), "ssh", "22",
+                         SUDO_USER=sudo_user)[2] == 0
     assert secrets.read_text().startswith(user + " ")
 
 
-@pytest.mark.parametrize("arguments, said", [
+@in_turn(mistake=[
     (["--user", "a b", "ssh", "22"], "user: a b: expected letters, digits, ., _ and -"),
     (["--user", "a" * 33, "ssh", "22"], f"user: {'a' * 33}: longer than 32 characters"),
     (["--secrets", "secrets", "ssh", "22"],
@@ -351,13 +366,14 @@ def test_the_user_is_the_caller(shell, tmp_path, variables, user):
     (["--secrets", "/nonexistent/secrets", "ssh", "22"],
      "/nonexistent/secrets: the user could not be added"),
 ])
-def test_a_door_that_cannot_have_a_secret_is_not_printed(shell, tmp_path, arguments, said):
+def test_a_door_that_cannot_have_a_secret_is_not_printed(shell, tmp_path, mistake):
+    arguments, said = mistake
     door, told, status = new_totp_door(shell, tmp_path, *arguments)
     assert (door, status) == ("", 1)
     assert told.splitlines()[-1] == f"knockd-firewall: {said}"
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+@in_turn(make=[os.mkfifo, os.mkdir])
 def test_only_a_regular_file_is_accepted_for_secrets(shell, tmp_path, make):
     """As root it would change the mode of a device."""
     path = tmp_path / "secrets"
@@ -416,7 +432,7 @@ def test_with_uci_a_door_is_a_rule_of_uci(with_stand_ins, tmp_path):
             in done.stdout), done.stdout
 
 
-@pytest.mark.parametrize("arguments, said", [
+@in_turn(mistake=[
     (["opn-port", "ssh", "192.0.2.7", "22"],
      "knockd-firewall: unknown action opn-port (did you mean open-port?); try knockd-firewall --help"),
     (["new_door", "ssh", "22"],
@@ -440,7 +456,8 @@ def test_with_uci_a_door_is_a_rule_of_uci(with_stand_ins, tmp_path):
     (["22", "192.0.2.7", "10.0.0.1"],
      "usage: knockd-firewall PORT ADDRESS TO_ADDRESS -I|-D; try knockd-firewall --help"),
 ])
-def test_a_mistyped_word_gets_one_line(shell, arguments, said):
+def test_a_mistyped_word_gets_one_line(shell, mistake):
+    arguments, said = mistake
     done = run(*shell, str(PROGRAM), *arguments, check=False)
     assert (done.returncode, done.stdout) == (1, said + "\n")
 
@@ -500,7 +517,7 @@ def with_stand_ins(server, shell, tmp_path):
     return make
 
 
-KILLED = pytest.mark.parametrize("tool", ["sed", "tr", "grep", "awk", "sort", "head"])
+TOOLS = ["sed", "tr", "grep", "awk", "sort", "head"]
 
 
 def killed(tool, folder):
@@ -511,7 +528,7 @@ def killed(tool, folder):
     return folder / "killed"
 
 
-@KILLED
+@in_turn(kind=KINDS, tool=TOOLS)
 def test_a_killed_tool_is_a_failure(network, shut_server, firewall, kind, tool, tmp_path):
     address = network.client.ipv4
     firewall("open-port", "x", address, 22)
@@ -521,7 +538,7 @@ def test_a_killed_tool_is_a_failure(network, shut_server, firewall, kind, tool, 
     assert (done.returncode != 0) == is_there, done.stdout
 
 
-@pytest.mark.parametrize("form", ["port", "forward"])
+@in_turn(kind=KINDS, form=["port", "forward"])
 def test_a_failed_close_is_a_failure(network, shut_server, firewall, kind, form):
     """With the real tools, to which the kernel refuses access."""
     address, inside = network.client.ipv4, network.stranger.ipv4
@@ -541,8 +558,7 @@ def test_a_failed_close_is_a_failure(network, shut_server, firewall, kind, form)
     assert form == "forward" or rules(shut_server, kind) == before
 
 
-@pytest.mark.parametrize("kind", ["iptables"], indirect=True)
-@pytest.mark.parametrize("broken", ["-S", "-D"])
+@in_turn(kind=["iptables"], broken=["-S", "-D"])
 def test_a_rule_that_only_iptables_knows_is_not_reported_as_closed(network, shut_server, firewall,
                                                                    tmp_path, kind, broken):
     """nft is present and works, but does not see the name that iptables uses."""
@@ -620,8 +636,7 @@ class TestChains:
     def firewall(self, server, shell, tmp_path):
         return Firewall(server, shell, tmp_path)
 
-    @pytest.mark.parametrize("family", [4, 6])
-    @pytest.mark.parametrize("ruleset", OTHER_RULESETS)
+    @in_turn(ruleset=OTHER_RULESETS, family=[4, 6])
     def test_those_that_drop_are_found(self, network, firewall, ruleset, family):
         server, client, stranger = network.server, network.client, network.stranger
         load(server, OTHER_RULESETS[ruleset])
@@ -675,7 +690,7 @@ class TestChains:
                  chain in { type filter hook input priority 0; } }""", "nft inet mine in"),
     }
 
-    @pytest.mark.parametrize("what", NOTHING_DROPS)
+    @in_turn(what=NOTHING_DROPS)
     def test_without_a_dropping_chain_the_error_lists_what_was_found(self, server, firewall, what):
         ruleset, found = self.NOTHING_DROPS[what]
         load(server, ruleset)
@@ -713,7 +728,7 @@ class TestChains:
             firewall("close-port", "ssh", client.ipv4, 22)
             assert "dport 22" not in rules(server, "nft")
 
-    @pytest.mark.parametrize("chosen", ["inet mine", "inet mine in more", "arp mine in"])
+    @in_turn(chosen=["inet mine", "inet mine in more", "arp mine in"])
     def test_a_name_that_is_not_a_chain_is_refused(self, server, firewall, chosen):
         said = firewall.refused("open-port", "ssh", "192.0.2.2", 22, KNOCKD_INPUT=chosen)
         assert said == (f"KNOCKD_INPUT: {chosen}: expected FAMILY TABLE CHAIN or CHAIN,"
@@ -837,14 +852,14 @@ class TestUci:
             firewall("close-port", "KnockdSSH", "1.1.1.1", 22)
         assert state() == ([], ["commit", "fw4 -q reload"] * 2)
 
-    @KILLED
+    @in_turn(tool=TOOLS)
     def test_a_killed_tool_is_a_failure(self, firewall, committed, tool, tmp_path):
         firewall("open-port", "x", "1.1.1.1", 22)
         done = firewall.run("close-port", "x", "1.1.1.1", 22,
                             PATH=f"{killed(tool, tmp_path)}:{firewall.environment['PATH']}")
         assert (done.returncode != 0) == (committed() != {}), done.stdout
 
-    @KILLED
+    @in_turn(tool=TOOLS[::-1])  # each by the shell that is not above
     def test_a_killed_tool_commits_no_changes_of_others(self, firewall, committed, tool, tmp_path,
                                                         administrator):
         administrator()
@@ -884,7 +899,7 @@ class TestUci:
                             UCI_REFUSES="ACCEPT").returncode == 1
         assert state() == ([], [])
 
-    @pytest.mark.parametrize("action", ["show", "changes", "delete", "commit"])
+    @in_turn(action=["show", "changes", "delete", "commit"])
     def test_a_failed_close_is_a_failure(self, firewall, state, action):
         firewall(*self.FORWARD)
         before = state()
@@ -893,7 +908,7 @@ class TestUci:
         firewall(*self.UNFORWARD)
         assert state()[0] == []
 
-    @pytest.mark.parametrize("action", ["show", "changes", "set", "commit"])
+    @in_turn(action=["show", "changes", "set", "commit"])
     def test_a_failed_open_is_a_failure(self, firewall, state, action):
         assert firewall.run(*self.FORWARD, UCI_FAILS=action).returncode == 1
         assert state() == ([], [])
@@ -910,7 +925,7 @@ class TestUci:
         assert state() == ([], ["commit"] + ["fw4 -q reload"] * 3 + ["commit"] +
                            ["fw4 -q reload"] * 2)
 
-    @pytest.mark.parametrize("command", ["open", "forward", "unforward", "forget"])
+    @in_turn(command=["open", "forward", "unforward", "forget"])
     def test_staged_changes_of_an_administrator_are_not_committed(self, firewall, committed, staged,
                                                                   administrator, command):
         firewall("forward-port", "web", "1.1.1.2", 81, "10.0.0.9", 80)
@@ -925,11 +940,10 @@ class TestUci:
         assert staged() == [self.STAGED]
         assert committed() == before
 
-    @pytest.mark.parametrize("meanwhile", ["firewall.cfg01dc81.input=ACCEPT"])
     def test_changes_staged_in_between_are_not_committed(self, firewall, committed, staged,
-                                                         administrator, meanwhile):
+                                                         administrator):
         before = committed()
-        firewall.refused(*self.FORWARD, UCI_MEANWHILE=meanwhile)
+        firewall.refused(*self.FORWARD, UCI_MEANWHILE="firewall.cfg01dc81.input=ACCEPT")
         assert staged() == [self.STAGED]
         assert committed() == before
 
@@ -954,7 +968,7 @@ class TestUci:
             assert committed() == before
         assert state()[1] == ["commit", "fw4 -q reload"] * 4
 
-    @pytest.mark.parametrize("action", ["show", "changes", "delete", "commit"])
+    @in_turn(action=["show", "changes", "delete", "commit"])
     def test_a_failed_forget_is_a_failure(self, firewall, state, action):
         firewall(*self.FORWARD)
         before = state()
@@ -1012,14 +1026,14 @@ class TestFirewalld:
         assert (tmp_path / "default").read_text() == forward.format(82)
 
     # A missing answer does not mean that the rule is absent. Python exits with 1 when it crashes.
-    @pytest.mark.parametrize("failure", ["1:query", "252:query", "254:query", "254:remove"])
+    @in_turn(failure=["1:query", "252:query", "254:query", "254:remove"])
     def test_a_failed_close_is_a_failure(self, firewall, tmp_path, failure):
         firewall("open-port", "ssh", "1.1.1.1", 22)
         done = firewall.run("close-port", "ssh", "1.1.1.1", 22, FIREWALLD_FAILS=failure)
         assert done.returncode == 1
         assert (tmp_path / "default").read_text() == f"{self.RULE}\n"
 
-    @pytest.mark.parametrize("failure", ["252:list", "254:remove"])
+    @in_turn(failure=["252:list", "254:remove"])
     def test_a_forward_that_stays_is_a_failure(self, firewall, tmp_path, failure):
         firewall("forward-port", "web", "1.1.1.1", 81, "10.0.0.9", 80)
         before = (tmp_path / "default").read_text()
@@ -1046,36 +1060,37 @@ class TestFirewalld:
         assert done.stdout.endswith("knockd-firewall: firewall-cmd --state has failed\n")
 
 
-class TestSetsOfFw4:
-    """The files that OpenWrt's package adds to fw4, which renders its table again at every
-    reload."""
-
-    @pytest.fixture
-    def reload(self, server, tmp_path):
-        files = TREE / "openwrt/files"
-        ruleset = tmp_path / "fw4.nft"
-        ruleset.write_text(f"""
-            table inet fw4
-            flush table inet fw4
-            table inet fw4 {{
-                chain input {{
-                    type filter hook input priority filter; policy drop
-                    ct state established,related accept
-                    icmpv6 type != echo-request accept
-                    iifname "eth0" jump input_wan
-                }}
-                chain input_wan {{
-                    include "{files}/input_wan.nft"
-                    drop
-                }}
-                include "{files}/sets.nft"
+@pytest.fixture
+def reload(server, tmp_path):
+    """reload() renders fw4's table again, with the sets and rules of OpenWrt's package."""
+    files = TREE / "openwrt/files"
+    ruleset = tmp_path / "fw4.nft"
+    ruleset.write_text(f"""
+        table inet fw4
+        flush table inet fw4
+        table inet fw4 {{
+            chain input {{
+                type filter hook input priority filter; policy drop
+                ct state established,related accept
+                icmpv6 type != echo-request accept
+                iifname "eth0" jump input_wan
             }}
-            """)
+            chain input_wan {{
+                include "{files}/input_wan.nft"
+                drop
+            }}
+            include "{files}/sets.nft"
+        }}
+        """)
 
-        def reload():
-            server.run("nft", "-f", ruleset)
-        reload()
-        return reload
+    def reload():
+        server.run("nft", "-f", ruleset)
+    reload()
+    return reload
+
+
+class TestSetsOfFw4:
+    """The files that OpenWrt's package adds to fw4."""
 
     @pytest.mark.parametrize("family", [4, 6])
     def test_an_element_opens_a_port_and_survives_a_reload(self, network, reload, family):
@@ -1100,7 +1115,7 @@ class TestSetsOfFw4:
         assert client.ipv4 not in server.run("nft", "list", "set", "inet", "fw4", "knockd4").stdout
 
 
-class TestPortsInSetsOfFw4(TestSetsOfFw4):
+class TestPortsInSetsOfFw4:
     """knockd-firewall with these sets: UCI, and therefore the flash, is not changed."""
 
     @pytest.fixture
@@ -1114,7 +1129,7 @@ class TestPortsInSetsOfFw4(TestSetsOfFw4):
         elements = next(each["set"] for each in listed["nftables"] if "set" in each).get("elem", [])
         return [each["elem"]["expires"] for each in elements]
 
-    @pytest.mark.parametrize("family", [4, 6])
+    @in_turn(family=[4, 6])
     def test_a_port_is_opened_to_one_address_and_closed(self, network, firewall, reload, family):
         server, client, stranger = network.server, network.client, network.stranger
         address, knocker = server.address(family), client.address(family)
@@ -1146,7 +1161,7 @@ class TestPortsInSetsOfFw4(TestSetsOfFw4):
         firewall("close-port", "ssh", "192.0.2.2", 22)
         assert (tmp_path / "changes").read_text() == staged
 
-    @pytest.mark.parametrize("time", ["", "0s", "1", "h", "1w", "1h; flush ruleset", "1h1m"])
+    @in_turn(time=["", "0s", "1", "h", "1w", "1h; flush ruleset", "1h1m"])
     def test_an_invalid_time_is_refused(self, server, firewall, time):
         said = firewall.refused("open-port", "ssh", "192.0.2.2", 22, KNOCKD_TIMEOUT=time or " ")
         assert said == f"KNOCKD_TIMEOUT: {time or ' '}: expected a time such as 90s, 10m, 1h or 2d"

@@ -47,8 +47,8 @@ class Service:
 
 
 @pytest.fixture
-def service(server, shell, installed, knockd, tmp_path):
-    return Service(server, shell, installed / "etc/init.d/knockd", knockd, tmp_path)
+def service(server, shell, installed_to_read, knockd, tmp_path):
+    return Service(server, shell, installed_to_read / "etc/init.d/knockd", knockd, tmp_path)
 
 
 def test_life_of_the_service(service):
@@ -132,10 +132,10 @@ def test_an_unknown_action_is_refused(service):
 
 
 @pytest.fixture
-def boot(server, shell, installed, service):
+def boot(server, shell, installed_to_read, service):
     """The script that shuts ports at boot, with the same settings: its status and its output."""
     def call(action):
-        done = server.run(*shell, installed / "etc/init.d/knockd-shut", action, check=False,
+        done = server.run(*shell, installed_to_read / "etc/init.d/knockd-shut", action, check=False,
                           env=service.environment)
         return done.returncode, done.stdout.strip()
 
