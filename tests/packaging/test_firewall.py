@@ -37,6 +37,9 @@ table inet filter {
 """
 
 
+# Of the client and the stranger, for tests without packets.
+CLIENT, STRANGER = "192.0.2.2", "192.0.2.3"
+
 # Root without the capability to read or change any firewall.
 WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
 
@@ -184,14 +187,14 @@ def test_a_forward_leads_one_address_to_a_machine_behind(network, router, firewa
     assert name not in rules(router, kind)
 
 
-def test_several_ports_and_udp_at_once(client, shut_server, firewall, kind):
+def test_several_ports_and_udp_at_once(shut_server, firewall, kind):
     before = rules(shut_server, kind)
-    firewall("open-port", "all", client.ipv4, 22, "443:tcp", "1194:udp")
+    firewall("open-port", "all", CLIENT, 22, "443:tcp", "1194:udp")
     added = rules(shut_server, kind)
     for name, protocol, port in (("22", "tcp", 22), ("443", "tcp", 443), ("1194_udp", "udp", 1194)):
         rule = next(line for line in added.splitlines() if f'"all_192.0.2.2_{name}"' in line)
         assert re.search(rf"{protocol} .*dport {port} ", rule)
-    firewall("close-port", "all", client.ipv4, 22, "443:tcp", "1194:udp")
+    firewall("close-port", "all", CLIENT, 22, "443:tcp", "1194:udp")
     assert rules(shut_server, kind) == before
 
 
@@ -205,9 +208,9 @@ def test_names_that_are_alike_are_not_mixed_up(shut_server, firewall, kind):
     assert '"ssh_192.0.2.1_22"' not in left
 
 
-def test_simultaneous_doors_give_one_rule(client, shut_server, shell, tmp_path, kind):
+def test_simultaneous_doors_give_one_rule(shut_server, shell, tmp_path, kind):
     firewall = Firewall(shut_server, shell, tmp_path)
-    argv = [*shell, PROGRAM, "open-port", "ssh", client.ipv4, "22"]
+    argv = [*shell, PROGRAM, "open-port", "ssh", CLIENT, "22"]
     several = [shut_server.start(*argv, env=firewall.environment) for _ in range(8)]
     assert [process.wait(30) for process in several] == [0] * 8
     assert rules(shut_server, kind).count("ssh_192.0.2.2_22") == 1
@@ -529,24 +532,22 @@ def killed(tool, folder):
 
 
 @in_turn(kind=KINDS, tool=TOOLS)
-def test_a_killed_tool_is_a_failure(network, shut_server, firewall, kind, tool, tmp_path):
-    address = network.client.ipv4
-    firewall("open-port", "x", address, 22)
-    done = firewall.run("close-port", "x", address, 22,
+def test_a_killed_tool_is_a_failure(shut_server, firewall, kind, tool, tmp_path):
+    firewall("open-port", "x", CLIENT, 22)
+    done = firewall.run("close-port", "x", CLIENT, 22,
                         PATH=f"{killed(tool, tmp_path)}:{firewall.environment['PATH']}")
-    is_there = f"x_{address}_22" in rules(shut_server, kind)
+    is_there = f"x_{CLIENT}_22" in rules(shut_server, kind)
     assert (done.returncode != 0) == is_there, done.stdout
 
 
 @in_turn(kind=KINDS, form=["port", "forward"])
-def test_a_failed_close_is_a_failure(network, shut_server, firewall, kind, form):
+def test_a_failed_close_is_a_failure(shut_server, firewall, kind, form):
     """With the real tools, to which the kernel refuses access."""
-    address, inside = network.client.ipv4, network.stranger.ipv4
     if form == "port":
-        add, remove = ("open-port", "x", address, 22), ("close-port", "x", address, 22)
+        add, remove = ("open-port", "x", CLIENT, 22), ("close-port", "x", CLIENT, 22)
     else:
-        add = ("forward-port", "x", address, 22, inside, 80)
-        remove = ("remove-forward-port", "x", address, 22)
+        add = ("forward-port", "x", CLIENT, 22, STRANGER, 80)
+        remove = ("remove-forward-port", "x", CLIENT, 22)
     before = rules(shut_server, kind)
     firewall(*add)
     opened = rules(shut_server, kind)
@@ -554,16 +555,15 @@ def test_a_failed_close_is_a_failure(network, shut_server, firewall, kind, form)
     assert done.returncode == 1 and "knockd-firewall: " in done.stdout
     assert rules(shut_server, kind) == opened
     firewall(*remove)
-    assert f"x_{address}_22" not in rules(shut_server, kind)
+    assert f"x_{CLIENT}_22" not in rules(shut_server, kind)
     assert form == "forward" or rules(shut_server, kind) == before
 
 
 @in_turn(kind=["iptables"], broken=["-S", "-D"])
-def test_a_rule_that_only_iptables_knows_is_not_reported_as_closed(network, shut_server, firewall,
-                                                                   tmp_path, kind, broken):
+def test_a_rule_that_only_iptables_knows_is_not_reported_as_closed(shut_server, firewall, tmp_path, kind,
+                                                                   broken):
     """nft is present and works, but does not see the name that iptables uses."""
-    address = network.client.ipv4
-    firewall("open-port", "x", address, 22)
+    firewall("open-port", "x", CLIENT, 22)
     opened = rules(shut_server, kind)
     iptables = tmp_path / "bin/iptables"
     iptables.parent.mkdir()
@@ -574,7 +574,7 @@ def test_a_rule_that_only_iptables_knows_is_not_reported_as_closed(network, shut
         exec /usr/sbin/iptables "$@"
         """)
     iptables.chmod(0o755)
-    done = firewall.run("close-port", "x", address, 22,
+    done = firewall.run("close-port", "x", CLIENT, 22,
                         PATH=f"{iptables.parent}:{os.environ['PATH']}")
     assert done.returncode == 1 and "Resource temporarily unavailable" in done.stdout
     assert rules(shut_server, kind) == opened
