@@ -13,7 +13,9 @@ from waiting import NeverHappened, wait_until
 
 PATIENCE = 60  # seconds until a browser has started or done something, on a busy machine
 
-CHROMIUM = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+# Besides its profile it writes into the user's home. machine.py has made /run separate.
+CHROMIUM = ["env", "HOME=/run", "TMPDIR=/run",
+            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
             "--no-first-run", "--disable-background-networking", "--disable-component-update",
             "--disable-sync"]
 # Runs in a new mount namespace, with its own file as /etc/hosts.

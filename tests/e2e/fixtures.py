@@ -10,6 +10,7 @@ import tempfile
 
 import pytest
 
+import machine
 from daemon import Ledger
 from network import Network
 
@@ -18,8 +19,8 @@ TEST_SECONDS = 60  # the test process ends a hung test after this time; a file m
 
 
 def prepare(*variables):
-    """The first call in a conftest: checks privileges and environment, and lets SIGTERM tear
-    fixtures down like SIGINT."""
+    """The first call in a conftest: checks privileges and environment, lets SIGTERM tear fixtures
+    down like SIGINT, and leaves the machine."""
     if os.geteuid() != 0:
         pytest.exit("these tests make network namespaces: run them as root", returncode=1)
     for name in variables:
@@ -30,6 +31,15 @@ def prepare(*variables):
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+    machine.leave()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left():
+    """The last test of a file fails if one of them has left something behind."""
+    yield
+    assert machine.is_left(), "the tests use this machine's own /run, /var/lib or network"
+    machine.check_empty()
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A small Ethernet of network namespaces: a server, a client and a stranger around one switch, with
 IPv4 and IPv6. It is invisible from the host's own network; close() removes everything in it,
-including processes."""
+including processes and what daemons with default paths have left."""
 
 import contextlib
 import ctypes
@@ -13,6 +13,7 @@ import socket
 import subprocess
 import threading
 
+import machine
 from waiting import wait_until
 
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
@@ -160,6 +161,7 @@ class Network:
     tests can run in parallel."""
 
     def __init__(self):
+        machine.leave()
         self._prefix = f"kn-{os.getpid()}-{next(_numbers)}"
         self._switch = f"{self._prefix}-switch"
         self.server = Host(f"{self._prefix}-server", 1)
@@ -230,6 +232,7 @@ class Network:
     def close(self):
         """Removes everything, even leftovers of a failed test; reports the first failure."""
         with contextlib.ExitStack() as stack:
+            stack.callback(machine.forget_daemons)
             for remove in self._made:
                 stack.callback(remove)
             self._made = []

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from browser import CHROMIUM
 from waiting import wait_until
 
 TEST_SECONDS = 180
@@ -14,10 +15,6 @@ PATIENCE = 60  # seconds until a browser has started and knocked, on a busy mach
 
 THREE = [7421, 3096, 5518]
 FIVE = [7421, 3096, 5518, 8114, 2907]
-
-CHROMIUM = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-            "--no-first-run", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync"]
 
 PAGE = """<!DOCTYPE html>
 <script>

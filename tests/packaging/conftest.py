@@ -12,8 +12,9 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
 from fixtures import (  # noqa: E402,F401: the path comes first; fixtures
-    TREE, client, knock_binary, knockd, ledger, network, prepare, public_folder, stranger,
+    TREE, client, knock_binary, knockd, ledger, network, nothing_left, prepare, public_folder, stranger,
     time_limit)
+import machine  # noqa: E402
 from network import Host, run  # noqa: E402
 from senders import Frames  # noqa: E402
 from waiting import wait_until  # noqa: E402
@@ -58,6 +59,7 @@ def server(request):
         yield host
     finally:
         host.close()
+        machine.forget_daemons()
 
 
 @pytest.fixture

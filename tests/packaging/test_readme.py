@@ -36,7 +36,8 @@ def quoted():
 @pytest.fixture
 def shell(server, knockd, tmp_path):
     """Runs a command line of the README on the server, with the door in /etc/knockd.conf."""
-    config = tmp_path / "knockd.conf"
+    config = tmp_path / "etc/knockd.conf"
+    config.parent.mkdir()
     config.write_text(DOOR)
     config.chmod(0o600)
     programs = tmp_path / "programs"
@@ -44,7 +45,7 @@ def shell(server, knockd, tmp_path):
     (programs / "knockd").symlink_to(knockd)
 
     def argv(line):
-        place = f"touch /etc/knockd.conf && mount --bind {config} /etc/knockd.conf && cd {tmp_path}"
+        place = f"mount -t overlay none -o lowerdir={config.parent}:/etc /etc && cd {tmp_path}"
         return ["unshare", "--mount", "sh", "-ec",
                 f"PATH={programs}:$PATH; {place}; exec {line}"]
 
