@@ -10,8 +10,8 @@ import pytest
 import daemon
 from daemon import Daemon
 from fixtures import (  # noqa: F401: fixtures
-    client, knock_binary, knockd, ledger, network, nothing_left, prepare, public_folder, server, stranger,
-    time_limit)
+    client, knock_binary, knockd, ledger, network, nothing_left, prepare, public_folder, server,
+    stranger, time_limit)
 from senders import Frames
 
 

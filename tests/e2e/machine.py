@@ -102,4 +102,5 @@ def left_behind():
 
 def check_empty():
     """Fails if a test has left something in what leave() made: a test removes what it makes."""
-    wait_until(lambda: not left_behind(), "the tests leave nothing behind", lambda: "\n".join(left_behind()))
+    wait_until(lambda: not left_behind(), "the tests leave nothing behind",
+               lambda: "\n".join(left_behind()))

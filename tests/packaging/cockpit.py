@@ -40,7 +40,9 @@ class Cockpit:
         [libraries] = debian.glob("lib/*-linux-gnu")
         environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(folder),
                        "XDG_DATA_DIRS": f"{folder}/root/usr/share:{debian}/share:/usr/share",
-                       "LD_LIBRARY_PATH": str(libraries), "LC_ALL": "C.UTF-8"}
+                       "LD_LIBRARY_PATH": str(libraries), "LC_ALL": "C.UTF-8",
+                       # The agent and the bus of a session would leave their sockets in /tmp.
+                       "SSH_AUTH_SOCK": f"{folder}/none", "DBUS_SESSION_BUS_ADDRESS": "disabled:"}
         with open(self._log, "wb") as log:
             host.start(debian / "lib/cockpit/cockpit-ws",
                        f"--local-session={debian}/bin/cockpit-bridge",
