@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 
-from network import run
+from network import Host, run
 from waiting import wait_until
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -65,14 +65,6 @@ class ControlGroup:
             os.rmdir(folder)
 
 
-class Nowhere:
-    """A host without any network."""
-
-    @staticmethod
-    def argv(*argv):
-        return ["unshare", "--net", *argv]
-
-
 class Layer:
     """What a Debian of the class `kind` has changed when change(debian) returns. Debians with it as
     `below` begin there, in a new boot."""
@@ -88,15 +80,21 @@ class Layer:
             if self._holder.stdout.readline() != "up\n":
                 pytest.skip("this machine lets nobody make such mounts")
             self.base = os.environ["KNOCKD_DEBIAN"]
-            debian = kind(Nowhere, folder, systemd, self, upper=self._upper)
-            try:
-                change(debian)
-            finally:
-                debian.close()
+            self._change(kind, folder, systemd, change)
             self.base = f"{self._upper}/changes:{self.base}"
         except BaseException:
             self.close()
             raise
+
+    def _change(self, kind, folder, systemd, change):
+        # Without a network; it also finds what is left running.
+        host = Host(f"kn-{os.getpid()}-layer{next(_numbers)}", 1)
+        run("ip", "netns", "add", host.namespace)
+        with contextlib.ExitStack() as stack:
+            stack.callback(host.close)
+            debian = kind(host, folder, systemd, self, upper=self._upper)
+            stack.callback(debian.close)
+            change(debian)
 
     def argv(self, *argv):
         return ["nsenter", "-t", str(self._holder.pid), "--mount", *argv]
