@@ -17,7 +17,8 @@ TEST_SECONDS = 120
 SECONDS = 6  # of flood
 KNOCKS = 6  # real ones meanwhile
 OPEN_FOR = 2  # seconds
-LEAVES_WITHIN = 4  # seconds: the promised 2, on a busy machine
+# Seconds: far less than hung commands take. Two are promised; a busy machine may need more.
+LEAVES_WITHIN = 30
 
 KNOCK = "7000,8000,9000"
 MAX_OPEN = 4096  # openings of a door, by default
@@ -57,6 +58,20 @@ FLOODS = {
 LOG_IS_BOUNDED = {"with-stop", "slow-starts", "slow-disk"}
 
 
+def wait_until_one_opens(knock, ledger, what, report):
+    """A machine too busy for the flood loses packets, so a knock is repeated, from another source."""
+    sources, again = set(), 0.0
+
+    def is_open():
+        nonlocal again
+        if time.monotonic() >= again:
+            sources.add(("real", knock()))
+            again = time.monotonic() + 3
+        return not sources.isdisjoint(ledger.stories())
+
+    wait_until(is_open, what, report, 30)
+
+
 @pytest.mark.parametrize("name", FLOODS)
 def test_other_users_are_served_during_a_flood(start, frames, stranger, server, tmp_path, name,
                                                record_property):
@@ -73,18 +88,20 @@ def test_other_users_are_served_during_a_flood(start, frames, stranger, server, 
     before = private_memory(daemon)
     log_before = daemon.log_file.stat().st_size
 
-    def begin_flood():
+    def begin_flood(seconds=SECONDS):
         return stranger.start(os.environ["FLOOD_BINARY"], "eth0", server.mac, server.ipv4,
-                              f"5000-{5000 + doors - 1}", rate, SECONDS)
+                              f"5000-{5000 + doors - 1}", rate, seconds)
+
+    def knock_from(source):
+        frames.knock(KNOCK, source=source)
+        return source
 
     flood = begin_flood()
-
     most = before
+    sources = (f"198.51.100.{number}" for number in range(1, 255))
     for number in range(KNOCKS):
-        source = f"198.51.100.{number + 1}"
-        frames.knock(KNOCK, source=source)
-        wait_until(lambda: ("real", source) in ledger.stories(), f"knock {number + 1} opens",
-                   daemon.report_end)
+        wait_until_one_opens(lambda: knock_from(next(sources)), ledger, f"knock {number + 1} opens",
+                             daemon.report_end)
         most = max(most, private_memory(daemon))
     wait_until(lambda: all(len(story) == 2 for story in ledger.stories().values()),
                "every door of a real knock is closed", daemon.report_end)
@@ -95,15 +112,15 @@ def test_other_users_are_served_during_a_flood(start, frames, stranger, server, 
     opened = sum(line.endswith(": OPEN SESAME") for line in daemon.lines())
     kept = min(opened, doors * MAX_OPEN) if "stop_command = :" in directives else 0
     assert grown <= ROOM + ROOM_OF_OPENING * kept, f"kB of memory for {kept} openings"
-    if flood.poll() is not None:  # a slow machine needed more time for the real knocks
-        flood = begin_flood()
-        come = packets_received(keeper)
-        wait_until(lambda: packets_received(keeper) > come + rate / 10, "the flood goes on",
-                   daemon.report_end)
+    flood.wait(SECONDS + 10)
+    flood = begin_flood(2 * LEAVES_WITHIN)  # it leaves in the middle of one
+    come = packets_received(keeper)
+    wait_until(lambda: packets_received(keeper) > come + rate / 10, "the flood goes on", daemon.report_end)
     asked = time.monotonic()
     os.kill(keeper, 15)
     daemon.wait_for_end(timeout=LEAVES_WITHIN)
     left = time.monotonic() - asked
+    assert flood.poll() is None
     logged = daemon.log_file.stat().st_size - log_before
     late = max(story[1].time - story[0].time - OPEN_FOR for story in ledger.stories().values())
     figures = (f"{name}: stop at most {late:.2f} s late, +{grown} kB, log {logged >> 10} kB, "
@@ -112,4 +129,5 @@ def test_other_users_are_served_during_a_flood(start, frames, stranger, server, 
     print(figures)
     if name in LOG_IS_BOUNDED:
         assert logged <= 1 << 19, "bytes of log"
-    flood.wait(SECONDS + 10)
+    flood.kill()
+    flood.wait(10)

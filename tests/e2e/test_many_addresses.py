@@ -3,7 +3,6 @@
 still keeps other traffic away from the daemon."""
 
 import re
-import time
 
 import pytest
 
@@ -33,9 +32,7 @@ def link(network, tmp_path):
 
 
 def test_knocks_at_each_are_heard(link, start):
-    begin = time.monotonic()
     daemon = start(CONFIG.replace(SEQUENCE, "7000"))
-    assert time.monotonic() - begin < 1
     for number, address in enumerate(ADDRESSES):
         source = f"2001:db8:ffff::{number:x}" if ":" in address else f"198.18.1.{number % 250 + 1}"
         link.knock("7000", source, address)

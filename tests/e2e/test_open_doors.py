@@ -2,6 +2,7 @@
 """Open doors when the daemon exits, restarts, reloads its configuration, has very many of them, or
 runs commands that misbehave."""
 
+import json
 import os
 import pathlib
 import re
@@ -13,11 +14,12 @@ import pytest
 
 from network import run
 from storm import Storm, source
-from timed_ledger import TimedLedger
+from timed_ledger import TimedLedger, seconds_since_boot
 from waiting import repeat_until, wait_until
 
 TEST_SECONDS = 150
-LEAVES_WITHIN = 4  # seconds: the promised 2, on a busy machine
+# Seconds: far less than hung commands take. Two are promised; a busy machine may need more.
+LEAVES_WITHIN = 30
 LONG = 600  # seconds: a door that no test sees closed by time
 
 
@@ -73,6 +75,44 @@ def kill(daemon):
 
 def stopped(ledger):
     return {line.split()[1] for line in ledger.lines() if line.startswith("stop ")}
+
+
+class Moment:
+    """A time by the boot clock that is known to lie between two others, in seconds."""
+
+    ROUNDED = 0.02  # two readings
+
+    def __init__(self, earliest, latest):
+        self.earliest, self.latest = earliest, latest
+
+    def plus(self, seconds):
+        return Moment(self.earliest + seconds, self.latest + seconds)
+
+    def can_be(self, other):
+        return (self.earliest <= other.latest + self.ROUNDED
+                and other.earliest <= self.latest + self.ROUNDED)
+
+    def __repr__(self):
+        return f"{self.earliest:.2f} to {self.latest:.2f}"
+
+
+def moment_of(action):
+    """When `action`, which must be over when it returns, happened."""
+    begin = seconds_since_boot()
+    action()
+    return Moment(begin, seconds_since_boot())
+
+
+@pytest.fixture
+def ends(server, knockd):
+    """ends(daemon, door): when it will shut the openings of a door, the last opened last."""
+    def of(daemon, door_name):
+        answer = []
+        asked = moment_of(lambda: answer.append(json.loads(server.run(
+            knockd, "--status=json", "-c", daemon.config_file).stdout)))
+        return [asked.plus(opening["left"]) for opening in answer[0]["openings"]
+                if opening["door"] == door_name]
+    return of
 
 
 # --- leaving --------------------------------------------------------------------------------------
@@ -132,18 +172,20 @@ def test_a_removed_door_is_still_shut(start, ledger, open_doors):
     assert daemon.matching(rf"{re.escape(source(1))}: a: command timeout")
 
 
-def test_deadlines_mean_the_same_after_a_restart(start, storm, tmp_path):
-    ledger = TimedLedger(tmp_path / "timed", {"a": 4})
-    text = options() + ledger.door("a", "7000:udp")
+def test_deadlines_mean_the_same_after_a_restart(start, storm, ledger, tmp_path, ends):
+    text = options(f"Control = {tmp_path}/control") + door(ledger)
     daemon = start(text)
-    storm.knock(source(1), 7000)
-    wait_until(ledger.events, "the door is open", daemon.report)
+
+    def open_it():
+        storm.knock(source(1), 7000)
+        ledger.wait_for(f"start {source(1)}", also_found=daemon.report)
+
+    end = moment_of(open_it).plus(LONG)
     for _ in range(3):
         kill(daemon)
         daemon = start(text)
-    wait_until(lambda: not ledger.open_doors(), "the door is shut", daemon.report)
-    opened, shut = ledger.events()
-    assert 3.9 <= shut.time - opened.time <= 5.0
+        [told] = ends(daemon, "a")
+        assert told.can_be(end), (told, end)
 
 
 def test_overdue_doors_are_shut_at_once(start, storm, ledger, tmp_path):
@@ -171,6 +213,7 @@ def test_the_time_left_continues_after_a_reboot(start, storm, tmp_path, boot_id)
     ledger = TimedLedger(tmp_path / "timed", {"a": 3})
     text = options() + ledger.door("a", "7000:udp")
     daemon = start(text, prefix=boot_id[1])
+    knocked = seconds_since_boot()
     storm.knock(source(1), 7000)
     wait_until(ledger.events, "the door is open", daemon.report)
     kill(daemon)
@@ -178,8 +221,7 @@ def test_the_time_left_continues_after_a_reboot(start, storm, tmp_path, boot_id)
     daemon = start(text, prefix=boot_id[1])
     daemon.wait_for("1 door is open since an earlier run")
     wait_until(lambda: not ledger.open_doors(), "the door is shut", daemon.report)
-    opened, shut = ledger.events()
-    assert 2.9 <= shut.time - opened.time <= 5.0
+    assert ledger.events()[-1].time >= knocked + 3 - Moment.ROUNDED
 
 
 # --- reading the configuration again --------------------------------------------------------------
@@ -204,48 +246,43 @@ def test_a_faulty_reload_keeps_open_doors(start, ledger, open_doors):
 
 # --- knocking again -------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("restart", [False, True])
-def test_reknock(start, storm, tmp_path, restart):
-    """Two knocks, 1.5 s apart, at doors of 3 s: `run` opens and closes it twice, the others once;
-    `extend` closes it 3 s after the second knock."""
-    ports = {"run": 7000, "extend": 7001, "ignore": 7002}
-    ledger = TimedLedger(tmp_path / "timed", {how: 3 for how in ports})
-    text = options() + "".join(ledger.door(how, f"{port}:udp", f"reknock = {how}")
-                               for how, port in ports.items())
+LAST = r"\S+: last: OPEN SESAME"
 
-    def events(how):
-        return [event for event in ledger.events() if event.door == how]
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_reknock(start, storm, tmp_path, ends, restart):
+    """With `run` a second knock is a second opening; with `extend` the time begins again; `ignore` changes
+    nothing."""
+    ports = {"run": 7000, "extend": 7001, "ignore": 7002}
+    ledger = TimedLedger(tmp_path / "timed", {how: LONG for how in ports})
+    text = (options(f"Control = {tmp_path}/control")
+            + "".join(ledger.door(how, f"{port}:udp", f"reknock = {how}")
+                      for how, port in ports.items())
+            + "[last]\nsequence = 7003:udp\ncommand = true\n")
+    daemon = start(text)
 
     def knock():
-        for port in ports.values():
+        before = len(daemon.matching(LAST))
+        for port in (*ports.values(), 7003):
             storm.knock(source(1), port)
+        daemon.wait_for(LAST, before + 1)  # they are handled in order
 
-    daemon = start(text)
-    knock()
-    wait_until(lambda: all(map(events, ports)), "the doors are open", daemon.report)
+    first = moment_of(knock).plus(LONG)
+    wait_until(lambda: len(ledger.events()) == len(ports), "the start commands have run", daemon.report)
     if restart:
         kill(daemon)
         daemon = start(text)
-    time.sleep(1.5)  # the part of the time that `extend` adds
-    knock()
-    shuts = {"run": 2, "extend": 1, "ignore": 1}
-    wait_until(lambda: all([event.what for event in events(how)].count("stop") == shuts[how]
-                           for how in ports), "the doors are shut", daemon.report)
-    wait_until_none_is_open(daemon)
-    kill(daemon)
-    daemon = start(text)
-    assert not daemon.matching(".*open since an earlier run")
-
-    for how in ports:
-        found = events(how)
-        assert [event.what for event in found] == ["start"] * shuts[how] + ["stop"] * shuts[how]
-        opened = found[0].time
-        first_shut, last_shut = found[shuts[how]].time - opened, found[-1].time - opened
-        if how == "extend":
-            assert 4.4 <= last_shut <= 6
-        else:
-            assert 2.9 <= first_shut <= 4
-            assert how == "ignore" or 4.4 <= last_shut <= 6
+    wait_until(lambda: seconds_since_boot() + LONG > first.latest + 0.1, "some time has passed")
+    second = moment_of(knock).plus(LONG)
+    expected = {"run": [first, second], "extend": [second], "ignore": [first]}
+    for how, moments in expected.items():
+        told = ends(daemon, how)
+        assert len(told) == len(moments) and all(map(Moment.can_be, told, moments)), (how, told, moments)
+    assert daemon.stop() == 0
+    assert not start(text).matching(".*open since an earlier run")
+    for how, moments in expected.items():
+        assert [event.what for event in ledger.events() if event.door == how] == (
+            ["start"] * len(moments) + ["stop"] * len(moments))
 
 
 # --- commands that misbehave ----------------------------------------------------------------------
