@@ -8,6 +8,7 @@
 #include <random>
 
 #include "knockd/base/text.h"
+#include "tests/base/processor_time.h"
 #include "tests/keeper/state_lines.h"
 
 namespace knockd {
@@ -505,9 +506,9 @@ TEST(StateFormatTest, NoFileTakesLongToRead) {
   while (file.text.size() < 400'000) file.text += half + ' ';
   file.text += '\n';
   file.opened(door(2, 60s));
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = processor_time();
   const StateContents contents = parse_state(file.text);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+  EXPECT_LT(processor_time() - begin, 5s);
   ASSERT_EQ(contents.doors.size(), 1u);
   EXPECT_EQ(contents.doors[0].door.id, 2u);
 }

@@ -26,6 +26,7 @@
 #include "knockd/base/unique_fd.h"
 #include "knockd/knock/tracker.h"
 #include "knockd/net/decoder.h"
+#include "tests/base/processor_time.h"
 #include "tests/net/frames.h"
 
 namespace knockd {
@@ -519,10 +520,9 @@ TEST_F(CaptureFilter, IsMadeQuickly_ForAThousandDoors) {
   for (int i = 0; i < 4; ++i) wishes.own_addresses.push_back(random_v4(random));
   for (int i = 0; i < 4; ++i) wishes.own_addresses.push_back(random_v6(random));
   wishes.doors = many_doors(1000, random);
-  const auto start = std::chrono::steady_clock::now();
+  const auto begin = processor_time();
   build();
-  const auto taken = std::chrono::steady_clock::now() - start;
-  EXPECT_LT(taken, std::chrono::milliseconds(100));
+  EXPECT_LT(processor_time() - begin, std::chrono::milliseconds(500));
   EXPECT_LE(program.size(), kSmallFilterInstructions);
 }
 

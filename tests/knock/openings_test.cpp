@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One behaviour of an opening per test, checked by its actions; openings_oracle_test.cpp tries all
 // other orders of events.
+#include "tests/base/processor_time.h"
 #include "tests/knock/openings_fixture.h"
 
 namespace knockd {
@@ -911,7 +912,7 @@ TEST_F(OpeningsTest, ThousandsOfOpeningsOfOneSourceDelayNoOther) {
     terms.start.clear();
     terms.max_open = kMany;
   });
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = processor_time();
   for (uint64_t i = 0; i < kMany; ++i) knock(flooded);
   sync();
   time_is(10000);
@@ -919,7 +920,7 @@ TEST_F(OpeningsTest, ThousandsOfOpeningsOfOneSourceDelayNoOther) {
   for (uint64_t id = 1; id <= kMany; ++id) stop_ends(id);
   EXPECT_EQ(openings_.open(), 0u);
   // Quadratic work would take a minute and delay other sources at each knock.
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(5));
+  EXPECT_LT(processor_time() - begin, seconds(10));
 }
 
 TEST(OpeningsPlaces, HungCommandsAreLogged) {
