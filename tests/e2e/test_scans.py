@@ -75,7 +75,7 @@ def test_a_scan_of_udp_ports_opens_no_door(street):
 def test_a_scan_of_all_ports_opens_doors_only_for_others(corner, command):
     before = len(corner.told("port scan, knock discarded"))
     opened = assert_all_stay_shut(corner, command)
-    assert len(corner.told("port scan, knock discarded")) >= before + 3
+    assert len(corner.told("port scan, knock discarded")) > before
     assert opened > 0
 
 
