@@ -449,12 +449,12 @@ def test_the_page_refuses_the_same_ports_as_chromium(browse, syns, server, knock
     page.write_text("<!DOCTYPE html>")
     browser = browse()
     browser.open(page.as_uri())
-    tried = browser.evaluate(f"""(async () => {{
-      for (let port = 1; port <= {REFUSED_UP_TO}; port += 60)
-        await Promise.all(Array.from({{length: 60}}, (_, i) =>
-          fetch(`http://{server.ipv4}:${{port + i}}/`, {{mode: "no-cors"}}).catch(() => 0)));
-      return {REFUSED_UP_TO} }})()""")
-    assert tried == REFUSED_UP_TO
+    for first in range(1, REFUSED_UP_TO + 1, 600):  # a busy machine needs seconds for so many
+        browser.evaluate(f"""(async () => {{
+          for (let port = {first}; port < {first + 600}; port += 60)
+            await Promise.all(Array.from({{length: 60}}, (_, i) =>
+              fetch(`http://{server.ipv4}:${{port + i}}/`, {{mode: "no-cors"}}).catch(() => 0)));
+          return "tried" }})()""")
     wait_until(lambda: REFUSED_UP_TO - 1 in syns.ports(4), "the last requests")
     # These two are in the standard, and not in Chromium.
     refused = set(range(1, REFUSED_UP_TO + 1)) - set(syns.ports(4)) | {4190, 6679}
