@@ -49,8 +49,8 @@ class Image:
                 debian.copy(self._context / source, target)
                 for option in options:
                     debian.run("chown", option.removeprefix("--chown="), target)
-                    debian.run("chmod", "600", target)
                 if source == "knockd.conf":
+                    debian.run("chmod", "600", target)  # as the user's file must be
                     self.config = target
             elif instruction == "RUN":
                 debian.run("sh", "-ec", rest, timeout=100)

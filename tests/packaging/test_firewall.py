@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 
@@ -523,21 +524,33 @@ def with_stand_ins(server, shell, tmp_path):
 TOOLS = ["sed", "tr", "grep", "awk", "sort", "head"]
 
 
-def killed(tool, folder):
-    """A folder with a `tool` that ends without a message, as when memory is short."""
-    (folder / "killed").mkdir()
-    (folder / "killed" / tool).write_text("#!/bin/sh\nkill -9 $$\n")
-    (folder / "killed" / tool).chmod(0o755)
-    return folder / "killed"
+def killed(tool, folder, at=None):
+    """A folder with a `tool` that ends without a message, as when memory is short: always, or at one of
+    its calls. Then it leaves the file `died` there."""
+    stub = folder / f"killed{at}" / tool
+    stub.parent.mkdir()
+    stub.write_text(f"""#!/bin/sh
+cd {stub.parent} || exit
+printf x >>calls
+case $(stat -c %s calls) in {at or "*"}) : >died; kill -9 $$ ;; esac
+exec {shutil.which(tool)} "$@"
+""")
+    stub.chmod(0o755)
+    return stub.parent
 
 
 @in_turn(kind=KINDS, tool=TOOLS)
 def test_a_killed_tool_is_a_failure(shut_server, firewall, kind, tool, tmp_path):
-    firewall("open-port", "x", CLIENT, 22)
-    done = firewall.run("close-port", "x", CLIENT, 22,
-                        PATH=f"{killed(tool, tmp_path)}:{firewall.environment['PATH']}")
-    is_there = f"x_{CLIENT}_22" in rules(shut_server, kind)
-    assert (done.returncode != 0) == is_there, done.stdout
+    """At its first call, at its second, and so on."""
+    for call in itertools.count(1):
+        folder = killed(tool, tmp_path, at=call)
+        firewall("open-port", "x", CLIENT, 22)
+        done = firewall.run("close-port", "x", CLIENT, 22, PATH=f"{folder}:{firewall.environment['PATH']}")
+        is_shut = f"x_{CLIENT}_22" not in rules(shut_server, kind)
+        assert is_shut or done.returncode != 0, done.stdout
+        if not (folder / "died").exists():
+            assert is_shut and done.returncode == 0, done.stdout
+            break
 
 
 @in_turn(kind=KINDS, form=["port", "forward"])
