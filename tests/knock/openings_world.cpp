@@ -265,9 +265,10 @@ void World::shut(size_t door, size_t source) {
     life.knocked = now_ - setting_->doors[door]->open_for;
     life.deadline = now_;
   }
-  const auto closed =
-      machine_->close_by_hand({setting_->doors[door]->door, sources()[source]}, 1000, now_);
+  const Selection selection{setting_->doors[door]->door, sources()[source]};
+  const auto closed = machine_->close_by_hand(selection, 1000, now_);
   require(closed.size() == due, "closed by hand others than those that were open");
+  require(machine_->close_by_hand(selection, 1000, now_).empty(), "closed by hand twice");
   carry_out();
   bring_to_disk();
   machine_->time_passed(now_);
