@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 from network import run
-from waiting import wait_until
+from waiting import repeat_until, wait_until
 
 _STAMP = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d\] ")
 
@@ -106,6 +106,14 @@ class Daemon:
 
     def send(self, signal_number):
         self.process.send_signal(signal_number)
+
+    def wait_until_heard(self, count, interface="eth0"):
+        """Waits until the kernel has copied this many packets to our listener, and no more. The daemon's
+        answer may be an older one, if the listener is late."""
+        heard = []
+        repeat_until(lambda: heard.append(self.packets_heard(interface)), lambda: heard[-1] >= count,
+                     f"{count} packets are heard", self.report)
+        assert heard[-1] == count
 
     def packets_heard(self, interface="eth0"):
         """The number of packets that the kernel has copied to our listener so far."""
