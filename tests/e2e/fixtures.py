@@ -15,7 +15,7 @@ from daemon import Ledger
 from network import Network
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
-TEST_SECONDS = 60  # the test process ends a hung test after this time; a file may override it
+TEST_SECONDS = 120  # the test process ends a hung test after this time; a file may override it
 
 
 def prepare(*variables):

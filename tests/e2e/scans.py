@@ -12,7 +12,7 @@ import subprocess
 from daemon import Daemon
 from guides import SCAN_LIMIT, knock_rules
 from network import run
-from waiting import NeverHappened
+from waiting import DEADLINE, NeverHappened
 
 _KNOCKERS = "198.18.0.0/15"  # RFC 2544: addresses for tests
 _CLOSING_PORT = 60001  # by udp; none of nmap's common ports
@@ -34,7 +34,6 @@ COMMON = nmap("-sS")  # the thousand ports most often found open, in random orde
 COMMON_BY_CONNECT = nmap("-sT")
 # The rate bounds the wait for answers: a kernel reports only few closed udp ports a second.
 COMMON_UDP = nmap("-sU", "--top-ports", "100", "--min-rate", "500")
-
 
 
 def sweep(*kinds, order="up", rate=RATE):
@@ -102,8 +101,8 @@ class House:
         """Its log lines about a source that match the pattern `what`."""
         return self.daemon.matching(rf"{re.escape(source)}: .*: {what}")
 
-    def wait_for_opening(self, source, door):
-        self.daemon.wait_for(rf"{re.escape(source)}: {re.escape(door)}: OPEN SESAME")
+    def wait_for_opening(self, source, door, deadline=DEADLINE):
+        self.daemon.wait_for(rf"{re.escape(source)}: {re.escape(door)}: OPEN SESAME", deadline=deadline)
 
     def lost(self):
         """Packets that its captures lost."""
@@ -154,7 +153,7 @@ class Street:
                 break  # its last packets may have arrived after the scan
             sent += 1
             try:
-                house.wait_for_opening(source, door)
+                house.wait_for_opening(source, door, deadline=10)
                 opened += 1
             except NeverHappened as failure:
                 self.failures.append(str(failure))

@@ -447,7 +447,7 @@ def test_open_doors_are_shut_at_once_at_exit(pair):
     for each in pair.both:
         wait_until(lambda: each.events(), "the door opens", each.daemon.report)
         each.daemon.send(signal.SIGTERM)
-    assert pair.ours.daemon.wait_for_end(timeout=3) == 0
+    assert pair.ours.daemon.wait_for_end(timeout=20) == 0
     assert pair.ours.events() == ["start", "stop"]
     assert pair.theirs.daemon.process.poll() is None
     assert pair.theirs.events() == ["start"]

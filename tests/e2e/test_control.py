@@ -24,7 +24,6 @@ from waiting import repeat_until, wait_until
 SSH = 22
 KNOCK = "7000,8000,9000"
 LONG = 600  # seconds: no test sees it closed by time
-TEST_SECONDS = 120
 
 
 class Asked:

@@ -19,7 +19,6 @@ from network import run
 from senders import Frames
 from waiting import wait_until
 
-TEST_SECONDS = 120
 A, B, C = "198.51.100.1", "198.51.100.2", "198.51.100.3"
 
 pytestmark = pytest.mark.skipif("KNOCKD_FLEET_BINARY" not in os.environ,

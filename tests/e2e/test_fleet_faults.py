@@ -245,7 +245,7 @@ class Trouble:
                          and one.source not in self.closed and one.source not in shown]
                         + [f"{source} is open" for source in shown & set(self.closed)])
             wait_until(lambda: not missing(), f"{gateway.name} has caught up",
-                       lambda: f"{missing()}\n{self.report()}", deadline=2 * DEADLINE)
+                       lambda: f"{missing()}\n{self.report()}", deadline=20)
         self.late[fault].append(time.monotonic() - begin)
 
     def wait_for_the_end(self):

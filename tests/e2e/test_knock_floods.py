@@ -13,7 +13,6 @@ import pytest
 from timed_ledger import TimedLedger
 from waiting import wait_until
 
-TEST_SECONDS = 120
 SECONDS = 6  # of flood
 KNOCKS = 6  # real ones meanwhile
 OPEN_FOR = 2  # seconds

@@ -10,7 +10,6 @@ from browser import Browser
 from fixtures import TREE
 from waiting import wait_until
 
-TEST_SECONDS = 120
 GUIDE = (TREE / "docs/phones.md").read_text()
 SHELL_LINES = re.findall(r"^    (for port .*)$", GUIDE, re.MULTILINE)
 ADDRESSES = re.findall(r"^    (http://server\.example:\d+/)$", GUIDE, re.MULTILINE)

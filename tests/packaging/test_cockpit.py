@@ -21,7 +21,6 @@ from nftables import elements
 from readable import FAULTS
 from waiting import wait_until
 
-TEST_SECONDS = 120
 KNOCK = "7000,8000,9000"
 DOOR = f"""
 [ssh]
@@ -100,7 +99,6 @@ def pictured(server, start, look, frames, tmp_path):
     page.wait_for_rows("openings", 3)
     page.wait_for_rows("attempts", 2)
     return page
-
 
 
 def left(page, row=0):

@@ -17,8 +17,6 @@ from fixtures import TREE
 from network import run
 from waiting import wait_until
 
-TEST_SECONDS = 120
-
 
 def steps():
     """[(instruction, rest)]"""

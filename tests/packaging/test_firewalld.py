@@ -12,8 +12,6 @@ from debian import Debian
 from fixtures import TREE
 from waiting import wait_until
 
-TEST_SECONDS = 120
-
 
 @pytest.fixture
 def debian(server, tmp_path):

@@ -17,7 +17,6 @@ from network import run
 from router import Router
 from waiting import wait_until
 
-TEST_SECONDS = 120
 APP = TREE / "openwrt/luci-app-knockd"
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 RULES = """
