@@ -121,7 +121,9 @@ def test_other_users_are_served_during_a_flood(start, frames, stranger, server, 
     left = time.monotonic() - asked
     assert flood.poll() is None
     logged = daemon.log_file.stat().st_size - log_before
-    late = max(story[1].time - story[0].time - OPEN_FOR for story in ledger.stories().values())
+    # A repeated knock may have opened just now.
+    late = max(story[1].time - story[0].time - OPEN_FOR for story in ledger.stories().values()
+               if len(story) == 2)
     figures = (f"{name}: stop at most {late:.2f} s late, +{grown} kB, log {logged >> 10} kB, "
                f"left {left:.2f} s after SIGTERM in the flood")
     record_property("figures", figures)
