@@ -112,6 +112,7 @@ def test_other_users_are_served_during_a_flood(start, frames, stranger, server, 
     kept = min(opened, doors * MAX_OPEN) if "stop_command = :" in directives else 0
     assert grown <= ROOM + ROOM_OF_OPENING * kept, f"kB of memory for {kept} openings"
     flood.wait(SECONDS + 10)
+    logged = daemon.log_file.stat().st_size - log_before
     flood = begin_flood(2 * LEAVES_WITHIN)  # it leaves in the middle of one
     come = packets_received(keeper)
     wait_until(lambda: packets_received(keeper) > come + rate / 10, "the flood goes on", daemon.report_end)
@@ -120,7 +121,6 @@ def test_other_users_are_served_during_a_flood(start, frames, stranger, server, 
     daemon.wait_for_end(timeout=LEAVES_WITHIN)
     left = time.monotonic() - asked
     assert flood.poll() is None
-    logged = daemon.log_file.stat().st_size - log_before
     # A repeated knock may have opened just now.
     late = max(story[1].time - story[0].time - OPEN_FOR for story in ledger.stories().values()
                if len(story) == 2)
