@@ -4,12 +4,11 @@
 import itertools
 import re
 import signal
-import time
 
 import pytest
 
 from links import LINKS, SEQUENCE, Link, add_addresses, config, ethernet, ip, open_tun
-from waiting import wait_until
+from waiting import repeat_until, wait_until
 
 PATIENCE = 0.3  # seconds: a knock that has opened no door by then was sent too early
 
@@ -36,16 +35,9 @@ class Knocker:
     def assert_soon_opens(self, daemon, destination, interface="eth0"):
         """After a change: the daemon needs a moment to hear again, so knocks are repeated."""
         expected = set()
-        again = 0.0
-
-        def is_open():
-            nonlocal again
-            if time.monotonic() >= again:
-                expected.add(f"opened {self.knock(destination)} {interface}")
-                again = time.monotonic() + PATIENCE
-            return not expected.isdisjoint(self.ledger.lines())
-
-        wait_until(is_open, f"a knock at {destination} opens", daemon.report)
+        repeat_until(lambda: expected.add(f"opened {self.knock(destination)} {interface}"),
+                     lambda: not expected.isdisjoint(self.ledger.lines()),
+                     f"a knock at {destination} opens", daemon.report, pause=PATIENCE)
 
 
 @pytest.fixture

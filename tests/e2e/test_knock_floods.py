@@ -11,7 +11,7 @@ import time
 import pytest
 
 from timed_ledger import TimedLedger
-from waiting import wait_until
+from waiting import repeat_until, wait_until
 
 SECONDS = 6  # of flood
 KNOCKS = 6  # real ones meanwhile
@@ -59,16 +59,9 @@ LOG_IS_BOUNDED = {"with-stop", "slow-starts", "slow-disk"}
 
 def wait_until_one_opens(knock, ledger, what, report):
     """A machine too busy for the flood loses packets, so a knock is repeated, from another source."""
-    sources, again = set(), 0.0
-
-    def is_open():
-        nonlocal again
-        if time.monotonic() >= again:
-            sources.add(("real", knock()))
-            again = time.monotonic() + 3
-        return not sources.isdisjoint(ledger.stories())
-
-    wait_until(is_open, what, report, 30)
+    sources = set()
+    repeat_until(lambda: sources.add(("real", knock())),
+                 lambda: not sources.isdisjoint(ledger.stories()), what, report, pause=3)
 
 
 @pytest.mark.parametrize("name", FLOODS)

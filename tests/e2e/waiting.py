@@ -23,10 +23,15 @@ def wait_until(condition, what, found=lambda: "", deadline=DEADLINE):
         time.sleep(0.005)
 
 
-def repeat_until(action, condition, what, found=lambda: "", deadline=DEADLINE):
-    """The same, with an action before each check."""
+def repeat_until(action, condition, what, found=lambda: "", deadline=DEADLINE, pause=0.0):
+    """The same, with an action before each check, or at most every `pause` seconds."""
+    again = 0.0
+
     def act_and_look():
-        action()
+        nonlocal again
+        if time.monotonic() >= again:
+            action()
+            again = time.monotonic() + pause
         return condition()
 
     return wait_until(act_and_look, what, found, deadline)

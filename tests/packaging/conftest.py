@@ -4,7 +4,6 @@ tests."""
 
 import os
 import pathlib
-import subprocess
 import sys
 
 import pytest
@@ -52,8 +51,7 @@ def server(request):
     host = Host(f"kn-{os.getpid()}-alone", 1)
     run("ip", "netns", "add", host.namespace)
     try:
-        subprocess.run(["ip", "-n", host.namespace, "-batch", "-"], input=ALONE.format(host=host),
-                       text=True, check=True)
+        run("ip", "-n", host.namespace, "-batch", "-", input=ALONE.format(host=host))
         wait_until(lambda: "state UP" in host.run("ip", "link", "show", "eth0").stdout,
                    "eth0 has a carrier")
         yield host
