@@ -116,16 +116,37 @@ std::string Openings::begin(const CompleteKnock& knock, Line& line) {
   const uint64_t id = ++last_id_;
   add(id, knock, line);
   if (terms.reknock != Reknock::kRun && renewable(id)) return {};
-  std::string why;
-  if (opening(id).has_something_to_undo() && line.open > terms.max_open) {
-    why = too_many_open_text(terms.max_open);
-  } else if (!terms.start.empty() && line.starts > limits_.waiting_starts) {
-    why = too_many_waiting_text(limits_.waiting_starts);
-  } else {
-    return {};
-  }
-  remove(id);
+  std::string why = too_many(knock, line);
+  if (!why.empty()) remove(id);
   return why;
+}
+
+// Why a limit refuses the opening that was added last; empty if none does.
+std::string Openings::too_many(const CompleteKnock& knock, const Line& line) const {
+  const Terms& terms = *knock.terms;
+  if (terms.has_something_to_undo() && line.open > terms.max_open) {
+    return too_many_open_text(terms.max_open);
+  }
+  if (terms.start.empty()) return {};
+  if (line.starts > limits_.waiting_starts) return too_many_waiting_text(limits_.waiting_starts);
+  if (line.starts_of.at(knock.source) > limits_.waiting_of_source) {
+    return too_many_of_source_text(limits_.waiting_of_source);
+  }
+  return {};
+}
+
+// The number of starts that have not begun is kept for each door, and for each source there.
+void Openings::start_waits(const Opening& opening) {
+  Line& line = line_of(opening.terms->door);
+  ++line.starts;
+  ++line.starts_of[opening.source];
+}
+
+void Openings::start_waits_no_more(const Opening& opening) {
+  Line& line = line_of(opening.terms->door);
+  --line.starts;
+  const auto of_source = line.starts_of.find(opening.source);
+  if (--of_source->second == 0) line.starts_of.erase(of_source);
 }
 
 std::vector<uint64_t> Openings::close_by_hand(const Selection& selection, uint32_t user,
@@ -389,7 +410,7 @@ void Openings::add(uint64_t id, const CompleteKnock& knock, Line& line) {
   added.is_of_fleet = !knock.gateway.empty();
   added.line = line.number;
   lanes_.add(lane_of(added), added.part, id);
-  if (added.has_start()) ++line.starts;
+  if (added.has_start()) start_waits(added);
   ++waiting_;
   if (added.has_something_to_undo()) ++line.open;
 }
@@ -398,7 +419,7 @@ void Openings::remove(uint64_t id) {
   const Opening& gone = opening(id);
   Line& line = line_of(gone.terms->door);
   if (gone.has_not_begun()) {
-    if (gone.has_start()) --line.starts;
+    if (gone.has_start()) start_waits_no_more(gone);
     --waiting_;
   }
   if (gone.has_something_to_undo()) --line.open;

@@ -155,7 +155,7 @@ void Openings::start_begins(uint64_t id, Instant now) {
   starting.start_runs = starting.holds_lane = true;
   arrange(id);
   starting.began = now;
-  --line_of(terms.door).starts;
+  start_waits_no_more(starting);
   --waiting_;
   if (starting.has_something_to_undo()) {
     // An opening of the fleet ends everywhere at once.
@@ -279,7 +279,7 @@ void Openings::could_not_run(uint64_t id, CommandKind kind, std::string_view rea
     starts_.give_back(failed.line);
     failed.state = State::kStartWaits;
     failed.start_runs = false;
-    ++line_of(failed.terms->door).starts;
+    start_waits(failed);
   }
   arrange(id);
   const Duration pause = kFirstPause * (1 << failed.tries);

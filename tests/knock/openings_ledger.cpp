@@ -14,21 +14,31 @@ World::Answer World::expected_answer(size_t door, size_t source, bool by_hand) {
   if (!by_hand && cooling_until_[door] && now_ < *cooling_until_[door]) return Answer::kIgnored;
   if (renewable(door, source) != nullptr) return Answer::kRenewed;
   size_t open = 0;
-  size_t waiting = 0;
-  size_t perhaps = 0;
+  struct Starts {
+    size_t waiting = 0;
+    size_t perhaps = 0;
+  };
+  Starts all;
+  Starts of_source;
   for (const Life& life : lives_) {
     if (life.door != door) continue;
     if (life.has_something_to_undo()) ++open;
     if (life.begun) continue;
     // Openings that are retried or have nothing to start may count or not.
-    ++(life.has_start && !life.start_again ? waiting : perhaps);
+    const auto counts = life.has_start && !life.start_again ? &Starts::waiting : &Starts::perhaps;
+    ++(all.*counts);
+    if (life.source == source) ++(of_source.*counts);
   }
   const bool has_something_to_undo = !terms.stop.empty() || terms.admission;
   if (has_something_to_undo && open >= terms.max_open) return Answer::kRefused;
-  if (waiting >= setting_->limits.waiting_starts) {
+  const OpeningLimits& limits = setting_->limits;
+  if (all.waiting >= limits.waiting_starts || of_source.waiting >= limits.waiting_of_source) {
     return terms.start.empty() ? Answer::kRefusedOrOpened : Answer::kRefused;
   }
-  if (waiting + perhaps >= setting_->limits.waiting_starts) return Answer::kRefusedOrOpened;
+  if (all.waiting + all.perhaps >= limits.waiting_starts ||
+      of_source.waiting + of_source.perhaps >= limits.waiting_of_source) {
+    return Answer::kRefusedOrOpened;
+  }
   return Answer::kOpened;
 }
 
@@ -168,17 +178,23 @@ void World::check() {
 
 void World::check_limits() {
   std::array<size_t, kDoors> open{};
-  std::array<size_t, kDoors> waiting{};
+  std::array<std::array<size_t, kSources>, kDoors> waiting{};
   std::array<size_t, kDoors> in{};
   for (const Element& one : elements_) in[one.door] += one.until > now_;
   for (const Life& life : lives_) {
     if (life.has_something_to_undo()) ++open[life.door];
-    if (life.has_start && !life.begun && !life.start_again) ++waiting[life.door];
+    if (life.has_start && !life.begun && !life.start_again) ++waiting[life.door][life.source];
   }
   for (size_t door = 0; door < kDoors; ++door) {
     require(open[door] <= setting_->doors[door]->max_open, "more openings than Max_Open");
     require(in[door] <= setting_->doors[door]->max_open, "more are let in than Max_Open");
-    require(waiting[door] <= setting_->limits.waiting_starts, "more starts wait than may");
+    size_t of_door = 0;
+    for (const size_t of_source : waiting[door]) {
+      of_door += of_source;
+      require(of_source <= setting_->limits.waiting_of_source,
+              "more starts of one source wait than may");
+    }
+    require(of_door <= setting_->limits.waiting_starts, "more starts wait than may");
   }
 }
 

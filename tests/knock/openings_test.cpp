@@ -879,12 +879,54 @@ TEST_F(OpeningsTest, RenewalIsNeverRefused) {
 
 TEST_F(OpeningsTest, StartsBeyondTheQueueLimitAreRefused) {
   const auto ssh = door("ssh");
-  for (int i = 0; i < 64; ++i) knock(ssh);
+  for (int i = 0; i < 64; ++i) knock(ssh, ("192.0.2." + std::to_string(i)).c_str());
   forget_what_happened();
   knock(ssh, kBob);
   EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 64 commands wait"));
   knock(door("web"), kBob);
   EXPECT_THAT(happened(), testing::Contains("2001:db8::b: web: OPEN SESAME"));
+}
+
+TEST_F(OpeningsTest, StartsOfOneSourceLeavePlacesInTheQueueToOthers) {
+  const auto ssh = door("ssh");
+  for (int i = 0; i < 16; ++i) knock(ssh);
+  forget_what_happened();
+  knock(ssh);
+  EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 16 commands of one source wait"));
+  knock(door("web"));
+  EXPECT_THAT(happened(), testing::Contains("192.0.2.7: web: OPEN SESAME"));
+  knock(ssh, kBob);
+  EXPECT_THAT(happened(), testing::Contains("2001:db8::b: ssh: OPEN SESAME"));
+}
+
+TEST_F(OpeningsTest, SourceMayWaitAgain_WhenOneOfItsStartsHasBegun) {
+  const auto ssh = door("ssh");
+  for (int i = 0; i < 16; ++i) knock(ssh);
+  sync();
+  forget_what_happened();
+  knock(ssh);
+  EXPECT_THAT(happened(), testing::Contains("192.0.2.7: ssh: OPEN SESAME"));
+  knock(ssh);
+  EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 16 commands of one source wait"));
+}
+
+TEST_F(OpeningsTest, SourceMayWaitAgain_WhenItsStartsWereDropped) {
+  const auto ssh = door("ssh");
+  for (int i = 0; i < 16; ++i) knock(ssh);
+  openings_.close_by_hand({}, 0, now());
+  forget_what_happened();
+  for (int i = 0; i < 16; ++i) knock(ssh);
+  EXPECT_THAT(happened(), testing::Not(testing::Contains(testing::HasSubstr("refused"))));
+}
+
+TEST_F(OpeningsTest, StartToBeTriedAgainCountsAsOneThatWaits) {
+  const auto ssh = door("ssh");
+  for (int i = 0; i < 16; ++i) knock(ssh);
+  sync();
+  could_not_run(1, kStart, true);
+  forget_what_happened();
+  knock(ssh);
+  EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 16 commands of one source wait"));
 }
 
 TEST(OpeningsPlaces, FloodedDoorDelaysNoOtherDoor) {

@@ -36,9 +36,10 @@
 namespace knockd {
 
 struct OpeningLimits {
-  size_t own_places = 256;     // doors with a place of their own, for starts and again for stops
-  size_t shared_places = 32;   // further places, for starts and again for stops
-  size_t waiting_starts = 64;  // of one door
+  size_t own_places = 256;        // doors with a place of their own, for starts and again for stops
+  size_t shared_places = 32;      // further places, for starts and again for stops
+  size_t waiting_starts = 64;     // of one door
+  size_t waiting_of_source = 16;  // of these, from one source: others must find a place, too
 };
 
 // A complete knock.
@@ -199,8 +200,9 @@ class Openings {
   // A door, by its name: openings outlast configurations.
   struct Line {
     LineNumber number = 0;
-    size_t open = 0;    // openings with something to undo
-    size_t starts = 0;  // not begun
+    size_t open = 0;                        // openings with something to undo
+    size_t starts = 0;                      // not begun
+    std::map<IpAddress, size_t> starts_of;  // the same by source, without zeros
     std::optional<Instant> cooling_until;
   };
   static Lane lane_of(const Opening& opening) { return {opening.line, opening.source}; }
@@ -213,6 +215,9 @@ class Openings {
   std::vector<uint64_t> close(const Selection& selection, uint32_t user, const std::string& gateway,
                               Instant now);
   std::string begin(const CompleteKnock& knock, Line& line);
+  std::string too_many(const CompleteKnock& knock, const Line& line) const;
+  void start_waits(const Opening& opening);
+  void start_waits_no_more(const Opening& opening);
   void add(uint64_t id, const CompleteKnock& knock, Line& line);
   void remove(uint64_t id);
   void drop(uint64_t id);
