@@ -14,26 +14,26 @@ constexpr Duration kBetweenReports = std::chrono::minutes(1);
 
 }  // namespace
 
-std::optional<std::string> RefusedKnocks::add(const std::string& name, const std::string& why,
+std::optional<std::string> RefusedKnocks::add(const std::string& door, const std::string& why,
                                               Instant now) {
-  const auto [found, is_first] = doors_.try_emplace(name);
-  Door& door = found->second;
-  ++door.untold;
-  door.why = why;
-  if (!is_first && now < door.next_report) {
-    waiting_.insert(name);
+  const Key key(door, why);
+  const auto [found, is_first] = counts_.try_emplace(key);
+  Count& count = found->second;
+  ++count.untold;
+  if (!is_first && now < count.next_report) {
+    waiting_.insert(key);
     return std::nullopt;
   }
-  waiting_.erase(name);
-  return report(name, door, now);
+  waiting_.erase(key);
+  return report(key, count, now);
 }
 
 std::vector<std::string> RefusedKnocks::due(Instant now) {
   std::vector<std::string> lines;
-  std::erase_if(waiting_, [&](const std::string& name) {
-    Door& door = doors_.at(name);
-    if (now < door.next_report) return false;
-    lines.push_back(report(name, door, now));
+  std::erase_if(waiting_, [&](const Key& key) {
+    Count& count = counts_.at(key);
+    if (now < count.next_report) return false;
+    lines.push_back(report(key, count, now));
     return true;
   });
   return lines;
@@ -41,16 +41,16 @@ std::vector<std::string> RefusedKnocks::due(Instant now) {
 
 std::optional<Instant> RefusedKnocks::next_report() const {
   std::optional<Instant> next;
-  for (const std::string& name : waiting_) {
-    const Instant report = doors_.at(name).next_report;
+  for (const Key& key : waiting_) {
+    const Instant report = counts_.at(key).next_report;
     next = std::min(next.value_or(report), report);
   }
   return next;
 }
 
-std::string RefusedKnocks::report(const std::string& name, Door& door, Instant now) {
-  door.next_report = now + kBetweenReports;
-  return refused_line(name, std::exchange(door.untold, 0), door.why);
+std::string RefusedKnocks::report(const Key& key, Count& count, Instant now) {
+  count.next_report = now + kBetweenReports;
+  return refused_line(key.first, std::exchange(count.untold, 0), key.second);
 }
 
 }  // namespace knockd

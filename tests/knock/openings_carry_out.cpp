@@ -53,11 +53,13 @@ void World::count_refusal(size_t door, const std::string& text) {
   const char* number = text.c_str() + setting_->doors[door]->door.size() + 2;
   uint64_t knocks = 0;
   std::from_chars(number, text.c_str() + text.size(), knocks);
-  require(knocks == refused_[door], "the line of refused knocks has another number");
-  require(!reported_[door] || now_ - *reported_[door] >= minutes(1),
-          "refused knocks were reported more than once a minute");
-  refused_[door] = 0;
-  reported_[door] = now_;
+  require(0 < knocks && knocks <= refused_[door], "the line of refused knocks has another number");
+  const size_t reason = text.ends_with("(Max_Open)") ? 0 : text.ends_with("source wait") ? 1 : 2;
+  std::optional<Instant>& reported = reported_[door][reason];
+  require(!reported || now_ - *reported >= minutes(1),
+          "knocks refused for one reason were reported more than once a minute");
+  refused_[door] -= std::min(knocks, refused_[door]);
+  reported = now_;
 }
 
 void World::carry_out(const UseSequence& use) {

@@ -422,7 +422,7 @@ void World::restart(size_t surviving) {
   leaving_ = closing_ = false;
   cooling_until_.fill(std::nullopt);
   refused_.fill(0);
-  reported_.fill(std::nullopt);
+  reported_.fill({});
   ++restarts_;
   machine_.emplace(setting_->limits);
   machine_->take_up(durable_, now_);

@@ -172,6 +172,7 @@ class World {
   // --- The ledger
   Answer expected_answer(size_t door, size_t source, bool by_hand);
   Life new_life(size_t door, size_t source) const;
+  size_t most_of_source(size_t of_others) const;
   Life* life(uint64_t id);
   Life* life_of_new(uint64_t id, size_t door, size_t source);
   void erase(uint64_t id);
@@ -216,8 +217,8 @@ class World {
   std::set<uint64_t> told_;  // to be open, and not to be closed
   std::array<int, kDoors> sequences_{};
   std::array<std::optional<Instant>, kDoors> cooling_until_;
-  std::array<uint64_t, kDoors> refused_{};  // not yet reported
-  std::array<std::optional<Instant>, kDoors> reported_;
+  std::array<uint64_t, kDoors> refused_{};                              // not yet reported
+  std::array<std::array<std::optional<Instant>, 3>, kDoors> reported_;  // by door and reason
   std::string failure_;
   uint64_t last_taken_ = 0;  // number of an opening taken up
   uint64_t kept_out_ = 0;    // of the last that the kernel let in nowhere

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Knocks refused because too many openings exist. For each door the first is reported at once, the
-// others once a minute with their number. Pure.
+// Knocks refused because too many openings exist. For each door and reason the first is reported at
+// once, the others once a minute with their number. Pure.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "knockd/base/clock.h"
@@ -24,16 +25,16 @@ class RefusedKnocks {
   std::optional<Instant> next_report() const;
 
  private:
-  struct Door {
+  using Key = std::pair<std::string, std::string>;  // door and reason
+  struct Count {
     uint64_t untold = 0;  // since the last report
     Instant next_report{};
-    std::string why{};  // of the last one
   };
 
-  static std::string report(const std::string& name, Door& door, Instant now);
+  static std::string report(const Key& key, Count& count, Instant now);
 
-  std::map<std::string, Door> doors_;
-  std::set<std::string> waiting_;  // doors with knocks to be reported later
+  std::map<Key, Count> counts_;
+  std::set<Key> waiting_;  // with knocks to be reported later
 };
 
 }  // namespace knockd
