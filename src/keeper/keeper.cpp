@@ -223,7 +223,7 @@ void Keeper::knocked(const KnockEvent& event, const std::string& interface) {
 bool Keeper::may_open(CompleteKnock& knock, DoorNumber number, const KnockEvent& event) {
   const std::string& door = config_.doors[number].name;
   CodeLedger::Judgement judgement =
-      codes_.judge(number, knock.source, knock.code, event.took, event.guesses != 0);
+      codes_.judge(number, knock.source, event.code, event.took, event.guesses != 0);
   const std::string line = code_line(name_source(knock.source), door, judgement.text);
   if (debug_) debug_->write(LogLevel::kInfo, line);
   if (judgement.refused.empty()) {
@@ -231,7 +231,7 @@ bool Keeper::may_open(CompleteKnock& knock, DoorNumber number, const KnockEvent&
     return true;
   }
   if (judgement.is_of_other_family) {
-    codes_.overheard(number, knock.source, knock.code);
+    codes_.overheard(number, knock.source, event.code);
     return false;
   }
   chronicle_.code_refused(knock, door, judgement.refused);

@@ -132,9 +132,7 @@ std::string too_many_waiting_text(size_t most) {
   return counted(most, "command") + (most == 1 ? " waits" : " wait");
 }
 
-std::string too_many_of_source_text(size_t most) {
-  return counted(most, "command") + " of one source" + (most == 1 ? " waits" : " wait");
-}
+std::string too_many_of_source_text() { return "too many commands of one source wait"; }
 
 std::string refused_line(std::string_view door, uint64_t knocks, std::string_view why) {
   return std::string(door) + ": " + counted(knocks, "knock") + " refused: " + std::string(why);

@@ -52,7 +52,7 @@ void Openings::knocked(const CompleteKnock& knock, Instant now) {
   Line& line = line_of(terms.door);
   if (leaving_) return;
   if (line.cooling_until && now < *line.cooling_until) return use_code(knock);
-  if (const std::string why = begin(knock, line); !why.empty()) {
+  if (const std::string why = begin(knock, line, Asked::kByKnock); !why.empty()) {
     use_code(knock);
     return refuse(knock, why, now);
   }
@@ -66,21 +66,22 @@ void Openings::knocked(const CompleteKnock& knock, Instant now) {
     proceed(id, now);
     return;
   }
-  actions_.emplace_back(UseSequence{id, terms.number, knock.rule, knock.source, knock.code});
+  actions_.emplace_back(
+      UseSequence{id, terms.number, knock.rule, knock.source, knock.code.value_or(CodeTag())});
 }
 
 // For a knock that was refused, so that an eavesdropper cannot use its code later.
 void Openings::use_code(const CompleteKnock& knock) {
   constexpr uint64_t kNoOpening = 0;
-  if (knock.user.empty()) return;
+  if (!knock.code) return;
   actions_.emplace_back(
-      UseSequence{kNoOpening, knock.terms->number, knock.rule, knock.source, knock.code});
+      UseSequence{kNoOpening, knock.terms->number, knock.rule, knock.source, *knock.code});
 }
 
 Openings::ByHand Openings::open_by_hand(const CompleteKnock& knock, uint32_t user, Instant now) {
   if (leaving_) return {.refused = shutting_down_text()};
   if (knock.terms->start.empty() && !knock.terms->has_something_to_undo()) return {};
-  std::string refused = begin(knock, line_of(knock.terms->door));
+  std::string refused = begin(knock, line_of(knock.terms->door), Asked::kByHand);
   if (!refused.empty()) return {.refused = std::move(refused)};
   return open_at_once(opened_by_hand_text(user), now);
 }
@@ -88,7 +89,7 @@ Openings::ByHand Openings::open_by_hand(const CompleteKnock& knock, uint32_t use
 Openings::ByHand Openings::open_by_gateway(const CompleteKnock& knock, Instant now) {
   if (leaving_) return {.refused = shutting_down_text()};
   Line& line = line_of(knock.terms->door);
-  if (std::string why = begin(knock, line); !why.empty()) {
+  if (std::string why = begin(knock, line, Asked::kByHand); !why.empty()) {
     refuse(knock, why, now);
     return {.refused = std::move(why)};
   }
@@ -111,28 +112,27 @@ Openings::ByHand Openings::open_at_once(const std::string& text, Instant now) {
 }
 
 // Adds an opening with the last id. Returns why not if there are too many.
-std::string Openings::begin(const CompleteKnock& knock, Line& line) {
-  const Terms& terms = *knock.terms;
+std::string Openings::begin(const CompleteKnock& knock, Line& line, Asked asked) {
   const uint64_t id = ++last_id_;
   add(id, knock, line);
-  if (terms.reknock != Reknock::kRun && renewable(id)) return {};
-  std::string why = too_many(knock, line);
+  if (to_renew(id)) return {};
+  std::string why = too_many(knock, line, asked);
   if (!why.empty()) remove(id);
   return why;
 }
 
 // Why a limit refuses the opening that was added last; empty if none does.
-std::string Openings::too_many(const CompleteKnock& knock, const Line& line) const {
+std::string Openings::too_many(const CompleteKnock& knock, const Line& line, Asked asked) const {
   const Terms& terms = *knock.terms;
   if (terms.has_something_to_undo() && line.open > terms.max_open) {
     return too_many_open_text(terms.max_open);
   }
   if (terms.start.empty()) return {};
   if (line.starts > limits_.waiting_starts) return too_many_waiting_text(limits_.waiting_starts);
-  if (line.starts_of.at(knock.source) > limits_.waiting_of_source) {
-    return too_many_of_source_text(limits_.waiting_of_source);
-  }
-  return {};
+  if (asked == Asked::kByHand) return {};  // that is no flood
+  const size_t own = line.starts_of.at(knock.source);
+  const size_t left_by_others = limits_.waiting_starts - (line.starts - own);
+  return own > std::max<size_t>(left_by_others / 4, 1) ? too_many_of_source_text() : "";
 }
 
 // The number of starts that have not begun is kept for each door, and for each source there.
@@ -225,7 +225,7 @@ void Openings::sequence_used(uint64_t id, bool used, Instant now) {
 uint64_t Openings::proceed(uint64_t id, Instant now) {
   Opening& fresh = opening(id);
   const Terms& terms = *fresh.terms;
-  const auto older = terms.reknock == Reknock::kRun ? std::nullopt : renewable(id);
+  const auto older = to_renew(id);
   if (!older) {
     if (!fresh.has_start() && !fresh.has_something_to_undo()) {
       remove(id);
@@ -238,7 +238,7 @@ uint64_t Openings::proceed(uint64_t id, Instant now) {
   }
   Opening& renewed = opening(*older);
   const Instant deadline = now + terms.open_for;
-  const bool extend = terms.reknock == Reknock::kExtend && deadline > renewed.deadline;
+  const bool extend = terms.reknock != Reknock::kIgnore && deadline > renewed.deadline;
   say(LogLevel::kNotice, fresh, already_open_text(extend));
   const std::string gateway = fresh.gateway.get();
   remove(id);
@@ -289,6 +289,16 @@ std::optional<uint64_t> Openings::renewable(uint64_t id) const {
     });
   }
   return youngest;
+}
+
+// The opening that this knock renews instead of adding one. At a door with Reknock = run that is
+// only one with the same code: who repeats a used code must not fill the door.
+std::optional<uint64_t> Openings::to_renew(uint64_t id) const {
+  const Opening& knocking = openings_.at(id);
+  const bool runs = knocking.terms->reknock == Reknock::kRun;
+  if (runs && !knocking.code) return std::nullopt;
+  const auto older = renewable(id);
+  return older && runs && openings_.at(*older).code != knocking.code ? std::nullopt : older;
 }
 
 void Openings::refuse(const CompleteKnock& knock, const std::string& why, Instant now) {
@@ -406,6 +416,7 @@ void Openings::add(uint64_t id, const CompleteKnock& knock, Line& line) {
   added.source = knock.source;
   added.interface = knock.interface;
   added.user = knock.user;
+  added.code = knock.code;
   added.gateway = knock.gateway;
   added.is_of_fleet = !knock.gateway.empty();
   added.line = line.number;

@@ -808,7 +808,7 @@ def test_a_used_code_at_full_rate_from_its_address(begin, ledger, users, tmp_pat
 
 
 def test_a_used_code_at_full_rate_leaves_others_a_place(begin, ledger, users, tmp_path):
-    """Although its first command still runs; of one source only 16 may wait."""
+    """Although its first command still runs: others find places in the queue."""
     busy = tmp_path / "busy"
     busy.touch()
     text = door(ledger, "door", users).replace(
@@ -818,11 +818,24 @@ def test_a_used_code_at_full_rate_leaves_others_a_place(begin, ledger, users, tm
     alice = computed(users["alice"], step)
     knocks.opens(alice, A, "alice")
     send_at_once(knocks, alice, 100)
-    knocks.daemon.wait_for("door: [0-9]+ knocks? refused: 16 commands of one source wait")
+    knocks.daemon.wait_for("door: 1 knock refused: too many commands of one source wait")
     knocks.send(computed(users["bob"], step), B)
     ledger.wait_for(f"open door bob {B}", also_found=knocks.daemon.report)
     busy.unlink()
     ledger.wait_for(f"open door alice {A}", 17, also_found=knocks.daemon.report)
+
+
+def test_a_used_code_at_full_rate_does_not_fill_the_door(begin, ledger, users):
+    """Although each other knock would run the command again (Reknock = run)."""
+    knocks = begin(stateful(ledger, "door", users, COMPUTED, "max_open = 3"))
+    step = knocks.step(12)
+    alice = computed(users["alice"], step)
+    knocks.opens(alice, A, "alice")
+    send_at_once(knocks, alice, 100)
+    knocks.daemon.wait_for(f"{A}: door: already open, time extended")
+    knocks.send(computed(users["bob"], step), B)
+    ledger.wait_for(f"open door bob {B}", also_found=knocks.daemon.report)
+    assert ledger.lines().count(f"open door alice {A}") == 1
 
 
 def test_knocks_at_the_change_of_a_step(begin, ledger, users, clock):

@@ -40,6 +40,7 @@ class OpeningsTest : public testing::Test {
   void knock(const std::shared_ptr<const Terms>& door, const char* source = kAlice) {
     openings_.knocked({door, *IpAddress::parse(source), "eth0", 3}, now());
   }
+  static std::string neighbour(int number) { return "192.0.2." + std::to_string(number); }
   // A door with ports and no commands.
   template <typename Change>
   static std::shared_ptr<const Terms> port_door(const char* name, Change&& change) {

@@ -120,7 +120,7 @@ Setting fixed_setting(uint64_t number) {
       a.reknock = Reknock::kIgnore;
       b.start.clear();
       b.one_time = true;
-      setting.limits = {0, 1, 2, 1};
+      setting.limits = {0, 1, 2};
       break;
     // The following doors have ports: alone, with a stop, with a start, with both.
     case 10:
@@ -149,7 +149,7 @@ Setting fixed_setting(uint64_t number) {
       a.open_for = milliseconds(500);
       b.reknock = Reknock::kIgnore;
       b.max_open = 2;
-      setting.limits = {1, 0, 2, 1};
+      setting.limits = {1, 0, 2};
       break;
   }
   put(setting, std::move(a), std::move(b));
@@ -177,7 +177,7 @@ Setting random_setting(uint64_t number) {
   };
   Setting setting;
   put(setting, draw("A"), draw("B"));
-  if (one_of(2)) setting.limits = {random() % 3, random() % 3, 1 + random() % 3, 1 + random() % 3};
+  if (one_of(2)) setting.limits = {random() % 3, random() % 3, 1 + random() % 16};
   if (setting.limits.own_places + setting.limits.shared_places == 0) setting.limits.own_places = 1;
   setting.sequences = static_cast<int>(1 + random() % 6);
   return setting;
@@ -233,8 +233,7 @@ std::string to_text(const Setting& setting) {
   }
   return text + "places: own " + std::to_string(setting.limits.own_places) + ", shared " +
          std::to_string(setting.limits.shared_places) + "; waiting starts of a door " +
-         std::to_string(setting.limits.waiting_starts) + ", of one source " +
-         std::to_string(setting.limits.waiting_of_source) + "; one-time sequences " +
+         std::to_string(setting.limits.waiting_starts) + "; one-time sequences " +
          std::to_string(setting.sequences) + '\n';
 }
 

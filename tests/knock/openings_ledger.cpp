@@ -31,15 +31,22 @@ World::Answer World::expected_answer(size_t door, size_t source, bool by_hand) {
   }
   const bool has_something_to_undo = !terms.stop.empty() || terms.admission;
   if (has_something_to_undo && open >= terms.max_open) return Answer::kRefused;
-  const OpeningLimits& limits = setting_->limits;
-  if (all.waiting >= limits.waiting_starts || of_source.waiting >= limits.waiting_of_source) {
+  const size_t most = setting_->limits.waiting_starts;
+  // A person may add one to any number of one source.
+  const auto refused = [&](size_t of_all, size_t own) {
+    return of_all >= most || (!by_hand && own >= most_of_source(of_all - own));
+  };
+  if (refused(all.waiting, of_source.waiting)) {
     return terms.start.empty() ? Answer::kRefusedOrOpened : Answer::kRefused;
   }
-  if (all.waiting + all.perhaps >= limits.waiting_starts ||
-      of_source.waiting + of_source.perhaps >= limits.waiting_of_source) {
-    return Answer::kRefusedOrOpened;
-  }
-  return Answer::kOpened;
+  const bool may_be_refused =
+      refused(all.waiting + all.perhaps, of_source.waiting + of_source.perhaps);
+  return may_be_refused ? Answer::kRefusedOrOpened : Answer::kOpened;
+}
+
+// How many starts of one source may wait, beside those of others.
+size_t World::most_of_source(size_t of_others) const {
+  return std::max<size_t>((setting_->limits.waiting_starts - of_others) / 4, 1);
 }
 
 World::Life* World::life(uint64_t id) {
@@ -178,23 +185,17 @@ void World::check() {
 
 void World::check_limits() {
   std::array<size_t, kDoors> open{};
-  std::array<std::array<size_t, kSources>, kDoors> waiting{};
+  std::array<size_t, kDoors> waiting{};
   std::array<size_t, kDoors> in{};
   for (const Element& one : elements_) in[one.door] += one.until > now_;
   for (const Life& life : lives_) {
     if (life.has_something_to_undo()) ++open[life.door];
-    if (life.has_start && !life.begun && !life.start_again) ++waiting[life.door][life.source];
+    if (life.has_start && !life.begun && !life.start_again) ++waiting[life.door];
   }
   for (size_t door = 0; door < kDoors; ++door) {
     require(open[door] <= setting_->doors[door]->max_open, "more openings than Max_Open");
     require(in[door] <= setting_->doors[door]->max_open, "more are let in than Max_Open");
-    size_t of_door = 0;
-    for (const size_t of_source : waiting[door]) {
-      of_door += of_source;
-      require(of_source <= setting_->limits.waiting_of_source,
-              "more starts of one source wait than may");
-    }
-    require(of_door <= setting_->limits.waiting_starts, "more starts wait than may");
+    require(waiting[door] <= setting_->limits.waiting_starts, "more starts wait than may");
   }
 }
 

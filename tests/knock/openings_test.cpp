@@ -197,7 +197,7 @@ TEST_F(OpeningsTest, UserOfACodeIsLoggedBeforeOpening_AndReportedToFollowers) {
   CompleteKnock knock{door("ssh", [](Terms& terms) { terms.one_time = true; }),
                       *IpAddress::parse(kAlice), "eth0", 3};
   knock.user = "alice";
-  knock.code = {7, 9};
+  knock.code = CodeTag{7, 9};
   openings_.knocked(knock, now());
   bool is_used = false;
   std::vector<std::string> said;
@@ -227,6 +227,68 @@ TEST_F(OpeningsTest, UserOfACodeIsLoggedBeforeOpening_AndReportedToFollowers) {
     }
   }
   EXPECT_EQ(told, 3u);
+}
+
+// --- Codes
+
+class CodeAtADoor : public OpeningsTest {
+ protected:
+  // A complete knock with the code of this step, which may be used.
+  void knock_with(uint16_t step, const std::shared_ptr<const Terms>& door) {
+    CompleteKnock knock{door, *IpAddress::parse(kAlice), "eth0", 3};
+    knock.user = "alice";
+    knock.code = CodeTag{0, step};
+    openings_.knocked(knock, now());
+    openings_.sequence_used(++last_, true, now());
+  }
+  static std::shared_ptr<const Terms> code_door(Reknock reknock) {
+    return door("ssh", [&](Terms& terms) {
+      terms.one_time = true;
+      terms.reknock = reknock;
+    });
+  }
+};
+
+// Packets get lost, so a source may repeat its code. Others may replay it, too, so that must not
+// add up: the openings of one code would fill the door.
+TEST_F(CodeAtADoor, RepeatedCodeRenewsItsOpening_EvenWhereEachKnockRunsTheCommand) {
+  const auto ssh = code_door(Reknock::kRun);
+  knock_with(9, ssh);
+  sync();
+  time_is(1000);
+  forget_what_happened();
+  knock_with(9, ssh);
+  EXPECT_THAT(happened(), testing::IsSupersetOf({"192.0.2.7: ssh: already open, time extended",
+                                                 "record anew 1 until 11000 ms, then close "
+                                                 "192.0.2.7"}));
+  EXPECT_EQ(openings_.open(), 1u);
+  knock_with(10, ssh);
+  EXPECT_EQ(openings_.open(), 2u) << "another code";
+  knock_with(10, ssh);
+  EXPECT_EQ(openings_.open(), 2u);
+}
+
+TEST_F(CodeAtADoor, RepeatedCodeIsNotRefused_WhereTheDoorIsFull) {
+  const auto ssh = door("ssh", [&](Terms& terms) {
+    terms.one_time = true;
+    terms.max_open = 1;
+  });
+  knock_with(9, ssh);
+  sync();
+  time_is(1000);
+  forget_what_happened();
+  knock_with(9, ssh);
+  EXPECT_THAT(happened(), testing::Contains("192.0.2.7: ssh: already open, time extended"));
+}
+
+TEST_F(CodeAtADoor, RepeatedCodeDoesNotExtend_WhereReknocksAreIgnored) {
+  const auto ssh = code_door(Reknock::kIgnore);
+  knock_with(9, ssh);
+  sync();
+  time_is(1000);
+  forget_what_happened();
+  knock_with(9, ssh);
+  EXPECT_THAT(happened(), testing::Contains("192.0.2.7: ssh: already open"));
 }
 
 TEST_F(OpeningsTest, AfterARestartTheStopCommandKnowsTheUser) {
@@ -879,7 +941,7 @@ TEST_F(OpeningsTest, RenewalIsNeverRefused) {
 
 TEST_F(OpeningsTest, StartsBeyondTheQueueLimitAreRefused) {
   const auto ssh = door("ssh");
-  for (int i = 0; i < 64; ++i) knock(ssh, ("192.0.2." + std::to_string(i)).c_str());
+  for (int i = 0; i < 64; ++i) knock(ssh, neighbour(i).c_str());
   forget_what_happened();
   knock(ssh, kBob);
   EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 64 commands wait"));
@@ -892,11 +954,32 @@ TEST_F(OpeningsTest, StartsOfOneSourceLeavePlacesInTheQueueToOthers) {
   for (int i = 0; i < 16; ++i) knock(ssh);
   forget_what_happened();
   knock(ssh);
-  EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 16 commands of one source wait"));
+  EXPECT_THAT(happened(),
+              ElementsAre("ssh: 1 knock refused: too many commands of one source wait"));
   knock(door("web"));
   EXPECT_THAT(happened(), testing::Contains("192.0.2.7: web: OPEN SESAME"));
   knock(ssh, kBob);
   EXPECT_THAT(happened(), testing::Contains("2001:db8::b: ssh: OPEN SESAME"));
+}
+
+TEST_F(OpeningsTest, EachSourceMayHaveAQuarterOfThePlacesThatOthersLeave_AtLeastOne) {
+  const auto ssh = door("ssh");
+  size_t before = 0;
+  std::vector<size_t> waiting;
+  for (int source = 0; before < 64; ++source) {
+    for (int i = 0; i < 20; ++i) knock(ssh, neighbour(source).c_str());
+    waiting.push_back(openings_.waiting() - before);
+    before = openings_.waiting();
+  }
+  EXPECT_THAT(waiting, ElementsAre(16, 12, 9, 6, 5, 4, 3, 2, 1, 1, 1, 1, 1, 1, 1));
+}
+
+TEST_F(OpeningsTest, APersonMayOpenForASourceOfWhichManyStartsWait) {
+  const auto ssh = door("ssh");
+  for (int i = 0; i < 20; ++i) knock(ssh);
+  const CompleteKnock knock{ssh, *IpAddress::parse(kAlice), "eth0", 3};
+  EXPECT_EQ(openings_.open_by_hand(knock, 0, now()).refused, "");
+  EXPECT_EQ(openings_.waiting(), 17u);
 }
 
 TEST_F(OpeningsTest, SourceMayWaitAgain_WhenOneOfItsStartsHasBegun) {
@@ -907,7 +990,8 @@ TEST_F(OpeningsTest, SourceMayWaitAgain_WhenOneOfItsStartsHasBegun) {
   knock(ssh);
   EXPECT_THAT(happened(), testing::Contains("192.0.2.7: ssh: OPEN SESAME"));
   knock(ssh);
-  EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 16 commands of one source wait"));
+  EXPECT_THAT(happened(),
+              ElementsAre("ssh: 1 knock refused: too many commands of one source wait"));
 }
 
 TEST_F(OpeningsTest, SourceMayWaitAgain_WhenItsStartsWereDropped) {
@@ -926,7 +1010,8 @@ TEST_F(OpeningsTest, StartToBeTriedAgainCountsAsOneThatWaits) {
   could_not_run(1, kStart, true);
   forget_what_happened();
   knock(ssh);
-  EXPECT_THAT(happened(), ElementsAre("ssh: 1 knock refused: 16 commands of one source wait"));
+  EXPECT_THAT(happened(),
+              ElementsAre("ssh: 1 knock refused: too many commands of one source wait"));
 }
 
 TEST(OpeningsPlaces, FloodedDoorDelaysNoOtherDoor) {

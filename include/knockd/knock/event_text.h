@@ -45,7 +45,7 @@ std::string still_running_text();
 // Why a knock was refused.
 std::string too_many_open_text(size_t most);
 std::string too_many_waiting_text(size_t most);
-std::string too_many_of_source_text(size_t most);
+std::string too_many_of_source_text();
 std::string refused_line(std::string_view door, uint64_t knocks, std::string_view why);
 
 std::string running_line(std::string_view door, std::string_view command);

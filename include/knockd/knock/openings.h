@@ -36,20 +36,21 @@
 namespace knockd {
 
 struct OpeningLimits {
-  size_t own_places = 256;        // doors with a place of their own, for starts and again for stops
-  size_t shared_places = 32;      // further places, for starts and again for stops
-  size_t waiting_starts = 64;     // of one door
-  size_t waiting_of_source = 16;  // of these, from one source: others must find a place, too
+  size_t own_places = 256;    // doors with a place of their own, for starts and again for stops
+  size_t shared_places = 32;  // further places, for starts and again for stops
+  // Of one door. A source may have a quarter of the places that the others leave, at least one, so
+  // that one more always finds a place.
+  size_t waiting_starts = 64;
 };
 
 // A complete knock.
 struct CompleteKnock {
   std::shared_ptr<const Terms> terms;  // of the door, for this source
   IpAddress source;
-  std::string interface;      // of the last packet; may be empty
-  uint8_t stage = 1;          // knocks of the sequence
-  DoorNumber rule = kNoDoor;  // of the tracker: the door's one-time sequence
-  CodeTag code{};             // at a door with codes: the code and its user
+  std::string interface;          // of the last packet; may be empty
+  uint8_t stage = 1;              // knocks of the sequence
+  DoorNumber rule = kNoDoor;      // of the tracker: the door's one-time sequence
+  std::optional<CodeTag> code{};  // at a door with codes: the code and its user
   std::string user{};
   std::string gateway{};  // of the fleet, that was knocked at; empty: here
 };
@@ -159,6 +160,7 @@ class Openings {
     IpAddress source;
     std::string interface;
     RareText user;                 // the owner of the code
+    std::optional<CodeTag> code;   // with which it was opened here
     RareText gateway;              // that set the deadline; empty: opened here
     Instant deadline;              // of kStartRuns and kOpen
     Instant began;                 // its start command, if that runs
@@ -214,8 +216,9 @@ class Openings {
   ByHand open_at_once(const std::string& text, Instant now);
   std::vector<uint64_t> close(const Selection& selection, uint32_t user, const std::string& gateway,
                               Instant now);
-  std::string begin(const CompleteKnock& knock, Line& line);
-  std::string too_many(const CompleteKnock& knock, const Line& line) const;
+  enum class Asked : uint8_t { kByKnock, kByHand };  // by hand, or by a gateway
+  std::string begin(const CompleteKnock& knock, Line& line, Asked asked);
+  std::string too_many(const CompleteKnock& knock, const Line& line, Asked asked) const;
   void start_waits(const Opening& opening);
   void start_waits_no_more(const Opening& opening);
   void add(uint64_t id, const CompleteKnock& knock, Line& line);
@@ -225,6 +228,7 @@ class Openings {
   void refuse(const CompleteKnock& knock, const std::string& why, Instant now);
   void report_refused(std::string line);
   std::optional<uint64_t> renewable(uint64_t id) const;
+  std::optional<uint64_t> to_renew(uint64_t id) const;
   uint64_t proceed(uint64_t id, Instant now);
   void begin_recording(uint64_t id);
   void record(uint64_t id, bool is_new);
