@@ -16,7 +16,7 @@ import codes
 from codes import Users, computed, step_now
 from network import run
 from nftables import elements
-from test_control import KNOCK, LONG, Asked, door
+from test_control import KNOCK, LONG, Asked, door, ids
 from waiting import repeat_until, wait_until
 
 A, B = "198.51.100.1", "198.51.100.2"
@@ -101,10 +101,6 @@ class Fleet:
         self._following.close()
 
 
-def ids(openings):
-    return {opening["id"] for opening in openings}
-
-
 @pytest.fixture
 def asked(start, knockd, server, tmp_path):
     return Asked(start, knockd, server, tmp_path)
@@ -170,14 +166,18 @@ def test_a_local_opening_is_extended_and_taken_over_again(asked, join, frames, l
     own = fleet.wait_for("open")
     assert "fleet" not in own and "fleet" not in fleet.openings()[0]
     # An end that differs only by the delay of the request is not a later one.
-    repeat_until(lambda: fleet.does("fleet-open", "a", client.ipv4, LONG, "site-b"),
-                 lambda: len(fleet.of("open")) > 1, "it is lengthened", lambda: str(fleet.events))
-    longer = fleet.wait_for("open", 2)
+    def lengthened():
+        return [one for one in fleet.of("open") if "fleet" in one]
+
+    repeat_until(lambda: fleet.does("fleet-open", "a", client.ipv4, LONG, "site-b"), lengthened,
+                 "it is lengthened", lambda: str(fleet.events))
+    longer = lengthened()[0]
     assert (longer["id"], longer["fleet"], longer["renewed"]) == (own["id"], "site-b", True)
     assert longer["until"] > own["until"] and fleet.openings()[0]["fleet"] == "site-b"
 
     def taken_over():
-        return [one for one in fleet.of("open")[1:] if "fleet" not in one]
+        later = fleet.events[fleet.events.index(longer) + 1:]
+        return [one for one in later if one["event"] == "open" and "fleet" not in one]
 
     repeat_until(lambda: frames.knock(KNOCK), taken_over, "a knock here counts again",
                  lambda: str(fleet.events))

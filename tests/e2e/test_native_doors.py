@@ -465,9 +465,10 @@ def test_forged_knocks_fill_a_set_but_no_more(network, start):
     assert elements(network.server, "open4_32") == {}
 
 
-def test_sigterm_closes_thousands(network, start):
-    """They are closed in several turns."""
-    daemon = start(config("Max_Open = 5000", knocks="7000:udp", options="Log_Rate = 0"))
+def test_sigterm_closes_thousands_or_leaves_them_to_the_next_start(network, start):
+    """They are closed in several turns; a busy machine may have no time for all."""
+    text = config("Max_Open = 5000", knocks="7000:udp", options="Log_Rate = 0")
+    daemon = start(text)
     storm = Storm(network.client, network.server)
     numbers = itertools.count(1)
 
@@ -476,11 +477,20 @@ def test_sigterm_closes_thousands(network, start):
             storm.knock(source(next(numbers)), 7000)
         return len(daemon.matching("ssh: opened .*")) > 2500
 
+    def all_are_out(daemon):
+        left = elements(network.server, "open4_32")
+        told = daemon.matching(r"\d+ doors? could not be closed in time, the next start closes (?:it|them)")
+        assert bool(told) == bool(left), f"{len(left)} left, {told}"
+        if left:
+            next_one = start(text)
+            assert next_one.stop() == 0
+            return all_are_out(next_one)
+        return True
+
     wait_until(opened, "2,500 are in", daemon.report_end)
     storm.close()
     assert daemon.stop() == 0
-    assert elements(network.server, "open4_32") == {}
-    assert daemon.matching(".*could not be closed in time.*") == []
+    assert all_are_out(daemon)
 
 
 def test_two_doors_that_share_an_element(network, start, knock):
