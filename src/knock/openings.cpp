@@ -34,7 +34,7 @@ void Openings::take_up(const std::vector<OpenDoor>& doors, Instant now) {
     CompleteKnock knock{.terms = terms, .source = door.source, .interface = door.interface};
     knock.user = door.user;
     knock.gateway = door.gateway;
-    add(id, knock, line_of(door.door));
+    add(id, knock);
     --waiting_;
     ++open_;
     opening(id).state = State::kOpen;
@@ -49,10 +49,10 @@ void Openings::take_up(const std::vector<OpenDoor>& doors, Instant now) {
 
 void Openings::knocked(const CompleteKnock& knock, Instant now) {
   const Terms& terms = *knock.terms;
-  Line& line = line_of(terms.door);
+  DoorUse& door = use_of(terms.door);
   if (leaving_) return;
-  if (line.cooling_until && now < *line.cooling_until) return use_code(knock);
-  if (const std::string why = begin(knock, line, Asked::kByKnock); !why.empty()) {
+  if (door.is_cooling(now)) return use_code(knock);
+  if (const std::string why = begin(knock, Asked::kByKnock); !why.empty()) {
     use_code(knock);
     return refuse(knock, why, now);
   }
@@ -61,7 +61,7 @@ void Openings::knocked(const CompleteKnock& knock, Instant now) {
   std::get<Say>(actions_.back()).may_be_left_out = true;
   if (!knock.user.empty()) say(LogLevel::kNotice, opening(id), knock_of_text(knock.user));
   say(LogLevel::kNotice, opening(id), open_sesame_text());
-  if (terms.cooldown > Duration::zero()) line.cooling_until = now + terms.cooldown;
+  if (terms.cooldown > Duration::zero()) door.cool_until(now + terms.cooldown);
   if (!terms.one_time) {
     proceed(id, now);
     return;
@@ -81,15 +81,14 @@ void Openings::use_code(const CompleteKnock& knock) {
 Openings::ByHand Openings::open_by_hand(const CompleteKnock& knock, uint32_t user, Instant now) {
   if (leaving_) return {.refused = shutting_down_text()};
   if (knock.terms->start.empty() && !knock.terms->has_something_to_undo()) return {};
-  std::string refused = begin(knock, line_of(knock.terms->door), Asked::kByHand);
+  std::string refused = begin(knock, Asked::kByHand);
   if (!refused.empty()) return {.refused = std::move(refused)};
   return open_at_once(opened_by_hand_text(user), now);
 }
 
 Openings::ByHand Openings::open_by_gateway(const CompleteKnock& knock, Instant now) {
   if (leaving_) return {.refused = shutting_down_text()};
-  Line& line = line_of(knock.terms->door);
-  if (std::string why = begin(knock, line, Asked::kByHand); !why.empty()) {
+  if (std::string why = begin(knock, Asked::kByHand); !why.empty()) {
     refuse(knock, why, now);
     return {.refused = std::move(why)};
   }
@@ -112,41 +111,25 @@ Openings::ByHand Openings::open_at_once(const std::string& text, Instant now) {
 }
 
 // Adds an opening with the last id. Returns why not if there are too many.
-std::string Openings::begin(const CompleteKnock& knock, Line& line, Asked asked) {
+std::string Openings::begin(const CompleteKnock& knock, Asked asked) {
   const uint64_t id = ++last_id_;
-  add(id, knock, line);
+  add(id, knock);
   if (to_renew(id)) return {};
-  std::string why = too_many(knock, line, asked);
+  std::string why = too_many(knock, asked);
   if (!why.empty()) remove(id);
   return why;
 }
 
 // Why a limit refuses the opening that was added last; empty if none does.
-std::string Openings::too_many(const CompleteKnock& knock, const Line& line, Asked asked) const {
+std::string Openings::too_many(const CompleteKnock& knock, Asked asked) {
   const Terms& terms = *knock.terms;
-  if (terms.has_something_to_undo() && line.open > terms.max_open) {
-    return too_many_open_text(terms.max_open);
-  }
-  if (terms.start.empty()) return {};
-  if (line.starts > limits_.waiting_starts) return too_many_waiting_text(limits_.waiting_starts);
-  if (asked == Asked::kByHand) return {};  // that is no flood
-  const size_t own = line.starts_of.at(knock.source);
-  const size_t left_by_others = limits_.waiting_starts - (line.starts - own);
-  return own > std::max<size_t>(left_by_others / 4, 1) ? too_many_of_source_text() : "";
-}
-
-// The number of starts that have not begun is kept for each door, and for each source there.
-void Openings::start_waits(const Opening& opening) {
-  Line& line = line_of(opening.terms->door);
-  ++line.starts;
-  ++line.starts_of[opening.source];
-}
-
-void Openings::start_waits_no_more(const Opening& opening) {
-  Line& line = line_of(opening.terms->door);
-  --line.starts;
-  const auto of_source = line.starts_of.find(opening.source);
-  if (--of_source->second == 0) line.starts_of.erase(of_source);
+  const DoorUse& door = use_of(terms.door);
+  std::string why;
+  if (terms.has_something_to_undo()) why = door.too_many_open(terms.max_open);
+  if (!why.empty() || terms.start.empty()) return why;
+  why = door.too_many_starts(limits_.waiting_starts);
+  if (!why.empty() || asked == Asked::kByHand) return why;  // that is no flood
+  return door.too_many_starts_of(knock.source, limits_.waiting_starts);
 }
 
 std::vector<uint64_t> Openings::close_by_hand(const Selection& selection, uint32_t user,
@@ -204,7 +187,7 @@ void Openings::run(const std::string& name, const std::string& command, Instant 
   terms->door = name;
   terms->start = command;
   const uint64_t id = ++last_id_;
-  add(id, {terms, {}, {}}, line_of(name));
+  add(id, {terms, {}, {}});
   opening(id).is_knock = false;
   opening(id).state = State::kStartWaits;
   arrange(id);
@@ -410,7 +393,8 @@ bool Openings::shut_down(bool close, Instant now, size_t most) {
 
 // --- Small parts ---------------------------------------------------------------------------------
 
-void Openings::add(uint64_t id, const CompleteKnock& knock, Line& line) {
+void Openings::add(uint64_t id, const CompleteKnock& knock) {
+  DoorUse& door = use_of(knock.terms->door);
   Opening& added = openings_[id];
   added.terms = knock.terms;
   added.source = knock.source;
@@ -419,21 +403,21 @@ void Openings::add(uint64_t id, const CompleteKnock& knock, Line& line) {
   added.code = knock.code;
   added.gateway = knock.gateway;
   added.is_of_fleet = !knock.gateway.empty();
-  added.line = line.number;
+  added.line = door.line();
   lanes_.add(lane_of(added), added.part, id);
-  if (added.has_start()) start_waits(added);
+  if (added.has_start()) door.add_start(added.source);
   ++waiting_;
-  if (added.has_something_to_undo()) ++line.open;
+  if (added.has_something_to_undo()) door.add_opening();
 }
 
 void Openings::remove(uint64_t id) {
   const Opening& gone = opening(id);
-  Line& line = line_of(gone.terms->door);
+  DoorUse& door = use_of(gone.terms->door);
   if (gone.has_not_begun()) {
-    if (gone.has_start()) start_waits_no_more(gone);
+    if (gone.has_start()) door.remove_start(gone.source);
     --waiting_;
   }
-  if (gone.has_something_to_undo()) --line.open;
+  if (gone.has_something_to_undo()) door.remove_opening();
   set_alarm(id, std::nullopt);
   lanes_.remove(lane_of(gone), gone.part, id);
   openings_.erase(id);
@@ -501,10 +485,8 @@ OpenDoor Openings::open_door(uint64_t id, const Opening& opening) {
           opening.terms->admission ? OpenDoor().prefix : opening.terms->prefix};
 }
 
-Openings::Line& Openings::line_of(const std::string& door) {
-  Line& line = lines_[door];
-  if (line.number == 0) line.number = static_cast<LineNumber>(lines_.size());
-  return line;
+DoorUse& Openings::use_of(const std::string& door) {
+  return doors_.try_emplace(door, static_cast<LineNumber>(doors_.size() + 1)).first->second;
 }
 
 // To be called after each change that affects the part of the lane for an opening.

@@ -133,8 +133,8 @@ void Openings::run_what_can(Instant now) {
 void Openings::report_stuck() {
   stuck_reported_ = true;
   const CommandQueue& queue = stops_.waiting() != 0 ? stops_ : starts_;
-  for (const auto& [door, line] : lines_) {
-    if (line.number != queue.next_line()) continue;
+  for (const auto& [door, use] : doors_) {
+    if (use.line() != queue.next_line()) continue;
     actions_.emplace_back(
         Say{LogLevel::kWarning, {}, stuck_line(door, queue.running(), kStuckAfter)});
   }
@@ -155,7 +155,7 @@ void Openings::start_begins(uint64_t id, Instant now) {
   starting.start_runs = starting.holds_lane = true;
   arrange(id);
   starting.began = now;
-  start_waits_no_more(starting);
+  use_of(terms.door).remove_start(starting.source);
   --waiting_;
   if (starting.has_something_to_undo()) {
     // An opening of the fleet ends everywhere at once.
@@ -279,7 +279,7 @@ void Openings::could_not_run(uint64_t id, CommandKind kind, std::string_view rea
     starts_.give_back(failed.line);
     failed.state = State::kStartWaits;
     failed.start_runs = false;
-    start_waits(failed);
+    use_of(failed.terms->door).add_start(failed.source);
   }
   arrange(id);
   const Duration pause = kFirstPause * (1 << failed.tries);

@@ -29,6 +29,7 @@
 #include "knockd/base/rare_text.h"
 #include "knockd/knock/action.h"
 #include "knockd/knock/command_queue.h"
+#include "knockd/knock/door_use.h"
 #include "knockd/knock/lanes.h"
 #include "knockd/knock/opening.h"
 #include "knockd/knock/refused_knocks.h"
@@ -36,11 +37,9 @@
 namespace knockd {
 
 struct OpeningLimits {
-  size_t own_places = 256;    // doors with a place of their own, for starts and again for stops
-  size_t shared_places = 32;  // further places, for starts and again for stops
-  // Of one door. A source may have a quarter of the places that the others leave, at least one, so
-  // that one more always finds a place.
-  size_t waiting_starts = 64;
+  size_t own_places = 256;     // doors with a place of their own, for starts and again for stops
+  size_t shared_places = 32;   // further places, for starts and again for stops
+  size_t waiting_starts = 64;  // of one door
 };
 
 // A complete knock.
@@ -199,17 +198,9 @@ class Openings {
     uint8_t prefix() const { return terms->admission ? terms->admission->prefix : terms->prefix; }
     bool is_on_disk() const { return state >= State::kRecording && has_something_to_undo(); }
   };
-  // A door, by its name: openings outlast configurations.
-  struct Line {
-    LineNumber number = 0;
-    size_t open = 0;                        // openings with something to undo
-    size_t starts = 0;                      // not begun
-    std::map<IpAddress, size_t> starts_of;  // the same by source, without zeros
-    std::optional<Instant> cooling_until;
-  };
   static Lane lane_of(const Opening& opening) { return {opening.line, opening.source}; }
   static OpenDoor open_door(uint64_t id, const Opening& opening);
-  Line& line_of(const std::string& door);
+  DoorUse& use_of(const std::string& door);
   Opening& opening(uint64_t id) { return openings_.at(id); }
   void arrange(uint64_t id);
 
@@ -217,11 +208,9 @@ class Openings {
   std::vector<uint64_t> close(const Selection& selection, uint32_t user, const std::string& gateway,
                               Instant now);
   enum class Asked : uint8_t { kByKnock, kByHand };  // by hand, or by a gateway
-  std::string begin(const CompleteKnock& knock, Line& line, Asked asked);
-  std::string too_many(const CompleteKnock& knock, const Line& line, Asked asked) const;
-  void start_waits(const Opening& opening);
-  void start_waits_no_more(const Opening& opening);
-  void add(uint64_t id, const CompleteKnock& knock, Line& line);
+  std::string begin(const CompleteKnock& knock, Asked asked);
+  std::string too_many(const CompleteKnock& knock, Asked asked);
+  void add(uint64_t id, const CompleteKnock& knock);
   void remove(uint64_t id);
   void drop(uint64_t id);
   void use_code(const CompleteKnock& knock);
@@ -260,7 +249,7 @@ class Openings {
   void say(LogLevel level, const Opening& opening, const std::string& text);
 
   const OpeningLimits limits_;
-  std::map<std::string, Line> lines_;
+  std::map<std::string, DoorUse> doors_;  // by name, because openings outlast configurations
   std::map<uint64_t, Opening> openings_;
   uint64_t next_to_close_ = 0;  // at a shutdown
   Lanes lanes_;
