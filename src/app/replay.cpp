@@ -251,7 +251,7 @@ class Replay : TrackerSink {
 
   void carry_out(const RunCommand& run) {
     print(would_run_line(run.door, run.command));
-    openings_.ended(run.opening, run.kind, now_);
+    openings_.ended(run.opening, run.kind, false, now_);
   }
 
   void tell_left_out() {

@@ -152,7 +152,7 @@ bool DoorKeeper::child_ended(pid_t pid, int status) {
   const auto ended = commands_.child_ended(pid, status);
   if (!ended) return false;
   report_end(*ended);
-  openings_.ended(ended->opening, ended->kind, loop_.now());
+  openings_.ended(ended->opening, ended->kind, !ended->failure.empty(), loop_.now());
   carry_out();
   return true;
 }

@@ -29,7 +29,7 @@ std::string DoorUse::too_many_starts(size_t most) const {
 std::string DoorUse::too_many_starts_of(const IpAddress& source, size_t most) const {
   const size_t own = starts_of_.at(source);
   const size_t of_others = starts_ - own;
-  const size_t left = most - std::min(of_others, most);
+  const size_t left = most - std::min(of_others, most);  // those tried again may be more
   return own > std::max<size_t>(left / 4, 1) ? too_many_of_source_text() : "";
 }
 

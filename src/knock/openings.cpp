@@ -81,14 +81,14 @@ void Openings::use_code(const CompleteKnock& knock) {
 Openings::ByHand Openings::open_by_hand(const CompleteKnock& knock, uint32_t user, Instant now) {
   if (leaving_) return {.refused = shutting_down_text()};
   if (knock.terms->start.empty() && !knock.terms->has_something_to_undo()) return {};
-  std::string refused = begin(knock, Asked::kByHand);
+  std::string refused = begin(knock, Asked::kOnRequest);
   if (!refused.empty()) return {.refused = std::move(refused)};
   return open_at_once(opened_by_hand_text(user), now);
 }
 
 Openings::ByHand Openings::open_by_gateway(const CompleteKnock& knock, Instant now) {
   if (leaving_) return {.refused = shutting_down_text()};
-  if (std::string why = begin(knock, Asked::kByHand); !why.empty()) {
+  if (std::string why = begin(knock, Asked::kOnRequest); !why.empty()) {
     refuse(knock, why, now);
     return {.refused = std::move(why)};
   }
@@ -114,21 +114,22 @@ Openings::ByHand Openings::open_at_once(const std::string& text, Instant now) {
 std::string Openings::begin(const CompleteKnock& knock, Asked asked) {
   const uint64_t id = ++last_id_;
   add(id, knock);
-  if (to_renew(id)) return {};
+  if (renewable(id)) return {};
   std::string why = too_many(knock, asked);
   if (!why.empty()) remove(id);
   return why;
 }
 
 // Why a limit refuses the opening that was added last; empty if none does.
-std::string Openings::too_many(const CompleteKnock& knock, Asked asked) {
+std::string Openings::too_many(const CompleteKnock& knock, Asked asked) const {
   const Terms& terms = *knock.terms;
-  const DoorUse& door = use_of(terms.door);
+  const DoorUse& door = doors_.at(terms.door);
   std::string why;
   if (terms.has_something_to_undo()) why = door.too_many_open(terms.max_open);
   if (!why.empty() || terms.start.empty()) return why;
   why = door.too_many_starts(limits_.waiting_starts);
-  if (!why.empty() || asked == Asked::kByHand) return why;  // that is no flood
+  // A request by hand is one; gateways ask once for each opening.
+  if (!why.empty() || asked == Asked::kOnRequest) return why;
   return door.too_many_starts_of(knock.source, limits_.waiting_starts);
 }
 
@@ -208,7 +209,7 @@ void Openings::sequence_used(uint64_t id, bool used, Instant now) {
 uint64_t Openings::proceed(uint64_t id, Instant now) {
   Opening& fresh = opening(id);
   const Terms& terms = *fresh.terms;
-  const auto older = to_renew(id);
+  const auto older = renewable(id);
   if (!older) {
     if (!fresh.has_start() && !fresh.has_something_to_undo()) {
       remove(id);
@@ -251,11 +252,22 @@ void Openings::begin_recording(uint64_t id) {
   record(id, true);
 }
 
-// The youngest opening of the same door and source whose time is not over (for a gateway: the one
-// that lasts longest); nothing for a door with nothing to undo.
+// Whether this knock has the code and the commands of an opening. Of a code the number of its user
+// does not count, because it changes with the configuration.
+bool Openings::is_repeated(const Opening& opening, const Opening& knocking) {
+  return opening.code && knocking.code && opening.code->step == knocking.code->step &&
+         opening.user.get() == knocking.user.get() &&
+         opening.terms->start == knocking.terms->start && !opening.start_failed;
+}
+
+// The opening that a knock renews instead of adding one: the youngest of the same door and source
+// whose time is not over (for a gateway: the one that lasts longest). With Reknock = run that is
+// only one with the same code: packets get lost, so a used code may be repeated, but who replays
+// it must not fill the door. Nothing for a door with nothing to undo.
 std::optional<uint64_t> Openings::renewable(uint64_t id) const {
   const Opening& knocking = openings_.at(id);
-  if (!knocking.has_something_to_undo()) return std::nullopt;
+  const bool runs = knocking.terms->reknock == Reknock::kRun;
+  if (!knocking.has_something_to_undo() || (runs && !knocking.code)) return std::nullopt;
   const Lane lane = lane_of(knocking);
   const bool by_age = knocking.gateway.empty();
   std::optional<uint64_t> youngest;
@@ -265,23 +277,14 @@ std::optional<uint64_t> Openings::renewable(uint64_t id) const {
       const Opening& older = openings_.at(candidate);
       if (!by_age && youngest && older.deadline <= openings_.at(*youngest).deadline) return true;
       if (older.is_open() && !older.by_hand && older.state > State::kAdmitting &&
-          older.terms->admission == knocking.terms->admission) {
+          older.terms->admission == knocking.terms->admission &&
+          (!runs || is_repeated(older, knocking))) {
         youngest = candidate;
       }
       return true;
     });
   }
   return youngest;
-}
-
-// The opening that this knock renews instead of adding one. At a door with Reknock = run that is
-// only one with the same code: who repeats a used code must not fill the door.
-std::optional<uint64_t> Openings::to_renew(uint64_t id) const {
-  const Opening& knocking = openings_.at(id);
-  const bool runs = knocking.terms->reknock == Reknock::kRun;
-  if (runs && !knocking.code) return std::nullopt;
-  const auto older = renewable(id);
-  return older && runs && openings_.at(*older).code != knocking.code ? std::nullopt : older;
 }
 
 void Openings::refuse(const CompleteKnock& knock, const std::string& why, Instant now) {

@@ -191,23 +191,24 @@ void Openings::stop_begins(uint64_t id) {
                                    stopping.tries != 0, stopping.user.get()});
 }
 
-void Openings::ended(uint64_t id, CommandKind kind, Instant now) {
+void Openings::ended(uint64_t id, CommandKind kind, bool failed, Instant now) {
   // The ended process leaves room for another: a waiting stop gets it before any start.
   if (!lacking_.empty()) {
     const uint64_t stop = *lacking_.begin();
     set_alarm(stop, std::nullopt);
     offer(lane_of(opening(stop)));
   }
-  is_over(id, kind, now);
+  is_over(id, kind, failed, now);
 }
 
 // Handles a command that has ended or can never run.
-void Openings::is_over(uint64_t id, CommandKind kind, Instant now) {
+void Openings::is_over(uint64_t id, CommandKind kind, bool failed, Instant now) {
   Opening& running = opening(id);
   const Lane lane = lane_of(running);
   // A stop that waits for its next try keeps waiting when its start ends.
   if (kind == CommandKind::kStop || running.state == State::kStartRuns) running.tries = 0;
   if (kind == CommandKind::kStart) {
+    running.start_failed = failed;
     if (std::exchange(running.overtaken, false)) {
       --overtaken_;
     } else {
@@ -267,7 +268,7 @@ void Openings::could_not_run(uint64_t id, CommandKind kind, std::string_view rea
         Say{LogLevel::kError, {}, could_not_run_line(failed.terms->door, reason, again)});
   }
   const bool overtaken = kind == CommandKind::kStart && failed.state > State::kStopWaits;
-  if (!again || overtaken) return is_over(id, kind, now);
+  if (!again || overtaken) return is_over(id, kind, true, now);
   const Lane lane = lane_of(failed);
   if (failed.state != State::kStopWaits) ++waiting_;  // else its stop waits already
   failed.holds_lane = false;

@@ -58,8 +58,8 @@ class OpeningsTest : public testing::Test {
   void let_in(uint64_t opening) { openings_.admitted(opening, true); }
   // Everything is on disk.
   void sync() { openings_.recorded(now()); }
-  void start_ends(uint64_t opening) { openings_.ended(opening, CommandKind::kStart, now()); }
-  void stop_ends(uint64_t opening) { openings_.ended(opening, CommandKind::kStop, now()); }
+  void start_ends(uint64_t opening) { openings_.ended(opening, CommandKind::kStart, false, now()); }
+  void stop_ends(uint64_t opening) { openings_.ended(opening, CommandKind::kStop, false, now()); }
   void could_not_run(uint64_t opening, CommandKind kind, bool again) {
     openings_.could_not_run(
         opening, kind, again ? "Cannot allocate memory" : "Argument list too long", again, now());

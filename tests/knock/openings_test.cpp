@@ -234,10 +234,11 @@ TEST_F(OpeningsTest, UserOfACodeIsLoggedBeforeOpening_AndReportedToFollowers) {
 class CodeAtADoor : public OpeningsTest {
  protected:
   // A complete knock with the code of this step, which may be used.
-  void knock_with(uint16_t step, const std::shared_ptr<const Terms>& door) {
+  void knock_with(uint16_t step, const std::shared_ptr<const Terms>& door,
+                  const char* user = "alice", uint16_t number = 0) {
     CompleteKnock knock{door, *IpAddress::parse(kAlice), "eth0", 3};
-    knock.user = "alice";
-    knock.code = CodeTag{0, step};
+    knock.user = user;
+    knock.code = CodeTag{number, step};
     openings_.knocked(knock, now());
     openings_.sequence_used(++last_, true, now());
   }
@@ -266,6 +267,51 @@ TEST_F(CodeAtADoor, RepeatedCodeRenewsItsOpening_EvenWhereEachKnockRunsTheComman
   EXPECT_EQ(openings_.open(), 2u) << "another code";
   knock_with(10, ssh);
   EXPECT_EQ(openings_.open(), 2u);
+}
+
+TEST_F(CodeAtADoor, CodesOfTwoUsersBehindOneAddress_RepeatedInTurn_HaveOneOpeningEach) {
+  const auto ssh = code_door(Reknock::kRun);
+  for (int i = 0; i < 3; ++i) {
+    knock_with(9, ssh, "alice", 0);
+    knock_with(9, ssh, "bob", 1);
+    sync();
+  }
+  EXPECT_EQ(openings_.open(), 2u);
+}
+
+TEST_F(CodeAtADoor, UserIsRecognized_WhenAReloadHasNumberedTheUsersAnew) {
+  const auto ssh = code_door(Reknock::kRun);
+  knock_with(9, ssh, "alice", 0);
+  sync();
+  knock_with(9, ssh, "alice", 1);
+  EXPECT_EQ(openings_.open(), 1u);
+  knock_with(9, ssh, "bob", 0);
+  EXPECT_EQ(openings_.open(), 2u);
+}
+
+TEST_F(CodeAtADoor, RepeatedCodeRunsAnotherCommandOfADoorOfTheSameName) {
+  knock_with(9, code_door(Reknock::kRun));
+  sync();
+  knock_with(9, door("ssh", [](Terms& terms) {
+               terms.one_time = true;
+               terms.start = "another";
+             }));
+  EXPECT_EQ(openings_.open(), 2u);
+}
+
+TEST_F(CodeAtADoor, RepeatedCodeRunsTheCommandAgain_WhenItFailed) {
+  const auto ssh = code_door(Reknock::kRun);
+  knock_with(9, ssh);
+  sync();
+  openings_.ended(1, CommandKind::kStart, true, now());
+  forget_what_happened();
+  knock_with(9, ssh);
+  sync();
+  EXPECT_THAT(commands(), ElementsAre("run 2: open 192.0.2.7 (ssh, eth0)"));
+  could_not_run(2, kStart, false);
+  knock_with(9, ssh);
+  sync();
+  EXPECT_THAT(commands(), ElementsAre("run 3: open 192.0.2.7 (ssh, eth0)"));
 }
 
 TEST_F(CodeAtADoor, RepeatedCodeIsNotRefused_WhereTheDoorIsFull) {

@@ -338,7 +338,7 @@ void World::end(size_t number) {
     }
   }
   last_end_ = now_;  // there is room for a stop that lacked a process
-  machine_->ended(process.opening, process.kind, now_);
+  machine_->ended(process.opening, process.kind, false, now_);
   carry_out();
 }
 

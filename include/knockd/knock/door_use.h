@@ -27,7 +27,7 @@ class DoorUse {
   void add_start(const IpAddress& source);
   // REQUIRES: it was added.
   void remove_start(const IpAddress& source);
-  // The number of sources with such starts.
+  // The number of sources with such starts, for tests.
   size_t starting_sources() const { return starts_of_.size(); }
 
   void cool_until(Instant end) { cooling_until_ = end; }
@@ -37,7 +37,7 @@ class DoorUse {
   std::string too_many_open(size_t most) const;
   std::string too_many_starts(size_t most) const;
   // A source may have a quarter of the places that the others leave, at least one. So one source
-  // never takes all, and four do not either.
+  // never takes all, and four do not either. REQUIRES: a start of this source was added.
   std::string too_many_starts_of(const IpAddress& source, size_t most) const;
 
  private:

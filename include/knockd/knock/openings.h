@@ -96,7 +96,8 @@ class Openings {
   void admitted(uint64_t opening, bool in);
   // All records are on disk, or could not be written.
   void recorded(Instant now);
-  void ended(uint64_t opening, CommandKind kind, Instant now);
+  // `failed`: its status was not 0.
+  void ended(uint64_t opening, CommandKind kind, bool failed, Instant now);
   // `reason` is the system's. `again`: a lack of processes or memory, so a retry may succeed.
   void could_not_run(uint64_t opening, CommandKind kind, std::string_view reason, bool again,
                      Instant now);
@@ -169,9 +170,10 @@ class Openings {
     State state = State::kUsing;
     Part part = Part::kRest;  // its part of the lane
     Why why = Why::kTimeout;
-    uint8_t tries = 0;           // failures in a row to run its command
-    bool queued = false;         // in starts_ or stops_, by its state
-    bool start_runs = false;     // its start command is running, overtaken or not
+    uint8_t tries = 0;        // failures in a row to run its command
+    bool queued = false;      // in starts_ or stops_, by its state
+    bool start_runs = false;  // its start command is running, overtaken or not
+    bool start_failed = false;
     bool holds_lane = false;     // its command runs and was not overtaken
     bool overtaken = false;      // its start command runs without a place
     bool stop_again = false;     // its overtaken start ended while the stop ran
@@ -207,17 +209,17 @@ class Openings {
   ByHand open_at_once(const std::string& text, Instant now);
   std::vector<uint64_t> close(const Selection& selection, uint32_t user, const std::string& gateway,
                               Instant now);
-  enum class Asked : uint8_t { kByKnock, kByHand };  // by hand, or by a gateway
+  enum class Asked : uint8_t { kByKnock, kOnRequest };  // of a person or gateway
   std::string begin(const CompleteKnock& knock, Asked asked);
-  std::string too_many(const CompleteKnock& knock, Asked asked);
+  std::string too_many(const CompleteKnock& knock, Asked asked) const;
   void add(uint64_t id, const CompleteKnock& knock);
   void remove(uint64_t id);
   void drop(uint64_t id);
   void use_code(const CompleteKnock& knock);
   void refuse(const CompleteKnock& knock, const std::string& why, Instant now);
   void report_refused(std::string line);
+  static bool is_repeated(const Opening& opening, const Opening& knocking);
   std::optional<uint64_t> renewable(uint64_t id) const;
-  std::optional<uint64_t> to_renew(uint64_t id) const;
   uint64_t proceed(uint64_t id, Instant now);
   void begin_recording(uint64_t id);
   void record(uint64_t id, bool is_new);
@@ -243,7 +245,7 @@ class Openings {
   void report_stuck();
   void start_begins(uint64_t id, Instant now);
   void stop_begins(uint64_t id);
-  void is_over(uint64_t id, CommandKind kind, Instant now);
+  void is_over(uint64_t id, CommandKind kind, bool failed, Instant now);
   void start_ended(uint64_t id, Instant now);
   void stop_ended(uint64_t id, Instant now);
   void say(LogLevel level, const Opening& opening, const std::string& text);
