@@ -13,6 +13,7 @@ import pytest
 import machine
 from daemon import Ledger
 from network import Network
+from waiting import wait_until
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 TEST_SECONDS = 120  # the test process ends a hung test after this time; a file may override it
@@ -100,4 +101,9 @@ def public_folder():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="kn-e2e-"))
     folder.chmod(0o777)
     yield folder
-    shutil.rmtree(folder)
+
+    def removed():  # a command may outlive its daemon, and still write
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+    wait_until(removed, f"{folder} is removed")
