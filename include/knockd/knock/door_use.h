@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <map>
-#include <optional>
 #include <string>
 
 #include "knockd/base/clock.h"
@@ -31,7 +30,7 @@ class DoorUse {
   size_t starting_sources() const { return starts_of_.size(); }
 
   void cool_until(Instant end) { cooling_until_ = end; }
-  bool is_cooling(Instant now) const { return cooling_until_ && now < *cooling_until_; }
+  bool is_cooling(Instant now) const { return now < cooling_until_; }
 
   // Why the opening or start that was added last is one too many; empty if it is not.
   std::string too_many_open(size_t most) const;
@@ -45,7 +44,7 @@ class DoorUse {
   size_t open_ = 0;
   size_t starts_ = 0;
   std::map<IpAddress, size_t> starts_of_;  // without zeros: sources may be forged
-  std::optional<Instant> cooling_until_;
+  Instant cooling_until_ = Instant::min();
 };
 
 }  // namespace knockd
