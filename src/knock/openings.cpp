@@ -128,7 +128,7 @@ std::string Openings::too_many(const CompleteKnock& knock, Asked asked) const {
   if (terms.has_something_to_undo()) why = door.too_many_open(terms.max_open);
   if (!why.empty() || terms.start.empty()) return why;
   why = door.too_many_starts(limits_.waiting_starts);
-  // A request by hand is one; gateways ask once for each opening.
+  // A person asks once, and so do gateways for each opening.
   if (!why.empty() || asked == Asked::kOnRequest) return why;
   return door.too_many_starts_of(knock.source, limits_.waiting_starts);
 }
