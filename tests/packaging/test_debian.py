@@ -244,12 +244,19 @@ def test_removal_stops_and_keeps_the_settings(with_door, client):
     assert not debian.exists("/usr/sbin/knockd")
 
 
+def assert_closed(debian, client):
+    """A removal runs the stop command again if it has not seen it end, on a busy machine."""
+    opened, *closed = debian.ledger()
+    assert opened == f"opened {client.ipv4}"
+    assert set(closed) == {f"closed {client.ipv4}"}
+
+
 @pytest.mark.parametrize("action", ["--remove", "--purge"])
 def test_removal_closes_doors_even_with_shutdown_keep(with_door, client, action):
     """With Shutdown = keep they would wait for a next start that never comes."""
     debian = with_door("Shutdown = keep")
     debian.run("dpkg", action, "knockd")
-    assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
+    assert_closed(debian, client)
     assert debian.run("find", "/tmp", "-name", "tmp.*").stdout == ""
 
 
@@ -264,7 +271,7 @@ def test_removal_closes_doors_that_a_dead_daemon_has_left(with_door, client):
     debian.run("mv", "/var/lib/knockd/open-doors", "/root/open")
     debian.write("/etc/default/knockd", 'KNOCKD_OPTS="-v -c /etc/other.conf -i eth0"\n')
     debian.run("dpkg", "--remove", "knockd")
-    assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
+    assert_closed(debian, client)
 
 
 @pytest.mark.parametrize("options", ["-vc /etc/other.conf", "-v --conf /etc/other.conf -i eth0"])
@@ -275,7 +282,7 @@ def test_removal_finds_the_configuration_in_any_form_of_the_option(with_door, cl
     debian.run("mv", "/var/lib/knockd/open-doors", "/root/open")
     debian.write("/etc/default/knockd", f'KNOCKD_OPTS="{options}"\n')
     debian.run("dpkg", "--remove", "knockd")
-    assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
+    assert_closed(debian, client)
 
 
 @pytest.mark.parametrize("options", ["", "StateFile = /root/open\n"])
@@ -283,7 +290,7 @@ def test_removal_closes_doors_with_a_changed_configuration(with_door, client, op
     debian = with_door("Shutdown = keep\n" + options)
     debian.write("/etc/knockd.conf", f"[options]\n{options}[ssh]\nSequence = many\n")
     debian.run("dpkg", "--remove", "knockd")
-    assert debian.ledger() == [f"opened {client.ipv4}", f"closed {client.ipv4}"]
+    assert_closed(debian, client)
 
 
 def test_removal_retries_doors_that_could_not_be_closed_in_time(with_door, server, client):
