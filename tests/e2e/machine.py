@@ -5,6 +5,7 @@ default paths takes up no opening of the machine's own knockd and leaves it none
 namespaces and rules of the tests are gone with their last process, however it ended. /etc, /var/log
 and /var/spool are read-only."""
 
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -80,21 +81,27 @@ def forget_daemons():
         shutil.rmtree(place, ignore_errors=True)
 
 
+def processes_in(network):
+    """The pids of all processes in a network namespace, given by its stat()."""
+    found = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if os.path.samestat(os.stat(process / "ns/net"), network):
+                found.append(int(process.name))
+    return found
+
+
 def left_behind():
     """Each process, namespace, interface and rule, one a line, that tests have not removed."""
     def output(*argv):
         return subprocess.run(argv, check=True, timeout=30, capture_output=True,
                               text=True).stdout.splitlines()
 
-    here = os.stat("/proc/self/ns/net")
     found = []
-    for process in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            if (process.name != str(os.getpid())
-                    and os.path.samestat(os.stat(process / "ns/net"), here)):
-                found.append((process / "cmdline").read_text().replace("\0", " "))
-        except OSError:  # it has just ended
-            pass
+    for pid in processes_in(os.stat("/proc/self/ns/net")):
+        with contextlib.suppress(OSError):  # it has just ended
+            if pid != os.getpid():
+                found.append(pathlib.Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "))
     found += output("ip", "netns", "list")
     found += [line for line in output("ip", "-o", "link") if ": lo:" not in line]
     return found + output("nft", "list", "ruleset")

@@ -67,7 +67,7 @@ class Scan:
 
     def __init__(self, host, address, *commands):
         self._host = host
-        self._before = self._sent()
+        self._before = self._host.packets_sent()
         self._processes = [
             host.start(*command, address, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
             for command in commands]
@@ -79,11 +79,7 @@ class Scan:
         """Returns the number of packets sent."""
         for process in self._processes:
             process.wait()
-        return self._sent() - self._before
-
-    def _sent(self):
-        counter = "/sys/class/net/eth0/statistics/tx_packets"
-        return int(self._host.run("cat", counter).stdout)
+        return self._host.packets_sent() - self._before
 
 
 class House:

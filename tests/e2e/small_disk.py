@@ -8,7 +8,7 @@ from network import run
 
 @pytest.fixture
 def tmpfs(tmp_path):
-    """A new small file system; remount(options) changes it."""
+    """A new small file system."""
     folder = tmp_path / "tmpfs"
     folder.mkdir()
     run("mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "none", str(folder))

@@ -20,6 +20,7 @@ from scapy.utils import wrpcap
 
 import senders
 from daemon import Daemon
+from network import OWN_MOUNTS
 from waiting import repeat_until, wait_until
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
@@ -28,9 +29,8 @@ DOOR = "[a]\nsequence = 7000,8000,9000\ntcpflags = syn\ncommand = {command}\n"
 LEAVES_WITHIN = 15
 
 
-# Configurations without a StateFile must not find the doors of this machine. `ip netns exec` has
-# made a mount namespace.
-OWN_STATE = ["sh", "-c", 'mkdir -p /var/lib/knockd && mount -t tmpfs none /var/lib/knockd && exec "$@"',
+# Configurations without a StateFile must not find the doors of this machine.
+OWN_STATE = [*OWN_MOUNTS, "sh", "-c", 'mkdir -p /var/lib/knockd && mount -t tmpfs none /var/lib/knockd && exec "$@"',
              "sh"]
 
 
@@ -573,9 +573,8 @@ def test_d_returns_when_it_waits_for_an_interface(background, config_file, tmp_p
 # --- names in the log
 
 def with_file(ours, theirs):
-    """The prefix that replaces one file by another for this daemon only: `ip netns exec` has given
-    it its own mounts."""
-    return ["sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', ours, theirs]
+    """The prefix that replaces one file by another for this daemon only."""
+    return [*OWN_MOUNTS, "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', ours, theirs]
 
 
 def dropped(host):

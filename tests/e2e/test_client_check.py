@@ -13,6 +13,7 @@ from scapy.layers.l2 import Ether
 
 from client_fixtures import (  # noqa: F401: fixtures
     SECRET, SEQUENCE, door, guarded, knock, open_command, start_daemon)
+from network import OWN_MOUNTS
 from senders import Frames
 from waiting import wait_until
 
@@ -211,7 +212,7 @@ def both_families(server, tmp_path):
     """A command prefix under which the name `server.test` has the server's two addresses."""
     hosts = tmp_path / "hosts"
     hosts.write_text(f"{server.ipv4} server.test\n{server.ipv6} server.test\n")
-    return ["unshare", "-m", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh"]
+    return [*OWN_MOUNTS, "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh"]
 
 
 @pytest.mark.parametrize("option", [[], ["-4"], ["-6"]], ids=["any", "v4", "v6"])

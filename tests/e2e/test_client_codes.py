@@ -12,6 +12,7 @@ from scapy.layers.inet import TCP, UDP
 
 import codes as oath
 from client_fixtures import capture, knock  # noqa: F401: fixtures
+from network import OWN_MOUNTS
 from waiting import wait_until
 from wall_clock import WallClock
 
@@ -224,7 +225,7 @@ def test_three_lines_of_shell_are_a_client(in_a_step, client, server, tmp_path, 
     script = tmp_path / "client"
     script.write_text(shell_client())
     step, ports = in_a_step(lambda: client.run(
-        "unshare", "--mount", "--propagation", "private", "sh", "-c",
+        *OWN_MOUNTS, "sh", "-c",
         'mount --bind "$HOME/hosts" /etc/hosts && exec "$@"', "sh", *shell, script,
         env={"HOME": str(tmp_path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, check=False))
     assert ports == [7000, *computed(step)]

@@ -168,12 +168,9 @@ def test_interface_is_used(sent, client, server, knock_binary):
     client.run("ip", "addr", "add", "198.51.100.1/24", "dev", "elsewhere")
     client.run("ip", "neigh", "add", server.ipv4, "lladdr", "02:00:00:00:00:99", "dev", "elsewhere")
 
-    def sent_elsewhere():
-        counters = "/sys/class/net/elsewhere/statistics/tx_packets"
-        return int(client.run("cat", counters).stdout)
-
     assert sent(knock_binary, "--interface", "elsewhere", server.ipv4, *MIXED) == []
-    wait_until(lambda: sent_elsewhere() == 3, "three packets by the other interface", sent_elsewhere)
+    wait_until(lambda: client.packets_sent("elsewhere") == 3, "three packets by the other interface",
+               lambda: client.packets_sent("elsewhere"))
     assert len(sent(knock_binary, "--interface", "eth0", server.ipv4, *MIXED)) == 3
 
 

@@ -44,7 +44,7 @@ def daemon(start, control):
 def offered(server, knockd, control):
     def offered(words):
         line = f"{knockd} --control {control} {words}"
-        done = server.run("bash", "-c", ASK, "bash", TREE / "packaging/completion/knockd", line)
+        done = run(*server.argv("bash", "-c", ASK, "bash", TREE / "packaging/completion/knockd", line))
         return sorted(done.stdout.split("\n")[:-1])
 
     return offered

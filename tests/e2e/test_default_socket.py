@@ -8,15 +8,15 @@ import stat
 
 import pytest
 
-from network import run
+from network import OWN_MOUNTS, run
 from waiting import wait_until
 
 NOBODY = 65534
 GROUP = "daemon"  # exists on every Debian
 WITH_GROUP = f"Control_Group = {GROUP}"
 DOOR = "StateFile = none\n[ssh]\nSequence = 7421,3096,5518\nCommand = true\n"
-# A separate /run/knockd, in the mount namespace that `ip netns exec` has made.
-OWN_FOLDER = ["sh", "-ec", 'mkdir -p /run/knockd; mount -t tmpfs -o mode=755 none /run/knockd;'
+# A separate /run/knockd.
+OWN_FOLDER = [*OWN_MOUNTS, "sh", "-ec", 'mkdir -p /run/knockd; mount -t tmpfs -o mode=755 none /run/knockd;'
               ' exec "$@"', "sh"]
 
 

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from network import OWN_MOUNTS
 from waiting import repeat_until
 
 FAULTY = "[broken]\nsequence = abc\n"
@@ -83,9 +84,8 @@ def test_overdue_doors_are_closed(crash, try_start, start, ledger, client, argum
 @pytest.mark.parametrize("has_file", [True, False], ids=["faulty", "missing"])
 def test_the_default_state_file_is_used_when_none_is_named(crash, try_start, ledger, client,
                                                            tmp_path, has_file):
-    """`ip netns exec` has given the daemon its own mounts."""
     (tmp_path / "lib").mkdir()
-    prefix = ["sh", "-c", f'mount --bind {tmp_path}/lib /var/lib && exec "$0" "$@"']
+    prefix = [*OWN_MOUNTS, "sh", "-c", f'mount --bind {tmp_path}/lib /var/lib && exec "$0" "$@"']
     daemon = crash("[options]\nControl = none\nStateFile = /var/lib/knockd/open-doors\n", prefix=prefix)
     faulty = tmp_path / "faulty.conf"
     if has_file:

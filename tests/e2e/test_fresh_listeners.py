@@ -12,7 +12,7 @@ import tempfile
 import pytest
 
 from daemon import Daemon
-from network import run
+from network import OWN_MOUNTS, run
 from waiting import wait_until
 
 USER = 61235
@@ -165,7 +165,7 @@ def in_other_root(root, *mounts):
     """Starts in a root directory like the machine's, but with only these mounts."""
     binds = "".join(f"mount --bind {mount} {root}{mount} && " for mount in mounts)
     script = f'mount --bind / {root} && {binds} exec chroot {root} "$@"'
-    return ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh"]
+    return [*OWN_MOUNTS, "sh", "-c", script, "sh"]
 
 
 def test_in_another_root(start_copy, folder, assert_opens):

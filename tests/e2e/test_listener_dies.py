@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from network import run
+from network import OWN_MOUNTS, run
 from waiting import repeat_until, wait_until
 
 DOOR = "[a]\nsequence = 7000\ncommand = true\n"
@@ -103,7 +103,8 @@ def test_names_are_looked_up_again_after_the_resolver_process_died(start, server
                                                                    tmp_path):
     hosts = tmp_path / "hosts"
     hosts.write_text(f"{client.ipv4} knocker.example\n")
-    daemon = start(DOOR, "-l", prefix=["sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$0" "$@"'])
+    bind = f'mount --bind {hosts} /etc/hosts && exec "$0" "$@"'
+    daemon = start(DOOR, "-l", prefix=[*OWN_MOUNTS, "sh", "-c", bind])
     for _ in range(5):
         kill_one_and_see_another(server, "knockd-lookup")
     repeat_until(lambda: frames.tcp(7000),

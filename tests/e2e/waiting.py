@@ -12,15 +12,18 @@ class NeverHappened(AssertionError):
 
 
 def wait_until(condition, what, found=lambda: "", deadline=DEADLINE):
-    """Returns condition()'s first true value. `what` and `found()` explain a failure."""
-    end = time.monotonic() + deadline
+    """Returns condition()'s first true value. `what` and `found()` explain a failure. Looks more rarely
+    the longer it waits, and never for more than half of the time: other tests need the processor."""
+    begin = time.monotonic()
     while True:
+        looks = time.monotonic()
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now > begin + deadline:
             raise NeverHappened(f"{what}: not within {deadline} s. Found:\n{found()}")
-        time.sleep(0.005)
+        time.sleep(max(0.005, min((now - begin) / 10, 0.1), now - looks))
 
 
 def repeat_until(action, condition, what, found=lambda: "", deadline=DEADLINE, pause=0.0):

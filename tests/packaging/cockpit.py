@@ -8,7 +8,7 @@ import os
 import pathlib
 import subprocess
 
-from browser import Browser
+from browser import HEADLESS_SHELL, Browser
 from network import run
 from waiting import wait_until
 
@@ -49,7 +49,7 @@ class Cockpit:
                        "--address=127.0.0.1", f"--port={PORT}", env=environment, stdout=log,
                        stderr=subprocess.STDOUT)
         wait_until(lambda: self._listens(host), "cockpit-ws listens", self.log)
-        self.browser = Browser(host, folder / "browser")
+        self.browser = Browser(host, folder / "browser", program=HEADLESS_SHELL)
         self.load()
 
     def load(self, path=PATH):

@@ -14,7 +14,7 @@ import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from browser import Browser
+from browser import HEADLESS_SHELL, Browser
 from fixtures import TREE
 from network import run
 from router import STAND_INS
@@ -232,7 +232,7 @@ class Page:
     """One of the pages, in a browser on the host that serves them."""
 
     def __init__(self, luci, folder, name, user="root"):
-        self.browser = Browser(luci.host, folder)
+        self.browser = Browser(luci.host, folder, program=HEADLESS_SHELL)
         self._luci = luci
         self.browser.open(f"http://127.0.0.1:{PORT}/?view=knockd/{name}&user={user}")
 

@@ -16,7 +16,7 @@ from cockpit import Cockpit
 from daemon import Daemon
 from fixtures import TREE
 from hostile import hostile_status
-from network import run
+from network import OWN_MOUNTS, run
 from nftables import elements
 from readable import FAULTS
 from waiting import wait_until
@@ -88,8 +88,7 @@ def pictured(server, start, look, frames, tmp_path):
     # It reads its file as /etc/knockd.conf, in place of the real one.
     overlay = f"mount -t overlay none -o lowerdir={tmp_path}/run0:/etc /etc"
     start(PICTURED.format(secrets=users.path), arguments=("-c", "/etc/knockd.conf"),
-          prefix=("unshare", "--mount", "--propagation", "private", "sh", "-ec",
-                  f'{overlay}; exec "$@"', "sh"))
+          prefix=(*OWN_MOUNTS, "sh", "-ec", f'{overlay}; exec "$@"', "sh"))
     page = look()
     page.knockd("--open", "vpn", "203.0.113.80")
     frames.knock(list(map(str, codes.computed(users["alice"], codes.step_now()))), source="198.51.100.17")

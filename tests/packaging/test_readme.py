@@ -9,7 +9,7 @@ import pytest
 import senders
 from daemon import Daemon
 from fixtures import TREE
-from network import run
+from network import OWN_MOUNTS, run
 from waiting import wait_until
 
 DOOR = """
@@ -46,7 +46,7 @@ def shell(server, knockd, tmp_path):
 
     def argv(line):
         place = f"mount -t overlay none -o lowerdir={config.parent}:/etc /etc && cd {tmp_path}"
-        return ["unshare", "--mount", "sh", "-ec",
+        return [*OWN_MOUNTS, "sh", "-ec",
                 f"PATH={programs}:$PATH; {place}; exec {line}"]
 
     return argv
