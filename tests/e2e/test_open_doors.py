@@ -149,6 +149,7 @@ def test_hung_stop_commands_do_not_delay_the_exit(start, ledger, open_doors, tmp
     wait_until((tmp_path / "on_stop").exists, "On_Stop is run", daemon.report)
     daemon = start(text)
     daemon.wait_for("40 doors are open since an earlier run")
+    daemon.wait_for(r"\S+: a: command timeout", 30)  # at once; others wait for the hung ones
 
 
 def test_shutdown_keep_leaves_doors_to_the_next_start(start, ledger, open_doors):
