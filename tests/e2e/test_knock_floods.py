@@ -61,7 +61,7 @@ def wait_until_one_opens(knock, ledger, what, report):
     """A machine too busy for the flood loses packets, so a knock is repeated, from another source."""
     sources = set()
     repeat_until(lambda: sources.add(("real", knock())),
-                 lambda: not sources.isdisjoint(ledger.stories()), what, report, pause=3)
+                 lambda: not sources.isdisjoint(ledger.stories()), what, report, pause=3, deadline=60)
 
 
 @pytest.mark.parametrize("name", FLOODS)

@@ -213,7 +213,7 @@ def test_simultaneous_doors_give_one_rule(shut_server, shell, tmp_path, kind):
     firewall = Firewall(shut_server, shell, tmp_path)
     argv = [*shell, PROGRAM, "open-port", "ssh", CLIENT, "22"]
     several = [shut_server.start(*argv, env=firewall.environment) for _ in range(8)]
-    assert [process.wait(30) for process in several] == [0] * 8
+    assert [process.wait(90) for process in several] == [0] * 8
     assert rules(shut_server, kind).count("ssh_192.0.2.2_22") == 1
 
 
