@@ -59,8 +59,8 @@ bool OrderlyExit::is_overdue() {
 
 void OrderlyExit::give_up() {
   if (const size_t open = doors_.open_doors()) {
-    log_.warning(counted(open, "door") + " could not be closed in time, the next start closes " +
-                 (open == 1 ? "it" : "them"));
+    log_.warning(counted(open, "door") + " could not be closed in time, the next start takes " +
+                 (open == 1 ? "it" : "them") + " up");
   }
   // On_Stop does not wait for hung commands, and may outlive this process.
   if (!std::exchange(on_stop_run_, true) && !on_stop_.empty()) doors_.run(kOnStop, on_stop_);

@@ -170,15 +170,11 @@ std::vector<uint64_t> Openings::close(const Selection& selection, uint32_t user,
       offer(lane);
       continue;
     }
-    end_time(id, opening, now);
+    opening.deadline = now;
     set_alarm(id, now);
+    actions_.emplace_back(Record{open_door(id, opening), false});
   }
   return closed;
-}
-
-void Openings::end_time(uint64_t id, Opening& opening, Instant now) {
-  opening.deadline = now;
-  actions_.emplace_back(Record{open_door(id, opening), false});
 }
 
 bool Openings::is_selected(const Opening& opening, const Selection& selection) const {
@@ -383,13 +379,9 @@ bool Openings::shut_down(bool close, Instant now, size_t most) {
   auto next = openings_.begin();
   while (!leaving_ && next != openings_.end()) {
     auto& [id, opening] = *next++;
-    if (opening.has_not_begun()) {
-      opening.why = Why::kShutdown;
-      drop(id);
-    } else if (close && opening.is_open()) {
-      // If there is no time to undo it, it is overdue at the next start.
-      end_time(id, opening, now);
-    }
+    if (!opening.has_not_begun()) continue;
+    opening.why = Why::kShutdown;
+    drop(id);
   }
   leaving_ = true;
   next = close ? openings_.lower_bound(next_to_close_) : openings_.end();

@@ -137,22 +137,5 @@ class Daemon:
 
     def left_open(self):
         """The number of doors that it left to the next start: closing ends after 1.5 s."""
-        told = self.matching(r"\d+ doors? could not be closed in time, the next start closes (it|them)")
+        told = self.matching(r"\d+ doors? could not be closed in time, the next start takes (it|them) up")
         return int(told[-1].split()[0]) if told else 0
-
-
-def stop_and_close(daemon, start):
-    """Stops the daemon. What it left open on a busy machine is closed by those that start() starts: they
-    have more time for what is due."""
-    def all_are_closed():
-        nonlocal daemon
-        assert daemon.stop() == 0
-        if daemon.left_open() == 0:
-            return True
-        daemon = start()
-        repeat_until(lambda: daemon.send(signal.SIGUSR1),
-                     lambda: daemon.matching("status: .* 0 commands running, 0 waiting"),
-                     "what is due is closed", daemon.report_end)
-        return False
-
-    wait_until(all_are_closed, "all doors are closed", lambda: daemon.report_end())

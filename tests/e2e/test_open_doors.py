@@ -12,7 +12,6 @@ import time
 
 import pytest
 
-from daemon import stop_and_close
 from network import OWN_MOUNTS, run
 from storm import Storm, source
 from timed_ledger import TimedLedger, seconds_since_boot
@@ -145,11 +144,10 @@ def test_hung_stop_commands_do_not_delay_the_exit(start, ledger, open_doors, tmp
     daemon = start(text)
     open_doors(daemon, 40)
     assert daemon.stop(timeout=LEAVES_WITHIN) == 0
-    daemon.wait_for("40 doors could not be closed in time, the next start closes them")
+    daemon.wait_for("40 doors could not be closed in time, the next start takes them up")
     wait_until((tmp_path / "on_stop").exists, "On_Stop is run", daemon.report)
     daemon = start(text)
     daemon.wait_for("40 doors are open since an earlier run")
-    daemon.wait_for(r"\S+: a: command timeout", 30)  # at once; others wait for the hung ones
 
 
 def test_shutdown_keep_leaves_doors_to_the_next_start(start, ledger, open_doors):
@@ -280,14 +278,25 @@ def test_reknock(start, storm, tmp_path, ends, restart):
     for how, moments in expected.items():
         told = ends(daemon, how)
         assert len(told) == len(moments) and all(map(Moment.can_be, told, moments)), (how, told, moments)
-    stop_and_close(daemon, lambda: start(text))
-    assert not start(text).matching(".*open since an earlier run")
+    assert daemon.stop() == 0
+    left = daemon.left_open()  # on a busy machine
+
+    def all_are_closed():
+        following = start(text)
+        was_open = following.matching(".*open since an earlier run")
+        assert following.stop() == 0
+        return not was_open
+
+    if left:
+        wait_until(all_are_closed, "further starts and stops close the rest", daemon.report)
+    else:
+        assert all_are_closed()
     for how, moments in expected.items():
         ran = [event.what for event in ledger.events() if event.door == how]
         count = len(moments)
         assert ran[:2 * count] == ["start"] * count + ["stop"] * count
         # A stop that the daemon did not see end is run again.
-        assert set(ran[2 * count:]) <= ({"stop"} if daemon.left_open() else set())
+        assert set(ran[2 * count:]) <= ({"stop"} if left else set())
 
 
 # --- commands that misbehave ----------------------------------------------------------------------

@@ -8,7 +8,6 @@ import shlex
 import pytest
 
 import senders
-from daemon import stop_and_close
 from fixtures import TREE
 from guides import SEEDS, doors_of
 from waiting import wait_until
@@ -65,8 +64,7 @@ def test_each_door_of_a_guide_opens(server, client, start, programs, is_referenc
         pytest.skip("0.8 knows no On_Start")
     if is_reference:  # its LogFile wins over -g
         text = text.replace("/var/log/knockd.log", "knockd.log")
-    adapted = programs.adapt(text)
-    daemon = start(adapted)
+    daemon = start(programs.adapt(text))
     stop_commands = []
     for name, door in doors_of(text):
         senders.with_nc(client, server.ipv4, door["sequence"])
@@ -77,9 +75,10 @@ def test_each_door_of_a_guide_opens(server, client, start, programs, is_referenc
             stop_commands.append(door["stop_command"].replace("%IP%", client.ipv4))
     if is_reference:
         return  # it waits for Cmd_Timeout before it exits
-    stop_and_close(daemon, lambda: start(adapted))
+    assert daemon.stop() == 0
     for command in stop_commands:
-        assert programs.has_run(command), f"{command}\n{daemon.report()}"
+        # It outlives a daemon that waits no longer for it.
+        wait_until(lambda command=command: programs.has_run(command), command, daemon.report)
 
 
 def test_the_doors_of_the_guides_are_many():

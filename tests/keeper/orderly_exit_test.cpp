@@ -73,7 +73,7 @@ TEST_F(OrderlyExitTest, DoesNotWaitForHungCommands) {
   pass(OrderlyExit::kLongest);
   EXPECT_THAT(take_commands(), ElementsAre("run goodbye"));
   EXPECT_TRUE(is_out_);
-  EXPECT_TRUE(log_.has("1 door could not be closed in time, the next start closes it"));
+  EXPECT_TRUE(log_.has("1 door could not be closed in time, the next start takes it up"));
 }
 
 TEST_F(OrderlyExitTest, RunsNothing_WhenItLeavesAtOnce) {

@@ -1358,10 +1358,9 @@ TEST_F(OpeningsTest, ShutdownClosesWhatIsOpen_AndDropsStartsThatHaveNotBegun) {
   knock(ssh, kBob);
   forget_what_happened();
   openings_.shut_down(true, now());
-  // If it has no time for that, the next start finds it overdue.
-  EXPECT_THAT(happened(), ElementsAre("record anew 1 until 0 ms, then close 192.0.2.7", "forget 2",
-                                      "192.0.2.7: ssh: closing, knockd is shutting down",
-                                      "run 1: close 192.0.2.7 (ssh, eth0)"));
+  EXPECT_THAT(happened(),
+              ElementsAre("forget 2", "192.0.2.7: ssh: closing, knockd is shutting down",
+                          "run 1: close 192.0.2.7 (ssh, eth0)"));
   sync();
   knock(ssh, kBob);
   EXPECT_THAT(happened(), IsEmpty());
@@ -1388,7 +1387,7 @@ TEST_F(OpeningsTest, ShutdownDismisses_EvenWhenTheStartIsDropped) {
   let_in(2);
   forget_what_happened();
   openings_.shut_down(true, now());
-  EXPECT_THAT(happened(), ElementsAre("record anew 1 until 0 ms", "dismiss 2", "forget 2",
+  EXPECT_THAT(happened(), ElementsAre("dismiss 2", "forget 2",
                                       "192.0.2.7: web: closing, knockd is shutting down",
                                       "dismiss 1", "forget 1"));
   EXPECT_EQ(openings_.open(), 0u);
@@ -1405,10 +1404,9 @@ TEST_F(OpeningsTest, ShutdownInSteps_DropsWaitingStartsAtOnce) {
   let_in(3);
   forget_what_happened();
   EXPECT_TRUE(openings_.shut_down(true, now(), 1));
-  EXPECT_THAT(
-      happened(),
-      ElementsAre("record anew 1 until 0 ms", "record anew 2 until 0 ms", "dismiss 3", "forget 3",
-                  "192.0.2.7: first: closing, knockd is shutting down", "dismiss 1", "forget 1"));
+  EXPECT_THAT(happened(), ElementsAre("dismiss 3", "forget 3",
+                                      "192.0.2.7: first: closing, knockd is shutting down",
+                                      "dismiss 1", "forget 1"));
   forget_what_happened();
   EXPECT_FALSE(openings_.shut_down(true, now(), 1));
   EXPECT_THAT(happened(), ElementsAre("192.0.2.7: second: closing, knockd is shutting down",
@@ -1425,8 +1423,7 @@ TEST_F(OpeningsTest, ShutdownDismisses_WhileTheStartStillRuns) {
   forget_what_happened();
   openings_.shut_down(true, now());
   EXPECT_THAT(happened(),
-              ElementsAre("record anew 1 until 0 ms",
-                          "192.0.2.7: ssh: closing, knockd is shutting down", "dismiss 1"));
+              ElementsAre("192.0.2.7: ssh: closing, knockd is shutting down", "dismiss 1"));
   start_ends(1);
   EXPECT_THAT(happened(), ElementsAre("forget 1"));
 }

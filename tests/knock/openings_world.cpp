@@ -438,19 +438,12 @@ void World::bring_to_disk() {
 }
 
 void World::shut_down(bool close) {
-  for (Life& life : lives_) {
-    if (!close || !life.begun || is_due(life) || life.stopped_once) continue;
-    life.knocked = now_ - setting_->doors[life.door]->open_for;
-    life.deadline = now_;
-  }
   leaving_ = true;
   closing_ = close;
   std::erase_if(lives_,
                 [](const Life& life) { return !life.begun && !life.has_something_to_undo(); });
   machine_->shut_down(close, now_);
   carry_out();
-  if (close)
-    bring_to_disk();  // at the end of the turn; what is not undone is due at the next start
   for (const Life& life : lives_) {
     require(life.begun || !life.has_start,
             "a start that has not begun was not dropped at shutdown");

@@ -15,7 +15,7 @@ import subprocess
 import pytest
 
 from conftest import TREE
-from daemon import Daemon, stop_and_close
+from daemon import Daemon
 from network import run
 from waiting import wait_until
 
@@ -1207,20 +1207,16 @@ def test_a_second_knock_extends_a_drawn_door(server, client, frames, knockd, tmp
     server.serve(22)
     door = run(str(PROGRAM), "new-door", "--command", "ssh", "22").stdout
     knocks = re.search(r"Sequence += (.*)", door)[1]
-    runs = itertools.count()
-
-    def start():
-        return Daemon(server, knockd, tmp_path / f"run{next(runs)}", door,
-                      prefix=["env", f"PATH={PROGRAM.parent}:{os.environ['PATH']}",
-                              f"KNOCKD_LOCK={tmp_path}/lock"])
-
-    daemon = start()
+    daemon = Daemon(server, knockd, tmp_path / "run", door,
+                    prefix=["env", f"PATH={PROGRAM.parent}:{os.environ['PATH']}",
+                            f"KNOCKD_LOCK={tmp_path}/lock"])
     for number in (1, 2):
         frames.knock(knocks)
         daemon.wait_for(rf"{client.ipv4}: ssh: OPEN SESAME", count=number)
         wait_until(lambda: client.reaches(server.ipv4, 22), "the port is open", daemon.report)
     daemon.wait_for(rf"{client.ipv4}: ssh: already open, time extended")
-    stop_and_close(daemon, start)
+    assert daemon.stop() == 0
     assert len(daemon.matching(r"ssh: running command: .* close-port .*")) == 1, daemon.report()
     assert len(daemon.matching(r"ssh: running command: .* open-port .*")) == 1, daemon.report()
-    assert "ssh_" not in rules(server, "nft")
+    # It outlives a daemon that waits no longer for it.
+    wait_until(lambda: "ssh_" not in rules(server, "nft"), "the port is closed", daemon.report)

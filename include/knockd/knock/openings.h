@@ -103,9 +103,8 @@ class Openings {
                      Instant now);
   // Handles what is due, at most `most` openings per call; next_alarm() is then still due.
   void time_passed(Instant now, size_t most = SIZE_MAX);
-  // Ignores knocks from now on and drops starts that have not begun. `close`: ends the time of all
-  // openings and undoes them now, at most `most` per call; true if some are left and it must be
-  // called again. What is not undone by the exit is due at the next start.
+  // Ignores knocks from now on and drops starts that have not begun. `close`: undoes openings now,
+  // at most `most` per call; true if some are left and it must be called again.
   bool shut_down(bool close, Instant now, size_t most = SIZE_MAX);
 
   // When time_passed() is due next.
@@ -210,7 +209,6 @@ class Openings {
   ByHand open_at_once(const std::string& text, Instant now);
   std::vector<uint64_t> close(const Selection& selection, uint32_t user, const std::string& gateway,
                               Instant now);
-  void end_time(uint64_t id, Opening& opening, Instant now);
   enum class Asked : uint8_t { kByKnock, kOnRequest };  // of a person or gateway
   std::string begin(const CompleteKnock& knock, Asked asked);
   std::string too_many(const CompleteKnock& knock, Asked asked) const;
