@@ -26,8 +26,7 @@ CHROMIUM = command_line("chromium")
 # only shows and presses.
 HEADLESS_SHELL = command_line("chromium-headless-shell")
 # Runs in a new mount namespace, with its own file as /etc/hosts.
-WITH_HOSTS = [*OWN_MOUNTS, "sh", "-c",
-              'mount --bind "$0" /etc/hosts && exec "$@"']
+WITH_HOSTS = [*OWN_MOUNTS, "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"']
 
 
 def _pipe():

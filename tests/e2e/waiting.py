@@ -13,7 +13,7 @@ class NeverHappened(AssertionError):
 
 def wait_until(condition, what, found=lambda: "", deadline=DEADLINE):
     """Returns condition()'s first true value. `what` and `found()` explain a failure. Looks more rarely
-    the longer it waits, and never for more than half of the time: other tests need the processor."""
+    the longer it waits and the longer a look takes: other tests need the processor."""
     begin = time.monotonic()
     while True:
         looks = time.monotonic()
@@ -23,7 +23,7 @@ def wait_until(condition, what, found=lambda: "", deadline=DEADLINE):
         now = time.monotonic()
         if now > begin + deadline:
             raise NeverHappened(f"{what}: not within {deadline} s. Found:\n{found()}")
-        time.sleep(max(0.005, min((now - begin) / 10, 0.1), now - looks))
+        time.sleep(min(max(0.005, (now - begin) / 10, now - looks), 0.1))
 
 
 def repeat_until(action, condition, what, found=lambda: "", deadline=DEADLINE, pause=0.0):
